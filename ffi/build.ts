@@ -1,0 +1,48 @@
+/**
+ * Builds ffi/ringloop.c into ffi/build/libringloop-<platform>-<arch>.so: `bun ffi/build.ts`.
+ *
+ * Links liburing statically where the system has liburing.a, so that the result needs nothing but libc; else dynamically.
+ * Does nothing when the library is newer than its sources, unless --force is given. CC and CFLAGS are honoured.
+ */
+import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const directory = import.meta.dir;
+const source = join(directory, "ringloop.c");
+const output = join(directory, "build", `libringloop-${process.platform}-${process.arch}.so`);
+
+function fail(message: string): never {
+  console.error(`ringloop build: ${message}`);
+  process.exit(1);
+}
+
+function isFresh(): boolean {
+  if (!existsSync(output)) return false;
+  const built = statSync(output).mtimeMs;
+  return [source, import.meta.path].every((file) => statSync(file).mtimeMs <= built);
+}
+
+if (isFresh() && !process.argv.includes("--force")) process.exit(0);
+
+const compiler = process.env.CC ?? ["cc", "gcc", "clang"].find((name) => Bun.which(name));
+if (!compiler || !Bun.which(compiler)) fail("no C compiler found. Run: npm run setup");
+
+const probe = Bun.spawnSync([compiler, "-E", "-x", "c", "-"], { stdin: Buffer.from("#include <liburing.h>\n") });
+if (!probe.success) fail("liburing.h not found (package liburing-dev). Run: npm run setup");
+
+// `-print-file-name` answers with a path where the linker would find the archive, and with the bare name elsewhere.
+const archive = Bun.spawnSync([compiler, "-print-file-name=liburing.a"]).stdout.toString().trim();
+const linkage = archive.includes("/") ? [archive] : ["-luring"];
+const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean);
+const flags = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,--exclude-libs,ALL"];
+
+mkdirSync(join(directory, "build"), { recursive: true });
+// Written beside the target and renamed, so that a process that has the old library mapped keeps it intact.
+const temporary = `${output}.${process.pid}`;
+const compiled = Bun.spawnSync([compiler, ...flags, ...extra, "-o", temporary, source, ...linkage], {
+  stdout: "inherit",
+  stderr: "inherit",
+});
+if (!compiled.success) fail(`${compiler} failed`);
+renameSync(temporary, output);
+console.log(`ringloop build: ${output} (liburing ${linkage[0] === "-luring" ? "dynamic" : "static"})`);

@@ -1,0 +1,56 @@
+/** Socket addresses: between the kernel's sockaddr bytes and host, port and family as Node and Bun name them. */
+import { AF_INET, AF_INET6 } from "../sys/abi.ts";
+import { check } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+
+export interface SocketAddress {
+  address: string;
+  port: number;
+  family: "IPv4" | "IPv6";
+}
+
+const SOCKADDR_BYTES_MAX = 128;
+
+/** A numeric address or a host name (resolved by the system, blocking) as sockaddr bytes. Throws with code ENOTFOUND. */
+export function encodeAddress(hostname: string, port: number): Uint8Array {
+  const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
+  if (length < 0) {
+    const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
+    throw Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname });
+  }
+  return bytes.subarray(0, length);
+}
+
+export function familyOf(address: Uint8Array): number {
+  return address[0]! | (address[1]! << 8);
+}
+
+function decodeAddress(bytes: Uint8Array): SocketAddress {
+  const text = new Uint8Array(64);
+  const length = check(native().rl_format_address(pointerTo(bytes), bytes.length, pointerTo(text), text.length), "getnameinfo");
+  return {
+    address: Buffer.from(text.buffer, 0, length).latin1Slice(),
+    port: (bytes[2]! << 8) | bytes[3]!,
+    family: familyOf(bytes) === AF_INET ? "IPv4" : "IPv6",
+  };
+}
+
+function addressOf(fd: number, peer: boolean): SocketAddress | undefined {
+  const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = native().rl_sockname(fd, peer ? 1 : 0, pointerTo(bytes), bytes.length);
+  if (length < 0) return undefined; // The peer is gone, and the kernel has forgotten it.
+  const family = familyOf(bytes);
+  return family === AF_INET || family === AF_INET6 ? decodeAddress(bytes.subarray(0, length)) : undefined;
+}
+
+/** getsockname(2). Undefined for other than IP sockets. */
+export function localAddress(fd: number): SocketAddress | undefined {
+  return addressOf(fd, false);
+}
+
+/** getpeername(2). Undefined for other than IP sockets, and once the connection is gone. */
+export function remoteAddress(fd: number): SocketAddress | undefined {
+  return addressOf(fd, true);
+}
+

@@ -1,0 +1,460 @@
+/**
+ * One stream socket on the ring: receives into provided buffers, keeps at most one send in flight, and ends without losing memory.
+ *
+ * Guarantees: bytes leave in the order they were written; what is written while a send is in flight leaves together in the next one;
+ * the protocol hears `onClose` exactly once, when nothing is in flight any more, and nothing after it; memory that the kernel was
+ * given is freed after the operation's last completion. Leaves to others: how much may be queued (the protocol looks at
+ * `queuedBytes`), and what the bytes mean.
+ */
+import {
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUFFER,
+  IORING_CQE_F_MORE,
+  MSG_NOSIGNAL,
+  SHUT_WR,
+  SO_LINGER,
+  SOL_SOCKET,
+} from "../sys/abi.ts";
+import { EAGAIN, EBADF, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import { type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import type { OperationOwner } from "../reactor/op-table.ts";
+import type { Flushable, Reactor } from "../reactor/reactor.ts";
+import { WheelEntry } from "../reactor/wheel.ts";
+import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
+
+/** What is spoken over a connection. Handlers may write to, pause, end and destroy the connection. */
+export interface Protocol {
+  /** Bytes from `start` to `end` of `memory`, which are the caller's again when this returns: copy what is needed for longer. */
+  onData(memory: Buffer, start: number, end: number): void;
+  /** The peer sends no more. */
+  onEnd(): void;
+  /** All that was queued has left, after `queuedBytes` was not 0 at the end of a `flush`. */
+  onDrain(): void;
+  /** The time set with `setTimeout` is over. */
+  onTimeout(): void;
+  onClose(error: SystemError | undefined): void;
+}
+
+/** A connection's life. Only `transition` writes `state`; the comment says what may be in flight. */
+export const ConnectionState = {
+  /** Receive, and one send. */
+  Open: 0,
+  /** Receive, and one send; `end()` was called: FIN follows the last queued byte. */
+  Ending: 1,
+  /** Receive; FIN is sent. */
+  Ended: 2,
+  /** Receive whose bytes are dropped, until the peer closes or the time is over. */
+  Lingering: 3,
+  /** Cancel and close are submitted; the last completions of a receive and a send may be missing. */
+  Closing: 4,
+  /** Nothing. */
+  Closed: 5,
+} as const;
+export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+const enum Kind {
+  Receive,
+  Send,
+  Cancel,
+  Close,
+}
+
+/** How long bytes that nobody reads are taken after the last answer, so that the peer reads the answer and not a reset. */
+const LINGER_MS = 2000;
+/** The smallest chunk for a write, so that a few small writes share it. */
+const CHUNK_BYTES_MIN = 4096;
+
+export class Connection implements OperationOwner, Flushable {
+  readonly reactor: Reactor;
+  fd: number;
+  state: ConnectionState = ConnectionState.Open;
+  /** Bytes that were written and that the kernel has not taken. */
+  queuedBytes = 0;
+  /** Bytes that the kernel has taken. */
+  sentBytes = 0;
+
+  private readonly slot: number;
+  private protocol: Protocol;
+  private receiveArmed = false;
+  private receiveEnded = false;
+  private paused = false;
+  private cancelInFlight = false;
+  private sendInFlight = false;
+  private sendRequested = 0;
+  private flushScheduled = false;
+  private notifyDrain = false;
+  private closeWhenDrained = false;
+  private lingerWhenDrained = false;
+  private head: Chunk | null = null;
+  private tail: Chunk | null = null;
+  /** What came while paused, copied. */
+  private held: Buffer[] | null = null;
+  private timer: WheelEntry | null = null;
+  private referenced = true;
+  private closeError: SystemError | undefined;
+
+  /** Takes over a connected, blocking descriptor and starts to receive with the next submission. */
+  constructor(reactor: Reactor, fd: number, protocol: Protocol) {
+    this.reactor = reactor;
+    this.fd = fd;
+    this.protocol = protocol;
+    this.slot = reactor.operations.acquire(this);
+    reactor.addHandle();
+    reactor.ref();
+    this.armReceive();
+  }
+
+  // ---- writing ---------------------------------------------------------------------------------------------------
+
+  /** A chunk with room for `bytes` (at most CHUNK_BYTES_MAX) after its `length`. Write there, then `commit`. */
+  reserve(bytes: number): Chunk {
+    const tail = this.tail;
+    if (tail !== null && tail.capacity - tail.length >= bytes) return tail;
+    // Grows with what is queued already, so that a long queue is few sends.
+    const chunk = this.reactor.arena.allocate(Math.max(bytes, CHUNK_BYTES_MIN, Math.min(this.queuedBytes, CHUNK_BYTES_MAX)));
+    if (tail === null) this.head = chunk;
+    else tail.next = chunk;
+    this.tail = chunk;
+    return chunk;
+  }
+
+  /** `bytes` were written to the reserved chunk. */
+  commit(chunk: Chunk, bytes: number): void {
+    chunk.length += bytes;
+    this.queuedBytes += bytes;
+    if (!this.flushScheduled && !this.sendInFlight) {
+      this.flushScheduled = true;
+      this.reactor.scheduleFlush(this);
+    }
+  }
+
+  /** Copies bytes into the queue. They leave with the next submission. */
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const tail = this.tail;
+      const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(bytes.length - at, CHUNK_BYTES_MAX));
+      const part = Math.min(chunk.room, bytes.length - at);
+      chunk.buffer.set(part === bytes.length ? bytes : bytes.subarray(at, at + part), chunk.length);
+      this.commit(chunk, part);
+      at += part;
+    }
+  }
+
+  /** A string of characters up to U+00FF, one byte each. */
+  writeLatin1(text: string): void {
+    if (text.length > CHUNK_BYTES_MAX) return this.write(Buffer.from(text, "latin1"));
+    const chunk = this.reserve(text.length);
+    this.commit(chunk, chunk.buffer.latin1Write(text, chunk.length, text.length));
+  }
+
+  /** A string as UTF-8, which is `bytes` long. */
+  writeUtf8(text: string, bytes: number): void {
+    if (bytes > CHUNK_BYTES_MAX) return this.write(Buffer.from(text));
+    const chunk = this.reserve(bytes);
+    this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
+  }
+
+  /** Asks for `onDrain` when everything queued has left. */
+  requestDrain(): void {
+    this.notifyDrain = true;
+  }
+
+  // ---- reading ---------------------------------------------------------------------------------------------------
+
+  get isPaused(): boolean {
+    return this.paused;
+  }
+
+  /** Stops receiving: what the peer sends stays in the kernel, and the peer is slowed down by its window. */
+  pause(): void {
+    if (this.paused || this.state >= ConnectionState.Lingering) return;
+    this.paused = true;
+    this.cancelReceive();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    if (this.held !== null || !this.receiveArmed) this.scheduleFlush();
+  }
+
+  // ---- ending ----------------------------------------------------------------------------------------------------
+
+  /** Sends FIN after everything queued. The peer may still send. */
+  end(): void {
+    if (this.state !== ConnectionState.Open) return;
+    this.transition(ConnectionState.Ending);
+    this.scheduleFlush();
+  }
+
+  /** Closes after everything queued has left. */
+  closeAfterSending(): void {
+    this.closeWhenDrained = true;
+    this.scheduleFlush();
+  }
+
+  /** Closes after everything queued has left, in a way that lets a peer which is still sending read it first. */
+  lingerAfterSending(): void {
+    this.lingerWhenDrained = true;
+    this.scheduleFlush();
+  }
+
+  /** Closes now; what is queued is lost. `reset` sends RST instead of FIN. */
+  destroy(error?: SystemError, reset = false): void {
+    if (this.state >= ConnectionState.Closing) return;
+    this.transition(ConnectionState.Closing);
+    this.closeError = error;
+    this.clearTimeout();
+    this.held = null;
+    const { reactor, slot, fd } = this;
+    // struct linger { l_onoff = 1, l_linger = 0 }.
+    if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
+    if (this.receiveArmed || this.sendInFlight)
+      reactor.tag(reactor.nextSqe().prepCancelFd(fd, IORING_ASYNC_CANCEL_ALL), slot, Kind.Cancel);
+    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
+    this.fd = -1;
+    if (!this.sendInFlight) this.dropQueue();
+  }
+
+  // ---- the rest --------------------------------------------------------------------------------------------------
+
+  /** Calls `onTimeout` once, after `delayMs` (to 250 ms). Calling it again moves the deadline. */
+  setTimeout(delayMs: number): void {
+    if (this.state >= ConnectionState.Lingering) return;
+    this.armTimer(delayMs);
+  }
+
+  clearTimeout(): void {
+    if (this.timer !== null && this.timer.armed) this.reactor.wheel.clear(this.timer);
+  }
+
+  get localAddress(): SocketAddress | undefined {
+    return localAddress(this.fd);
+  }
+
+  get remoteAddress(): SocketAddress | undefined {
+    return remoteAddress(this.fd);
+  }
+
+  /** Whether the open connection keeps the process alive. It does at first. */
+  setReferenced(referenced: boolean): void {
+    if (this.referenced === referenced || this.state === ConnectionState.Closed) return;
+    this.referenced = referenced;
+    if (referenced) this.reactor.ref();
+    else this.reactor.unref();
+  }
+
+  /** Hands the connection to another protocol, before its first byte is delivered or from within a handler. */
+  setProtocol(protocol: Protocol): void {
+    this.protocol = protocol;
+  }
+
+  /** The reactor is about to submit: write what is due. */
+  flush(): void {
+    this.flushScheduled = false;
+    if (this.state >= ConnectionState.Closing) return;
+    if (this.held !== null && !this.paused) this.deliverHeld();
+    if (this.state >= ConnectionState.Closing) return;
+    if (!this.receiveArmed && !this.receiveEnded && !this.paused) this.armReceive();
+    if (this.sendInFlight) return;
+    if (this.head !== null && this.head.sent < this.head.length) this.send(this.head);
+    else this.drained();
+  }
+
+  complete(kind: number, result: number, flags: number): void {
+    switch (kind) {
+      case Kind.Receive:
+        return this.received(result, flags);
+      case Kind.Send:
+        return this.sent(result);
+      case Kind.Cancel:
+        this.cancelInFlight = false;
+        break;
+      case Kind.Close:
+        if (result === -EBADF) throw new Error("ringloop: a connection's descriptor was closed by somebody else");
+        break;
+    }
+    this.settle();
+  }
+
+  private transition(to: ConnectionState): void {
+    if (to <= this.state) throw new Error(`a connection cannot go from state ${this.state} to ${to}`);
+    this.state = to;
+  }
+
+  private scheduleFlush(): void {
+    if (this.flushScheduled || this.state >= ConnectionState.Closing) return;
+    this.flushScheduled = true;
+    this.reactor.scheduleFlush(this);
+  }
+
+  private armTimer(delayMs: number): void {
+    this.timer ??= new WheelEntry(() => {
+      if (this.state === ConnectionState.Lingering) this.destroy();
+      else if (this.state < ConnectionState.Closing) this.protocol.onTimeout();
+    });
+    this.reactor.wheel.set(this.timer, this.reactor.nowMs, delayMs);
+  }
+
+  private armReceive(): void {
+    const { reactor } = this;
+    this.receiveArmed = true;
+    reactor.tag(reactor.nextSqe().prepRecvMultishot(this.fd, reactor.receiveBuffers.bgid), this.slot, Kind.Receive);
+  }
+
+  private cancelReceive(): void {
+    if (!this.receiveArmed || this.cancelInFlight) return;
+    const { reactor, slot } = this;
+    this.cancelInFlight = true;
+    reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, Kind.Receive)), slot, Kind.Cancel);
+  }
+
+  private received(result: number, flags: number): void {
+    if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
+    if (result > 0) {
+      const buffers = this.reactor.receiveBuffers;
+      const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
+      const start = buffers.take(bid, result);
+      try {
+        this.deliver(buffers.memory, start, start + result);
+      } finally {
+        buffers.recycle(bid);
+        if (!this.receiveArmed) this.continueReceiving();
+      }
+      return;
+    }
+    // A receive that ends without data may still have picked a buffer.
+    if ((flags & IORING_CQE_F_BUFFER) !== 0) {
+      const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
+      this.reactor.receiveBuffers.take(bid, 0);
+      this.reactor.receiveBuffers.recycle(bid);
+    }
+    if (this.state >= ConnectionState.Closing) return this.settle();
+    switch (-result) {
+      case 0:
+        return this.peerEnded();
+      case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
+        if (!this.paused) this.reactor.awaitBuffers(this);
+        return;
+      case ECANCELED: // By pause(). resume() may have been called since.
+      case EINTR:
+      case EAGAIN:
+        return this.continueReceiving();
+      default:
+        // ECONNRESET and others: the peer is gone, and so are the bytes that it has not read.
+        return this.destroy(new SystemError(-result, "recv"));
+    }
+  }
+
+  private deliver(memory: Buffer, start: number, end: number): void {
+    if (this.state >= ConnectionState.Lingering) return;
+    if (!this.paused && this.held === null) return this.protocol.onData(memory, start, end);
+    // What was under way when pause() was called. A cancel that missed its receive is sent again.
+    (this.held ??= []).push(Buffer.from(memory.subarray(start, end)));
+    if (this.paused) this.cancelReceive();
+  }
+
+  private deliverHeld(): void {
+    while (this.held !== null && !this.paused && this.state < ConnectionState.Lingering) {
+      const bytes = this.held.shift();
+      if (this.held.length === 0) this.held = null;
+      if (bytes === undefined) break; // Only the end of the stream was held.
+      this.protocol.onData(bytes, 0, bytes.length);
+    }
+    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing) this.protocol.onEnd();
+  }
+
+  /** A multishot receive may end at any completion, a successful one too. */
+  private continueReceiving(): void {
+    if (this.receiveArmed || this.receiveEnded || this.paused || this.state >= ConnectionState.Closing) return;
+    this.reactor.counters.rearms++;
+    this.armReceive();
+  }
+
+  private peerEnded(): void {
+    this.receiveEnded = true;
+    if (this.state === ConnectionState.Lingering) return this.destroy();
+    if (this.held === null && !this.paused) this.protocol.onEnd();
+    else this.held ??= []; // onEnd() follows what is held.
+  }
+
+  private send(chunk: Chunk): void {
+    const { reactor } = this;
+    this.sendInFlight = true;
+    this.sendRequested = chunk.length - chunk.sent;
+    const sqe = reactor.nextSqe().prepSend(this.fd, chunk.address + chunk.sent, this.sendRequested, MSG_NOSIGNAL);
+    reactor.tag(sqe, this.slot, Kind.Send);
+  }
+
+  private sent(result: number): void {
+    this.sendInFlight = false;
+    if (this.state >= ConnectionState.Closing) {
+      this.dropQueue();
+      return this.settle();
+    }
+    if (result < 0) {
+      if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();
+      return this.destroy(new SystemError(-result, "send"));
+    }
+    const chunk = this.head!;
+    if (result < this.sendRequested) this.reactor.counters.shortSends++;
+    chunk.sent += result;
+    this.queuedBytes -= result;
+    this.sentBytes += result;
+    if (chunk.sent === chunk.length) {
+      this.head = chunk.next;
+      if (this.head === null) this.tail = null;
+      this.reactor.arena.free(chunk);
+    }
+    if (this.head !== null) this.send(this.head);
+    else this.drained();
+  }
+
+  /** Nothing is queued and no send is in flight: what waited for that happens. */
+  private drained(): void {
+    if (this.notifyDrain) {
+      this.notifyDrain = false;
+      this.protocol.onDrain();
+      if (this.head !== null || this.state >= ConnectionState.Closing) return;
+    }
+    if (this.closeWhenDrained) return this.destroy();
+    if (this.lingerWhenDrained) return this.linger();
+    if (this.state === ConnectionState.Ending) {
+      native().rl_shutdown(this.fd, SHUT_WR); // A ring's shutdown always takes a worker thread.
+      this.transition(ConnectionState.Ended);
+    }
+  }
+
+  private linger(): void {
+    if (this.receiveEnded) return this.destroy();
+    if (this.state < ConnectionState.Ended) native().rl_shutdown(this.fd, SHUT_WR);
+    this.transition(ConnectionState.Lingering);
+    this.paused = false;
+    this.held = null;
+    if (!this.receiveArmed) this.armReceive();
+    this.armTimer(LINGER_MS);
+  }
+
+  private dropQueue(): void {
+    for (let chunk = this.head; chunk !== null; ) {
+      const next: Chunk | null = chunk.next;
+      this.reactor.arena.free(chunk);
+      chunk = next;
+    }
+    this.head = this.tail = null;
+    this.queuedBytes = 0;
+  }
+
+  /** After a completion in Closing: once it was the last one, the connection is closed and the slot free. */
+  private settle(): void {
+    if (this.state !== ConnectionState.Closing || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    this.transition(ConnectionState.Closed);
+    this.dropQueue(); // What a handler wrote after destroy().
+    this.reactor.operations.release(this.slot);
+    this.reactor.removeHandle();
+    if (this.referenced) this.reactor.unref();
+    this.protocol.onClose(this.closeError);
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Bun's own event loop, as far as the reactor touches it: the descriptor of the epoll instance that the current thread waits in.
+ *
+ * It is only ever polled for readiness. Its events are never harvested: Bun alone can dispatch them.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { check } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+
+/**
+ * The thread's epoll descriptor, or undefined where /proc does not tell. A process has several epoll instances (one for each
+ * thread with a loop): the right one is the one that watches a socket which this thread has just opened.
+ */
+export function findEventLoopFd(): number | undefined {
+  const pair = new Int32Array(2);
+  check(native().rl_socketpair(pointerTo(pair)), "socketpair");
+  const [watched, other] = pair as unknown as [number, number];
+  const ignore = (): void => {};
+  const handlers = { open: ignore, data: ignore, close: ignore, error: ignore };
+  const socket = Bun.connect({ fd: watched, socket: handlers } as unknown as Bun.UnixSocketOptions<undefined>);
+  socket.then((opened) => opened.terminate(), ignore);
+  try {
+    return readdirSync("/proc/self/fdinfo")
+      .map(Number)
+      .find((fd) => watchesDescriptor(fd, watched));
+  } finally {
+    native().rl_close(other);
+  }
+}
+
+function watchesDescriptor(epollFd: number, watched: number): boolean {
+  try {
+    return new RegExp(`^tfd:\\s+${watched}\\s`, "m").test(readFileSync(`/proc/self/fdinfo/${epollFd}`, "latin1"));
+  } catch {
+    return false; // Closed since the directory was read: the directory's own descriptor is one of these.
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Which ring to set up: two profiles, each with the flags that older kernels do not know stripped one step at a time.
+ *
+ * By trial, never by kernel version: distributions backport, and containers forbid.
+ */
+import { availableParallelism } from "node:os";
+import {
+  IORING_SETUP_COOP_TASKRUN,
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_SQPOLL,
+  IORING_SETUP_SUBMIT_ALL,
+  IORING_SETUP_TASKRUN_FLAG,
+} from "../sys/abi.ts";
+import { EINVAL, SystemError } from "../sys/errno.ts";
+import { Ring, type RingParams } from "../ring/ring.ts";
+
+/** `sqpoll`: a kernel thread submits. `defer`: one system call per batch. `auto`: see `resolveMode`. */
+export type Mode = "auto" | "sqpoll" | "defer";
+export const modes: readonly Mode[] = ["auto", "sqpoll", "defer"];
+
+/** With fewer cores the JavaScript thread, the SQ thread and the programs around them take each other's time. */
+const SQPOLL_CORES_MIN = 8;
+
+const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
+  // COOP_TASKRUN, TASKRUN_FLAG and DEFER_TASKRUN are EINVAL with SQPOLL: task work runs on the kernel thread.
+  sqpoll: [
+    IORING_SETUP_SQPOLL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL, // Linux 6.0
+    IORING_SETUP_SQPOLL | IORING_SETUP_SUBMIT_ALL, // Linux 5.18
+    IORING_SETUP_SQPOLL,
+  ],
+  defer: [
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL, // Linux 6.1
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL, // Linux 5.19
+    IORING_SETUP_SUBMIT_ALL, // Linux 5.18
+    0,
+  ],
+};
+
+/** RINGLOOP_MODE wins over what the program asks for. Throws TypeError for a value that is no mode. */
+export function requestedMode(option: Mode | undefined): Mode {
+  const variable = process.env.RINGLOOP_MODE;
+  const [name, value] = variable ? ["RINGLOOP_MODE", variable] : ["mode", option ?? "auto"];
+  if (!modes.includes(value as Mode))
+    throw new TypeError(`${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${JSON.stringify(value)}`);
+  return value as Mode;
+}
+
+/** `auto` takes sqpoll where a core can be spared for the kernel thread, and defer elsewhere. */
+export function resolveMode(mode: Mode): "sqpoll" | "defer" {
+  if (mode !== "auto") return mode;
+  return availableParallelism() >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
+}
+
+/** Sets up a ring of the given mode with the best flags that the kernel takes. Throws SystemError. */
+export function openRing(mode: "sqpoll" | "defer", entries: number, params: RingParams): Ring {
+  for (const flags of tiers[mode]) {
+    try {
+      return Ring.queueInit(entries, { ...params, flags });
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.errno !== -EINVAL) throw error;
+    }
+  }
+  throw new SystemError(EINVAL, "io_uring_setup");
+}

@@ -1,0 +1,572 @@
+/**
+ * The event loop: io_uring outside, Bun's epoll inside.
+ *
+ * A turn is a setImmediate callback. It reaps completions, dispatches each, submits what the handlers wrote, and waits in the ring,
+ * until Bun has work of its own (its epoll descriptor is polled by the ring) or a millisecond is over (Bun's timers cannot be
+ * seen from outside). After idle turns the reactor parks: it schedules nothing, Bun sleeps in its own wait, and a completion wakes it
+ * through an eventfd.
+ *
+ * Guarantees: completions are dispatched after the reap, never inside it; promise jobs run after each; Bun's timers, immediates and
+ * I/O are served at least every millisecond plus one handler; an idle process uses no CPU; a process in which nothing is referenced
+ * exits.
+ */
+import { drainMicrotasks } from "bun:jsc";
+import { release } from "node:os";
+import {
+  IORING_CQE_F_MORE,
+  IORING_ENTER_GETEVENTS,
+  IORING_ENTER_SQ_WAKEUP,
+  IORING_FEAT_EXT_ARG,
+  IORING_FEAT_FAST_POLL,
+  IORING_FEAT_NODROP,
+  POLLIN,
+} from "../sys/abi.ts";
+import { EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
+import { Arena } from "../ring/arena.ts";
+import { BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
+import { featureNames } from "../ring/features.ts";
+import type { Ring } from "../ring/ring.ts";
+import type { Sqe } from "../ring/sqe.ts";
+import { findEventLoopFd } from "./bun-loop.ts";
+import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
+import { type OperationOwner, OpTable } from "./op-table.ts";
+import { Waker } from "./waker.ts";
+import { Wheel } from "./wheel.ts";
+
+export interface ReactorOptions {
+  /** Default "auto". The environment variable RINGLOOP_MODE wins. */
+  mode?: Mode;
+  /** Submission entries, a power of two. Default 1024. */
+  sqEntries?: number;
+  /** Completion entries, a power of two. Default 8192. */
+  cqEntries?: number;
+  /** Receive buffers at most, a power of two up to 32768. Default 2048. Address space only, until they are used. */
+  receiveBuffersMax?: number;
+  /** Bytes in each receive buffer. Default 16384. */
+  receiveBufferBytes?: number;
+  /** How long an sqpoll reactor looks for completions before it blocks. Default 20 microseconds. */
+  spinUs?: number;
+  /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
+  sqThreadIdleMs?: number;
+}
+
+/** Counters since the reactor's start. */
+export interface ReactorStats {
+  /** io_uring_enter(2) calls. */
+  enters: number;
+  /** Times that a parked reactor was woken by its ring. */
+  wakeups: number;
+  sqes: number;
+  cqes: number;
+  /** Completions that found the completion queue full; none is lost. */
+  overflows: number;
+  /** Receives that found no buffer. */
+  enobufs: number;
+  /** Multishot operations that ended and were armed again. */
+  rearms: number;
+  /** Sends that took a part, and were continued. */
+  shortSends: number;
+  /** Completions for a slot's former life, dropped. 0 unless something is wrong. */
+  staleCompletions: number;
+  turns: number;
+  parks: number;
+  /** Now. */
+  operationsInFlight: number;
+  /** Now. */
+  slotsInUse: number;
+  /** Now. */
+  sendBytesInUse: number;
+  /** Now. */
+  receiveBuffersAvailable: number;
+}
+
+export interface ReactorInfo {
+  mode: "sqpoll" | "defer";
+  /** IORING_SETUP_* that the kernel took, and IORING_FEAT_* that it has, by name. */
+  setup: string[];
+  features: string[];
+  kernel: string;
+  limits: { sqEntries: number; cqEntries: number; receiveBuffersMax: number; receiveBufferBytes: number };
+  /** Whether the ring's descriptor is registered, and whether Bun's loop was found; both are optimizations. */
+  registeredRingFd: boolean;
+  nestedOverBunsLoop: boolean;
+}
+
+/** Something with work for the next submission: called once after `reactor.scheduleFlush(this)`. */
+export interface Flushable {
+  flush(): void;
+}
+
+/** A turn hands the thread to Bun after this time at the latest. */
+const TURN_MS = 1;
+/** Turns without a completion before the reactor parks. */
+const IDLE_TURNS_BEFORE_PARK = 2;
+/** How many completions are dispatched between two looks at the clock. */
+const COMPLETIONS_PER_CLOCK = 32;
+const RECEIVE_GROUP = 0;
+const INITIAL_RECEIVE_BUFFERS = 128;
+const BATCH_COMPLETIONS = 2048;
+
+export class Reactor {
+  readonly ring: Ring;
+  readonly info: ReactorInfo;
+  readonly operations = new OpTable();
+  /** Memory for what is sent. */
+  readonly arena = new Arena();
+  /** Memory for what is received. */
+  readonly receiveBuffers: BufferRing;
+  readonly wheel: Wheel;
+  /** performance.now() as of the last look at the clock: once a turn or oftener. */
+  nowMs = performance.now();
+
+  /** Counted by those who see it happen. */
+  readonly counters = { enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
+
+  private readonly options: Required<ReactorOptions>;
+  private readonly waker: Waker;
+  private readonly loopFd: number | undefined;
+  private readonly loopPoll: LoopPoll | undefined;
+  private readonly batch = new Int32Array(BATCH_COMPLETIONS * 4);
+  private batchCount = 0;
+  private batchCursor = 0;
+  private flushes: Flushable[] = [];
+  private flushing: Flushable[] = [];
+  private starved: Flushable[] = [];
+  private references = 0;
+  private handles = 0;
+  private immediate: NodeJS.Immediate | undefined;
+  private wheelTimer: NodeJS.Timeout | undefined;
+  private parked = true;
+  private inTurn = false;
+  private idleTurns = 0;
+  private closed = false;
+  private sqes = 0;
+  private cqes = 0;
+  private turns = 0;
+  private parks = 0;
+
+  /** Throws SystemError where io_uring cannot be had, LibraryError, and TypeError for a wrong option. */
+  constructor(options: ReactorOptions = {}) {
+    const mode = resolveMode(requestedMode(options.mode));
+    this.options = { ...defaults(), ...options, mode };
+    for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const) requirePowerOfTwo(name, this.options[name]);
+    for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, this.options[name]);
+    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs } = this.options;
+    this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs });
+    try {
+      requireFeatures(this.ring);
+      this.receiveBuffers = new BufferRing(this.ring, {
+        bgid: RECEIVE_GROUP,
+        count: receiveBuffersMax,
+        bytes: receiveBufferBytes,
+        initial: INITIAL_RECEIVE_BUFFERS,
+      });
+      this.waker = new Waker(() => this.arrive());
+    } catch (error) {
+      this.ring.close();
+      throw error;
+    }
+    this.ring.registerEventfd(this.waker.eventFd);
+    this.ring.setEventfdEnabled(false);
+    const registeredRingFd = this.ring.registerRingFd();
+    this.loopFd = findEventLoopFd();
+    if (this.loopFd !== undefined) this.loopPoll = new LoopPoll(this, this.loopFd);
+    this.wheel = new Wheel(this.nowMs);
+    this.info = {
+      mode,
+      ...featureNames(this.ring),
+      kernel: release(),
+      limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
+      registeredRingFd,
+      nestedOverBunsLoop: this.loopFd !== undefined,
+    };
+  }
+
+  stats(): ReactorStats {
+    return {
+      enters: this.ring.enters,
+      wakeups: this.waker.wakeups,
+      sqes: this.sqes,
+      cqes: this.cqes,
+      overflows: this.ring.overflow,
+      ...this.counters,
+      turns: this.turns,
+      parks: this.parks,
+      operationsInFlight: this.operations.inFlight,
+      slotsInUse: this.operations.slotsInUse,
+      sendBytesInUse: this.arena.bytesInUse,
+      receiveBuffersAvailable: this.receiveBuffers.available,
+    };
+  }
+
+  // ---- for owners of operations ----------------------------------------------------------------------------------
+
+  /** The next submission entry. Prepare it, then `tag` it. */
+  nextSqe(): Sqe {
+    return this.ring.getSqe() ?? this.makeRoom();
+  }
+
+  /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
+  tag(sqe: Sqe, slot: number, kind: number): void {
+    sqe.setUserData(slot, this.operations.begin(slot, kind));
+    this.sqes++;
+    if (this.parked) this.schedule();
+  }
+
+  /** Calls `target.flush()` before the next submission. The caller sees to it that it is scheduled once. */
+  scheduleFlush(target: Flushable): void {
+    this.flushes.push(target);
+    if (this.parked) this.schedule();
+  }
+
+  /** Calls `target.flush()` when receive buffers have come back: for a receive that ended with ENOBUFS. */
+  awaitBuffers(target: Flushable): void {
+    this.counters.enobufs++;
+    this.starved.push(target);
+    if (this.parked) this.schedule();
+  }
+
+  /** Holds the process alive, as an open socket does. */
+  ref(): void {
+    this.references++;
+    if (this.references === 1 && this.parked) this.schedule(); // Parks anew, holding the process.
+  }
+
+  unref(): void {
+    this.references--;
+    if (this.references === 0 && this.parked) this.schedule(); // Parks anew, without holding the process.
+  }
+
+  /** Something exists that completions can reach, referenced or not. */
+  addHandle(): void {
+    this.handles++;
+  }
+
+  removeHandle(): void {
+    this.handles--;
+  }
+
+  /** Cancels nothing and waits for nothing: for tests, with everything closed. Throws when something is still in flight. */
+  close(): void {
+    if (this.closed) return;
+    if (this.loopPoll) this.quiesce(this.loopPoll);
+    if (this.operations.inFlight > 0)
+      throw new Error(`the reactor has ${this.operations.inFlight} operations in flight: close their owners first`);
+    this.closed = true;
+    clearImmediate(this.immediate);
+    clearTimeout(this.wheelTimer);
+    this.receiveBuffers.close();
+    this.ring.close();
+    this.arena.close();
+    this.waker.close();
+  }
+
+  // ---- the turn --------------------------------------------------------------------------------------------------
+
+  private schedule(): void {
+    if (this.immediate !== undefined || this.inTurn || this.closed) return;
+    this.leavePark();
+    this.immediate = setImmediate(() => this.turn());
+  }
+
+  private leavePark(): void {
+    if (!this.parked) return;
+    this.parked = false;
+    this.idleTurns = 0;
+    this.ring.setEventfdEnabled(false);
+    this.waker.disarm(this.references > 0);
+    clearTimeout(this.wheelTimer);
+    this.wheelTimer = undefined;
+  }
+
+  /** The waker saw a signal. This is a promise job: the turn, which runs jobs itself, waits until it is over. */
+  private arrive(): void {
+    if (this.closed || !this.parked) return;
+    if (this.hasKernelWork()) this.schedule();
+    else this.waker.arm(this.references > 0);
+  }
+
+  private turn(): void {
+    this.immediate = undefined;
+    this.inTurn = true;
+    this.turns++;
+    try {
+      this.run();
+    } finally {
+      this.inTurn = false;
+      if (!this.closed) {
+        if (this.idleTurns >= IDLE_TURNS_BEFORE_PARK) this.park();
+        else this.immediate = setImmediate(() => this.turn());
+      }
+    }
+  }
+
+  /** One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn. */
+  private run(): void {
+    const loopPoll = this.loopPoll;
+    const end = this.look() + TURN_MS;
+    const cqesBefore = this.cqes;
+    loopPoll?.arm();
+    for (;;) {
+      const dispatched = this.dispatch(end);
+      if (this.flushes.length > 0) this.flush();
+      const remainingMs = end - this.look();
+      if (remainingMs <= 0 || loopPoll?.ready || this.batchCursor < this.batchCount) {
+        this.submit(0);
+        break;
+      }
+      // Work may have arrived while the last batch was dispatched; a wait for one completion then returns at once.
+      this.submit(remainingMs * 1000);
+      if (dispatched === 0 && this.ring.cqReady === 0) break;
+    }
+    // That Bun has work of its own is no reason to stay awake: parked, it needs no help.
+    const own = this.cqes - cqesBefore - (loopPoll?.ready ? 1 : 0);
+    if (own <= 0) this.idleTurns++;
+    else this.idleTurns = 0;
+  }
+
+  /** Reads the clock, and lets the wheel's timers fire. */
+  private look(): number {
+    const now = (this.nowMs = performance.now());
+    if (now >= this.wheel.nextTickMs) this.wheel.advance(now);
+    return now;
+  }
+
+  /** Reaps and dispatches until the completion queue is empty, or the turn is over. Returns how many it dispatched. */
+  private dispatch(end: number): number {
+    const batch = this.batch;
+    const operations = this.operations;
+    let dispatched = 0;
+    for (;;) {
+      if (this.batchCursor === this.batchCount) {
+        this.batchCursor = 0;
+        this.batchCount = this.ring.reap(batch);
+        if (this.batchCount === 0) return dispatched;
+      }
+      while (this.batchCursor < this.batchCount) {
+        const at = this.batchCursor++ * 4;
+        const slot = batch[at]!;
+        const high = batch[at + 1]! >>> 0;
+        const flags = batch[at + 3]!;
+        if (slot < 0 || slot >= operations.capacity)
+          throw new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`);
+        const owner = operations.ownerOf(slot, high);
+        if (owner === undefined) {
+          this.counters.staleCompletions++;
+          continue;
+        }
+        const isLast = (flags & IORING_CQE_F_MORE) === 0;
+        if (isLast) operations.end(slot);
+        this.cqes++;
+        dispatched++;
+        try {
+          owner.complete(high & 0xff, batch[at + 2]!, flags);
+        } finally {
+          if (isLast) operations.settle(slot);
+        }
+        drainMicrotasks();
+        if (dispatched % COMPLETIONS_PER_CLOCK === 0 && performance.now() >= end) return dispatched;
+      }
+    }
+  }
+
+  /** Lets everyone with something to send submit it, and gives received buffers back. */
+  private flush(): void {
+    while (this.flushes.length > 0) {
+      const targets = this.flushes;
+      this.flushes = this.flushing;
+      this.flushing = targets;
+      for (let i = 0; i < targets.length; i++) targets[i]!.flush();
+      targets.length = 0;
+    }
+  }
+
+  private feedStarved(): void {
+    // Every buffer is back at the end of a dispatch; where they were still too few, twice as many circulate from now on.
+    this.receiveBuffers.grow();
+    const targets = this.starved;
+    this.starved = [];
+    for (const target of targets) target.flush();
+  }
+
+  /**
+   * Hands everything written to the kernel, and waits for a completion for at most `waitUs` (0: does not wait).
+   * In defer this is where the kernel does its work, so it is called even with nothing to submit.
+   */
+  private submit(waitUs: number): void {
+    const ring = this.ring;
+    this.receiveBuffers.publish();
+    if (this.starved.length > 0) this.feedStarved();
+    if (ring.sqpoll) return this.submitToThread(waitUs);
+    const wait = waitUs > 0 && ring.cqReady === 0 ? 1 : 0;
+    const toSubmit = ring.sqReady;
+    ring.publish();
+    if (toSubmit === 0 && wait === 0 && ring.kernelFlags === 0) return;
+    this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS, wait === 0 ? -1 : Math.ceil(waitUs)));
+  }
+
+  /** The SQ thread takes the entries by itself; the kernel is entered to wake it, and to wait. */
+  private submitToThread(waitUs: number): void {
+    const ring = this.ring;
+    if (ring.unpublished > 0) ring.publish();
+    let flags = ring.needsWakeup && ring.sqReady > 0 ? IORING_ENTER_SQ_WAKEUP : 0;
+    if (ring.hasOverflowed) flags |= IORING_ENTER_GETEVENTS;
+    if (waitUs <= 0 || ring.cqReady > 0) {
+      if (flags !== 0) this.judge(ring.enter(0, 0, flags));
+      return;
+    }
+    if (flags !== 0) {
+      this.judge(ring.enter(0, 1, flags | IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
+      return;
+    }
+    if (this.spin(Math.min(this.options.spinUs, waitUs))) return;
+    this.judge(ring.enter(0, 1, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
+  }
+
+  /** Looks for a completion for `us` microseconds without a system call. */
+  private spin(us: number): boolean {
+    const ring = this.ring;
+    const end = performance.now() + us / 1000;
+    do {
+      for (let i = 0; i < 32; i++) if (ring.cqReady > 0) return true;
+    } while (performance.now() < end);
+    return false;
+  }
+
+  private judge(result: number): void {
+    if (result >= 0) return;
+    switch (-result) {
+      case ETIME: // The wait's limit.
+      case EINTR: // A signal. Bun handles it in its own loop, where this turn soon returns to.
+      case EBUSY: // The completion queue has overflowed: the next reap makes room, the next enter flushes.
+      case EAGAIN: // The kernel had no memory for a request; it stays in the queue and is submitted by the next enter.
+        return;
+      default:
+        throw new SystemError(-result, "io_uring_enter");
+    }
+  }
+
+  /** A full submission queue: submit what is there and try again. */
+  private makeRoom(): Sqe {
+    for (;;) {
+      if (this.ring.sqpoll) this.ring.waitForSqSpace();
+      else this.submit(0);
+      const sqe = this.ring.getSqe();
+      if (sqe) return sqe;
+    }
+  }
+
+  // ---- parking ---------------------------------------------------------------------------------------------------
+
+  private hasKernelWork(): boolean {
+    return this.ring.cqReady > 0 || (this.ring.kernelFlags & ~1) !== 0; // All but NEED_WAKEUP: overflow, task work.
+  }
+
+  private park(): void {
+    // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
+    if (this.loopPoll && !this.quiesce(this.loopPoll)) {
+      this.idleTurns = 0;
+      this.immediate = setImmediate(() => this.turn());
+      return;
+    }
+    this.parked = true;
+    this.ring.setEventfdEnabled(true);
+    // Whatever came before the eventfd was enabled has not signalled it.
+    if (this.hasKernelWork() || this.flushes.length > 0 || this.ring.unpublished > 0) {
+      this.schedule();
+      return;
+    }
+    this.parks++;
+    this.arena.trim();
+    if (this.handles > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
+    else this.waker.disarm(false);
+    this.armWheelTimer();
+  }
+
+  /** Takes the poll of Bun's loop out of the ring. Returns false when somebody's completion came meanwhile. */
+  private quiesce(loopPoll: LoopPoll): boolean {
+    const cqesBefore = this.cqes;
+    loopPoll.disarm();
+    while (loopPoll.inFlight > 0) {
+      this.submit(TURN_MS * 1000);
+      this.dispatch(Infinity);
+    }
+    return this.cqes - cqesBefore <= 2 && this.flushes.length === 0;
+  }
+
+  private armWheelTimer(): void {
+    const delay = this.wheel.untilNextMs(performance.now());
+    if (delay === Infinity) return;
+    this.wheelTimer = setTimeout(() => this.schedule(), delay + 1);
+    this.wheelTimer.unref();
+  }
+}
+
+/** The oneshot poll of Bun's epoll descriptor. */
+class LoopPoll implements OperationOwner {
+  /** Bun has work; set until the next `arm()`. */
+  ready = false;
+  private readonly reactor: Reactor;
+  private readonly fd: number;
+  private readonly slot: number;
+  private armed = false;
+
+  constructor(reactor: Reactor, fd: number) {
+    this.reactor = reactor;
+    this.fd = fd;
+    this.slot = reactor.operations.acquire(this);
+  }
+
+  arm(): void {
+    this.ready = false;
+    if (this.armed) return;
+    this.armed = true;
+    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLIN), this.slot, 0);
+  }
+
+  disarm(): void {
+    if (!this.armed) return;
+    const tag = this.reactor.operations.tagOf(this.slot, 0);
+    this.reactor.tag(this.reactor.nextSqe().prepPollRemove(this.slot, tag), this.slot, 1);
+  }
+
+  /** The poll and its removal, 0 to 2. */
+  get inFlight(): number {
+    return this.reactor.operations.inFlightOf(this.slot);
+  }
+
+  complete(kind: number): void {
+    if (kind !== 0) return;
+    this.armed = false;
+    this.ready = true;
+  }
+}
+
+function defaults(): Required<ReactorOptions> {
+  return {
+    mode: "auto",
+    sqEntries: 1024,
+    cqEntries: 8192,
+    receiveBuffersMax: 2048,
+    receiveBufferBytes: 16384,
+    spinUs: 20,
+    sqThreadIdleMs: 10,
+  };
+}
+
+function requirePowerOfTwo(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
+    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${String(value)}`);
+}
+
+function requireCount(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff)
+    throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
+}
+
+function requireFeatures(ring: Ring): void {
+  const required = { IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG };
+  for (const [name, bit] of Object.entries(required)) {
+    if ((ring.features & bit) === 0) throw new Error(`ringloop: this kernel's io_uring lacks ${name} (Linux 5.11 has it)`);
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Coarse timers: a hashed wheel for idle and header timeouts, of which there are many and which almost never fire.
+ *
+ * Guarantees: an entry fires once, not before its time and at most one tick (250 ms) and one turn after it. Moving a deadline
+ * later costs one store: the entry stays where it is and moves on when its bucket comes up.
+ */
+export const WHEEL_TICK_MS = 250;
+const BUCKETS = 512;
+
+export class WheelEntry {
+  /** @internal In ticks since the wheel's start; 0 is not armed. */ deadline = 0;
+  /** @internal */ bucket = -1;
+  /** @internal */ next: WheelEntry | null = null;
+  /** @internal */ previous: WheelEntry | null = null;
+  readonly fire: () => void;
+
+  constructor(fire: () => void) {
+    this.fire = fire;
+  }
+
+  get armed(): boolean {
+    return this.deadline !== 0;
+  }
+}
+
+export class Wheel {
+  private readonly buckets: (WheelEntry | null)[] = new Array(BUCKETS).fill(null);
+  private readonly startMs: number;
+  private tick = 0;
+  private count = 0;
+
+  constructor(nowMs: number) {
+    this.startMs = nowMs;
+  }
+
+  /** Entries in the wheel. */
+  get size(): number {
+    return this.count;
+  }
+
+  /** When `advance` next has something to do. */
+  get nextTickMs(): number {
+    return this.startMs + (this.tick + 1) * WHEEL_TICK_MS;
+  }
+
+  /** Arms or moves an entry, `delayMs` after `nowMs`. */
+  set(entry: WheelEntry, nowMs: number, delayMs: number): void {
+    entry.deadline = Math.max(this.tick + 1, Math.ceil((nowMs - this.startMs + delayMs) / WHEEL_TICK_MS));
+    if (entry.bucket < 0) this.insert(entry);
+    else if (entry.deadline < this.dueOf(entry.bucket)) {
+      this.remove(entry);
+      this.insert(entry);
+    }
+  }
+
+  /** Disarms an entry. */
+  clear(entry: WheelEntry): void {
+    entry.deadline = 0;
+    if (entry.bucket >= 0) this.remove(entry);
+  }
+
+  /** Fires what is due. An entry's `fire` may set and clear entries, itself included. */
+  advance(nowMs: number): void {
+    const target = Math.floor((nowMs - this.startMs) / WHEEL_TICK_MS);
+    while (this.tick < target) {
+      if (this.count === 0) {
+        this.tick = target;
+        return;
+      }
+      this.tick++;
+      const bucket = this.tick % BUCKETS;
+      // Taken one by one, since a callback may clear its neighbours; what is not due yet goes to a later bucket.
+      for (let entry = this.buckets[bucket]; entry; entry = this.buckets[bucket]) {
+        this.remove(entry);
+        if (entry.deadline > this.tick) this.insert(entry);
+        else if (entry.deadline !== 0) {
+          entry.deadline = 0;
+          entry.fire();
+        }
+      }
+    }
+  }
+
+  /** Milliseconds from `nowMs` until a bucket with entries comes up; Infinity without entries. */
+  untilNextMs(nowMs: number): number {
+    if (this.count === 0) return Infinity;
+    let ahead = 1;
+    while (this.buckets[(this.tick + ahead) % BUCKETS] === null) ahead++;
+    return Math.max(0, this.startMs + (this.tick + ahead) * WHEEL_TICK_MS - nowMs);
+  }
+
+  /** The tick at which a bucket comes up next. */
+  private dueOf(bucket: number): number {
+    return this.tick + 1 + ((bucket - ((this.tick + 1) % BUCKETS) + BUCKETS) % BUCKETS);
+  }
+
+  private insert(entry: WheelEntry): void {
+    // A deadline beyond the horizon waits in the farthest bucket and is inserted again from there.
+    const due = Math.min(entry.deadline, this.tick + BUCKETS - 1);
+    const bucket = due % BUCKETS;
+    const first = this.buckets[bucket]!;
+    entry.bucket = bucket;
+    entry.previous = null;
+    entry.next = first;
+    if (first) first.previous = entry;
+    this.buckets[bucket] = entry;
+    this.count++;
+  }
+
+  private remove(entry: WheelEntry): void {
+    if (entry.previous) entry.previous.next = entry.next;
+    else this.buckets[entry.bucket] = entry.next;
+    if (entry.next) entry.next.previous = entry.previous;
+    entry.next = entry.previous = null;
+    entry.bucket = -1;
+    this.count--;
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Memory for what is sent: chunks of a few sizes, cut from mapped slabs.
+ *
+ * Guarantees: a chunk is in use by one owner from `allocate` to `free`; freeing twice throws. The most recently freed chunk is handed
+ * out first, while it is still in the cache. `trim()` returns the pages of unused slabs to the system and keeps their addresses.
+ */
+import { Mapping } from "../sys/memory.ts";
+
+/** Chunk sizes in bytes. A larger write takes several chunks of the last size. */
+export const chunkSizes = [4096, 16384, 65536, 262144, 1048576] as const;
+export const CHUNK_BYTES_MAX = 1048576;
+const SLAB_BYTES = 1048576;
+/** Chunks a power of two apart would share a few cache sets. */
+const STRIDE_PADDING_BYTES = 64;
+
+export class Chunk {
+  /** The chunk's memory and nothing else. */
+  readonly buffer: Buffer;
+  readonly address: number;
+  readonly capacity: number;
+  /** Bytes written from the start, and how many of those the kernel has taken. */
+  length = 0;
+  sent = 0;
+  /** For the owner's queue. */
+  next: Chunk | null = null;
+  /** @internal */ readonly slab: Slab;
+  /** @internal */ free = false;
+
+  constructor(slab: Slab, offset: number, capacity: number) {
+    this.slab = slab;
+    this.buffer = Buffer.from(slab.mapping.buffer, offset, capacity);
+    this.address = slab.mapping.address + offset;
+    this.capacity = capacity;
+  }
+
+  get room(): number {
+    return this.capacity - this.length;
+  }
+}
+
+class Slab {
+  readonly mapping: Mapping;
+  used = 0;
+  touched = false;
+
+  constructor(bytes: number) {
+    this.mapping = new Mapping(bytes);
+  }
+}
+
+/** All chunks of one size. */
+class SizeClass {
+  readonly slabs: Slab[] = [];
+  private readonly chunkBytes: number;
+  private readonly freeChunks: Chunk[] = [];
+
+  constructor(chunkBytes: number) {
+    this.chunkBytes = chunkBytes;
+  }
+
+  allocate(): Chunk {
+    const chunk = this.freeChunks.pop() ?? this.cut();
+    chunk.free = false;
+    chunk.length = 0;
+    chunk.sent = 0;
+    chunk.next = null;
+    chunk.slab.used++;
+    chunk.slab.touched = true;
+    return chunk;
+  }
+
+  release(chunk: Chunk): void {
+    this.freeChunks.push(chunk);
+  }
+
+  private cut(): Chunk {
+    const stride = this.chunkBytes + STRIDE_PADDING_BYTES;
+    const count = Math.max(1, Math.floor(SLAB_BYTES / stride));
+    const slab = new Slab(count * stride);
+    this.slabs.push(slab);
+    for (let i = count - 1; i > 0; i--) {
+      const chunk = new Chunk(slab, i * stride, this.chunkBytes);
+      chunk.free = true;
+      this.freeChunks.push(chunk);
+    }
+    return new Chunk(slab, 0, this.chunkBytes);
+  }
+}
+
+export class Arena {
+  private readonly classes = chunkSizes.map((bytes) => new SizeClass(bytes));
+  private usedBytes = 0;
+
+  /** Bytes in chunks that somebody owns. */
+  get bytesInUse(): number {
+    return this.usedBytes;
+  }
+
+  /** Bytes of address space in all slabs. */
+  get bytesMapped(): number {
+    return this.classes.reduce((sum, { slabs }) => sum + slabs.reduce((bytes, { mapping }) => bytes + mapping.bytes, 0), 0);
+  }
+
+  /** A chunk with room for `bytes`, or the largest there is. Throws SystemError ENOMEM. */
+  allocate(bytes: number): Chunk {
+    let index = 0;
+    while (index < chunkSizes.length - 1 && chunkSizes[index]! < bytes) index++;
+    const chunk = this.classes[index]!.allocate();
+    this.usedBytes += chunk.capacity;
+    return chunk;
+  }
+
+  /** Call it after the last completion of the operation that used the chunk. */
+  free(chunk: Chunk): void {
+    if (chunk.free) throw new Error("a chunk is freed twice");
+    chunk.free = true;
+    chunk.slab.used--;
+    this.usedBytes -= chunk.capacity;
+    this.classes[chunkSizes.indexOf(chunk.capacity as (typeof chunkSizes)[number])]!.release(chunk);
+  }
+
+  /** Returns the pages of slabs in which nothing is used. Costs a system call for each; for idle moments. */
+  trim(): void {
+    for (const { slabs } of this.classes) {
+      for (const slab of slabs) {
+        if (slab.used > 0 || !slab.touched) continue;
+        slab.mapping.discard();
+        slab.touched = false;
+      }
+    }
+  }
+
+  /** Detaches and unmaps everything. Nothing may be in flight. */
+  close(): void {
+    for (const { slabs } of this.classes) for (const slab of slabs) slab.mapping.release();
+  }
+}

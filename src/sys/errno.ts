@@ -1,0 +1,118 @@
+/**
+ * Error numbers of Linux and the Error that carries them, shaped like Node's: `code`, `errno` (negative), `syscall`.
+ * Numbers are asm-generic's, which x86-64 and arm64 share. Messages are those of strerror(3) in lower case, as in Node.
+ */
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EINTR = 4;
+export const EBADF = 9;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EBUSY = 16;
+export const EINVAL = 22;
+export const ENFILE = 23;
+export const EMFILE = 24;
+export const EPIPE = 32;
+export const ENOSYS = 38;
+export const ETIME = 62;
+export const EADDRINUSE = 98;
+export const ECONNRESET = 104;
+export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
+export const EALREADY = 114;
+export const ECANCELED = 125;
+
+const names: Record<number, readonly [code: string, message: string]> = {
+  [EPERM]: ["EPERM", "operation not permitted"],
+  [ENOENT]: ["ENOENT", "no such file or directory"],
+  [EINTR]: ["EINTR", "interrupted system call"],
+  5: ["EIO", "i/o error"],
+  [EBADF]: ["EBADF", "bad file descriptor"],
+  [EAGAIN]: ["EAGAIN", "resource temporarily unavailable"],
+  [ENOMEM]: ["ENOMEM", "not enough memory"],
+  13: ["EACCES", "permission denied"],
+  14: ["EFAULT", "bad address in system call argument"],
+  [EBUSY]: ["EBUSY", "resource busy or locked"],
+  17: ["EEXIST", "file already exists"],
+  20: ["ENOTDIR", "not a directory"],
+  21: ["EISDIR", "illegal operation on a directory"],
+  [EINVAL]: ["EINVAL", "invalid argument"],
+  [ENFILE]: ["ENFILE", "file table overflow"],
+  [EMFILE]: ["EMFILE", "too many open files"],
+  27: ["EFBIG", "file too large"],
+  28: ["ENOSPC", "no space left on device"],
+  29: ["ESPIPE", "invalid seek"],
+  30: ["EROFS", "read-only file system"],
+  [EPIPE]: ["EPIPE", "broken pipe"],
+  36: ["ENAMETOOLONG", "name too long"],
+  [ENOSYS]: ["ENOSYS", "function not implemented"],
+  39: ["ENOTEMPTY", "directory not empty"],
+  [ETIME]: ["ETIME", "timer expired"],
+  71: ["EPROTO", "protocol error"],
+  77: ["EBADFD", "file descriptor in bad state"],
+  88: ["ENOTSOCK", "socket operation on non-socket"],
+  90: ["EMSGSIZE", "message too long"],
+  92: ["ENOPROTOOPT", "protocol not available"],
+  93: ["EPROTONOSUPPORT", "protocol not supported"],
+  95: ["EOPNOTSUPP", "operation not supported on socket"],
+  97: ["EAFNOSUPPORT", "address family not supported"],
+  [EADDRINUSE]: ["EADDRINUSE", "address already in use"],
+  99: ["EADDRNOTAVAIL", "address not available"],
+  100: ["ENETDOWN", "network is down"],
+  101: ["ENETUNREACH", "network is unreachable"],
+  103: ["ECONNABORTED", "software caused connection abort"],
+  [ECONNRESET]: ["ECONNRESET", "connection reset by peer"],
+  [ENOBUFS]: ["ENOBUFS", "no buffer space available"],
+  106: ["EISCONN", "socket is already connected"],
+  107: ["ENOTCONN", "socket is not connected"],
+  [ETIMEDOUT]: ["ETIMEDOUT", "connection timed out"],
+  111: ["ECONNREFUSED", "connection refused"],
+  113: ["EHOSTUNREACH", "host is unreachable"],
+  [EALREADY]: ["EALREADY", "connection already in progress"],
+  115: ["EINPROGRESS", "operation now in progress"],
+  [ECANCELED]: ["ECANCELED", "operation canceled"],
+};
+
+/** `104` -> `"ECONNRESET"`; a number without a name gives `"E<number>"`. */
+export function errnoName(errno: number): string {
+  return names[errno]?.[0] ?? `E${errno}`;
+}
+
+/** A failed system call or operation. `errno` is negative, as in Node. */
+export class SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  declare address?: string;
+  declare port?: number;
+  declare path?: string;
+
+  constructor(errno: number, syscall: string, where?: { address?: string; port?: number; path?: string }) {
+    const [code, message] = names[errno] ?? [`E${errno}`, `error ${errno}`];
+    const place =
+      where?.path !== undefined
+        ? ` '${where.path}'`
+        : where?.address !== undefined
+          ? ` ${where.address}${where.port === undefined ? "" : `:${where.port}`}`
+          : "";
+    super(`${code}: ${message}, ${syscall}${place}`);
+    this.code = code;
+    this.errno = -errno;
+    this.syscall = syscall;
+    if (where) Object.assign(this, where);
+  }
+
+  override get name(): string {
+    return "SystemError";
+  }
+}
+
+/** Passes a result >= 0 through; throws the SystemError that a result of -errno stands for. */
+export function check(
+  result: number,
+  syscall: string,
+  where?: { address?: string; port?: number; path?: string },
+): number {
+  if (result < 0) throw new SystemError(-result, syscall, where);
+  return result;
+}

@@ -1,0 +1,56 @@
+/**
+ * Memory outside the garbage-collected heap, which is the only memory that the kernel may see.
+ *
+ * Guarantees: a view of a mapping that was released has length 0 (it is detached before the pages go), so late use reads
+ * `undefined` or throws and never touches pages that belong to someone else.
+ */
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { SystemError } from "./errno.ts";
+import { native } from "./library.ts";
+
+export const PAGE_BYTES = 4096;
+
+/** An address as bun:ffi's functions want it. */
+export function asPointer(address: number): Pointer {
+  return address as Pointer;
+}
+
+/** An ArrayBuffer over memory that somebody else owns. Detach it before that memory goes. */
+export function viewMemory(address: number, bytes: number): ArrayBuffer {
+  return toArrayBuffer(asPointer(address), 0, bytes);
+}
+
+/** Makes every view of `buffer` empty. The memory itself is not touched. */
+export function detach(buffer: ArrayBuffer): void {
+  structuredClone(buffer, { transfer: [buffer] });
+}
+
+/** Zeroed, page-aligned private memory. */
+export class Mapping {
+  readonly address: number;
+  readonly bytes: number;
+  readonly buffer: ArrayBuffer;
+  private released = false;
+
+  /** Rounds `bytes` up to whole pages. Throws SystemError (ENOMEM) when the system has none. */
+  constructor(bytes: number) {
+    this.bytes = Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+    const address = native().rl_map(this.bytes);
+    if (address < 0) throw new SystemError(-address, "mmap");
+    this.address = address;
+    this.buffer = viewMemory(address, this.bytes);
+  }
+
+  /** Gives the pages back to the system and keeps the addresses; the memory reads as zeroes afterwards. */
+  discard(): void {
+    native().rl_discard(this.address, this.bytes);
+  }
+
+  /** Detaches all views and unmaps. May be called again. */
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    detach(this.buffer);
+    native().rl_unmap(this.address, this.bytes);
+  }
+}
