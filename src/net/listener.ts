@@ -22,7 +22,7 @@ import { native, pointerTo } from "../sys/library.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
-import { encodeAddress, familyOf, localAddress } from "./address.ts";
+import { encodeAddress, familyOf, localAddress, type SocketAddress } from "./address.ts";
 
 export interface ListenOptions {
   /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
@@ -46,8 +46,8 @@ const enum Kind {
 }
 
 export class Listener implements OperationOwner, Flushable {
-  readonly hostname: string;
-  readonly port: number;
+  /** As bound: the numeric address and the port that was taken. */
+  readonly address: SocketAddress;
   /** Connections that were accepted. */
   accepted = 0;
   /** Times that descriptors or memory ran out. */
@@ -68,9 +68,7 @@ export class Listener implements OperationOwner, Flushable {
     this.reactor = reactor;
     this.onConnection = onConnection;
     this.fd = openListeningSocket(options);
-    const local = localAddress(this.fd)!;
-    this.hostname = options.hostname ?? local.address;
-    this.port = local.port;
+    this.address = localAddress(this.fd)!;
     this.slot = reactor.operations.acquire(this);
     this.retry = new WheelEntry(() => reactor.scheduleFlush(this));
     reactor.addHandle();

@@ -226,6 +226,11 @@ export class Reactor {
     if (this.parked) this.schedule();
   }
 
+  /** Sets `nowMs`, for who runs outside a turn. */
+  refreshClock(): void {
+    this.nowMs = performance.now();
+  }
+
   /** Holds the process alive, as an open socket does. */
   ref(): void {
     this.references++;

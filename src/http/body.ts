@@ -1,0 +1,151 @@
+/**
+ * A request's body on its way from the connection to whoever reads it: at once, later, as a stream, or never.
+ *
+ * Guarantees: bytes are copied once, out of the receive buffer; a body that nobody reads, or reads slowly, holds at most
+ * `BUFFERED_BYTES_MAX` before its connection is paused; it can be read once.
+ */
+
+/** The connection's side: asked to stop and go on delivering. */
+export interface BodySource {
+  pauseBody(): void;
+  resumeBody(): void;
+}
+
+const BUFFERED_BYTES_MAX = 262144;
+
+export class RequestBody {
+  /** Somebody reads it, or has read it. */
+  used = false;
+
+  private readonly source: BodySource;
+  private chunks: Buffer[] = [];
+  private bufferedBytes = 0;
+  private ended = false;
+  private error: Error | undefined;
+  private paused = false;
+  private discarding = false;
+  private collector: { resolve: (bytes: Buffer) => void; reject: (error: Error) => void } | undefined;
+  private readable: ReadableStream<Uint8Array> | undefined;
+  private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+
+  constructor(source: BodySource) {
+    this.source = source;
+  }
+
+  /** All bytes were received. */
+  get complete(): boolean {
+    return this.ended;
+  }
+
+  // ---- from the connection ---------------------------------------------------------------------------------------
+
+  push(memory: Buffer, start: number, end: number): void {
+    if (this.discarding || start === end) return;
+    const bytes = Buffer.allocUnsafeSlow(end - start);
+    memory.copy(bytes, 0, start, end);
+    if (this.controller) {
+      this.controller.enqueue(bytes);
+      if ((this.controller.desiredSize ?? 0) <= 0) this.pause();
+      return;
+    }
+    this.chunks.push(bytes);
+    this.bufferedBytes += bytes.length;
+    if (!this.collector && this.bufferedBytes >= BUFFERED_BYTES_MAX) this.pause();
+  }
+
+  finish(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.collector?.resolve(this.takeAll());
+    this.collector = undefined;
+    this.closeStream();
+  }
+
+  /** The connection is gone before the body's end. */
+  fail(error: Error): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.error = error;
+    this.chunks = [];
+    this.collector?.reject(error);
+    this.collector = undefined;
+    if (!this.discarding) this.controller?.error(error);
+  }
+
+  /** Nobody will read what is still to come. */
+  discard(): void {
+    this.discarding = true;
+    this.chunks = [];
+    this.bufferedBytes = 0;
+    this.resume();
+  }
+
+  // ---- for the reader --------------------------------------------------------------------------------------------
+
+  /** The whole body. Rejects with a TypeError when it was read before. */
+  bytes(): Promise<Buffer> {
+    if (this.used) return Promise.reject(new TypeError("Body already used"));
+    this.used = true;
+    if (this.error) return Promise.reject(this.error);
+    if (this.ended) return Promise.resolve(this.takeAll());
+    return new Promise((resolve, reject) => {
+      this.collector = { resolve, reject };
+      this.resume();
+    });
+  }
+
+  /** The body as a stream, the same one each time. */
+  stream(): ReadableStream<Uint8Array> {
+    return (this.readable ??= this.createStream());
+  }
+
+  private createStream(): ReadableStream<Uint8Array> {
+    const highWaterMark = BUFFERED_BYTES_MAX;
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.controller = controller;
+          if (this.error) return controller.error(this.error);
+          for (const chunk of this.chunks) controller.enqueue(chunk);
+          this.chunks = [];
+          this.bufferedBytes = 0;
+          if (this.ended) this.closeStream();
+        },
+        pull: () => {
+          this.used = true;
+          this.resume();
+        },
+        cancel: () => {
+          this.controller = undefined;
+          this.discard();
+        },
+      },
+      { highWaterMark, size: (chunk) => chunk!.length },
+    );
+  }
+
+  private closeStream(): void {
+    if (this.discarding || !this.controller) return;
+    this.controller.close();
+    this.controller = undefined;
+  }
+
+  private takeAll(): Buffer {
+    const { chunks } = this;
+    this.chunks = [];
+    this.bufferedBytes = 0;
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
+
+  private pause(): void {
+    if (this.paused || this.ended) return;
+    this.paused = true;
+    this.source.pauseBody();
+  }
+
+  private resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.source.resumeBody();
+  }
+}

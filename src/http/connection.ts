@@ -1,0 +1,505 @@
+/**
+ * HTTP/1.1 on one connection: one request at a time, its body, its response, then the next.
+ *
+ * Guarantees: responses leave in the order of their requests, whatever the handlers do, because a request is parsed only when the one
+ * before it is answered; what a client sends meanwhile is held up to a limit and then left in the kernel; a client that does not read
+ * its answers is not served further ones. Errors in the protocol are answered and end the connection.
+ */
+import { Connection, ConnectionState, type Protocol } from "../net/connection.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { type SystemError } from "../sys/errno.ts";
+import { type BodySource as BodyFeeder, RequestBody } from "./body.ts";
+import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
+import { INCOMPLETE, RequestParser } from "./parser.ts";
+import { RingRequest } from "./request.ts";
+import { buildHead, type BodySource, type HeadCache, isBodiless, readFields, reasons, takeBody } from "./response.ts";
+import { isResponse, Memory } from "./tracked-response.ts";
+
+/** What a connection needs of its server. */
+export interface HttpHost {
+  readonly reactor: Reactor;
+  readonly heads: HeadCache;
+  readonly defaultOrigin: string;
+  readonly limits: HttpLimits;
+  /** No further request is taken on a connection once its current one is answered. */
+  readonly stopping: boolean;
+  pendingRequests: number;
+  /** Calls the handler. Whatever it throws or rejects with ends in a Response. */
+  handle(request: RingRequest): Response | Promise<Response>;
+  handleError(error: unknown): Response | Promise<Response>;
+  closed(connection: HttpConnection): void;
+}
+
+export interface HttpLimits {
+  /** Bytes of a request's head, trailers likewise. */
+  headerBytesMax: number;
+  /** Bytes of a request's body. */
+  requestBodyBytesMax: number;
+  /** Bytes of responses that the client has not taken; no further request is served above that. */
+  writeQueueBytesMax: number;
+  /** 0 never ends an idle connection. */
+  idleTimeoutMs: number;
+}
+
+/** Bytes that a client may send ahead of the request that is being answered. */
+const HELD_BYTES_MAX = 65536;
+/** What is decoded to one string for all requests in it; larger deliveries are decoded head by head. */
+const SHARED_TEXT_BYTES_MAX = 4096;
+/** The rest of a body that nobody reads is taken up to this, so that the connection can go on. */
+const DISCARD_BYTES_MAX = 1048576;
+
+const State = {
+  /** Between requests, or in a head. */
+  Head: 0,
+  /** A handler or a response is under way. */
+  Busy: 1,
+  /** Nothing that comes is looked at any more; the last bytes are on their way out. */
+  Done: 2,
+} as const;
+
+export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
+  readonly transport: Connection;
+  readonly defaultOrigin: string;
+
+  private readonly host: HttpHost;
+  private readonly parser: RequestParser;
+  private state: number = State.Head;
+  private request: RingRequest | null = null;
+  /** The request body that is being received, until its last byte. */
+  private body: RequestBody | null = null;
+  /** Bytes that are still to come of it, with Content-Length. */
+  private bodyBytesLeft = 0;
+  private bodyBytes = 0;
+  private chunked: ChunkedDecoder | null = null;
+  /** Bytes received and not yet parsed: a head's beginning, or what came during a request. */
+  private held: Buffer | null = null;
+  private peerEnded = false;
+  private stalled = false;
+  private processing = false;
+  private drainWaiter: (() => void) | null = null;
+  private streamReader: ReadableStreamDefaultReader | null = null;
+  private keepAlive = true;
+  private text: string | null = null;
+  private textBase = 0;
+  private idleTimeoutMs: number;
+  private sentBytesSeen = 0;
+
+  constructor(host: HttpHost, fd: number) {
+    this.host = host;
+    this.defaultOrigin = host.defaultOrigin;
+    this.parser = new RequestParser(host.limits);
+    this.idleTimeoutMs = host.limits.idleTimeoutMs;
+    this.transport = new Connection(host.reactor, fd, this);
+    this.extendTimeout();
+  }
+
+  get isIdle(): boolean {
+    return this.state === State.Head && this.body === null;
+  }
+
+  /** For `server.timeout`: seconds without traffic until this connection ends, from now on. 0 is no limit. */
+  setIdleTimeout(ms: number): void {
+    this.idleTimeoutMs = ms;
+    this.extendTimeout();
+  }
+
+  /** Ends the connection once nothing is under way on it. */
+  closeWhenIdle(): void {
+    if (this.isIdle) this.finishConnection();
+  }
+
+  /** Ends the connection at once; a handler that is under way is told by its request's signal. */
+  abort(): void {
+    this.abortRequest();
+    this.state = State.Done;
+    this.transport.destroy();
+  }
+
+  // ---- from the transport ----------------------------------------------------------------------------------------
+
+  onData(memory: Buffer, start: number, end: number): void {
+    // A head that trickles in does not get more time with each byte.
+    if (this.held === null || this.state !== State.Head) this.extendTimeout();
+    if (this.held === null) return this.process(memory, start, end);
+    const joined = Buffer.concat([this.held, memory.subarray(start, end)]);
+    this.held = null;
+    this.process(joined, 0, joined.length);
+  }
+
+  onEnd(): void {
+    this.peerEnded = true;
+    if (this.body) {
+      // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
+      return this.abort();
+    }
+    // A client may close its side after the last request and still wait for the answers.
+    if (this.state === State.Head && !this.stalled) this.finishConnection();
+  }
+
+  onDrain(): void {
+    this.drainWaiter?.();
+    this.drainWaiter = null;
+    if (!this.stalled) return;
+    this.stalled = false;
+    this.continue();
+  }
+
+  onTimeout(): void {
+    const { sentBytes } = this.transport;
+    if (sentBytes !== this.sentBytesSeen) {
+      // A slow client that takes its answer is not idle.
+      this.sentBytesSeen = sentBytes;
+      return this.extendTimeout();
+    }
+    this.abort();
+  }
+
+  onClose(_error: SystemError | undefined): void {
+    this.abortRequest();
+    this.state = State.Done;
+    this.held = null;
+    this.drainWaiter?.();
+    this.drainWaiter = null;
+    this.host.closed(this);
+  }
+
+  // ---- requests --------------------------------------------------------------------------------------------------
+
+  private process(memory: Buffer, start: number, end: number): void {
+    this.processing = true;
+    this.text = null;
+    let at = start;
+    while (at < end) {
+      if (this.state === State.Done) break;
+      if (this.body !== null) {
+        at = this.receiveBody(memory, at, end);
+        if (at < 0) {
+          this.refuse(-at);
+          break;
+        }
+        continue;
+      }
+      if (this.state === State.Busy || this.stalled) {
+        this.hold(memory, at, end);
+        break;
+      }
+      const next = this.parser.parse(memory, at, end);
+      if (next === INCOMPLETE) {
+        this.held = Buffer.from(memory.subarray(at, end));
+        break;
+      }
+      if (next < 0) {
+        this.refuse(-next);
+        break;
+      }
+      at = this.begin(memory, at, next, end);
+    }
+    this.processing = false;
+  }
+
+  private hold(memory: Buffer, start: number, end: number): void {
+    this.held = Buffer.from(memory.subarray(start, end));
+    if (this.held.length >= HELD_BYTES_MAX) this.transport.pause();
+  }
+
+  /** A response was completed, or the client has read: goes on with what was held. */
+  private continue(): void {
+    if (this.state !== State.Head || this.stalled || this.processing) return;
+    const { held } = this;
+    this.held = null;
+    if (held !== null) this.process(held, 0, held.length);
+    // The state may have changed under process().
+    if ((this.state as number) !== State.Head || this.stalled) return;
+    if (this.peerEnded) return this.finishConnection();
+    this.transport.resume();
+  }
+
+  /** A head is complete, from `start` to `bodyStart`. Returns where to go on. */
+  private begin(memory: Buffer, start: number, bodyStart: number, end: number): number {
+    const { parser, host } = this;
+    parser.reset();
+    if (parser.contentLength > host.limits.requestBodyBytesMax) {
+      this.refuse(413);
+      return end;
+    }
+    if (this.text === null || bodyStart > this.textBase + this.text.length) {
+      const textEnd = end - start <= SHARED_TEXT_BYTES_MAX ? end : bodyStart;
+      this.text = memory.latin1Slice(start, textEnd);
+      this.textBase = start;
+    }
+    this.keepAlive = parser.keepAlive;
+    let at = bodyStart;
+    if (parser.chunked || parser.contentLength > 0) {
+      this.body = new RequestBody(this);
+      this.bodyBytes = 0;
+      this.bodyBytesLeft = parser.contentLength;
+      this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
+    }
+    const { body, textBase } = this;
+    const request = new RingRequest(this, parser.method, this.text, start - textBase, parser, bodyStart - textBase, body);
+    this.state = State.Busy;
+    this.request = request;
+    host.pendingRequests++;
+    if (body !== null) {
+      if (at < end) {
+        at = this.receiveBody(memory, at, end);
+        if (at < 0) {
+          this.refuse(-at);
+          return end;
+        }
+      } else if (parser.expectsContinue) this.transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    const result = host.handle(request);
+    if (isResponse(result)) this.respond(request, result);
+    else {
+      result.then(
+        (response) => this.respondLater(request, response),
+        (error) => this.failResponse(request, error),
+      );
+    }
+    return at;
+  }
+
+  /** Feeds the body that is being received. Returns the position after it, or a negated status. */
+  private receiveBody(memory: Buffer, start: number, end: number): number {
+    if (this.chunked) {
+      const at = this.chunked.feed(memory, start, end, this);
+      if (this.bodyBytes > this.host.limits.requestBodyBytesMax) return -413;
+      if (this.chunked.done) this.endBody();
+      return at;
+    }
+    const part = Math.min(this.bodyBytesLeft, end - start);
+    this.bodyBytesLeft -= part;
+    this.onBody(memory, start, start + part);
+    if (this.bodyBytesLeft === 0) this.endBody();
+    return start + part;
+  }
+
+  onBody(memory: Buffer, start: number, end: number): void {
+    this.bodyBytes += end - start;
+    this.body!.push(memory, start, end);
+  }
+
+  private endBody(): void {
+    const body = this.body!;
+    this.body = null;
+    this.chunked = null;
+    body.finish();
+    if (this.request === null) this.afterExchange();
+  }
+
+  pauseBody(): void {
+    this.transport.pause();
+  }
+
+  resumeBody(): void {
+    this.transport.resume();
+  }
+
+  private abortRequest(): void {
+    const { request, body } = this;
+    this.body = null;
+    body?.fail(Object.assign(new Error("The client closed the connection"), { code: "ECONNRESET", name: "AbortError" }));
+    if (request) {
+      this.endExchange();
+      RingRequest.abort(request);
+    }
+    if (this.streamReader) this.streamReader.cancel(new Error("The client closed the connection")).catch(() => {});
+    this.streamReader = null;
+  }
+
+  // ---- responses -------------------------------------------------------------------------------------------------
+
+  /** From a promise: the reactor may be anywhere, so its clock is set first. */
+  private respondLater(request: RingRequest, response: unknown): void {
+    this.host.reactor.refreshClock();
+    if (isResponse(response)) return this.respond(request, response);
+    this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));
+  }
+
+  private respond(request: RingRequest, response: Response): void {
+    if (this.request !== request) return; // The connection is gone.
+    const { transport, host } = this;
+    if (this.keepAlive && this.parser.minorVersion > 0 && !host.stopping && request.method !== "HEAD") {
+      const text = Memory.takePlainString(response);
+      if (text !== undefined) {
+        const bytes = Buffer.byteLength(text);
+        const head = host.heads.plainText(host.reactor.nowMs, bytes);
+        if (bytes <= CHUNK_BYTES_MAX - 1024) {
+          const chunk = transport.reserve(head.length + bytes);
+          const at = chunk.length;
+          chunk.buffer.latin1Write(head, at, head.length);
+          if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
+          transport.commit(chunk, head.length + bytes);
+        } else {
+          transport.writeLatin1(head);
+          transport.writeUtf8(text, bytes);
+        }
+        return this.completeResponse();
+      }
+    }
+    try {
+      this.send(request, response, takeBody(response));
+    } catch (error) {
+      this.failResponse(request, error);
+    }
+  }
+
+  private send(request: RingRequest, response: Response, body: BodySource): void {
+    const { status } = response;
+    const http10 = this.parser.minorVersion === 0;
+    const fields = readFields(response);
+    if (fields.close || this.host.stopping) this.keepAlive = false;
+    const isHead = request.method === "HEAD";
+    let contentLength: number | undefined;
+    if (body.kind === "none") contentLength = isHead || status === 304 ? (fields.contentLength ?? 0) : 0;
+    else if (body.kind === "text") contentLength = Buffer.byteLength(body.text);
+    else if (body.kind === "bytes") contentLength = body.bytes.length;
+    else contentLength = body.bytes ?? fields.contentLength;
+    if (isBodiless(status)) {
+      contentLength = status === 304 ? fields.contentLength : undefined;
+      if (body.kind === "stream") body.stream.cancel().catch(() => {});
+      body = { kind: "none" };
+    }
+    const isStream = body.kind === "stream";
+    const chunked = isStream && contentLength === undefined && !http10;
+    if (isStream && contentLength === undefined && http10) this.keepAlive = false; // The connection's end is the body's.
+    const { transport, host } = this;
+    const type = body.kind === "none" ? "" : body.type;
+    const date = host.heads.date(host.reactor.nowMs);
+    const head = buildHead(response, fields, type, { contentLength, chunked, keepAlive: this.keepAlive, http10 }, date);
+    transport.writeLatin1(head);
+    if (isHead) {
+      if (body.kind === "stream") body.stream.cancel().catch(() => {});
+    } else if (body.kind === "text") transport.writeUtf8(body.text, contentLength!);
+    else if (body.kind === "bytes") transport.write(body.bytes);
+    else if (body.kind === "stream") {
+      this.pump(request, body.stream, chunked, contentLength).catch((error) => this.breakResponse(request, error));
+      return;
+    }
+    this.completeResponse();
+  }
+
+  /** Sends a stream's chunks, no faster than the client takes them. */
+  private async pump(request: RingRequest, stream: ReadableStream, chunked: boolean, length: number | undefined): Promise<void> {
+    const { transport } = this;
+    const reader = stream.getReader() as ReadableStreamDefaultReader;
+    this.streamReader = reader;
+    let left = length ?? Infinity;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (this.request !== request) return; // The client is gone; the stream was cancelled.
+      if (done) break;
+      const bytes = toBytes(value);
+      if (bytes.length === 0) continue;
+      if (bytes.length > left) throw new RangeError(`the stream is longer than its Content-Length of ${length} bytes`);
+      left -= bytes.length;
+      if (chunked) transport.writeLatin1(`${bytes.length.toString(16)}\r\n`);
+      transport.write(bytes);
+      if (chunked) transport.writeLatin1("\r\n");
+      this.extendTimeout();
+      if (transport.queuedBytes >= this.host.limits.writeQueueBytesMax) await this.drain();
+      if (this.request !== request) return;
+    }
+    this.streamReader = null;
+    if (length !== undefined && left > 0) throw new RangeError(`the stream is ${left} bytes short of its Content-Length`);
+    if (chunked) transport.writeLatin1("0\r\n\r\n");
+    this.completeResponse();
+  }
+
+  private drain(): Promise<void> {
+    this.transport.requestDrain();
+    return new Promise((resolve) => (this.drainWaiter = resolve));
+  }
+
+  /** The handler failed before anything of the response was sent. */
+  private failResponse(request: RingRequest, error: unknown): void {
+    if (this.request !== request) return;
+    const result = this.host.handleError(error);
+    const answer = (response: Response): void => {
+      if (this.request !== request) return;
+      try {
+        this.send(request, response, takeBody(response));
+      } catch (failure) {
+        this.breakResponse(request, failure);
+      }
+    };
+    if (isResponse(result)) answer(result);
+    else result.then(answer, (failure) => this.breakResponse(request, failure));
+  }
+
+  /** The response failed halfway. Only the connection's end tells the client. */
+  private breakResponse(request: RingRequest, error: unknown): void {
+    if (this.request !== request) return;
+    console.error(error);
+    this.abortRequest();
+    this.state = State.Done;
+    this.transport.destroy(undefined, true);
+  }
+
+  private endExchange(): void {
+    this.request = null;
+    this.host.pendingRequests--;
+  }
+
+  private completeResponse(): void {
+    this.endExchange();
+    const { body } = this;
+    if (body !== null) {
+      // The rest of a request that was answered early is dropped, if it is not too long; else the connection is.
+      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || this.chunked !== null || !this.keepAlive) return this.finishConnection(true);
+      body.discard();
+      return;
+    }
+    this.afterExchange();
+  }
+
+  /** The request was received and answered. */
+  private afterExchange(): void {
+    if (!this.keepAlive || this.host.stopping) return this.finishConnection();
+    this.state = State.Head;
+    if (this.transport.queuedBytes >= this.host.limits.writeQueueBytesMax) {
+      this.stalled = true;
+      this.transport.requestDrain();
+      this.transport.pause();
+      return;
+    }
+    if (!this.processing) {
+      this.extendTimeout();
+      this.continue();
+    }
+  }
+
+  /** A request that cannot be understood or is too large: one answer, and the end. */
+  private refuse(status: number): void {
+    const { transport, host } = this;
+    this.abortRequest();
+    const date = host.heads.date(host.reactor.nowMs);
+    const line = `HTTP/1.1 ${status} ${reasons[status]}`;
+    transport.writeLatin1(`${line}\r\nDate: ${date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+    this.finishConnection(true);
+  }
+
+  /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
+  private finishConnection(peerSends = false): void {
+    this.state = State.Done;
+    this.held = null;
+    if (peerSends && !this.peerEnded) this.transport.lingerAfterSending();
+    else this.transport.closeAfterSending();
+  }
+
+  private extendTimeout(): void {
+    if (this.transport.state >= ConnectionState.Lingering) return;
+    if (this.idleTimeoutMs > 0) this.transport.setTimeout(this.idleTimeoutMs);
+    else this.transport.clearTimeout();
+  }
+}
+
+function toBytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === "string") return Buffer.from(value);
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  throw new TypeError(`a response stream must yield strings or bytes, not ${typeof value}`);
+}

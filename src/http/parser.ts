@@ -1,0 +1,294 @@
+/**
+ * HTTP/1.1 request heads: RFC 9112 sections 2 to 7 and RFC 9110 section 5, strictly.
+ *
+ * Guarantees: never reads outside `start` to `end`; allocates nothing; a head that arrives in pieces is parsed line by line, each line
+ * once it is whole; everything ambiguous is refused, because what two parsers read differently is how requests are smuggled.
+ * Leaves to others: strings (positions are offsets from the head's first byte), bodies (chunked.ts), and what a request means.
+ */
+
+/** `parse` wants more bytes; any other negative result is the status to refuse with, negated. */
+export const INCOMPLETE = -1;
+
+/** Methods that are served (RFC 9110 section 9 and the registry's that Bun knows); others are answered 501. */
+const methods = (
+  "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE " +
+  "NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+).split(" ");
+
+/** What a byte may be part of. */
+const TOKEN = 1;
+const VALUE = 2;
+const TARGET = 4;
+const HOST = 8;
+const byteClass = new Uint8Array(256);
+for (let byte = 0; byte < 256; byte++) {
+  const text = String.fromCharCode(byte);
+  if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text)) byteClass[byte]! |= TOKEN; // RFC 9110 section 5.6.2
+  if (byte === 9 || (byte >= 0x20 && byte !== 0x7f)) byteClass[byte]! |= VALUE; // section 5.5, obs-text included
+  // Wider than RFC 3986 by what browsers and common clients send raw, none of which is a delimiter: " < > \ ^ ` { | }. A fragment is
+  // never sent (RFC 9110 section 7.1), and caches and routers would disagree about what it means.
+  if (byte > 0x20 && byte < 0x7f && text !== "#") byteClass[byte]! |= TARGET;
+  if (/[A-Za-z0-9\-._~!$&'()*+,;=:%[\]]/.test(text)) byteClass[byte]! |= HOST; // uri-host [":" port]
+}
+
+const CR = 13;
+const LF = 10;
+const SP = 32;
+const TAB = 9;
+const COLON = 58;
+
+const enum Stage {
+  RequestLine,
+  Headers,
+}
+
+export interface ParserLimits {
+  /** Bytes of the whole head. Beyond it: 431, or 414 while still in the request line. */
+  headerBytesMax: number;
+}
+
+export class RequestParser {
+  // What the head said, valid after `parse` returned a position. Offsets count from the head's first byte.
+  method = "GET";
+  targetStart = 0;
+  targetEnd = 0;
+  headersStart = 0;
+  /** HTTP/1.x. */
+  minorVersion = 1;
+  /** -1 without Content-Length. */
+  contentLength = -1;
+  chunked = false;
+  keepAlive = true;
+  expectsContinue = false;
+  /** The Host field's value; empty when there is none or it is empty. */
+  hostStart = 0;
+  hostEnd = 0;
+
+  private readonly headerBytesMax: number;
+  private stage: Stage = Stage.RequestLine;
+  /** Offset of the first line that was not parsed yet. */
+  private line = 0;
+  private hosts = 0;
+  private transferEncoded = false;
+  private connectionClose = false;
+  private connectionKeepAlive = false;
+
+  constructor(limits: ParserLimits) {
+    this.headerBytesMax = limits.headerBytesMax;
+  }
+
+  /**
+   * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 414, 417, 431, 501, 505).
+   * After INCOMPLETE call it again with the same bytes and more, wherever they are now.
+   */
+  parse(bytes: Uint8Array, start: number, end: number): number {
+    const limit = start + this.headerBytesMax;
+    let at = start + this.line;
+    if (this.stage === Stage.RequestLine) {
+      // An empty line or two before a request is ignored (RFC 9112 section 2.2).
+      while (at < end && bytes[at] === CR) {
+        if (at + 1 >= end) return INCOMPLETE;
+        if (bytes[at + 1] !== LF) return -400;
+        at += 2;
+        if (at - start > 8) return -400;
+        this.line = at - start;
+      }
+      const next = this.parseRequestLine(bytes, start, at, Math.min(end, limit));
+      if (next === INCOMPLETE && end >= limit) return -414;
+      if (next < 0) return next;
+      at = next;
+      this.headersStart = this.line = at - start;
+      this.stage = Stage.Headers;
+      this.beginHeaders();
+    }
+    const stop = Math.min(end, limit);
+    for (;;) {
+      if (at + 1 >= stop) break;
+      if (bytes[at] === CR) {
+        if (bytes[at + 1] !== LF) return -400;
+        const refused = this.finish();
+        return refused !== 0 ? refused : at + 2;
+      }
+      const next = this.parseHeader(bytes, start, at, stop);
+      if (next === INCOMPLETE) break;
+      if (next < 0) return next;
+      at = next;
+      this.line = at - start;
+    }
+    return end >= limit ? -431 : INCOMPLETE;
+  }
+
+  /** Forgets the head, for the next one. */
+  reset(): void {
+    this.stage = Stage.RequestLine;
+    this.line = 0;
+  }
+
+  private beginHeaders(): void {
+    this.contentLength = -1;
+    this.chunked = false;
+    this.expectsContinue = false;
+    this.hostStart = 0;
+    this.hostEnd = 0;
+    this.hosts = 0;
+    this.transferEncoded = false;
+    this.connectionClose = false;
+    this.connectionKeepAlive = false;
+  }
+
+  /** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). */
+  private parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
+    let at = from;
+    if (bytes[at] === 71 && bytes[at + 1] === 69 && bytes[at + 2] === 84 && bytes[at + 3] === SP && at + 4 < end) {
+      this.method = "GET";
+      at += 3;
+    } else {
+      while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
+      if (at === end) return at - from > 32 ? -501 : INCOMPLETE;
+      if (bytes[at] !== SP || at === from) return -400;
+      const method = methods.find((name) => matches(bytes, from, at, name));
+      this.method = method ?? "";
+    }
+    const target = at + 1;
+    at = target;
+    while (at < end && (byteClass[bytes[at]!]! & TARGET) !== 0) at++;
+    if (at === end) return INCOMPLETE;
+    if (bytes[at] !== SP || at === target) return -400;
+    this.targetStart = target - start;
+    this.targetEnd = at - start;
+    const version = at + 1;
+    const length = Math.min(10, end - version); // "HTTP/1.1" CR LF
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[version + i]!;
+      if (i === 5 || i === 7 ? byte < 48 || byte > 57 : byte !== "HTTP/?.?\r\n".charCodeAt(i)) return -400;
+    }
+    if (length < 10) return INCOMPLETE;
+    if (bytes[version + 5] !== 49) return -505;
+    this.minorVersion = bytes[version + 7]! - 48;
+    if (this.method === "") return -501;
+    if (!this.isTargetForm(bytes, target, at)) return -400;
+    return version + 10;
+  }
+
+  /** origin-form, absolute-form, or asterisk-form with OPTIONS; authority-form is CONNECT's, which is not served. */
+  private isTargetForm(bytes: Uint8Array, start: number, end: number): boolean {
+    const first = bytes[start]!;
+    if (first === 47) return true; // "/"
+    if (first === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
+    return matchesFolded(bytes, start, end, "http://") || matchesFolded(bytes, start, end, "https://");
+  }
+
+  /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
+  private parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
+    let at = from;
+    while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
+    if (at === end) return INCOMPLETE;
+    // Space before the colon, a folded line and an empty name all end here.
+    if (bytes[at] !== COLON || at === from) return -400;
+    const nameLength = at - from;
+    at++;
+    while (at < end && (bytes[at] === SP || bytes[at] === TAB)) at++;
+    const value = at;
+    while (at < end && (byteClass[bytes[at]!]! & VALUE) !== 0) at++;
+    if (at + 1 >= end) return at < end && bytes[at] !== CR ? -400 : INCOMPLETE;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return -400;
+    let valueEnd = at;
+    while (valueEnd > value && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === TAB)) valueEnd--;
+    const refused = this.interpret(bytes, start, from, nameLength, value, valueEnd);
+    return refused !== 0 ? refused : at + 2;
+  }
+
+  /** The fields that decide where the message ends and what happens to the connection. Returns 0 or a negated status. */
+  private interpret(bytes: Uint8Array, start: number, name: number, length: number, value: number, end: number): number {
+    switch (length) {
+      case 4:
+        if (!matchesFolded(bytes, name, name + 4, "host")) return 0;
+        if (++this.hosts > 1) return -400;
+        for (let i = value; i < end; i++) if ((byteClass[bytes[i]!]! & HOST) === 0) return -400;
+        this.hostStart = value - start;
+        this.hostEnd = end - start;
+        return 0;
+      case 6:
+        if (!matchesFolded(bytes, name, name + 6, "expect")) return 0;
+        if (end - value !== 12 || !matchesFolded(bytes, value, end, "100-continue")) return -417;
+        this.expectsContinue = true;
+        return 0;
+      case 10:
+        return matchesFolded(bytes, name, name + 10, "connection") ? this.interpretConnection(bytes, value, end) : 0;
+      case 14:
+        return matchesFolded(bytes, name, name + 14, "content-length") ? this.interpretLength(bytes, value, end) : 0;
+      case 17:
+        return matchesFolded(bytes, name, name + 17, "transfer-encoding") ? this.interpretEncoding(bytes, value, end) : 0;
+      default:
+        return 0;
+    }
+  }
+
+  private interpretConnection(bytes: Uint8Array, value: number, end: number): number {
+    for (let at = value; at < end; ) {
+      let stop = at;
+      while (stop < end && bytes[stop] !== 44) stop++;
+      let last = stop;
+      while (at < last && (bytes[at] === SP || bytes[at] === TAB)) at++;
+      while (last > at && (bytes[last - 1] === SP || bytes[last - 1] === TAB)) last--;
+      if (last - at === 5 && matchesFolded(bytes, at, last, "close")) this.connectionClose = true;
+      if (last - at === 10 && matchesFolded(bytes, at, last, "keep-alive")) this.connectionKeepAlive = true;
+      at = stop + 1;
+    }
+    return 0;
+  }
+
+  /** One decimal number. A repeated field is refused even if the values agree (RFC 9112 section 6.3 allows it). */
+  private interpretLength(bytes: Uint8Array, value: number, end: number): number {
+    if (this.contentLength >= 0 || value === end) return -400;
+    let length = 0;
+    for (let at = value; at < end; at++) {
+      const digit = bytes[at]! - 48;
+      if (digit < 0 || digit > 9) return -400;
+      length = length * 10 + digit;
+      if (length > Number.MAX_SAFE_INTEGER) return -413;
+    }
+    this.contentLength = length;
+    return 0;
+  }
+
+  /** chunked, once and alone: other codings are not implemented (501), and chunked not last leaves the end open (400). */
+  private interpretEncoding(bytes: Uint8Array, value: number, end: number): number {
+    if (this.transferEncoded) return -400;
+    this.transferEncoded = true;
+    if (end - value === 7 && matchesFolded(bytes, value, end, "chunked")) {
+      this.chunked = true;
+      return 0;
+    }
+    const isLast = end - value > 7 && matchesFolded(bytes, end - 7, end, "chunked");
+    const before = bytes[end - 8];
+    return isLast && (before === 44 || before === SP || before === TAB) ? -501 : -400;
+  }
+
+  /** What only the whole head shows. */
+  private finish(): number {
+    if (this.chunked && (this.contentLength >= 0 || this.minorVersion === 0)) return -400;
+    if (this.hosts === 0 && this.minorVersion > 0) return -400;
+    this.keepAlive = !this.connectionClose && (this.minorVersion > 0 || this.connectionKeepAlive);
+    if (this.minorVersion === 0) this.expectsContinue = false; // RFC 9110 section 10.1.1
+    return 0;
+  }
+}
+
+/** Whether the bytes are exactly `text`. */
+function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
+/** Whether the bytes begin with `text`, which is in lower case, in any case. */
+function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start < text.length) return false;
+  for (let i = 0; i < text.length; i++) {
+    const byte = bytes[start + i]!;
+    const folded = byte >= 65 && byte <= 90 ? byte | 32 : byte;
+    if (folded !== text.charCodeAt(i)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,127 @@
+/**
+ * What a Response was made of. A native Response tells its body only by being read, and whether that body is a stream not at all, so
+ * `trackResponses()` puts a subclass in the place of the global constructor that remembers it.
+ *
+ * Guarantees: what it makes is a native Response, which every native function takes; `instanceof Response` holds for those and for
+ * the ones that native code makes; nothing of the memory is visible to programs. A Response that was made before, or by native code
+ * such as fetch(), is merely not remembered.
+ */
+
+/** Stands for a body that native code made from what it has in memory. */
+export const inMemory = Symbol("in memory");
+
+const key = Symbol.for("ringloop.nativeResponse");
+const globals = globalThis as { [key]?: typeof Response };
+const NativeResponse = globals[key] ?? globalThis.Response;
+
+/** Lets private fields be put on an object that another constructor made. */
+const Returned = function (this: unknown, object: object) {
+  return object;
+} as unknown as new (object: object) => object;
+
+export class Memory extends Returned {
+  #body: unknown;
+  /** Status 200 and no headers, neither given nor looked at since: whoever has looked may have changed them. */
+  #plain: boolean;
+  #sent = false;
+
+  constructor(response: Response, body: unknown, plain: boolean) {
+    super(response);
+    this.#body = body;
+    this.#plain = plain;
+  }
+
+  static has(response: Response): boolean {
+    return #body in response;
+  }
+
+  static bodyOf(response: Response): unknown {
+    return #body in response ? (response as Memory & Response).#body : undefined;
+  }
+
+  /** The body of a plain string Response that is sent for the first time, and with this is; else undefined. */
+  static takePlainString(response: Response): string | undefined {
+    if (!(#body in response)) return undefined;
+    const memory = response as Memory & Response;
+    if (!memory.#plain || memory.#sent || typeof memory.#body !== "string" || response.bodyUsed) return undefined;
+    memory.#sent = true;
+    return memory.#body;
+  }
+
+  /** Marks a remembered Response as sent. Returns whether it was before. */
+  static markSent(response: Response): boolean {
+    if (!(#body in response)) return false;
+    const memory = response as Memory & Response;
+    const before = memory.#sent;
+    memory.#sent = true;
+    return before;
+  }
+
+  static copy(from: Response, to: Response): void {
+    if (#body in from) new Memory(to, (from as Memory & Response).#body, (from as Memory & Response).#plain);
+  }
+
+  static touch(response: Response): void {
+    if (#body in response) (response as Memory & Response).#plain = false;
+  }
+}
+
+class TrackedResponse extends NativeResponse {
+  constructor(body?: Bun.BodyInit | null, init?: ResponseInit) {
+    super(body, init);
+    new Memory(this, body, init === undefined);
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A program's own subclasses ask for themselves.
+    return this === TrackedResponse ? isResponse(value) : Function.prototype[Symbol.hasInstance].call(this, value);
+  }
+
+  static override json(body?: unknown, init?: ResponseInit | number): Response {
+    return remember(NativeResponse.json(body, init as ResponseInit), inMemory);
+  }
+
+  static override redirect(url: string, init?: ResponseInit | number): Response {
+    return remember(NativeResponse.redirect(url, init as ResponseInit), null);
+  }
+
+  static override error(): Response {
+    return remember(NativeResponse.error(), null);
+  }
+
+  override get headers(): Headers {
+    Memory.touch(this);
+    return super.headers;
+  }
+
+  override clone(): Response {
+    const copy = super.clone() as Response;
+    Memory.copy(this, copy);
+    return copy;
+  }
+}
+
+Object.defineProperty(TrackedResponse, "name", { value: "Response", configurable: true });
+
+function remember(response: Response, body: unknown): Response {
+  new Memory(response, body, false);
+  return response;
+}
+
+/** Replaces the global Response constructor by one that remembers. Once for each thread. */
+export function trackResponses(): void {
+  if (globals[key]) return;
+  globals[key] = NativeResponse;
+  globalThis.Response = TrackedResponse as unknown as typeof Response;
+}
+
+export function isResponse(value: unknown): value is Response {
+  return value instanceof NativeResponse;
+}
+
+const nativeHeaders = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "headers")!.get!;
+
+/** A Response's header fields by lower-case name. Set-Cookie, which must not be joined, is an array. */
+export function fieldsOf(response: Response): Record<string, string | string[]> {
+  return (nativeHeaders.call(response) as { toJSON(): Record<string, string | string[]> }).toJSON();
+}

@@ -1,0 +1,53 @@
+/**
+ * What happens where the ring cannot serve: Bun's own function does, with one notice that says why, or an error if the program asked
+ * for that (`fallback: false`).
+ */
+import { LibraryError } from "../sys/library.ts";
+import { SystemError } from "../sys/errno.ts";
+import type { Reactor } from "./reactor.ts";
+import type { Mode } from "./mode.ts";
+import { useReactor } from "./thread.ts";
+
+const noticed = new Set<string>();
+
+function notice(text: string): void {
+  if (noticed.has(text)) return;
+  noticed.add(text);
+  console.warn(`ringloop: ${text}`);
+}
+
+/** The thread's reactor, or undefined (after a notice) where io_uring cannot be had and `fallback` is not false. */
+export function reactorFor(what: string, options: { mode?: Mode | undefined; fallback?: boolean | undefined }): Reactor | undefined {
+  try {
+    return useReactor(options.mode === undefined ? {} : { mode: options.mode });
+  } catch (error) {
+    if (!(error instanceof LibraryError || error instanceof SystemError) || options.fallback === false) throw error;
+    notice(`${what} runs on Bun's own, because ${reason(error)}`);
+    return undefined;
+  }
+}
+
+function reason(error: LibraryError | SystemError): string {
+  if (error instanceof LibraryError) return error.message.replace(/^ringloop: /, "");
+  switch (error.code) {
+    case "EPERM":
+      return "io_uring is forbidden here: see sysctl kernel.io_uring_disabled, or the container's seccomp profile";
+    case "ENOSYS":
+      return "this system has no io_uring: Linux 5.19 or later is needed";
+    case "ENOMEM":
+      return "the ring's memory cannot be locked: raise RLIMIT_MEMLOCK (ulimit -l)";
+    default:
+      return `io_uring cannot be set up (${error.message})`;
+  }
+}
+
+/**
+ * Whether the ring leaves an option to Bun. Notes it once; throws a TypeError that names the option when `fallback` is false.
+ */
+export function leavesToBun(what: string, options: Record<string, unknown>, unserved: readonly string[]): boolean {
+  const found = unserved.find((name) => options[name] !== undefined && options[name] !== false && options[name] !== null);
+  if (found === undefined) return false;
+  if (options.fallback === false) throw new TypeError(`${found} is not served by the ring, and fallback is false`);
+  notice(`${what} runs on Bun's own, because the ring does not serve the option "${found}"`);
+  return true;
+}
