@@ -1,6 +1,9 @@
-/** The kernel's setup flags and feature bits, by name. */
+/** What the kernel can do: by name from its feature bits, and by trying it. */
 import * as abi from "../sys/abi.ts";
-import type { Ring } from "./ring.ts";
+import { check, EINVAL, SystemError } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import { BufferRing } from "./buffer-ring.ts";
+import { Ring } from "./ring.ts";
 
 function namesOf(prefix: string, bits: number): string[] {
   return Object.entries(abi)
@@ -8,6 +11,91 @@ function namesOf(prefix: string, bits: number): string[] {
     .map(([name]) => name.slice(prefix.length).toLowerCase());
 }
 
+/** A ring's setup flags and its kernel's feature bits, by name in lower case without their prefixes. */
 export function featureNames(ring: Ring): { setup: string[]; features: string[] } {
   return { setup: namesOf("IORING_SETUP_", ring.flags), features: namesOf("IORING_FEAT_", ring.features) };
+}
+
+export interface Features {
+  /** Sockets that are not ready are waited for without a poll of their own (Linux 5.7). Required. */
+  fastPoll: boolean;
+  sqpoll: boolean;
+  /** Linux 6.1. */
+  deferTaskrun: boolean;
+  /** Linux 5.19. Required. */
+  providedBufferRing: boolean;
+  /** Linux 5.19. Required. */
+  multishotAccept: boolean;
+  /** Linux 6.0. Required. */
+  multishotReceive: boolean;
+  /** Linux 6.0. */
+  sendZeroCopy: boolean;
+}
+
+/** Tries each feature on rings and sockets of its own; never asks for the kernel's version. Throws SystemError without io_uring. */
+export function probeFeatures(): Features {
+  using ring = Ring.queueInit(8);
+  const pair = new Int32Array(2);
+  check(native().rl_socketpair(pointerTo(pair)), "socketpair");
+  const [a, b] = [pair[0]!, pair[1]!];
+  try {
+    const buffers = attempt(() => new BufferRing(ring, { bgid: 0, count: 2, bytes: 64 }));
+    return {
+      fastPoll: (ring.features & abi.IORING_FEAT_FAST_POLL) !== 0,
+      sqpoll: opens(abi.IORING_SETUP_SQPOLL),
+      deferTaskrun: opens(abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN),
+      providedBufferRing: buffers !== undefined,
+      multishotReceive: buffers !== undefined && understands(ring, (sqe) => sqe.prepRecvMultishot(a, 0, MSG_DONTWAIT)),
+      sendZeroCopy: understands(ring, (sqe) => sqe.prep(abi.IORING_OP_SEND_ZC, b, 0, 0, 0)),
+      multishotAccept: acceptsMultishot(ring),
+    };
+  } finally {
+    native().rl_close(a);
+    native().rl_close(b);
+  }
+}
+
+const MSG_DONTWAIT = 0x40;
+
+function attempt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+function opens(flags: number): boolean {
+  const ring = attempt(() => Ring.queueInit(2, flags));
+  ring?.close();
+  return ring !== undefined;
+}
+
+/** An accept that is understood waits for a connection; the ring's end cancels it. */
+function acceptsMultishot(ring: Ring): boolean {
+  const fd = check(native().rl_socket(abi.AF_INET, abi.SOCK_STREAM), "socket");
+  try {
+    check(native().rl_listen(fd, 1), "listen"); // Unbound: on a port that the kernel picks.
+    ring.getSqe()!.prepMultishotAccept(fd);
+    ring.submit();
+    const refused = ring.peekCqe();
+    if (refused) ring.cqeSeen();
+    return refused === null;
+  } finally {
+    native().rl_close(fd);
+  }
+}
+
+/** Whether the kernel gets as far as trying the operation: it refuses an unknown opcode or flag with EINVAL. */
+function understands(ring: Ring, prepare: (sqe: NonNullable<ReturnType<Ring["getSqe"]>>) => void): boolean {
+  prepare(ring.getSqe()!);
+  ring.submitAndWait(1);
+  let understood = false;
+  ring.cqAdvance(
+    ring.forEachCqe((cqe) => {
+      if (cqe.res !== -EINVAL) understood = true;
+    }),
+  );
+  return understood;
 }

@@ -1,0 +1,280 @@
+/**
+ * A TCP socket as Bun's handlers know it, over a connection of the ring.
+ *
+ * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time; `close` is called once, last; a
+ * handler that throws ends in `error` and the socket goes on. `write` takes what the queue has room for and says how much that was; the
+ * rest is the caller's until `drain`.
+ */
+import type { Reactor } from "../reactor/reactor.ts";
+import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
+import type { SystemError } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
+import { Connection, ConnectionState, type Protocol } from "./connection.ts";
+
+export type BinaryType = "buffer" | "uint8array" | "arraybuffer";
+
+export interface SocketHandlers<Data = undefined> {
+  open?(socket: Socket<Data>): unknown;
+  /** A copy of what arrived. */
+  data?(socket: Socket<Data>, data: Buffer): unknown;
+  /** The queue is empty again, after a `write` that was not taken whole. */
+  drain?(socket: Socket<Data>): unknown;
+  /** The peer sends no more. */
+  end?(socket: Socket<Data>): unknown;
+  /** The last call. `error` is there when the connection broke, such as code ECONNRESET. */
+  close?(socket: Socket<Data>, error?: Error): unknown;
+  /** A handler threw, or rejected. Without it the error is uncaught. */
+  error?(socket: Socket<Data>, error: Error): unknown;
+  /** The time set with `timeout` is over; the socket is closed afterwards. */
+  timeout?(socket: Socket<Data>): unknown;
+  /** Default "buffer". */
+  binaryType?: BinaryType;
+}
+
+/** What all sockets of a listener share; `reload` changes it for all of them. */
+export interface SocketContext<Data> {
+  handlers: SocketHandlers<Data>;
+  readonly allowHalfOpen: boolean;
+  /** Bytes that wait to be sent, above which `write` takes no more. */
+  readonly writeQueueBytesMax: number;
+  closed(socket: Socket<Data>): void;
+}
+
+export class Socket<Data = undefined> implements Protocol {
+  data: Data;
+  /** @internal */ readonly connection: Connection;
+  private context: SocketContext<Data>;
+
+  /** @internal */
+  constructor(reactor: Reactor, fd: number, context: SocketContext<Data>, data: Data) {
+    this.data = data;
+    this.context = context;
+    this.connection = new Connection(reactor, fd, this);
+  }
+
+  /**
+   * Queues bytes; everything queued within a turn leaves in one send. Returns how many were taken: fewer than given when the queue is
+   * full (then `drain` follows), -1 when the socket is closed or ended.
+   */
+  write(data: string | NodeJS.ArrayBufferView | ArrayBufferLike, byteOffset = 0, byteLength?: number): number {
+    const { connection } = this;
+    if (connection.state !== ConnectionState.Open) return -1;
+    const bytes = toBytes(data, byteOffset, byteLength);
+    const room = this.context.writeQueueBytesMax - connection.queuedBytes;
+    if (bytes.length <= room) {
+      connection.write(bytes);
+      return bytes.length;
+    }
+    connection.requestDrain();
+    if (room <= 0) return 0;
+    connection.write(bytes.subarray(0, room));
+    return room;
+  }
+
+  /** Queues a last part, and ends the sending side after it. Returns what `write` does. */
+  end(data?: string | NodeJS.ArrayBufferView | ArrayBufferLike, byteOffset?: number, byteLength?: number): number {
+    const taken = data === undefined ? 0 : this.write(data, byteOffset, byteLength);
+    this.connection.end();
+    return taken;
+  }
+
+  /** What is queued leaves with the end of the current turn in any case. */
+  flush(): void {}
+
+  /** Closes after what is queued has left. */
+  close(): void {
+    this.connection.closeAfterSending();
+  }
+
+  /** Closes at once, with RST. */
+  terminate(): void {
+    this.connection.destroy(undefined, true);
+  }
+
+  /** Ends the sending side, or, with `true`, the receiving side. */
+  shutdown(readSide = false): void {
+    if (!readSide) this.connection.end();
+    else if (this.connection.fd >= 0) native().rl_shutdown(this.connection.fd, SHUT_RD);
+  }
+
+  pause(): void {
+    this.connection.pause();
+  }
+
+  resume(): void {
+    this.connection.resume();
+  }
+
+  /** Seconds until `timeout` is called and the socket closed, from now on; 0 is never. Calling it again starts anew. */
+  timeout(seconds: number): void {
+    if (typeof seconds !== "number" || !(seconds >= 0))
+      throw new TypeError(`seconds must be a number of at least 0, not ${Bun.inspect(seconds)}`);
+    if (seconds === 0) this.connection.clearTimeout();
+    else this.connection.setTimeout(seconds * 1000);
+  }
+
+  ref(): void {
+    this.connection.setReferenced(true);
+  }
+
+  unref(): void {
+    this.connection.setReferenced(false);
+  }
+
+  /** Other handlers from now on, for this socket alone. */
+  reload(options: { socket: SocketHandlers<Data> }): void {
+    this.context = { ...this.context, handlers: readHandlers(options.socket), closed: (socket) => this.context.closed(socket) };
+  }
+
+  /** 1 open, 0 closed, -2 ended by this side. */
+  get readyState(): -2 | 0 | 1 {
+    const { state } = this.connection;
+    if (state === ConnectionState.Open) return 1;
+    return state < ConnectionState.Closing ? -2 : 0;
+  }
+
+  get bytesWritten(): number {
+    return this.connection.sentBytes + this.connection.queuedBytes;
+  }
+
+  /** Default true: small writes are coalesced within a turn, and never held back by the kernel. */
+  setNoDelay(noDelay = true): boolean {
+    return this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
+  }
+
+  setKeepAlive(enable = false, initialDelayMs = 0): boolean {
+    const set = this.setOption(SOL_SOCKET, SO_KEEPALIVE, enable ? 1 : 0);
+    const seconds = Math.floor(initialDelayMs / 1000);
+    return enable && seconds > 0 ? this.setOption(IPPROTO_TCP, TCP_KEEPIDLE, seconds) : set;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.connection.remoteAddress?.address;
+  }
+
+  get remotePort(): number | undefined {
+    return this.connection.remoteAddress?.port;
+  }
+
+  get remoteFamily(): "IPv4" | "IPv6" | undefined {
+    return this.connection.remoteAddress?.family;
+  }
+
+  get localAddress(): string | undefined {
+    return this.connection.localAddress?.address;
+  }
+
+  get localPort(): number | undefined {
+    return this.connection.localAddress?.port;
+  }
+
+  get localFamily(): "IPv4" | "IPv6" | undefined {
+    return this.connection.localAddress?.family;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ---- from the connection ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  onOpen(): void {
+    this.call("open", this.context.handlers.open, undefined);
+  }
+
+  /** @internal */
+  onData(memory: Buffer, start: number, end: number): void {
+    const { handlers } = this.context;
+    if (handlers.data === undefined) return;
+    this.call("data", handlers.data, copyFor(handlers.binaryType, memory, start, end));
+  }
+
+  /** @internal */
+  onEnd(): void {
+    this.call("end", this.context.handlers.end, undefined);
+    if (!this.context.allowHalfOpen || this.connection.state >= ConnectionState.Ending) this.connection.closeAfterSending();
+  }
+
+  /** @internal */
+  onDrain(): void {
+    this.call("drain", this.context.handlers.drain, undefined);
+  }
+
+  /** @internal */
+  onTimeout(): void {
+    this.call("timeout", this.context.handlers.timeout, undefined);
+    this.connection.destroy();
+  }
+
+  /** @internal */
+  onClose(error: SystemError | undefined): void {
+    this.context.closed(this);
+    this.call("close", this.context.handlers.close, error);
+  }
+
+  private setOption(level: number, name: number, value: number): boolean {
+    return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
+  }
+
+  private call(name: string, handler: ((socket: this, argument: never) => unknown) | undefined, argument: unknown): void {
+    if (handler === undefined) return;
+    let result: unknown;
+    try {
+      result = handler.call(this.context.handlers, this, argument as never);
+    } catch (error) {
+      return this.fail(name, error);
+    }
+    if (result instanceof Promise) result.catch((error) => this.fail(name, error));
+  }
+
+  private fail(handler: string, error: unknown): void {
+    const onError = this.context.handlers.error;
+    if (onError === undefined || handler === "error") throw error;
+    this.call("error", onError, error);
+  }
+}
+
+const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout"] as const;
+const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
+
+/** Checks a program's handlers. Throws a TypeError that names the wrong one. */
+export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
+  if (typeof handlers !== "object" || handlers === null)
+    throw new TypeError(`socket must be an object with handlers, not ${Bun.inspect(handlers)}`);
+  for (const name of handlerNames) {
+    const handler = handlers[name];
+    if (handler !== undefined && typeof handler !== "function")
+      throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
+  }
+  const { binaryType } = handlers;
+  if (binaryType !== undefined && !binaryTypes.includes(binaryType))
+    throw new TypeError(`socket.binaryType must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(binaryType)}`);
+  return handlers;
+}
+
+function copyFor(type: BinaryType | undefined, memory: Buffer, start: number, end: number): Buffer | Uint8Array | ArrayBuffer {
+  if (type === "uint8array") {
+    const bytes = new Uint8Array(end - start);
+    memory.copy(bytes, 0, start, end);
+    return bytes;
+  }
+  if (type === "arraybuffer") return memory.buffer.slice(memory.byteOffset + start, memory.byteOffset + end) as ArrayBuffer;
+  const bytes = Buffer.allocUnsafeSlow(end - start);
+  memory.copy(bytes, 0, start, end);
+  return bytes;
+}
+
+function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
+  if (typeof data === "string") return Buffer.from(data);
+  let bytes: Uint8Array;
+  if (data instanceof Uint8Array) bytes = data;
+  else if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  else if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) bytes = new Uint8Array(data);
+  else throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
+  if (byteOffset === 0 && byteLength === undefined) return bytes;
+  const length = byteLength ?? bytes.length - byteOffset;
+  if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= bytes.length))
+    throw new RangeError(`byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`);
+  return bytes.subarray(byteOffset, byteOffset + length);
+}
