@@ -34,7 +34,18 @@ if (!probe.success) fail("liburing.h not found (package liburing-dev). Run: npm 
 const archive = Bun.spawnSync([compiler, "-print-file-name=liburing.a"]).stdout.toString().trim();
 const linkage = archive.includes("/") ? [archive] : ["-luring"];
 const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean);
-const flags = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,--exclude-libs,ALL"];
+const flags = [
+  "-std=gnu11",
+  "-O2",
+  "-g",
+  "-Wall",
+  "-Wextra",
+  "-Werror",
+  "-shared",
+  "-fPIC",
+  "-fvisibility=hidden",
+  "-Wl,--exclude-libs,ALL",
+];
 
 mkdirSync(join(directory, "build"), { recursive: true });
 // Written beside the target and renamed, so that a process that has the old library mapped keeps it intact.

@@ -237,7 +237,15 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
     }
     const { body, textBase } = this;
-    const request = new RingRequest(this, parser.method, this.text, start - textBase, parser, bodyStart - textBase, body);
+    const request = new RingRequest(
+      this,
+      parser.method,
+      this.text,
+      start - textBase,
+      parser,
+      bodyStart - textBase,
+      body,
+    );
     this.state = State.Busy;
     this.request = request;
     host.pendingRequests++;
@@ -300,7 +308,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   private abortRequest(): void {
     const { request, body } = this;
     this.body = null;
-    body?.fail(Object.assign(new Error("The client closed the connection"), { code: "ECONNRESET", name: "AbortError" }));
+    body?.fail(
+      Object.assign(new Error("The client closed the connection"), { code: "ECONNRESET", name: "AbortError" }),
+    );
     if (request) {
       this.endExchange();
       RingRequest.abort(request);
@@ -382,7 +392,12 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   }
 
   /** Sends a stream's chunks, no faster than the client takes them. */
-  private async pump(request: RingRequest, stream: ReadableStream, chunked: boolean, length: number | undefined): Promise<void> {
+  private async pump(
+    request: RingRequest,
+    stream: ReadableStream,
+    chunked: boolean,
+    length: number | undefined,
+  ): Promise<void> {
     const { transport } = this;
     const reader = stream.getReader() as ReadableStreamDefaultReader;
     this.streamReader = reader;
@@ -403,7 +418,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       if (this.request !== request) return;
     }
     this.streamReader = null;
-    if (length !== undefined && left > 0) throw new RangeError(`the stream is ${left} bytes short of its Content-Length`);
+    if (length !== undefined && left > 0)
+      throw new RangeError(`the stream is ${left} bytes short of its Content-Length`);
     if (chunked) transport.writeLatin1("0\r\n\r\n");
     this.completeResponse();
   }
@@ -448,7 +464,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
     const { body } = this;
     if (body !== null) {
       // The rest of a request that was answered early is dropped, if it is not too long; else the connection is.
-      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || this.chunked !== null || !this.keepAlive) return this.finishConnection(true);
+      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || this.chunked !== null || !this.keepAlive)
+        return this.finishConnection(true);
       body.discard();
       return;
     }

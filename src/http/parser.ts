@@ -199,7 +199,14 @@ export class RequestParser {
   }
 
   /** The fields that decide where the message ends and what happens to the connection. Returns 0 or a negated status. */
-  private interpret(bytes: Uint8Array, start: number, name: number, length: number, value: number, end: number): number {
+  private interpret(
+    bytes: Uint8Array,
+    start: number,
+    name: number,
+    length: number,
+    value: number,
+    end: number,
+  ): number {
     switch (length) {
       case 4:
         if (!matchesFolded(bytes, name, name + 4, "host")) return 0;
@@ -218,14 +225,16 @@ export class RequestParser {
       case 14:
         return matchesFolded(bytes, name, name + 14, "content-length") ? this.interpretLength(bytes, value, end) : 0;
       case 17:
-        return matchesFolded(bytes, name, name + 17, "transfer-encoding") ? this.interpretEncoding(bytes, value, end) : 0;
+        return matchesFolded(bytes, name, name + 17, "transfer-encoding")
+          ? this.interpretEncoding(bytes, value, end)
+          : 0;
       default:
         return 0;
     }
   }
 
   private interpretConnection(bytes: Uint8Array, value: number, end: number): number {
-    for (let at = value; at < end; ) {
+    for (let at = value; at < end;) {
       let stop = at;
       while (stop < end && bytes[stop] !== 44) stop++;
       let last = stop;

@@ -122,7 +122,11 @@ export class RingRequest {
     if (!this.requestBody) return new Request(this.url, this.#init());
     if (this.requestBody.used) throw new TypeError("Body already used");
     // From here on the native Request owns the body, and this object reads through it: both must see all bytes.
-    this.#native = new Request(this.url, { ...this.#init(), body: this.requestBody.stream(), duplex: "half" } as RequestInit);
+    this.#native = new Request(this.url, {
+      ...this.#init(),
+      body: this.requestBody.stream(),
+      duplex: "half",
+    } as RequestInit);
     return this.#native.clone() as Request;
   }
 

@@ -73,7 +73,8 @@ function takeUnknownBody(response: Response): BodySource {
   if (/^ {2}Blob \(/m.test(Bun.inspect(response))) {
     const blob = Bun.peek(response.clone().blob());
     const bytes = Bun.peek(response.bytes());
-    if (blob instanceof Blob && bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: blob.type || BYTES_TYPE };
+    if (blob instanceof Blob && bytes instanceof Uint8Array)
+      return { kind: "bytes", bytes, type: blob.type || BYTES_TYPE };
   }
   return takeStream(response);
 }

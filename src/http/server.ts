@@ -110,7 +110,8 @@ class RingServer implements Server, HttpHost {
     this.fetchHandler = requireFunction("fetch", options.fetch)!;
     this.errorHandler = requireFunction("error", options.error, true);
     this.limits = readLimits(options);
-    this.development = options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
+    this.development =
+      options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
     const port = readPort(options.port);
     const hostname = requireString("hostname", options.hostname);
@@ -253,7 +254,8 @@ function authority(hostname: string, port: number): string {
 // ---- options -----------------------------------------------------------------------------------------------------
 
 function requireObject(options: unknown): void {
-  if (typeof options !== "object" || options === null) throw new TypeError(`options must be an object, not ${String(options)}`);
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`options must be an object, not ${String(options)}`);
 }
 
 function requireFunction<T extends Function>(name: string, value: T | undefined, optional = false): T | undefined {

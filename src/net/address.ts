@@ -28,7 +28,10 @@ export function familyOf(address: Uint8Array): number {
 
 function decodeAddress(bytes: Uint8Array): SocketAddress {
   const text = new Uint8Array(64);
-  const length = check(native().rl_format_address(pointerTo(bytes), bytes.length, pointerTo(text), text.length), "getnameinfo");
+  const length = check(
+    native().rl_format_address(pointerTo(bytes), bytes.length, pointerTo(text), text.length),
+    "getnameinfo",
+  );
   return {
     address: Buffer.from(text.buffer, 0, length).latin1Slice(),
     port: (bytes[2]! << 8) | bytes[3]!,
@@ -53,4 +56,3 @@ export function localAddress(fd: number): SocketAddress | undefined {
 export function remoteAddress(fd: number): SocketAddress | undefined {
   return addressOf(fd, true);
 }
-

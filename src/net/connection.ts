@@ -113,7 +113,9 @@ export class Connection implements OperationOwner, Flushable {
     const tail = this.tail;
     if (tail !== null && tail.capacity - tail.length >= bytes) return tail;
     // Grows with what is queued already, so that a long queue is few sends.
-    const chunk = this.reactor.arena.allocate(Math.max(bytes, CHUNK_BYTES_MIN, Math.min(this.queuedBytes, CHUNK_BYTES_MAX)));
+    const chunk = this.reactor.arena.allocate(
+      Math.max(bytes, CHUNK_BYTES_MIN, Math.min(this.queuedBytes, CHUNK_BYTES_MAX)),
+    );
     if (tail === null) this.head = chunk;
     else tail.next = chunk;
     this.tail = chunk;
@@ -132,7 +134,7 @@ export class Connection implements OperationOwner, Flushable {
 
   /** Copies bytes into the queue. They leave with the next submission. */
   write(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const tail = this.tail;
       const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(bytes.length - at, CHUNK_BYTES_MAX));
       const part = Math.min(chunk.room, bytes.length - at);
@@ -363,7 +365,8 @@ export class Connection implements OperationOwner, Flushable {
       if (bytes === undefined) break; // Only the end of the stream was held.
       this.protocol.onData(bytes, 0, bytes.length);
     }
-    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing) this.protocol.onEnd();
+    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing)
+      this.protocol.onEnd();
   }
 
   /** A multishot receive may end at any completion, a successful one too. */
@@ -438,7 +441,7 @@ export class Connection implements OperationOwner, Flushable {
   }
 
   private dropQueue(): void {
-    for (let chunk = this.head; chunk !== null; ) {
+    for (let chunk = this.head; chunk !== null;) {
       const next: Chunk | null = chunk.next;
       this.reactor.arena.free(chunk);
       chunk = next;

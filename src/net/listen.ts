@@ -74,7 +74,9 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     if (!Number.isInteger(port) || port < 0 || port > 65535)
       throw new TypeError(`port must be an integer from 0 to 65535, not ${Bun.inspect(port)}`);
     if (!Number.isSafeInteger(writeQueueBytesMax) || writeQueueBytesMax < 1)
-      throw new TypeError(`writeQueueBytesMax must be a positive integer number of bytes, not ${Bun.inspect(writeQueueBytesMax)}`);
+      throw new TypeError(
+        `writeQueueBytesMax must be a positive integer number of bytes, not ${Bun.inspect(writeQueueBytesMax)}`,
+      );
     this.handlers = readHandlers(options.socket);
     this.reactor = reactor;
     this.data = options.data as Data;

@@ -115,7 +115,8 @@ export class Listener implements OperationOwner, Flushable {
   private acceptCompleted(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.acceptArmed = false;
     if (result >= 0) {
-      if (this.closing) native().rl_close(result); // Was accepted while the cancel was under way.
+      if (this.closing)
+        native().rl_close(result); // Was accepted while the cancel was under way.
       else {
         this.accepted++;
         if (!this.acceptArmed) this.rearm();

@@ -123,7 +123,11 @@ export class Socket<Data = undefined> implements Protocol {
 
   /** Other handlers from now on, for this socket alone. */
   reload(options: { socket: SocketHandlers<Data> }): void {
-    this.context = { ...this.context, handlers: readHandlers(options.socket), closed: (socket) => this.context.closed(socket) };
+    this.context = {
+      ...this.context,
+      handlers: readHandlers(options.socket),
+      closed: (socket) => this.context.closed(socket),
+    };
   }
 
   /** 1 open, 0 closed, -2 ended by this side. */
@@ -193,7 +197,8 @@ export class Socket<Data = undefined> implements Protocol {
   /** @internal */
   onEnd(): void {
     this.call("end", this.context.handlers.end, undefined);
-    if (!this.context.allowHalfOpen || this.connection.state >= ConnectionState.Ending) this.connection.closeAfterSending();
+    if (!this.context.allowHalfOpen || this.connection.state >= ConnectionState.Ending)
+      this.connection.closeAfterSending();
   }
 
   /** @internal */
@@ -217,7 +222,11 @@ export class Socket<Data = undefined> implements Protocol {
     return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
-  private call(name: string, handler: ((socket: this, argument: never) => unknown) | undefined, argument: unknown): void {
+  private call(
+    name: string,
+    handler: ((socket: this, argument: never) => unknown) | undefined,
+    argument: unknown,
+  ): void {
     if (handler === undefined) return;
     let result: unknown;
     try {
@@ -253,13 +262,19 @@ export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandle
   return handlers;
 }
 
-function copyFor(type: BinaryType | undefined, memory: Buffer, start: number, end: number): Buffer | Uint8Array | ArrayBuffer {
+function copyFor(
+  type: BinaryType | undefined,
+  memory: Buffer,
+  start: number,
+  end: number,
+): Buffer | Uint8Array | ArrayBuffer {
   if (type === "uint8array") {
     const bytes = new Uint8Array(end - start);
     memory.copy(bytes, 0, start, end);
     return bytes;
   }
-  if (type === "arraybuffer") return memory.buffer.slice(memory.byteOffset + start, memory.byteOffset + end) as ArrayBuffer;
+  if (type === "arraybuffer")
+    return memory.buffer.slice(memory.byteOffset + start, memory.byteOffset + end) as ArrayBuffer;
   const bytes = Buffer.allocUnsafeSlow(end - start);
   memory.copy(bytes, 0, start, end);
   return bytes;
@@ -275,6 +290,8 @@ function toBytes(data: unknown, byteOffset: number, byteLength: number | undefin
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;
   if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= bytes.length))
-    throw new RangeError(`byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`);
+    throw new RangeError(
+      `byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`,
+    );
   return bytes.subarray(byteOffset, byteOffset + length);
 }

@@ -17,7 +17,10 @@ function notice(text: string): void {
 }
 
 /** The thread's reactor, or undefined (after a notice) where io_uring cannot be had and `fallback` is not false. */
-export function reactorFor(what: string, options: { mode?: Mode | undefined; fallback?: boolean | undefined }): Reactor | undefined {
+export function reactorFor(
+  what: string,
+  options: { mode?: Mode | undefined; fallback?: boolean | undefined },
+): Reactor | undefined {
   try {
     return useReactor(options.mode === undefined ? {} : { mode: options.mode });
   } catch (error) {
@@ -45,7 +48,9 @@ function reason(error: LibraryError | SystemError): string {
  * Whether the ring leaves an option to Bun. Notes it once; throws a TypeError that names the option when `fallback` is false.
  */
 export function leavesToBun(what: string, options: Record<string, unknown>, unserved: readonly string[]): boolean {
-  const found = unserved.find((name) => options[name] !== undefined && options[name] !== false && options[name] !== null);
+  const found = unserved.find(
+    (name) => options[name] !== undefined && options[name] !== false && options[name] !== null,
+  );
   if (found === undefined) return false;
   if (options.fallback === false) throw new TypeError(`${found} is not served by the ring, and fallback is false`);
   notice(`${what} runs on Bun's own, because the ring does not serve the option "${found}"`);

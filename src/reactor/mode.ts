@@ -42,7 +42,9 @@ export function requestedMode(option: Mode | undefined): Mode {
   const variable = process.env.RINGLOOP_MODE;
   const [name, value] = variable ? ["RINGLOOP_MODE", variable] : ["mode", option ?? "auto"];
   if (!modes.includes(value as Mode))
-    throw new TypeError(`${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${JSON.stringify(value)}`);
+    throw new TypeError(
+      `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${JSON.stringify(value)}`,
+    );
   return value as Mode;
 }
 

@@ -149,8 +149,10 @@ export class Reactor {
   constructor(options: ReactorOptions = {}) {
     const mode = resolveMode(requestedMode(options.mode));
     this.options = { ...defaults(), ...options, mode };
-    for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const) requirePowerOfTwo(name, this.options[name]);
-    for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, this.options[name]);
+    for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
+      requirePowerOfTwo(name, this.options[name]);
+    for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
+      requireCount(name, this.options[name]);
     const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs } = this.options;
     this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs });
     try {
@@ -572,6 +574,7 @@ function requireCount(name: string, value: number): void {
 function requireFeatures(ring: Ring): void {
   const required = { IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG };
   for (const [name, bit] of Object.entries(required)) {
-    if ((ring.features & bit) === 0) throw new Error(`ringloop: this kernel's io_uring lacks ${name} (Linux 5.11 has it)`);
+    if ((ring.features & bit) === 0)
+      throw new Error(`ringloop: this kernel's io_uring lacks ${name} (Linux 5.11 has it)`);
   }
 }

@@ -17,6 +17,8 @@ export function useReactor(options: ReactorOptions = {}): Reactor {
   if (!existing) return (holder[key] = new Reactor(options));
   const { mode } = options;
   if (mode !== undefined && mode !== "auto" && !process.env.RINGLOOP_MODE && mode !== existing.info.mode)
-    throw new TypeError(`mode must be "${existing.info.mode}", in which this thread's reactor runs already, not "${mode}"`);
+    throw new TypeError(
+      `mode must be "${existing.info.mode}", in which this thread's reactor runs already, not "${mode}"`,
+    );
   return existing;
 }

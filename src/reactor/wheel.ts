@@ -24,7 +24,7 @@ export class WheelEntry {
 }
 
 export class Wheel {
-  private readonly buckets: (WheelEntry | null)[] = new Array(BUCKETS).fill(null);
+  private readonly buckets: (WheelEntry | null)[] = Array.from({ length: BUCKETS }, () => null);
   private readonly startMs: number;
   private tick = 0;
   private count = 0;

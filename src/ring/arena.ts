@@ -98,7 +98,10 @@ export class Arena {
 
   /** Bytes of address space in all slabs. */
   get bytesMapped(): number {
-    return this.classes.reduce((sum, { slabs }) => sum + slabs.reduce((bytes, { mapping }) => bytes + mapping.bytes, 0), 0);
+    return this.classes.reduce(
+      (sum, { slabs }) => sum + slabs.reduce((bytes, { mapping }) => bytes + mapping.bytes, 0),
+      0,
+    );
   }
 
   /** A chunk with room for `bytes`, or the largest there is. Throws SystemError ENOMEM. */

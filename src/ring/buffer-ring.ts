@@ -103,7 +103,9 @@ export class BufferRing {
   /** Takes over the buffer that a completion named. Returns its offset in `memory`. */
   take(bid: number, filledBytes: number): number {
     if (bid >= this.count || this.owners[bid] !== Owner.Kernel)
-      throw new RingIntegrityError(`completion names buffer ${bid} of group ${this.bgid}, which was not the kernel's to fill`);
+      throw new RingIntegrityError(
+        `completion names buffer ${bid} of group ${this.bgid}, which was not the kernel's to fill`,
+      );
     if (filledBytes > this.bytes)
       throw new RingIntegrityError(`completion fills ${filledBytes} of ${this.bytes} bytes in buffer ${bid}`);
     this.owners[bid] = Owner.Process;

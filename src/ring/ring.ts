@@ -180,10 +180,10 @@ export class Ring {
   /** The next free entry, or null when the queue is full: submit, then ask again. */
   getSqe(): Sqe | null {
     const tail = this.localTail;
-    if (((tail - this.seenHead) >>> 0) >= this.sqEntries) {
+    if ((tail - this.seenHead) >>> 0 >= this.sqEntries) {
       if (this.closed) throw new SystemError(EBUSY, "io_uring_get_sqe");
       this.seenHead = Atomics.load(this.sqHead, 0);
-      if (((tail - this.seenHead) >>> 0) >= this.sqEntries) return null;
+      if ((tail - this.seenHead) >>> 0 >= this.sqEntries) return null;
     }
     this.localTail = (tail + 1) >>> 0;
     return this.sqes[tail & this.sqMask]!;

@@ -1,0 +1,159 @@
+/** What a server does besides its rate: rest, wake up, share the thread with Bun's own loop, and let connections go. */
+import type { Subject } from "../servers/subject.ts";
+import { wrk } from "./load.ts";
+import { median, percentile } from "./report.ts";
+import { ServerProcess } from "./server.ts";
+
+const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const BODY = "Hello, World!";
+
+async function withServers<T>(
+  file: string,
+  subjects: readonly Subject[],
+  measure: (server: ServerProcess) => Promise<T>,
+): Promise<Record<Subject, T>> {
+  const results: Partial<Record<Subject, T>> = {};
+  for (const subject of subjects) {
+    const server = await ServerProcess.start(file, subject);
+    results[subject] = await measure(server);
+    await server.stop();
+  }
+  return results as Record<Subject, T>;
+}
+
+/** A connection that asks and waits for the whole answer. */
+class Client {
+  private readonly socket: Bun.Socket;
+  private received = "";
+  private answered: (() => void) | undefined;
+  closed = Promise.withResolvers<void>();
+
+  static async connect(port: number): Promise<Client> {
+    let client: Client | undefined;
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data(_socket, data) {
+          client!.receive(data);
+        },
+        close() {
+          client?.closed.resolve();
+        },
+      },
+    });
+    return (client = new Client(socket));
+  }
+
+  private constructor(socket: Bun.Socket) {
+    this.socket = socket;
+  }
+
+  ask(): Promise<void> {
+    return new Promise((resolve) => {
+      this.answered = resolve;
+      this.socket.write(REQUEST);
+    });
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  private receive(data: Buffer): void {
+    this.received += data.latin1Slice();
+    if (!this.received.endsWith(BODY)) return;
+    this.received = "";
+    this.answered?.();
+  }
+}
+
+/** Clock ticks of 10 ms that each server uses in `seconds` without a connection, after it has served one. All at the same time. */
+export async function measureIdle(subjects: readonly Subject[], seconds: number): Promise<Record<Subject, number>> {
+  const servers = await Promise.all(subjects.map((subject) => ServerProcess.start("http-hello.ts", subject)));
+  for (const { port } of servers) {
+    const client = await Client.connect(port);
+    await client.ask();
+    client.end();
+  }
+  await Bun.sleep(1000); // The SQ thread goes to sleep.
+  const before = servers.map((server) => server.ticks());
+  await Bun.sleep(seconds * 1000);
+  const results = servers.map((server, i) => [server.subject, server.ticks() - before[i]!] as const);
+  for (const server of servers) await server.stop();
+  return Object.fromEntries(results) as Record<Subject, number>;
+}
+
+/** One request every 5 ms on one connection. */
+export function measureSparse(
+  subjects: readonly Subject[],
+): Promise<Record<Subject, { p50Us: number; p99Us: number }>> {
+  return withServers("http-hello.ts", subjects, async ({ port }) => {
+    const client = await Client.connect(port);
+    const samples: number[] = [];
+    for (let i = 0; i < 300; i++) {
+      const start = performance.now();
+      await client.ask();
+      if (i >= 50) samples.push((performance.now() - start) * 1000);
+      await Bun.sleep(5);
+    }
+    client.end();
+    return { p50Us: median(samples), p99Us: percentile(samples, 0.99) };
+  });
+}
+
+type Lateness = Record<string, { medianMs: number; maxMs: number }>;
+
+/** Timers, files, fetch, children and workers in a server's process: without load in plain Bun, and under full load in each subject. */
+export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partial<Record<Subject, Lateness>> }> {
+  const other = await ServerProcess.start("http-hello.ts", "bun");
+  const run = async (subject: Subject, loaded: boolean): Promise<Lateness> => {
+    const server = await ServerProcess.start("loop.ts", subject);
+    const load = loaded ? wrk(server.port, 50, 1, 4) : undefined;
+    if (loaded) await Bun.sleep(300);
+    const { loop } = await server.ask<{ loop: Record<string, number[]> }>(`go http://127.0.0.1:${other.port}/`);
+    await load;
+    await server.stop();
+    return Object.fromEntries(
+      Object.entries(loop).map(([name, ms]) => [name, { medianMs: median(ms), maxMs: Math.max(...ms) }]),
+    );
+  };
+  const idleBun = await run("bun", false);
+  const loaded: Partial<Record<Subject, Lateness>> = {};
+  for (const subject of ["bun", "defer", "sqpoll"] as const) loaded[subject] = await run(subject, true);
+  await other.stop();
+  return { idleBun, loaded };
+}
+
+interface State {
+  residentKiB: number;
+  sockets: number;
+}
+
+/** `count` connections at once, each asks once, all close; twice, since the first time fills pools and warms the compiler. */
+export function measureChurn(
+  subjects: readonly Subject[],
+  count: number,
+): Promise<Record<Subject, { before: State; open: State; after: State }>> {
+  return withServers("http-hello.ts", subjects, async (server) => {
+    const state = (): State => ({ residentKiB: server.residentKiB(), sockets: server.sockets() });
+    const listening = server.sockets();
+    const round = async (): Promise<{ before: State; open: State; after: State }> => {
+      const before = state();
+      const clients: Client[] = [];
+      while (clients.length < count) {
+        const more = Array.from({ length: Math.min(200, count - clients.length) }, () => Client.connect(server.port));
+        clients.push(...(await Promise.all(more)));
+      }
+      await Promise.all(clients.map((client) => client.ask()));
+      const open = state();
+      for (const client of clients) client.end();
+      await Promise.all(clients.map((client) => client.closed.promise));
+      while (server.sockets() > listening) await Bun.sleep(5);
+      await Bun.sleep(200); // The reactor parks, and gives memory back.
+      return { before, open, after: state() };
+    };
+    await round();
+    return round();
+  });
+}

@@ -1,0 +1,56 @@
+/** Load from programs of their own: wrk for HTTP, limit/echo-load.c for echo. Each run is bounded in time and checks what it gets. */
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+export interface LoadResult {
+  /** Requests or messages a second. */
+  rate: number;
+  count: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+const build = join(import.meta.dir, "../build");
+
+async function output(command: string[]): Promise<string> {
+  const child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe" });
+  const [text, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (code !== 0) throw new Error(`${command.join(" ")} exited with ${code}: ${errors || text}`);
+  return text;
+}
+
+/** The numbers that wrk writes like "1.84ms". */
+function microseconds(text: string): number {
+  const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text)!;
+  return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit as "us" | "ms" | "s"];
+}
+
+/** One run of wrk with one thread. Throws when an answer was not 2xx or a connection failed. */
+export async function wrk(port: number, connections: number, depth: number, seconds: number): Promise<LoadResult> {
+  const script = depth > 1 ? ["-s", join(import.meta.dir, "pipeline.lua")] : [];
+  const url = `http://127.0.0.1:${port}/`;
+  const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--latency", ...script, url];
+  const text = await output([...command, ...(depth > 1 ? ["--", String(depth)] : [])]);
+  if (/Non-2xx|Socket errors/.test(text)) throw new Error(`wrk saw errors:\n${text}`);
+  const [, count, time] = /(\d+) requests in ([\d.]+)s/.exec(text)!;
+  const percentile = (p: number): number => microseconds(new RegExp(`${p}%\\s+(\\S+)`).exec(text)![1]!);
+  return { rate: Number(count) / Number(time), count: Number(count), p50Us: percentile(50), p99Us: percentile(99) };
+}
+
+/** One run of the echo load. Throws when a byte was wrong or lost. */
+export async function echoLoad(port: number, connections: number, bytes: number, seconds: number): Promise<LoadResult> {
+  const program = await compile("echo-load");
+  const text = await output([program, "127.0.0.1", String(port), String(connections), String(seconds), String(bytes)]);
+  const result = JSON.parse(text) as { messages: number; seconds: number; p50_us: number; p99_us: number };
+  return { rate: result.messages / result.seconds, count: result.messages, p50Us: result.p50_us, p99Us: result.p99_us };
+}
+
+/** Compiles a program of bench/limit unless it is fresh. Returns its path. */
+export async function compile(name: string): Promise<string> {
+  const source = join(import.meta.dir, "../limit", `${name}.c`);
+  const program = join(build, name);
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
+  mkdirSync(build, { recursive: true });
+  await output(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-luring", "-lpthread"]);
+  return program;
+}

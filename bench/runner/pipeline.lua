@@ -1,0 +1,12 @@
+-- wrk: as many requests in one write as the first argument says.
+init = function(args)
+  local requests = {}
+  for i = 1, tonumber(args[1]) do
+    requests[i] = wrk.format(nil, "/")
+  end
+  pipelined = table.concat(requests)
+end
+
+request = function()
+  return pipelined
+end

@@ -1,0 +1,100 @@
+/** A server in a process of its own, and what it costs: CPU of all its threads (the kernel's for it included), memory, descriptors. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { ReactorStats } from "../../src/index.ts";
+import type { FromServer, Subject } from "../servers/subject.ts";
+
+export interface Usage {
+  /** Nanoseconds of CPU of the whole process, kernel threads of its rings included. */
+  cpuNs: number;
+  /** Of the JavaScript thread alone. */
+  jsNs: number;
+}
+
+export class ServerProcess {
+  readonly subject: Subject;
+  port = 0;
+  private readonly child: Bun.Subprocess;
+  private answers: ((message: FromServer) => void)[] = [];
+
+  static async start(file: string, subject: Subject): Promise<ServerProcess> {
+    const server = new ServerProcess(file, subject);
+    const first = await server.next();
+    if (!("port" in first)) throw new Error(`${file} did not announce its port`);
+    server.port = first.port;
+    return server;
+  }
+
+  private constructor(file: string, subject: Subject) {
+    this.subject = subject;
+    this.child = Bun.spawn([process.execPath, `${import.meta.dir}/../servers/${file}`, subject], {
+      ipc: (message) => this.answers.shift()?.(message as FromServer),
+      stdout: "inherit",
+      stderr: "inherit",
+      env: { ...process.env, NODE_ENV: "production" },
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  private next(): Promise<FromServer> {
+    return new Promise((resolve) => this.answers.push(resolve));
+  }
+
+  async ask<T extends FromServer>(question: string): Promise<T> {
+    const answer = this.next();
+    this.child.send(question);
+    return (await answer) as T;
+  }
+
+  async stats(): Promise<ReactorStats | null> {
+    return (await this.ask<{ stats: ReactorStats | null }>("stats")).stats;
+  }
+
+  /** From /proc/PID/task/TID/schedstat: nanoseconds, where `stat` has hundredths of a second. */
+  usage(): Usage {
+    let cpuNs = 0;
+    let jsNs = 0;
+    for (const thread of readdirSync(`/proc/${this.pid}/task`)) {
+      let ran: number;
+      try {
+        ran = Number(readFileSync(`/proc/${this.pid}/task/${thread}/schedstat`, "latin1").split(" ")[0]);
+      } catch {
+        continue; // The thread has just ended.
+      }
+      cpuNs += ran;
+      if (Number(thread) === this.pid) jsNs = ran;
+    }
+    return { cpuNs, jsNs };
+  }
+
+  /** Clock ticks (10 ms) of the process, as `top` and `ps` count. */
+  ticks(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1").split(") ")[1]!.split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  }
+
+  residentKiB(): number {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1"))![1]);
+  }
+
+  descriptors(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  sockets(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).filter((fd) => {
+      try {
+        return readlinkSync(`/proc/${this.pid}/fd/${fd}`).startsWith("socket:");
+      } catch {
+        return false;
+      }
+    }).length;
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill();
+    await this.child.exited;
+  }
+}

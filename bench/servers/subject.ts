@@ -1,0 +1,26 @@
+/** A server process under measurement: `bun <server>.ts <subject>`; subjects are Bun's own functions, and ringloop in each mode. */
+import type { ReactorStats } from "../../src/index.ts";
+
+export type Subject = "bun" | "defer" | "sqpoll";
+
+const subject = (process.argv[2] ?? "defer") as Subject;
+if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
+
+const ringloop = subject === "bun" ? undefined : await import("../../src/index.ts");
+
+export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
+export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;
+
+/** What a server tells its runner. */
+export type FromServer = { port: number } | { stats: ReactorStats | null } | { loop: unknown };
+
+/** Says where to connect, and answers questions about the ring. */
+export function announce(port: number, answer?: (question: string) => Promise<FromServer> | undefined): void {
+  process.on("message", async (question: string) => {
+    const answered = answer?.(question);
+    if (answered) process.send!(await answered);
+    else if (question === "stats")
+      process.send!({ stats: ringloop?.useReactor().stats() ?? null } satisfies FromServer);
+  });
+  process.send!({ port } satisfies FromServer);
+}

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Sets up whatever is missing on Debian or Ubuntu: npm packages (bun among them), a C compiler, liburing's headers, and the build of
+# the shared object. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive.
+# Says in one line each what it does, and nothing when there is nothing to do. Without the right to install system packages it prints
+# the command and exits 1.
+set -eu
+cd "$(dirname "$0")/.."
+PATH="$PWD/node_modules/.bin:$PATH"
+
+say() { echo "setup: $*" >&2; }
+
+# A marker inside node_modules tells whether it belongs to this lock file.
+marker=node_modules/.ringloop-lock
+if ! cmp -s package-lock.json "$marker" || ! bun --version >/dev/null 2>&1; then
+  if command -v npm >/dev/null 2>&1; then
+    say "npm packages (npm ci)"
+    npm ci --no-audit --no-fund --loglevel=error >&2
+    # Where install scripts are switched off, bun's own has not put its binary in place.
+    bun --version >/dev/null 2>&1 || (cd node_modules/bun && node install.js)
+  elif command -v bun >/dev/null 2>&1; then
+    say "npm packages (bun install)"
+    bun install --no-save --silent >&2
+  else
+    say "neither npm nor bun is installed; one of them is needed"
+    exit 1
+  fi
+  cp package-lock.json "$marker"
+fi
+
+packages=
+need() { # need PACKAGE PROGRAM: the package that has the program
+  command -v "$2" >/dev/null 2>&1 || packages="$packages $1"
+}
+need gcc "${CC:-cc}"
+[ -e /usr/include/liburing.h ] || packages="$packages liburing-dev libc6-dev"
+case "${1:-}" in
+test) need wrk wrk && need curl curl && need ncat ncat && need strace strace && need python3 python3 && need procps ps ;;
+bench) need wrk wrk && need strace strace ;;
+esac
+
+if [ -n "$packages" ]; then
+  install="apt-get install -y --no-install-recommends$packages"
+  if ! command -v apt-get >/dev/null 2>&1; then
+    say "these packages (by their Debian names) are needed:$packages"
+    exit 1
+  elif [ "$(id -u)" = 0 ]; then
+    as_root=
+  elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+  else
+    say "system packages are missing; run: sudo apt-get update && sudo $install"
+    exit 1
+  fi
+  say "system packages ($install)"
+  export DEBIAN_FRONTEND=noninteractive
+  $as_root apt-get update -qq >&2
+  # shellcheck disable=SC2086 # The package list is words.
+  $as_root $install -qq >&2
+fi
+
+bun ffi/build.ts
