@@ -5,7 +5,7 @@
  * RINGLOOP=off does nothing. RINGLOOP_LOG=1 says on stderr what was redirected. What the ring does not serve, Bun still does.
  */
 import { serve } from "./http/server.ts";
-import { trackResponses } from "./http/tracked-response.ts";
+import { installGlobals } from "./http/globals.ts";
 import { listen } from "./net/listen.ts";
 import "./sys/bun-originals.ts";
 
@@ -13,7 +13,7 @@ if (process.env.RINGLOOP !== "off") {
   Bun.serve = serve as unknown as typeof Bun.serve;
   Bun.listen = listen as unknown as typeof Bun.listen;
   // Responses that a program makes before it calls serve, for its routes, are to be remembered too.
-  trackResponses();
+  installGlobals();
   const preload = `--preload ${import.meta.path}`;
   const options = process.env.BUN_OPTIONS ?? "";
   if (!options.includes(preload)) process.env.BUN_OPTIONS = `${options} ${preload}`.trim();

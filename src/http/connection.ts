@@ -13,7 +13,7 @@ import { type BodySource as BodyFeeder, RequestBody } from "./body.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
 import { INCOMPLETE, RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
-import { buildHead, type BodySource, type HeadCache, isBodiless, readFields, reasons, takeBody } from "./response.ts";
+import { type HeadCache, planResponse, reasons, type ResponsePlan, type StreamBody } from "./response.ts";
 import { isResponse, Memory } from "./tracked-response.ts";
 
 /** What a connection needs of its server. */
@@ -80,6 +80,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   private drainWaiter: (() => void) | null = null;
   private streamReader: ReadableStreamDefaultReader | null = null;
   private keepAlive = true;
+  /** Of the response that is under way; an error before that is answered, one after it ends the connection. */
+  private headSent = false;
   private text: string | null = null;
   private textBase = 0;
   private idleTimeoutMs: number;
@@ -248,6 +250,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
     );
     this.state = State.Busy;
     this.request = request;
+    this.headSent = false;
     host.pendingRequests++;
     if (body !== null) {
       if (at < end) {
@@ -330,85 +333,74 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
 
   private respond(request: RingRequest, response: Response): void {
     if (this.request !== request) return; // The connection is gone.
-    const { transport, host } = this;
+    const { host } = this;
     if (this.keepAlive && this.parser.minorVersion > 0 && !host.stopping && request.method !== "HEAD") {
       const text = Memory.takePlainString(response);
       if (text !== undefined) {
-        const bytes = Buffer.byteLength(text);
-        const head = host.heads.plainText(host.reactor.nowMs, bytes);
-        if (bytes <= CHUNK_BYTES_MAX - 1024) {
-          const chunk = transport.reserve(head.length + bytes);
-          const at = chunk.length;
-          chunk.buffer.latin1Write(head, at, head.length);
-          if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
-          transport.commit(chunk, head.length + bytes);
-        } else {
-          transport.writeLatin1(head);
-          transport.writeUtf8(text, bytes);
-        }
+        this.sendPlainText(text);
         return this.completeResponse();
       }
     }
     try {
-      this.send(request, response, takeBody(response));
+      this.send(request, response);
     } catch (error) {
       this.failResponse(request, error);
     }
   }
 
-  private send(request: RingRequest, response: Response, body: BodySource): void {
-    const { status } = response;
-    const http10 = this.parser.minorVersion === 0;
-    const fields = readFields(response);
-    if (fields.close || this.host.stopping) this.keepAlive = false;
-    const isHead = request.method === "HEAD";
-    let contentLength: number | undefined;
-    if (body.kind === "none") contentLength = isHead || status === 304 ? (fields.contentLength ?? 0) : 0;
-    else if (body.kind === "text") contentLength = Buffer.byteLength(body.text);
-    else if (body.kind === "bytes") contentLength = body.bytes.length;
-    else contentLength = body.bytes ?? fields.contentLength;
-    if (isBodiless(status)) {
-      contentLength = status === 304 ? fields.contentLength : undefined;
-      if (body.kind === "stream") body.stream.cancel().catch(() => {});
-      body = { kind: "none" };
-    }
-    const isStream = body.kind === "stream";
-    const chunked = isStream && contentLength === undefined && !http10;
-    if (isStream && contentLength === undefined && http10) this.keepAlive = false; // The connection's end is the body's.
+  /** Head and body in one piece of memory: the path of most small responses. */
+  private sendPlainText(text: string): void {
     const { transport, host } = this;
-    const type = body.kind === "none" ? "" : body.type;
-    const date = host.heads.date(host.reactor.nowMs);
-    const head = buildHead(response, fields, type, { contentLength, chunked, keepAlive: this.keepAlive, http10 }, date);
-    transport.writeLatin1(head);
-    if (isHead) {
-      if (body.kind === "stream") body.stream.cancel().catch(() => {});
-    } else if (body.kind === "text") transport.writeUtf8(body.text, contentLength!);
-    else if (body.kind === "bytes") transport.write(body.bytes);
-    else if (body.kind === "stream") {
-      this.pump(request, body.stream, chunked, contentLength).catch((error) => this.breakResponse(request, error));
+    const bytes = Buffer.byteLength(text);
+    const head = host.heads.plainText(host.reactor.nowMs, bytes);
+    if (bytes > CHUNK_BYTES_MAX - 1024) {
+      transport.writeLatin1(head);
+      return transport.writeUtf8(text, bytes);
+    }
+    const chunk = transport.reserve(head.length + bytes);
+    const at = chunk.length;
+    chunk.buffer.latin1Write(head, at, head.length);
+    if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
+    transport.commit(chunk, head.length + bytes);
+  }
+
+  private send(request: RingRequest, response: Response): void {
+    const { transport, host, parser, keepAlive } = this;
+    const isHead = request.method === "HEAD";
+    const wanted = { isHead, http10: parser.minorVersion === 0, keepAlive: keepAlive && !host.stopping };
+    const plan = planResponse(response, wanted, host.heads.date(host.reactor.nowMs));
+    this.keepAlive = plan.keepAlive;
+    const { body } = plan;
+    if (body.kind === "stream") {
+      this.pump(request, plan, body).catch((error) => this.failStream(request, error));
       return;
     }
+    transport.writeLatin1(plan.head);
+    if (body.kind === "text") transport.writeUtf8(body.text, plan.contentLength!);
+    else if (body.kind === "bytes") transport.write(body.bytes);
     this.completeResponse();
   }
 
   /** Sends a stream's chunks, no faster than the client takes them. */
-  private async pump(
-    request: RingRequest,
-    stream: ReadableStream,
-    chunked: boolean,
-    length: number | undefined,
-  ): Promise<void> {
+  private async pump(request: RingRequest, plan: ResponsePlan, body: StreamBody): Promise<void> {
     const { transport } = this;
-    const reader = stream.getReader() as ReadableStreamDefaultReader;
+    const { chunked, contentLength } = plan;
+    const reader = body.stream.getReader() as ReadableStreamDefaultReader;
     this.streamReader = reader;
-    let left = length ?? Infinity;
-    for (;;) {
-      const { done, value } = await reader.read();
+    // Whether a file is there shows at its first read; a stream's head must not wait for its first chunk.
+    const first = reader.read();
+    if (body.file) await first;
+    if (this.request !== request) return;
+    this.headSent = true;
+    transport.writeLatin1(plan.head);
+    let left = contentLength ?? Infinity;
+    for (let next = first; ; next = reader.read()) {
+      const { done, value } = await next;
       if (this.request !== request) return; // The client is gone; the stream was cancelled.
       if (done) break;
       const bytes = toBytes(value);
       if (bytes.length === 0) continue;
-      if (bytes.length > left) throw new RangeError(`the stream is longer than its Content-Length of ${length} bytes`);
+      if (bytes.length > left) throw new RangeError(`the stream is longer than its Content-Length of ${contentLength}`);
       left -= bytes.length;
       if (chunked) transport.writeLatin1(`${bytes.length.toString(16)}\r\n`);
       transport.write(bytes);
@@ -418,10 +410,17 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       if (this.request !== request) return;
     }
     this.streamReader = null;
-    if (length !== undefined && left > 0)
-      throw new RangeError(`the stream is ${left} bytes short of its Content-Length`);
+    if (contentLength !== undefined && left > 0)
+      throw new RangeError(`the stream is ${left} bytes short of its Content-Length of ${contentLength}`);
     if (chunked) transport.writeLatin1("0\r\n\r\n");
     this.completeResponse();
+  }
+
+  private failStream(request: RingRequest, error: unknown): void {
+    if (this.request !== request) return;
+    this.streamReader = null;
+    if (this.headSent) this.breakResponse(request, error);
+    else this.failResponse(request, error);
   }
 
   private drain(): Promise<void> {
@@ -436,7 +435,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
     const answer = (response: Response): void => {
       if (this.request !== request) return;
       try {
-        this.send(request, response, takeBody(response));
+        this.send(request, response);
       } catch (failure) {
         this.breakResponse(request, failure);
       }

@@ -15,6 +15,8 @@ const methods = (
   "NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
 ).split(" ");
 
+const METHOD_BYTES_MAX = 32;
+
 /** What a byte may be part of. */
 const TOKEN = 1;
 const VALUE = 2;
@@ -103,8 +105,9 @@ export class RequestParser {
     }
     const stop = Math.min(end, limit);
     for (;;) {
-      if (at + 1 >= stop) break;
+      if (at >= stop) break;
       if (bytes[at] === CR) {
+        if (at + 1 >= stop) break;
         if (bytes[at + 1] !== LF) return -400;
         const refused = this.finish();
         return refused !== 0 ? refused : at + 2;
@@ -144,7 +147,8 @@ export class RequestParser {
       at += 3;
     } else {
       while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
-      if (at === end) return at - from > 32 ? -501 : INCOMPLETE;
+      if (at - from > METHOD_BYTES_MAX) return -501;
+      if (at === end) return INCOMPLETE;
       if (bytes[at] !== SP || at === from) return -400;
       const method = methods.find((name) => matches(bytes, from, at, name));
       this.method = method ?? "";
@@ -175,7 +179,11 @@ export class RequestParser {
     const first = bytes[start]!;
     if (first === 47) return true; // "/"
     if (first === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
-    return matchesFolded(bytes, start, end, "http://") || matchesFolded(bytes, start, end, "https://");
+    const scheme = ["http://", "https://"].find((prefix) => matchesFolded(bytes, start, end, prefix));
+    // A host must follow (RFC 9110 section 4.2.1).
+    return (
+      scheme !== undefined && start + scheme.length < end && (byteClass[bytes[start + scheme.length]!]! & HOST) !== 0
+    );
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */

@@ -2,10 +2,11 @@
  * The Request that a handler gets: a real one to everybody who asks, built only as far as it is asked.
  *
  * Guarantees: `instanceof Request`; `new Request(request)` and `fetch(request)` work, since they read properties, all of which are
- * here; valid after the handler has returned, since nothing in it refers to a receive buffer. What is asked rarely (`signal`, `cache`,
- * `clone` and so on) comes from a native Request made on first demand.
+ * here; valid after the handler has returned, since nothing in it refers to a receive buffer. Who looks at the body as a stream, or
+ * copies the request, gets a native Request made on first demand.
  */
 import type { RequestBody } from "./body.ts";
+import { NativeRequest } from "./native-globals.ts";
 
 /** Where a request came from, for `server.requestIP` and `server.timeout`. */
 export interface RequestOrigin {
@@ -38,9 +39,8 @@ export class RingRequest {
   #hostEnd: number;
   #url: string | undefined;
   #headers: Headers | undefined;
-  #native: Request | undefined;
-  #abort: AbortController | undefined;
-  #aborted = false;
+  /** What few ask for. */
+  #rare: { native?: Request; abort?: AbortController; aborted?: boolean } | undefined;
 
   constructor(
     origin: RequestOrigin,
@@ -65,8 +65,8 @@ export class RingRequest {
 
   /** @internal The client is gone. */
   static abort(request: RingRequest): void {
-    request.#aborted = true;
-    request.#abort?.abort();
+    (request.#rare ??= {}).aborted = true;
+    request.#rare.abort?.abort();
   }
 
   get url(): string {
@@ -78,19 +78,20 @@ export class RingRequest {
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return this.requestBody?.stream() ?? null;
+    return this.requestBody === null ? null : (this.#toNative().body as ReadableStream<Uint8Array>);
   }
 
   get bodyUsed(): boolean {
-    return this.requestBody?.used ?? false;
+    return this.#rare?.native?.bodyUsed ?? this.requestBody?.used ?? false;
   }
 
   get signal(): AbortSignal {
-    if (!this.#abort) {
-      this.#abort = new AbortController();
-      if (this.#aborted) this.#abort.abort();
+    const rare = (this.#rare ??= {});
+    if (!rare.abort) {
+      rare.abort = new AbortController();
+      if (rare.aborted) rare.abort.abort();
     }
-    return this.#abort.signal;
+    return rare.abort.signal;
   }
 
   text(): Promise<string> {
@@ -118,16 +119,12 @@ export class RingRequest {
   }
 
   clone(): Request {
-    if (this.#native) return this.#native.clone() as Request;
-    if (!this.requestBody) return new Request(this.url, this.#init());
-    if (this.requestBody.used) throw new TypeError("Body already used");
-    // From here on the native Request owns the body, and this object reads through it: both must see all bytes.
-    this.#native = new Request(this.url, {
-      ...this.#init(),
-      body: this.requestBody.stream(),
-      duplex: "half",
-    } as RequestInit);
-    return this.#native.clone() as Request;
+    return this.#toNative().clone() as Request;
+  }
+
+  /** @internal The native Request that stands for this one where native code insists. */
+  static toNative(request: RingRequest): Request {
+    return request.#toNative();
   }
 
   get cache(): Request["cache"] {
@@ -135,7 +132,7 @@ export class RingRequest {
   }
 
   get credentials(): Request["credentials"] {
-    return "same-origin";
+    return "include";
   }
 
   get destination(): string {
@@ -174,12 +171,19 @@ export class RingRequest {
     return `Request ${Bun.inspect({ method: this.method, url: this.url, headers: this.headers })}`;
   }
 
-  #init(): RequestInit {
-    return { method: this.method, headers: this.headers, signal: this.signal };
+  /** From its first use on, the native Request owns the body, and this object reads through it, so that both see all bytes. */
+  #toNative(): Request {
+    const rare = (this.#rare ??= {});
+    if (rare.native) return rare.native;
+    const { method, headers, signal, requestBody } = this;
+    if (requestBody?.used) throw new TypeError("Body already used");
+    const body = requestBody && { body: requestBody.stream(), duplex: "half" };
+    // The native constructor itself: the global one asks this function.
+    return (rare.native = new NativeRequest(this.url, { method, headers, signal, ...body } as RequestInit));
   }
 
   async #consume(as: "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData"): Promise<unknown> {
-    if (this.#native) return this.#native[as]();
+    if (this.#rare?.native) return this.#rare.native[as]();
     const { requestBody } = this;
     const bytes = requestBody ? await requestBody.bytes() : Buffer.alloc(0);
     if (as === "text") return new TextDecoder().decode(bytes);
@@ -194,8 +198,8 @@ export class RingRequest {
     if (target[0] !== "/" && target !== "*") return normalizeUrl(target); // absolute-form
     const path = target === "*" ? "/" : target;
     const host = text.slice(this.#hostStart, this.#hostEnd);
-    const origin = host === "" ? this.origin.defaultOrigin : `http://${host}`;
-    return needsNormalizing(path) || host !== host.toLowerCase() ? normalizeUrl(origin + path) : origin + path;
+    const url = (host === "" ? this.origin.defaultOrigin : `http://${host}`) + path;
+    return needsNormalizing(host, path) ? normalizeUrl(url) : url;
   }
 
   #buildHeaders(): Headers {
@@ -206,19 +210,28 @@ export class RingRequest {
       const lineEnd = text.indexOf("\r\n", at);
       if (lineEnd <= at) break; // The empty line that ends the head.
       const colon = text.indexOf(":", at);
-      headers.append(text.slice(at, colon), text.slice(colon + 1, lineEnd).trim());
+      // Only SP and HTAB are white space here; trim() would take U+00A0, which is part of the value.
+      let from = colon + 1;
+      let to = lineEnd;
+      while (isBlank(text.charCodeAt(from))) from++;
+      while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+      headers.append(text.slice(at, colon), text.slice(from, to));
       at = lineEnd + 2;
     }
     return headers;
   }
 }
 
-Object.setPrototypeOf(RingRequest.prototype, Request.prototype);
+Object.setPrototypeOf(RingRequest.prototype, NativeRequest.prototype);
 Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Request", configurable: true });
 
-/** Dot segments and characters that the URL standard encodes. */
-function needsNormalizing(path: string): boolean {
-  return path.includes("/.") || path.includes("%2e") || path.includes("%2E") || /["<>\\^`{|}]/.test(path);
+/** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */
+function needsNormalizing(host: string, path: string): boolean {
+  return !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) || /\/\.|%2e|["'<>\\^`{|}]/i.test(path);
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9;
 }
 
 function normalizeUrl(url: string): string {

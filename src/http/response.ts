@@ -11,14 +11,24 @@ export type BodySource =
   | { kind: "none" }
   | { kind: "text"; text: string; type: string }
   | { kind: "bytes"; bytes: Uint8Array; type: string }
-  | { kind: "stream"; stream: ReadableStream; bytes: number | undefined; type: string };
+  | StreamBody;
+
+export interface StreamBody {
+  kind: "stream";
+  stream: ReadableStream;
+  /** The length, where it is known beforehand. */
+  bytes: number | undefined;
+  type: string;
+  /** It may turn out to be missing at the first read, before which nothing is to be sent. */
+  file: boolean;
+}
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
 const BYTES_TYPE = "application/octet-stream";
 
 /** Status codes whose responses have no body (RFC 9110 section 6.4.1). */
-export function isBodiless(status: number): boolean {
-  return status === 204 || status === 304 || (status >= 100 && status < 200);
+function isBodiless(status: number): boolean {
+  return status === 204 || status === 205 || status === 304 || (status >= 100 && status < 200);
 }
 
 /** Takes the body out of a Response that is about to be sent. Throws a TypeError when it was sent or read before. */
@@ -58,7 +68,8 @@ function takeBlob(response: Response, blob: Blob): BodySource {
     const bytes = Bun.peek(response.bytes());
     if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: type || BYTES_TYPE };
   }
-  return { kind: "stream", stream: response.body!, bytes: blob.size === Infinity ? undefined : blob.size, type };
+  const bytes = blob.size === Infinity ? undefined : blob.size;
+  return { kind: "stream", stream: response.body!, bytes, type, file: isFile(blob) };
 }
 
 function isFile(blob: Blob): boolean {
@@ -81,19 +92,64 @@ function takeUnknownBody(response: Response): BodySource {
 
 function takeStream(response: Response): BodySource {
   const stream = response.body;
-  return stream === null ? { kind: "none" } : { kind: "stream", stream, bytes: undefined, type: "" };
+  return stream === null ? { kind: "none" } : { kind: "stream", stream, bytes: undefined, type: "", file: false };
 }
 
 // ---- heads -------------------------------------------------------------------------------------------------------
 
-/** What a head says about the body's end. */
-export interface Framing {
-  /** Content-Length, or undefined to send none. */
+/** How the exchange that a response belongs to limits it. */
+export interface Exchange {
+  /** The answer to HEAD: the same head, no body. */
+  isHead: boolean;
+  /** The client speaks HTTP/1.0: no chunked coding. */
+  http10: boolean;
+  /** Whether the connection may stay open afterwards. */
+  keepAlive: boolean;
+}
+
+/** What is to be sent. */
+export interface ResponsePlan {
+  head: string;
+  body: BodySource;
+  /** Content-Length, or undefined without that field. */
   contentLength: number | undefined;
   chunked: boolean;
-  /** Whether the connection stays open afterwards. */
   keepAlive: boolean;
-  /** The client speaks HTTP/1.0. */
+}
+
+/** Decides how a response is framed, and takes its body. Throws a TypeError for a Response that cannot be sent. */
+export function planResponse(response: Response, exchange: Exchange, date: string): ResponsePlan {
+  const own = readFields(response); // Before the body is taken: the type of a form goes with it.
+  const { status } = response;
+  const { isHead, http10 } = exchange;
+  let body = takeBody(response);
+  const { type } = { type: "", ...body };
+  let contentLength: number | undefined;
+  if (body.kind === "none") contentLength = isHead ? (own.contentLength ?? 0) : 0;
+  else if (body.kind === "text") contentLength = Buffer.byteLength(body.text);
+  else if (body.kind === "bytes") contentLength = body.bytes.length;
+  else contentLength = body.bytes ?? own.contentLength;
+  const bodiless = isBodiless(status);
+  if (status === 205) contentLength = 0;
+  else if (bodiless) contentLength = status === 304 ? own.contentLength : undefined;
+  const isStream = body.kind === "stream" && !bodiless;
+  const chunked = isStream && contentLength === undefined && !http10;
+  // Without a length and chunks, the connection's end is the body's.
+  const endsByClosing = isStream && contentLength === undefined && http10;
+  const keepAlive = exchange.keepAlive && !own.close && !endsByClosing;
+  const head = buildHead(response, own, bodiless ? "" : type, { contentLength, chunked, keepAlive, http10 }, date);
+  if (isHead || bodiless) {
+    if (body.kind === "stream") body.stream.cancel().catch(() => {});
+    body = { kind: "none" };
+  }
+  return { head, body, contentLength, chunked, keepAlive };
+}
+
+/** What a head says about the body's end. */
+interface Framing {
+  contentLength: number | undefined;
+  chunked: boolean;
+  keepAlive: boolean;
   http10: boolean;
 }
 
@@ -101,13 +157,13 @@ export interface Framing {
 const ownFields = new Set(["connection", "content-length", "keep-alive", "transfer-encoding"]);
 
 /** What a response's own fields say of its framing: whether it asks to close, and the length it promises for a stream. */
-export interface ResponseFields {
+interface ResponseFields {
   fields: Record<string, string | string[]>;
   close: boolean;
   contentLength: number | undefined;
 }
 
-export function readFields(response: Response): ResponseFields {
+function readFields(response: Response): ResponseFields {
   const fields = fieldsOf(response);
   const { connection, "content-length": length } = fields;
   return {
@@ -124,8 +180,14 @@ export function buildHead(
   framing: Framing,
   date: string,
 ): string {
-  const { status } = response;
-  let head = `HTTP/1.1 ${status} ${response.statusText || (reasons[status] ?? "")}\r\n`;
+  const { status, statusText } = response;
+  if (status < 100) throw new TypeError(`a Response of status ${status} (Response.error()) cannot be sent`);
+  // RFC 9112 section 4. Bun checks the values of fields, but not this.
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusText))
+    throw new TypeError(
+      `statusText must not have control characters or characters beyond U+00FF: ${JSON.stringify(statusText)}`,
+    );
+  let head = `HTTP/1.1 ${status} ${statusText || (reasons[status] ?? "")}\r\n`;
   let hasType = false;
   let hasDate = false;
   for (const name in fields) {
@@ -214,15 +276,16 @@ export const reasons: Record<number, string> = {
 
 /** The current Date field, and whole heads that differ in it and in Content-Length alone. */
 export class HeadCache {
-  private second = -1;
+  /** performance.now() from which the text is out of date. */
+  private validUntilMs = -Infinity;
   private text = "";
   private plain: string[] = [];
 
   /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
   date(nowMs: number): string {
-    const second = Math.floor((performance.timeOrigin + nowMs) / 1000);
-    if (second !== this.second) {
-      this.second = second;
+    if (nowMs >= this.validUntilMs) {
+      const second = Math.floor((performance.timeOrigin + nowMs) / 1000);
+      this.validUntilMs = (second + 1) * 1000 - performance.timeOrigin;
       this.text = new Date(second * 1000).toUTCString();
       this.plain = [];
     }

@@ -12,7 +12,8 @@ import { originals } from "../sys/bun-originals.ts";
 import { HttpConnection, type HttpHost, type HttpLimits } from "./connection.ts";
 import { RingRequest } from "./request.ts";
 import { HeadCache } from "./response.ts";
-import { isResponse, trackResponses } from "./tracked-response.ts";
+import { isResponse } from "./tracked-response.ts";
+import { installGlobals } from "./globals.ts";
 
 export type FetchHandler = (this: Server, request: Request, server: Server) => Response | Promise<Response>;
 export type ErrorHandler = (this: Server, error: Error) => Response | Promise<Response> | void | Promise<void>;
@@ -80,7 +81,7 @@ export function serve(options: ServeOptions): Server {
   const left = leavesToBun("serve", options as unknown as Record<string, unknown>, unserved);
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;
-  trackResponses();
+  installGlobals();
   return new RingServer(reactor, options);
 }
 
@@ -197,7 +198,7 @@ class RingServer implements Server, HttpHost {
     }
     if (isResponse(result)) return result;
     if (result instanceof Promise) {
-      const settled = Bun.peek(result);
+      const settled = Bun.peek.status(result) === "fulfilled" ? Bun.peek(result) : undefined;
       return isResponse(settled) ? settled : result;
     }
     return this.handleError(new TypeError(`Expected a Response object, but received '${String(result)}'`));

@@ -1,18 +1,16 @@
 /**
  * What a Response was made of. A native Response tells its body only by being read, and whether that body is a stream not at all, so
- * `trackResponses()` puts a subclass in the place of the global constructor that remembers it.
+ * a subclass that remembers it takes the place of the global constructor (globals.ts).
  *
  * Guarantees: what it makes is a native Response, which every native function takes; `instanceof Response` holds for those and for
  * the ones that native code makes; nothing of the memory is visible to programs. A Response that was made before, or by native code
  * such as fetch(), is merely not remembered.
  */
 
+import { NativeResponse } from "./native-globals.ts";
+
 /** Stands for a body that native code made from what it has in memory. */
 export const inMemory = Symbol("in memory");
-
-const key = Symbol.for("ringloop.nativeResponse");
-const globals = globalThis as { [key]?: typeof Response };
-const NativeResponse = globals[key] ?? globalThis.Response;
 
 /** Lets private fields be put on an object that another constructor made. */
 const Returned = function (this: unknown, object: object) {
@@ -66,7 +64,7 @@ export class Memory extends Returned {
   }
 }
 
-class TrackedResponse extends NativeResponse {
+export class TrackedResponse extends NativeResponse {
   constructor(body?: Bun.BodyInit | null, init?: ResponseInit) {
     super(body, init);
     new Memory(this, body, init === undefined);
@@ -106,13 +104,6 @@ Object.defineProperty(TrackedResponse, "name", { value: "Response", configurable
 function remember(response: Response, body: unknown): Response {
   new Memory(response, body, false);
   return response;
-}
-
-/** Replaces the global Response constructor by one that remembers. Once for each thread. */
-export function trackResponses(): void {
-  if (globals[key]) return;
-  globals[key] = NativeResponse;
-  globalThis.Response = TrackedResponse as unknown as typeof Response;
 }
 
 export function isResponse(value: unknown): value is Response {

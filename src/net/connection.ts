@@ -365,8 +365,7 @@ export class Connection implements OperationOwner, Flushable {
       if (bytes === undefined) break; // Only the end of the stream was held.
       this.protocol.onData(bytes, 0, bytes.length);
     }
-    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing)
-      this.protocol.onEnd();
+    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing) this.tellEnd();
   }
 
   /** A multishot receive may end at any completion, a successful one too. */
@@ -379,8 +378,13 @@ export class Connection implements OperationOwner, Flushable {
   private peerEnded(): void {
     this.receiveEnded = true;
     if (this.state === ConnectionState.Lingering) return this.destroy();
-    if (this.held === null && !this.paused) this.protocol.onEnd();
-    else this.held ??= []; // onEnd() follows what is held.
+    if (this.held === null && !this.paused) this.tellEnd();
+    else this.held ??= []; // It follows what is held.
+  }
+
+  private tellEnd(): void {
+    this.protocol.onEnd();
+    if (this.state === ConnectionState.Ended) this.destroy();
   }
 
   private send(chunk: Chunk): void {
@@ -427,6 +431,7 @@ export class Connection implements OperationOwner, Flushable {
     if (this.state === ConnectionState.Ending) {
       native().rl_shutdown(this.fd, SHUT_WR); // A ring's shutdown always takes a worker thread.
       this.transition(ConnectionState.Ended);
+      if (this.receiveEnded) this.destroy();
     }
   }
 

@@ -10,6 +10,7 @@ import {
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_V6ONLY,
+  SHUT_RDWR,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_CLOEXEC,
@@ -86,6 +87,8 @@ export class Listener implements OperationOwner, Flushable {
       const tag = reactor.operations.tagOf(slot, Kind.Accept);
       reactor.tag(reactor.nextSqe().prepCancel(slot, tag), slot, Kind.Cancel);
     }
+    // The accept in flight keeps the socket until its cancellation is read; this ends the listening, and frees the port, at once.
+    native().rl_shutdown(this.fd, SHUT_RDWR);
     reactor.tag(reactor.nextSqe().prepClose(this.fd), slot, Kind.Close);
     this.fd = -1;
   }

@@ -123,11 +123,10 @@ export class Socket<Data = undefined> implements Protocol {
 
   /** Other handlers from now on, for this socket alone. */
   reload(options: { socket: SocketHandlers<Data> }): void {
-    this.context = {
-      ...this.context,
-      handlers: readHandlers(options.socket),
-      closed: (socket) => this.context.closed(socket),
-    };
+    const { context } = this;
+    const { allowHalfOpen, writeQueueBytesMax } = context;
+    const handlers = readHandlers(options.socket);
+    this.context = { handlers, allowHalfOpen, writeQueueBytesMax, closed: (socket) => context.closed(socket) };
   }
 
   /** 1 open, 0 closed, -2 ended by this side. */
@@ -197,8 +196,7 @@ export class Socket<Data = undefined> implements Protocol {
   /** @internal */
   onEnd(): void {
     this.call("end", this.context.handlers.end, undefined);
-    if (!this.context.allowHalfOpen || this.connection.state >= ConnectionState.Ending)
-      this.connection.closeAfterSending();
+    if (!this.context.allowHalfOpen) this.connection.closeAfterSending();
   }
 
   /** @internal */

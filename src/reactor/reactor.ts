@@ -100,7 +100,7 @@ export interface Flushable {
 /** A turn hands the thread to Bun after this time at the latest. */
 const TURN_MS = 1;
 /** Turns without a completion before the reactor parks. */
-const IDLE_TURNS_BEFORE_PARK = 2;
+const IDLE_TURNS_BEFORE_PARK = 10;
 /** How many completions are dispatched between two looks at the clock. */
 const COMPLETIONS_PER_CLOCK = 32;
 const RECEIVE_GROUP = 0;

@@ -75,9 +75,18 @@ export class Wheel {
         if (entry.deadline > this.tick) this.insert(entry);
         else if (entry.deadline !== 0) {
           entry.deadline = 0;
-          entry.fire();
+          this.fire(entry);
         }
       }
+    }
+  }
+
+  private fire(entry: WheelEntry): void {
+    try {
+      entry.fire();
+    } catch (error) {
+      this.tick--; // What else is in the bucket fires with the next advance().
+      throw error;
     }
   }
 

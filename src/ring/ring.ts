@@ -19,7 +19,7 @@ import {
   IORING_SQ_NEED_WAKEUP,
   SQE_BYTES,
 } from "../sys/abi.ts";
-import { check, EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
+import { check, EAGAIN, EBADF, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
 import { type Native, native, pointerTo } from "../sys/library.ts";
 import { asPointer, detach, viewMemory } from "../sys/memory.ts";
 import { Cqe } from "./cqe.ts";
@@ -153,6 +153,7 @@ export class Ring {
 
   /** Enters by a registered descriptor from now on, on this thread (Linux 5.18). Returns whether the kernel took it. */
   registerRingFd(): boolean {
+    this.requireOpen("io_uring_register");
     const index = this.native.rl_ring_register_fd(asPointer(this.handle));
     if (index < 0) return false;
     this.enterFd = index;
@@ -172,6 +173,7 @@ export class Ring {
 
   /** io_uring_register(2) with an argument in JavaScript's own memory, which the kernel reads before the call returns. */
   register(opcode: number, argument: NodeJS.TypedArray, count: number): number {
+    this.requireOpen("io_uring_register");
     return check(this.native.rl_register(this.fd, opcode, pointerTo(argument), count), "io_uring_register");
   }
 
@@ -181,7 +183,7 @@ export class Ring {
   getSqe(): Sqe | null {
     const tail = this.localTail;
     if ((tail - this.seenHead) >>> 0 >= this.sqEntries) {
-      if (this.closed) throw new SystemError(EBUSY, "io_uring_get_sqe");
+      this.requireOpen("io_uring_get_sqe");
       this.seenHead = Atomics.load(this.sqHead, 0);
       if ((tail - this.seenHead) >>> 0 >= this.sqEntries) return null;
     }
@@ -306,7 +308,7 @@ export class Ring {
 
   /** Gives the `count` oldest entries back. */
   cqAdvance(count: number): void {
-    if (count < 0 || count > this.cqReady)
+    if (!Number.isInteger(count) || count < 0 || count > this.cqReady)
       throw new RangeError(`count must be from 0 to ${this.cqReady}, the completions that wait, not ${count}`);
     this.localCqHead = (this.localCqHead + count) >>> 0;
     Atomics.store(this.cqHead, 0, this.localCqHead);
@@ -343,11 +345,17 @@ export class Ring {
     if (this.closed) return;
     this.closed = true;
     for (const buffer of this.buffers) detach(buffer);
+    this.enterFd = -1; // The number may be another ring's already.
+    this.enterFlags = 0;
     this.seenHead = (this.localTail - this.sqEntries) >>> 0; // getSqe() finds the queue full, and says why.
     this.native.rl_ring_close(asPointer(this.handle));
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  private requireOpen(syscall: string): void {
+    if (this.closed) throw new SystemError(EBADF, syscall);
   }
 }

@@ -1,0 +1,17 @@
+/** The constructors and functions of Bun that globals.ts puts others in front of, as they were before. */
+interface Native {
+  Response: typeof Response;
+  Request: typeof Request;
+  fetch: typeof fetch;
+}
+
+const key = Symbol.for("ringloop.nativeGlobals");
+const holder = globalThis as { [key]?: Native };
+const { Response, Request, fetch } = globalThis;
+
+/** Kept for a second copy of the package, which must not take the first one's for native. */
+const native: Native = (holder[key] ??= { Response, Request, fetch });
+
+export const NativeResponse = native.Response;
+export const NativeRequest = native.Request;
+export const nativeFetch = native.fetch;
