@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/errqueue.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -63,6 +64,15 @@ static const uint32_t layout[] = {
     sizeof(struct sockaddr_in),
     sizeof(struct sockaddr_in6),
     sizeof(struct sockaddr_un),
+    sizeof(struct msghdr),
+    offsetof(struct msghdr, msg_namelen),
+    offsetof(struct msghdr, msg_iov),
+    offsetof(struct msghdr, msg_iovlen),
+    offsetof(struct msghdr, msg_flags),
+    sizeof(struct io_uring_recvmsg_out),
+    offsetof(struct io_uring_recvmsg_out, namelen),
+    offsetof(struct io_uring_recvmsg_out, payloadlen),
+    offsetof(struct io_uring_recvmsg_out, flags),
     IORING_OP_READ,
     IORING_OP_ACCEPT,
     IORING_OP_ASYNC_CANCEL,
@@ -70,6 +80,8 @@ static const uint32_t layout[] = {
     IORING_OP_POLL_ADD,
     IORING_OP_POLL_REMOVE,
     IORING_OP_RECV,
+    IORING_OP_SENDMSG,
+    IORING_OP_RECVMSG,
     IORING_OP_SEND,
     IORING_OP_SHUTDOWN,
     IORING_OP_TIMEOUT,
@@ -208,6 +220,18 @@ EXPORT int rl_socketpair(int *out) {
  */
 EXPORT int rl_socket(int domain, int type) { return result(socket(domain, type | SOCK_CLOEXEC, 0)); }
 
+/* Clears O_NONBLOCK of a descriptor that was made elsewhere: see rl_socket. */
+EXPORT int rl_set_blocking(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags < 0 ? -errno : result(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
+}
+
+EXPORT int rl_getsockopt(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
+}
+
 EXPORT int rl_setsockopt(int fd, int level, int name, int value) {
   return result(setsockopt(fd, level, name, &value, sizeof(value)));
 }
@@ -251,6 +275,27 @@ EXPORT int rl_resolve(const char *host, int port, void *out) {
 EXPORT int rl_format_address(const struct sockaddr *address, uint32_t length, char *out, uint32_t capacity) {
   return getnameinfo(address, length, out, capacity, NULL, 0, NI_NUMERICHOST) == 0 ? (int)strlen(out) : -EINVAL;
 }
+
+/*
+ * Empties a socket's error queue (IP_RECVERR), which would otherwise make it look ready for good. Returns the last error in it, as a
+ * positive errno, or 0.
+ */
+EXPORT int rl_drain_errors(int fd) {
+  int last = 0;
+  for (;;) {
+    char control[512];
+    struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
+    if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+      return last;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+      if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+          (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+        last = (int)((struct sock_extended_err *)CMSG_DATA(c))->ee_errno;
+    }
+  }
+}
+
+EXPORT int rl_connect(int fd, const void *address, uint32_t length) { return result(connect(fd, address, length)); }
 
 EXPORT int rl_close(int fd) { return result(close(fd)); }
 

@@ -1,7 +1,16 @@
 /** ringloop's public interface. */
 export { serve, type ErrorHandler, type FetchHandler, type ServeOptions, type Server } from "./http/server.ts";
-export { listen, type SocketListener, type TcpListenOptions } from "./net/listen.ts";
-export type { BinaryType, Socket, SocketHandlers } from "./net/socket.ts";
+export { connect, type TcpConnectOptions } from "./net/connect.ts";
+export {
+  type DescriptorOptions,
+  listen,
+  type SocketListener,
+  type StreamOptions,
+  type TcpListenOptions,
+  type UnixOptions,
+} from "./net/listen.ts";
+export type { BinaryType, Socket, SocketHandlers, Writable } from "./net/socket.ts";
+export { type ReceiveFlags, type UdpHandlers, type UdpOptions, udpSocket, type UdpSocket } from "./net/udp.ts";
 export type { SocketAddress } from "./net/address.ts";
 export { useReactor } from "./reactor/thread.ts";
 export type { Mode } from "./reactor/mode.ts";

@@ -13,7 +13,7 @@ const SEMICOLON = 59;
 const State = {
   /** In the hexadecimal digits of a chunk's size. */
   Size: 0,
-  /** In white space or an extension after them. */
+  /** In an extension after them. */
   Extension: 1,
   SizeLf: 2,
   Data: 3,

@@ -80,7 +80,7 @@ export class RequestParser {
   }
 
   /**
-   * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 414, 417, 431, 501, 505).
+   * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 413, 414, 417, 431, 501, 505).
    * After INCOMPLETE call it again with the same bytes and more, wherever they are now.
    */
   parse(bytes: Uint8Array, start: number, end: number): number {
@@ -181,9 +181,9 @@ export class RequestParser {
     if (first === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
     const scheme = ["http://", "https://"].find((prefix) => matchesFolded(bytes, start, end, prefix));
     // A host must follow (RFC 9110 section 4.2.1).
-    return (
-      scheme !== undefined && start + scheme.length < end && (byteClass[bytes[start + scheme.length]!]! & HOST) !== 0
-    );
+    if (scheme === undefined || start + scheme.length >= end) return false;
+    const host = bytes[start + scheme.length]!;
+    return host !== COLON && (byteClass[host]! & HOST) !== 0;
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */

@@ -66,7 +66,7 @@ function takeBlob(response: Response, blob: Blob): BodySource {
   const { type } = blob;
   if (!isFile(blob)) {
     const bytes = Bun.peek(response.bytes());
-    if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: type || BYTES_TYPE };
+    if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: type || TEXT_TYPE };
   }
   const bytes = blob.size === Infinity ? undefined : blob.size;
   return { kind: "stream", stream: response.body!, bytes, type, file: isFile(blob) };
@@ -284,9 +284,10 @@ export class HeadCache {
   /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
   date(nowMs: number): string {
     if (nowMs >= this.validUntilMs) {
-      const second = Math.floor((performance.timeOrigin + nowMs) / 1000);
-      this.validUntilMs = (second + 1) * 1000 - performance.timeOrigin;
-      this.text = new Date(second * 1000).toUTCString();
+      // The clocks are compared anew each second, so that a wall clock that was set shows.
+      const wallMs = nowMs + Date.now() - performance.now();
+      this.validUntilMs = nowMs + 1000 - (wallMs % 1000);
+      this.text = new Date(wallMs).toUTCString();
       this.plain = [];
     }
     return this.text;

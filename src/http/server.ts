@@ -4,6 +4,7 @@
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
 import { Listener } from "../net/listener.ts";
+import { requireBytes, requireObject, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
@@ -77,7 +78,7 @@ export interface Server extends Disposable {
 const unserved = ["tls", "websocket", "routes", "static", "unix", "app", "http2", "http3", "h3", "key", "cert"];
 
 export function serve(options: ServeOptions): Server {
-  requireObject(options);
+  requireObject("options", options);
   const left = leavesToBun("serve", options as unknown as Record<string, unknown>, unserved);
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;
@@ -115,10 +116,10 @@ class RingServer implements Server, HttpHost {
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
     const port = readPort(options.port);
-    const hostname = requireString("hostname", options.hostname);
+    const hostname = requireText("hostname", options.hostname);
     const { reusePort, ipv6Only } = options;
     this.listener = new Listener(reactor, { hostname, port, reusePort, ipv6Only }, (fd) => this.accept(fd));
-    this.port = this.listener.address.port;
+    this.port = this.listener.address!.port;
     this.hostname = hostname ?? "localhost";
     this.defaultOrigin = `http://${authority(this.hostname, this.port)}`;
   }
@@ -129,7 +130,7 @@ class RingServer implements Server, HttpHost {
   }
 
   get address(): SocketAddress {
-    return this.listener.address;
+    return this.listener.address!;
   }
 
   stop(closeActiveConnections = false): Promise<void> {
@@ -151,7 +152,7 @@ class RingServer implements Server, HttpHost {
   }
 
   reload(options: Pick<ServeOptions, "fetch" | "error">): Server {
-    requireObject(options);
+    requireObject("options", options);
     this.fetchHandler = requireFunction("fetch", options.fetch)!;
     this.errorHandler = requireFunction("error", options.error, true);
     return this;
@@ -254,19 +255,9 @@ function authority(hostname: string, port: number): string {
 
 // ---- options -----------------------------------------------------------------------------------------------------
 
-function requireObject(options: unknown): void {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`options must be an object, not ${String(options)}`);
-}
-
 function requireFunction<T extends Function>(name: string, value: T | undefined, optional = false): T | undefined {
   if (typeof value === "function" || (optional && value === undefined)) return value;
   throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
-}
-
-function requireString(name: string, value: string | undefined): string | undefined {
-  if (value === undefined || (typeof value === "string" && value !== "" && !value.includes("\0"))) return value;
-  throw new TypeError(`${name} must be a non-empty string, not ${Bun.inspect(value)}`);
 }
 
 function readPort(option: number | string | undefined): number {
@@ -284,18 +275,11 @@ function readSeconds(name: string, value: number): number {
   return value;
 }
 
-function readBytes(name: string, value: number | undefined, byDefault: number, min: number): number {
-  if (value === undefined) return byDefault;
-  if (!Number.isSafeInteger(value) || value < min)
-    throw new TypeError(`${name} must be an integer number of bytes, at least ${min}, not ${Bun.inspect(value)}`);
-  return value;
-}
-
 function readLimits(options: ServeOptions): HttpLimits {
   return {
-    headerBytesMax: readBytes("headerBytesMax", options.headerBytesMax, 16384, 256),
-    requestBodyBytesMax: readBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
-    writeQueueBytesMax: readBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
+    headerBytesMax: requireBytes("headerBytesMax", options.headerBytesMax, 16384, 256),
+    requestBodyBytesMax: requireBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
+    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
     idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,
   };
 }

@@ -56,7 +56,8 @@ export class Memory extends Returned {
   }
 
   static copy(from: Response, to: Response): void {
-    if (#body in from) new Memory(to, (from as Memory & Response).#body, (from as Memory & Response).#plain);
+    // Not plain: the copy is of the native class, whose headers may be changed unseen.
+    if (#body in from) new Memory(to, (from as Memory & Response).#body, false);
   }
 
   static touch(response: Response): void {

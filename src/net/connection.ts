@@ -61,6 +61,9 @@ const enum Kind {
   Close,
 }
 
+/** For a connection that could not be made, and yet is to be shown to somebody. */
+export const NEVER_OPEN = -1;
+
 /** How long bytes that nobody reads are taken after the last answer, so that the peer reads the answer and not a reset. */
 const LINGER_MS = 2000;
 /** The smallest chunk for a write, so that a few small writes share it. */
@@ -95,11 +98,16 @@ export class Connection implements OperationOwner, Flushable {
   private referenced = true;
   private closeError: SystemError | undefined;
 
-  /** Takes over a connected, blocking descriptor and starts to receive with the next submission. */
+  /** Takes over a connected, blocking descriptor and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
   constructor(reactor: Reactor, fd: number, protocol: Protocol) {
     this.reactor = reactor;
     this.fd = fd;
     this.protocol = protocol;
+    if (fd === NEVER_OPEN) {
+      this.state = ConnectionState.Closed;
+      this.slot = -1;
+      return;
+    }
     this.slot = reactor.operations.acquire(this);
     reactor.addHandle();
     reactor.ref();

@@ -1,5 +1,5 @@
 /**
- * `listen`: a TCP server on the ring, with the options, handlers and members of Bun.listen.
+ * `listen`: a stream server on the ring, with the options, handlers and members of Bun.listen.
  *
  * What the ring does not serve yet goes to Bun.listen whole, with one notice; `fallback: false` makes that an error.
  */
@@ -8,33 +8,52 @@ import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Listener } from "./listener.ts";
+import { readEndpoint, requireBytes, requireObject } from "./options.ts";
 import { readHandlers, Socket, type SocketContext, type SocketHandlers } from "./socket.ts";
 
-export interface TcpListenOptions<Data = undefined> {
-  /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
-  hostname?: string;
-  /** 0 to 65535; 0 takes a free one. */
-  port: number;
+/** Options that `listen` and `connect` share. */
+export interface StreamOptions<Data = undefined> {
   socket: SocketHandlers<Data>;
   /** `data` of the listener and, at first, of each of its sockets. */
   data?: Data;
   /** The socket stays open for sending when the peer has ended. Default false. */
   allowHalfOpen?: boolean;
-  /** SO_REUSEPORT. Default false. */
-  reusePort?: boolean;
-  /** Default false. */
-  ipv6Only?: boolean;
   /** Bytes that wait to be sent on a socket, above which `write` takes no more. Default 1048576. */
   writeQueueBytesMax?: number;
   /** See ReactorOptions.mode; the thread's first server or socket decides. */
   mode?: Mode;
-  /** false: an error instead of Bun.listen where the ring cannot serve. Default true. */
+  /** false: an error instead of Bun's own function where the ring cannot serve. Default true. */
   fallback?: boolean;
+}
+
+export interface TcpListenOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
+  hostname?: string;
+  /** 0 to 65535; 0 takes a free one. */
+  port: number;
+  /** SO_REUSEPORT. Default false. */
+  reusePort?: boolean;
+  /** Nobody else may share the port: `reusePort` has no effect. Default false. */
+  exclusive?: boolean;
+  /** Default false. */
+  ipv6Only?: boolean;
+}
+
+export interface UnixOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A path, or an abstract name with a leading NUL. A path's file is removed when the listener stops. */
+  unix: string;
+}
+
+export interface DescriptorOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A socket that was made elsewhere, and is the ring's from here on: for listen one that listens, as socket activation passes it. */
+  fd: number;
 }
 
 export interface SocketListener<Data = undefined> extends Disposable {
   readonly hostname: string;
   readonly port: number;
+  /** The path or name, of a Unix socket. */
+  readonly unix?: string;
   data: Data;
   /** Accepts no more. Open sockets live on, unless `closeActiveConnections`. */
   stop(closeActiveConnections?: boolean): void;
@@ -44,63 +63,79 @@ export interface SocketListener<Data = undefined> extends Disposable {
   reload(options: { socket: SocketHandlers<Data> }): void;
 }
 
-const unserved = ["tls", "unix", "fd", "exclusive"];
+const WRITE_QUEUE_BYTES_MAX = 1048576;
 
-export function listen<Data = undefined>(options: TcpListenOptions<Data>): SocketListener<Data> {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`options must be an object, not ${Bun.inspect(options)}`);
-  const left = leavesToBun("listen", options as unknown as Record<string, unknown>, unserved);
+export function listen<Data = undefined>(
+  options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>,
+): SocketListener<Data> {
+  requireObject("options", options);
+  const left = leavesToBun("listen", options as unknown as Record<string, unknown>, ["tls"]);
   const reactor = left ? undefined : reactorFor("listen", options);
   if (!reactor) return originals.listen(options as never) as unknown as SocketListener<Data>;
   return new RingListener(reactor, options);
 }
 
+/** What sockets share that were not accepted together. Throws a TypeError for a wrong option. */
+export function readContext<Data>(
+  options: StreamOptions<Data>,
+): Omit<SocketContext<Data>, "closed"> & { handlers: SocketHandlers<Data> } {
+  return {
+    handlers: readHandlers(options.socket),
+    allowHalfOpen: options.allowHalfOpen ?? false,
+    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1),
+    listener: undefined,
+  };
+}
+
 class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
-  readonly hostname: string;
-  readonly port: number;
+  declare readonly hostname: string;
+  declare readonly port: number;
+  declare readonly unix?: string;
   readonly allowHalfOpen: boolean;
   readonly writeQueueBytesMax: number;
   data: Data;
   handlers: SocketHandlers<Data>;
 
   private readonly reactor: Reactor;
-  private readonly listener: Listener;
+  private readonly acceptor: Listener;
   private readonly sockets = new Set<Socket<Data>>();
 
-  constructor(reactor: Reactor, options: TcpListenOptions<Data>) {
-    const { hostname, port, reusePort, ipv6Only, writeQueueBytesMax = 1048576 } = options;
-    if (hostname !== undefined && (typeof hostname !== "string" || hostname === "" || hostname.includes("\0")))
-      throw new TypeError(`hostname must be a non-empty string, not ${Bun.inspect(hostname)}`);
-    if (!Number.isInteger(port) || port < 0 || port > 65535)
-      throw new TypeError(`port must be an integer from 0 to 65535, not ${Bun.inspect(port)}`);
-    if (!Number.isSafeInteger(writeQueueBytesMax) || writeQueueBytesMax < 1)
-      throw new TypeError(
-        `writeQueueBytesMax must be a positive integer number of bytes, not ${Bun.inspect(writeQueueBytesMax)}`,
-      );
-    this.handlers = readHandlers(options.socket);
+  constructor(reactor: Reactor, options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>) {
+    const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions<Data>;
+    const endpoint = readEndpoint(options);
+    const { handlers, allowHalfOpen, writeQueueBytesMax } = readContext(options);
     this.reactor = reactor;
-    this.data = options.data as Data;
-    this.allowHalfOpen = options.allowHalfOpen ?? false;
+    this.handlers = handlers;
+    this.allowHalfOpen = allowHalfOpen;
     this.writeQueueBytesMax = writeQueueBytesMax;
-    this.listener = new Listener(reactor, { hostname, port, reusePort, ipv6Only }, (fd) => this.accept(fd));
-    this.hostname = hostname ?? this.listener.address.address;
-    this.port = this.listener.address.port;
+    this.data = options.data as Data;
+    this.acceptor = new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => this.accept(fd));
+    const { address } = this.acceptor;
+    if (endpoint.unix !== undefined) this.unix = endpoint.unix;
+    if (!address) return;
+    this.hostname = endpoint.hostname ?? address.address;
+    this.port = address.port;
+  }
+
+  get listener(): SocketListener<Data> {
+    return this;
   }
 
   stop(closeActiveConnections = false): void {
-    this.listener.close();
+    this.acceptor.close();
     if (closeActiveConnections) for (const socket of [...this.sockets]) socket.connection.destroy();
   }
 
   ref(): void {
-    this.listener.setReferenced(true);
+    this.acceptor.setReferenced(true);
   }
 
   unref(): void {
-    this.listener.setReferenced(false);
+    this.acceptor.setReferenced(false);
   }
 
   reload(options: { socket: SocketHandlers<Data> }): void {
+    requireObject("options", options);
     this.handlers = readHandlers(options.socket);
   }
 

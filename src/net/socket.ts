@@ -10,7 +10,10 @@ import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODEL
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { Connection, ConnectionState, type Protocol } from "./connection.ts";
+import type { SocketListener } from "./listen.ts";
 
+/** What can be written. A string is written as UTF-8; a Blob must be in memory. */
+export type Writable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
 export type BinaryType = "buffer" | "uint8array" | "arraybuffer";
 
 export interface SocketHandlers<Data = undefined> {
@@ -25,6 +28,8 @@ export interface SocketHandlers<Data = undefined> {
   close?(socket: Socket<Data>, error?: Error): unknown;
   /** A handler threw, or rejected. Without it the error is uncaught. */
   error?(socket: Socket<Data>, error: Error): unknown;
+  /** The socket could not be connected; it is closed, and `connect` rejects with the same error afterwards. */
+  connectError?(socket: Socket<Data>, error: Error): unknown;
   /** The time set with `timeout` is over; the socket is closed afterwards. */
   timeout?(socket: Socket<Data>): unknown;
   /** Default "buffer". */
@@ -37,6 +42,7 @@ export interface SocketContext<Data> {
   readonly allowHalfOpen: boolean;
   /** Bytes that wait to be sent, above which `write` takes no more. */
   readonly writeQueueBytesMax: number;
+  readonly listener: SocketListener<Data> | undefined;
   closed(socket: Socket<Data>): void;
 }
 
@@ -56,7 +62,7 @@ export class Socket<Data = undefined> implements Protocol {
    * Queues bytes; everything queued within a turn leaves in one send. Returns how many were taken: fewer than given when the queue is
    * full (then `drain` follows), -1 when the socket is closed or ended.
    */
-  write(data: string | NodeJS.ArrayBufferView | ArrayBufferLike, byteOffset = 0, byteLength?: number): number {
+  write(data: Writable, byteOffset = 0, byteLength?: number): number {
     const { connection } = this;
     if (connection.state !== ConnectionState.Open) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
@@ -72,7 +78,7 @@ export class Socket<Data = undefined> implements Protocol {
   }
 
   /** Queues a last part, and ends the sending side after it. Returns what `write` does. */
-  end(data?: string | NodeJS.ArrayBufferView | ArrayBufferLike, byteOffset?: number, byteLength?: number): number {
+  end(data?: Writable, byteOffset?: number, byteLength?: number): number {
     const taken = data === undefined ? 0 : this.write(data, byteOffset, byteLength);
     this.connection.end();
     return taken;
@@ -124,9 +130,20 @@ export class Socket<Data = undefined> implements Protocol {
   /** Other handlers from now on, for this socket alone. */
   reload(options: { socket: SocketHandlers<Data> }): void {
     const { context } = this;
-    const { allowHalfOpen, writeQueueBytesMax } = context;
+    const { allowHalfOpen, writeQueueBytesMax, listener } = context;
     const handlers = readHandlers(options.socket);
-    this.context = { handlers, allowHalfOpen, writeQueueBytesMax, closed: (socket) => context.closed(socket) };
+    this.context = {
+      handlers,
+      allowHalfOpen,
+      writeQueueBytesMax,
+      listener,
+      closed: (socket) => context.closed(socket),
+    };
+  }
+
+  /** The listener that accepted it; undefined for one that connected. */
+  get listener(): SocketListener<Data> | undefined {
+    return this.context.listener;
   }
 
   /** 1 open, 0 closed, -2 ended by this side. */
@@ -242,7 +259,7 @@ export class Socket<Data = undefined> implements Protocol {
   }
 }
 
-const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout"] as const;
+const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
 const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
 
 /** Checks a program's handlers. Throws a TypeError that names the wrong one. */
@@ -254,13 +271,17 @@ export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandle
     if (handler !== undefined && typeof handler !== "function")
       throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
   }
-  const { binaryType } = handlers;
-  if (binaryType !== undefined && !binaryTypes.includes(binaryType))
-    throw new TypeError(`socket.binaryType must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(binaryType)}`);
+  requireBinaryType("socket.binaryType", handlers.binaryType);
   return handlers;
 }
 
-function copyFor(
+export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {
+  if (value === undefined || binaryTypes.includes(value)) return value;
+  throw new TypeError(`${name} must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(value)}`);
+}
+
+/** A copy of received bytes, in the kind that `binaryType` says. */
+export function copyFor(
   type: BinaryType | undefined,
   memory: Buffer,
   start: number,
@@ -278,12 +299,14 @@ function copyFor(
   return bytes;
 }
 
-function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
+/** What `write` and `send` take, as bytes. Throws a TypeError for anything else, and RangeError for a part that is not there. */
+export function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
   if (typeof data === "string") return Buffer.from(data);
   let bytes: Uint8Array;
   if (data instanceof Uint8Array) bytes = data;
   else if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   else if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) bytes = new Uint8Array(data);
+  else if (data instanceof Blob) bytes = blobBytes(data);
   else throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;
@@ -292,4 +315,11 @@ function toBytes(data: unknown, byteOffset: number, byteLength: number | undefin
       `byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`,
     );
   return bytes.subarray(byteOffset, byteOffset + length);
+}
+
+/** The bytes of a Blob that is in memory. */
+function blobBytes(blob: Blob): Uint8Array {
+  const bytes = Bun.peek(blob.bytes());
+  if (bytes instanceof Uint8Array) return bytes;
+  throw new TypeError("data must be in memory: read a file first");
 }

@@ -4,6 +4,7 @@
  * It is only ever polled for readiness. Its events are never harvested: Bun alone can dispatch them.
  */
 import { readdirSync, readFileSync } from "node:fs";
+import { originals } from "../sys/bun-originals.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 
@@ -17,7 +18,8 @@ export function findEventLoopFd(): number | undefined {
   const [watched, other] = pair as unknown as [number, number];
   const ignore = (): void => {};
   const handlers = { open: ignore, data: ignore, close: ignore, error: ignore };
-  const socket = Bun.connect({ fd: watched, socket: handlers } as unknown as Bun.UnixSocketOptions<undefined>);
+  const options = { fd: watched, socket: handlers };
+  const socket = originals.connect(options as unknown as Bun.UnixSocketOptions<undefined>);
   socket.then((opened) => opened.terminate(), ignore);
   try {
     return readdirSync("/proc/self/fdinfo")

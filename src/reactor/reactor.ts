@@ -23,7 +23,7 @@ import {
 } from "../sys/abi.ts";
 import { EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
 import { Arena } from "../ring/arena.ts";
-import { BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
+import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { featureNames } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
@@ -122,6 +122,7 @@ export class Reactor {
   /** Counted by those who see it happen. */
   readonly counters = { enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
 
+  private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly options: Required<ReactorOptions>;
   private readonly waker: Waker;
   private readonly loopFd: number | undefined;
@@ -157,7 +158,7 @@ export class Reactor {
     this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs });
     try {
       requireFeatures(this.ring);
-      this.receiveBuffers = new BufferRing(this.ring, {
+      this.receiveBuffers = this.bufferGroup({
         bgid: RECEIVE_GROUP,
         count: receiveBuffersMax,
         bytes: receiveBufferBytes,
@@ -228,6 +229,13 @@ export class Reactor {
     if (this.parked) this.schedule();
   }
 
+  /** The group of provided buffers with this id, set up on first use. */
+  bufferGroup(options: BufferRingOptions): BufferRing {
+    let group = this.bufferGroups.get(options.bgid);
+    if (!group) this.bufferGroups.set(options.bgid, (group = new BufferRing(this.ring, options)));
+    return group;
+  }
+
   /** Sets `nowMs`, for who runs outside a turn. */
   refreshClock(): void {
     this.nowMs = performance.now();
@@ -262,7 +270,7 @@ export class Reactor {
     this.closed = true;
     clearImmediate(this.immediate);
     clearTimeout(this.wheelTimer);
-    this.receiveBuffers.close();
+    for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
     this.arena.close();
     this.waker.close();

@@ -53,12 +53,14 @@ class SizeClass {
   readonly slabs: Slab[] = [];
   private readonly chunkBytes: number;
   private readonly freeChunks: Chunk[] = [];
+  private closed = false;
 
   constructor(chunkBytes: number) {
     this.chunkBytes = chunkBytes;
   }
 
   allocate(): Chunk {
+    if (this.closed) throw new Error("the arena is closed");
     const chunk = this.freeChunks.pop() ?? this.cut();
     chunk.free = false;
     chunk.length = 0;
@@ -71,6 +73,12 @@ class SizeClass {
 
   release(chunk: Chunk): void {
     this.freeChunks.push(chunk);
+  }
+
+  close(): void {
+    for (const { mapping } of this.slabs) mapping.release();
+    this.slabs.length = this.freeChunks.length = 0;
+    this.closed = true;
   }
 
   private cut(): Chunk {
@@ -135,6 +143,6 @@ export class Arena {
 
   /** Detaches and unmaps everything. Nothing may be in flight. */
   close(): void {
-    for (const { slabs } of this.classes) for (const slab of slabs) slab.mapping.release();
+    for (const sizeClass of this.classes) sizeClass.close();
   }
 }

@@ -26,7 +26,7 @@ export interface BufferRingOptions {
   count: number;
   /** Bytes in each. */
   bytes: number;
-  /** Buffers at first. Default: all. */
+  /** Buffers at first, at least 1. Default: all. */
   initial?: number;
 }
 
@@ -88,7 +88,7 @@ export class BufferRing {
       this.pool.release();
       throw error;
     }
-    this.circulate(Math.min(initial, count));
+    this.circulate(Math.max(1, Math.min(initial, count)));
   }
 
   /** Buffers that the kernel could still fill. */
@@ -139,9 +139,12 @@ export class BufferRing {
   close(): void {
     const registration = new Uint32Array(10);
     registration[3] = this.bgid;
-    this.ring.register(IORING_UNREGISTER_PBUF_RING, registration, 1);
-    this.entries.release();
-    this.pool.release();
+    try {
+      this.ring.register(IORING_UNREGISTER_PBUF_RING, registration, 1);
+    } finally {
+      this.entries.release();
+      this.pool.release();
+    }
   }
 
   private circulate(more: number): void {

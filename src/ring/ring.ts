@@ -39,6 +39,16 @@ export interface RingParams {
   attachFd?: number;
 }
 
+/** Setup flags under which entries have another size, or the ring another place, than this class expects. */
+const layoutFlags = {
+  IORING_SETUP_SQE128: 1 << 10,
+  IORING_SETUP_CQE32: 1 << 11,
+  IORING_SETUP_NO_MMAP: 1 << 14,
+  IORING_SETUP_NO_SQARRAY: 1 << 16,
+  IORING_SETUP_CQE_MIXED: 1 << 18,
+  IORING_SETUP_SQE_MIXED: 1 << 19,
+};
+
 /** What `rl_ring_open` reports, in its order. */
 const enum RingMap {
   Handle,
@@ -102,7 +112,10 @@ export class Ring {
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
     if (!Number.isInteger(entries) || entries < 1 || entries > 32768)
       throw new TypeError(`entries must be an integer from 1 to 32768, not ${String(entries)}`);
-    return new Ring(entries, typeof params === "number" ? { flags: params } : params);
+    const all = typeof params === "number" ? { flags: params } : params;
+    const unserved = Object.entries(layoutFlags).find(([, bit]) => ((all.flags ?? 0) & bit) !== 0);
+    if (unserved) throw new TypeError(`flags must not have ${unserved[0]}, which changes the layout of the ring`);
+    return new Ring(entries, all);
   }
 
   private constructor(entries: number, params: RingParams) {

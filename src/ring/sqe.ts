@@ -22,7 +22,9 @@ import {
   IORING_OP_READ,
   IORING_OP_READV,
   IORING_OP_RECV,
+  IORING_OP_RECVMSG,
   IORING_OP_SEND,
+  IORING_OP_SENDMSG,
   IORING_OP_SHUTDOWN,
   IORING_OP_TIMEOUT,
   IORING_OP_TIMEOUT_REMOVE,
@@ -160,6 +162,23 @@ export class Sqe {
   /** Receives into buffers of group `bgid` until a completion comes without IORING_CQE_F_MORE. Linux 6.0. */
   prepRecvMultishot(fd: number, bgid: number, flags = 0): this {
     return this.prep(IORING_OP_RECV, fd, 0, 0, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
+  }
+
+  /** `message` points at a struct msghdr, which must live until the completion. */
+  prepSendmsg(fd: number, message: number, flags = 0): this {
+    return this.prep(IORING_OP_SENDMSG, fd, message, 1, 0, flags);
+  }
+
+  prepRecvmsg(fd: number, message: number, flags = 0): this {
+    return this.prep(IORING_OP_RECVMSG, fd, message, 1, 0, flags);
+  }
+
+  /**
+   * Receives datagrams into buffers of group `bgid`, each with a struct io_uring_recvmsg_out and the address before it; `message` says with
+   * msg_namelen and msg_controllen how much room those get. Linux 6.0.
+   */
+  prepRecvmsgMultishot(fd: number, message: number, bgid: number, flags = 0): this {
+    return this.prep(IORING_OP_RECVMSG, fd, message, 1, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
   }
 
   prepSend(fd: number, address: number, bytes: number, flags = 0): this {

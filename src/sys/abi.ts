@@ -15,6 +15,8 @@ export const IORING_OP_WRITEV = 2;
 export const IORING_OP_FSYNC = 3;
 export const IORING_OP_POLL_ADD = 6;
 export const IORING_OP_POLL_REMOVE = 7;
+export const IORING_OP_SENDMSG = 9;
+export const IORING_OP_RECVMSG = 10;
 export const IORING_OP_TIMEOUT = 11;
 export const IORING_OP_TIMEOUT_REMOVE = 12;
 export const IORING_OP_ACCEPT = 13;
@@ -116,6 +118,11 @@ export const IORING_UNREGISTER_PBUF_RING = 23;
 export const BUF_BYTES = 16;
 export const BUF_RING_TAIL_OFFSET = 14;
 
+/** struct msghdr and struct iovec on 64-bit Linux; what a multishot recvmsg puts before the address and the payload. */
+export const MSGHDR_BYTES = 56;
+export const IOVEC_BYTES = 16;
+export const RECVMSG_OUT_BYTES = 16;
+
 // Sockets and files (asm-generic; the same on x86-64 and arm64).
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -137,6 +144,25 @@ export const IPV6_V6ONLY = 26;
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
+export const SO_BROADCAST = 6;
+export const IPPROTO_IP = 0;
+export const IP_TTL = 2;
+export const IP_RECVERR = 11;
+export const IP_MULTICAST_IF = 32;
+export const IP_MULTICAST_TTL = 33;
+export const IP_MULTICAST_LOOP = 34;
+export const IP_ADD_MEMBERSHIP = 35;
+export const IP_DROP_MEMBERSHIP = 36;
+export const IP_ADD_SOURCE_MEMBERSHIP = 39;
+export const IP_DROP_SOURCE_MEMBERSHIP = 40;
+export const IPV6_UNICAST_HOPS = 16;
+export const IPV6_MULTICAST_IF = 17;
+export const IPV6_MULTICAST_HOPS = 18;
+export const IPV6_MULTICAST_LOOP = 19;
+export const IPV6_JOIN_GROUP = 20;
+export const IPV6_LEAVE_GROUP = 21;
+export const IPV6_RECVERR = 25;
+export const MSG_TRUNC = 0x20;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_WAITALL = 0x100;
 export const POLLIN = 1;
@@ -169,6 +195,15 @@ export const layout: readonly (readonly [name: string, value: number])[] = [
   ["sizeof(struct sockaddr_in)", 16],
   ["sizeof(struct sockaddr_in6)", 28],
   ["sizeof(struct sockaddr_un)", 110],
+  ["sizeof(struct msghdr)", MSGHDR_BYTES],
+  ["msghdr.msg_namelen", 8],
+  ["msghdr.msg_iov", 16],
+  ["msghdr.msg_iovlen", 24],
+  ["msghdr.msg_flags", 48],
+  ["sizeof(struct io_uring_recvmsg_out)", RECVMSG_OUT_BYTES],
+  ["io_uring_recvmsg_out.namelen", 0],
+  ["io_uring_recvmsg_out.payloadlen", 8],
+  ["io_uring_recvmsg_out.flags", 12],
   ["IORING_OP_READ", IORING_OP_READ],
   ["IORING_OP_ACCEPT", IORING_OP_ACCEPT],
   ["IORING_OP_ASYNC_CANCEL", IORING_OP_ASYNC_CANCEL],
@@ -176,6 +211,8 @@ export const layout: readonly (readonly [name: string, value: number])[] = [
   ["IORING_OP_POLL_ADD", IORING_OP_POLL_ADD],
   ["IORING_OP_POLL_REMOVE", IORING_OP_POLL_REMOVE],
   ["IORING_OP_RECV", IORING_OP_RECV],
+  ["IORING_OP_SENDMSG", IORING_OP_SENDMSG],
+  ["IORING_OP_RECVMSG", IORING_OP_RECVMSG],
   ["IORING_OP_SEND", IORING_OP_SEND],
   ["IORING_OP_SHUTDOWN", IORING_OP_SHUTDOWN],
   ["IORING_OP_TIMEOUT", IORING_OP_TIMEOUT],

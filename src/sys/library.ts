@@ -25,6 +25,8 @@ const symbols = {
   rl_eventfd_signal: { args: [i32], returns: i32 },
   rl_socketpair: { args: [pointer], returns: i32 },
   rl_socket: { args: [i32, i32], returns: i32 },
+  rl_set_blocking: { args: [i32], returns: i32 },
+  rl_getsockopt: { args: [i32, i32, i32], returns: i32 },
   rl_setsockopt: { args: [i32, i32, i32, i32], returns: i32 },
   rl_setsockopt_bytes: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   rl_bind: { args: [i32, pointer, u32], returns: i32 },
@@ -33,6 +35,8 @@ const symbols = {
   rl_shutdown: { args: [i32, i32], returns: i32 },
   rl_resolve: { args: [pointer, i32, pointer], returns: i32 },
   rl_format_address: { args: [pointer, u32, pointer, u32], returns: i32 },
+  rl_drain_errors: { args: [i32], returns: i32 },
+  rl_connect: { args: [i32, pointer, u32], returns: i32 },
   rl_close: { args: [i32], returns: i32 },
   rl_thread_cpu_ns: { args: [], returns: f64 },
 } as const;

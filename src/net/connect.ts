@@ -1,0 +1,112 @@
+/**
+ * `connect`: a stream client on the ring, with the options, handlers and result of Bun.connect.
+ *
+ * Guarantees: a name's addresses are tried in turn, in the order of Bun's resolver; the promise settles once, and when it rejects nothing
+ * is left open. What the ring does not serve yet goes to Bun.connect whole, with one notice; `fallback: false` makes that an error.
+ */
+import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import type { OperationOwner } from "../reactor/op-table.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Chunk } from "../ring/arena.ts";
+import { originals } from "../sys/bun-originals.ts";
+import { SystemError } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
+import { encodeAddress, encodeUnixAddress } from "./address.ts";
+import { NEVER_OPEN } from "./connection.ts";
+import { type DescriptorOptions, readContext, type StreamOptions, type UnixOptions } from "./listen.ts";
+import { adoptSocket, openStreamSocket } from "./open-socket.ts";
+import { readEndpoint, requireObject } from "./options.ts";
+import { Socket } from "./socket.ts";
+
+export interface TcpConnectOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A numeric address or a name. */
+  hostname: string;
+  /** 0 to 65535. */
+  port: number;
+}
+
+export function connect<Data = undefined>(
+  options: TcpConnectOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>,
+): Promise<Socket<Data>> {
+  requireObject("options", options);
+  const left = leavesToBun("connect", options as unknown as Record<string, unknown>, ["tls"]);
+  const reactor = left ? undefined : reactorFor("connect", options);
+  if (!reactor) return originals.connect(options as never) as unknown as Promise<Socket<Data>>;
+  const endpoint = readEndpoint(options);
+  if (endpoint.port !== undefined && endpoint.hostname === undefined)
+    throw new TypeError("hostname must be a non-empty string, not undefined");
+  const context = { ...readContext(options), closed() {} };
+  const data = options.data as Data;
+  return open(reactor, endpoint).then(
+    (fd) => {
+      const socket = new Socket<Data>(reactor, fd, context, data);
+      socket.onOpen();
+      return socket;
+    },
+    (error: Error) => {
+      const { connectError } = context.handlers;
+      connectError?.call(context.handlers, new Socket<Data>(reactor, NEVER_OPEN, context, data), error);
+      throw error;
+    },
+  );
+}
+
+/** A connected descriptor. */
+async function open(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
+  const { fd, unix, hostname, port } = endpoint;
+  if (fd !== undefined) return adoptSocket(fd, "connect");
+  if (unix !== undefined) return new Attempt(reactor, encodeUnixAddress(unix), { address: unix }).connected;
+  let failure: unknown;
+  for (const address of await resolve(hostname!)) {
+    try {
+      return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }).connected;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** A numeric address as it is; a name's addresses by Bun's resolver. */
+async function resolve(hostname: string): Promise<string[]> {
+  if (/^[\d.]+$|:/.test(hostname)) return [hostname];
+  const found = await Bun.dns.lookup(hostname, { socketType: "tcp" });
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+/** One connect(2) on the ring. */
+class Attempt implements OperationOwner {
+  readonly connected: Promise<number>;
+  private readonly reactor: Reactor;
+  private readonly where: { address: string; port?: number };
+  private readonly slot: number;
+  private readonly fd: number;
+  /** Holds the sockaddr until the kernel has read it. */
+  private readonly chunk: Chunk;
+  private readonly settled = Promise.withResolvers<number>();
+
+  constructor(reactor: Reactor, address: Uint8Array, where: { address: string; port?: number }) {
+    this.reactor = reactor;
+    this.where = where;
+    this.fd = openStreamSocket(address);
+    this.connected = this.settled.promise;
+    this.chunk = reactor.arena.allocate(address.length);
+    this.chunk.buffer.set(address);
+    this.slot = reactor.operations.acquire(this);
+    reactor.addHandle();
+    reactor.ref();
+    const sqe = reactor.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
+    reactor.tag(sqe, this.slot, 0);
+  }
+
+  complete(_kind: number, result: number): void {
+    const { reactor } = this;
+    reactor.arena.free(this.chunk);
+    reactor.operations.release(this.slot);
+    reactor.removeHandle();
+    reactor.unref();
+    if (result >= 0) return this.settled.resolve(this.fd);
+    native().rl_close(this.fd);
+    this.settled.reject(new SystemError(-result, "connect", this.where));
+  }
+}

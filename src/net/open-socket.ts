@@ -1,0 +1,113 @@
+/**
+ * Sockets that listen, and sockets that are about to connect: created, bound and set up with ordinary system calls.
+ *
+ * Guarantees: a descriptor that is returned is blocking (io_uring waits for it by itself) and close-on-exec; nothing is left open when an
+ * error is thrown.
+ */
+import { unlinkSync } from "node:fs";
+import {
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_V6ONLY,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from "../sys/abi.ts";
+import { check } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import { encodeAddress, encodeUnixAddress, familyOf } from "./address.ts";
+
+/** Where to listen: `fd`, or `unix`, or `hostname` and `port`. */
+export interface ListenTarget {
+  /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
+  hostname?: string | undefined;
+  /** 0 takes a free port. Default 0. */
+  port?: number | undefined;
+  /** SO_REUSEPORT: other processes may listen on the same port, and the kernel distributes connections. Default false. */
+  reusePort?: boolean | undefined;
+  /** Nobody else may share the port, even if both sides set SO_REUSEPORT. Default false. */
+  exclusive?: boolean | undefined;
+  /** No IPv4 connections on an IPv6 address. Default false. */
+  ipv6Only?: boolean | undefined;
+  /** A path, or, with a leading NUL, an abstract name. */
+  unix?: string | undefined;
+  /** A socket that listens already, such as one from socket activation. Owned from here on. */
+  fd?: number | undefined;
+}
+
+const BACKLOG = 512;
+
+export function openListeningSocket(target: ListenTarget): number {
+  const { fd, unix, hostname, port = 0 } = target;
+  if (fd !== undefined) return adoptListeningSocket(fd);
+  if (unix !== undefined) return listenOn(encodeUnixAddress(unix), target);
+  if (hostname !== undefined) return listenOn(encodeAddress(hostname, port), target);
+  try {
+    return listenOn(encodeAddress("::", port), target);
+  } catch (error) {
+    // A machine without IPv6.
+    const { code } = error as { code?: string };
+    if (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL") throw error;
+    return listenOn(encodeAddress("0.0.0.0", port), target);
+  }
+}
+
+/** Removes the file of a socket that was listened on; abstract names go by themselves. */
+export function unlinkSocket(unix: string): void {
+  if (unix.startsWith("\0")) return;
+  try {
+    unlinkSync(unix);
+  } catch {
+    // Somebody else has removed or replaced it.
+  }
+}
+
+/** A stream socket for connecting to `address`. Throws SystemError. */
+export function openStreamSocket(address: Uint8Array): number {
+  const family = familyOf(address);
+  const fd = check(native().rl_socket(family, SOCK_STREAM), "socket");
+  if (family !== AF_UNIX) native().rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  return fd;
+}
+
+/** Makes a descriptor from elsewhere fit for the ring. Throws SystemError (EBADF). */
+export function adoptSocket(fd: number, syscall: string): number {
+  check(native().rl_set_blocking(fd), syscall);
+  return fd;
+}
+
+function adoptListeningSocket(fd: number): number {
+  adoptSocket(fd, "listen");
+  check(native().rl_listen(fd, BACKLOG), "listen"); // Sets the backlog of one that listens, and tells one that cannot.
+  native().rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); // Fails harmlessly for a Unix socket.
+  return fd;
+}
+
+function listenOn(address: Uint8Array, target: ListenTarget): number {
+  const sys = native();
+  const { unix, hostname = "::", port = 0 } = target;
+  const where = unix === undefined ? { address: hostname, port } : { address: unix };
+  const family = familyOf(address);
+  const fd = check(sys.rl_socket(family, SOCK_STREAM), "socket", where);
+  try {
+    if (family !== AF_UNIX) {
+      check(sys.rl_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1), "setsockopt", where);
+      if (target.reusePort && !target.exclusive)
+        check(sys.rl_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1), "setsockopt", where);
+      // Accepted sockets inherit it: no system call for each.
+      check(sys.rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1), "setsockopt", where);
+    }
+    if (family === AF_INET6)
+      check(sys.rl_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, target.ipv6Only ? 1 : 0), "setsockopt", where);
+    check(sys.rl_bind(fd, pointerTo(address), address.length), "listen", where);
+    check(sys.rl_listen(fd, BACKLOG), "listen", where);
+    return fd;
+  } catch (error) {
+    sys.rl_close(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * `udpSocket`: datagrams on the ring, with the options, handlers and members of Bun.udpSocket.
+ *
+ * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; the datagrams of one `sendMany` are submitted
+ * together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
+ */
+import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import type { Mode } from "../reactor/mode.ts";
+import type { OperationOwner } from "../reactor/op-table.ts";
+import type { Flushable, Reactor } from "../reactor/reactor.ts";
+import type { Chunk } from "../ring/arena.ts";
+import type { BufferRing } from "../ring/buffer-ring.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUFFER,
+  IORING_CQE_F_MORE,
+  IOVEC_BYTES,
+  IP_RECVERR,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_RECVERR,
+  MSG_TRUNC,
+  MSGHDR_BYTES,
+  RECVMSG_OUT_BYTES,
+  SO_BROADCAST,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+} from "../sys/abi.ts";
+import { originals } from "../sys/bun-originals.ts";
+import { check, EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
+import * as multicast from "./multicast.ts";
+import { requireObject, requirePort, requireText } from "./options.ts";
+import { type BinaryType, copyFor, requireBinaryType, toBytes, type Writable } from "./socket.ts";
+
+export interface ReceiveFlags {
+  /** The datagram was longer than what the handler was given. */
+  truncated: boolean;
+  /** It came from an IPv6 address. */
+  ipv6: boolean;
+}
+
+export interface UdpHandlers {
+  data?(socket: UdpSocket, data: Buffer, port: number, address: string, flags: ReceiveFlags): unknown;
+  /** There is room again after a `send` that returned false or a `sendMany` that took fewer than given. */
+  drain?(socket: UdpSocket): unknown;
+  /** A handler threw, or a datagram could not be sent or delivered. Without it such errors are dropped. */
+  error?(socket: UdpSocket, error: Error): unknown;
+}
+
+export interface UdpOptions {
+  /** A numeric address or a name. Default "0.0.0.0". */
+  hostname?: string;
+  /** 0 to 65535; 0 takes a free one. Default 0. */
+  port?: number;
+  socket?: UdpHandlers;
+  /** Default "buffer". */
+  binaryType?: BinaryType;
+  /** Sends to and receives from this address alone. */
+  connect?: { hostname: string; port: number };
+  mode?: Mode;
+  /** false: an error instead of Bun.udpSocket where the ring cannot serve. Default true. */
+  fallback?: boolean;
+}
+
+type Payload = Writable;
+
+const enum Kind {
+  Receive,
+  Cancel,
+  Close,
+}
+
+/** Datagram and address, and the header that the kernel puts before them. */
+const PAYLOAD_BYTES_MAX = 65507;
+const ADDRESS_BYTES = 28;
+const BUFFER_BYTES = 65536 + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
+const BUFFERS = 64;
+const BUFFER_GROUP = 1;
+/** Sends that were submitted and have not completed. */
+const SENDS_MAX = 1024;
+
+export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
+  requireObject("options", options);
+  const left = leavesToBun("udpSocket", options as unknown as Record<string, unknown>, ["fd"]);
+  const reactor = left ? undefined : reactorFor("udpSocket", options);
+  if (!reactor) return originals.udpSocket(options as never) as unknown as Promise<UdpSocket>;
+  return Promise.try(() => new UdpSocket(reactor, options));
+}
+
+export class UdpSocket implements OperationOwner, Flushable {
+  readonly hostname: string;
+  readonly port: number;
+  readonly address: SocketAddress;
+  /** Undefined unless connected. */
+  readonly remoteAddress: SocketAddress | undefined;
+  readonly binaryType: BinaryType;
+
+  private readonly reactor: Reactor;
+  private readonly buffers: BufferRing;
+  private readonly slot: number;
+  private readonly family: number;
+  private readonly connected: boolean;
+  /** The msghdr of the receive: how much room the sender's address gets. */
+  private readonly receiveHeader: Chunk;
+  private sendsInFlight = 0;
+  private handlers: UdpHandlers;
+  private fd: number;
+  private receiveArmed = false;
+  private refused = false;
+  private referenced = true;
+  private isClosed = false;
+  private lastSenderBytes = 0;
+  private lastSender = "";
+
+  /** @internal Throws SystemError with `syscall: "bind"`, address and port. */
+  constructor(reactor: Reactor, options: UdpOptions) {
+    const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
+    const port = requirePort(options.port ?? 0);
+    this.handlers = readHandlers(options.socket);
+    this.binaryType = requireBinaryType("binaryType", options.binaryType) ?? "buffer";
+    const { connect } = options;
+    if (connect !== undefined) {
+      requireObject("connect", connect);
+      requireText("connect.hostname", connect.hostname);
+      requirePort(connect.port);
+    }
+    const remote = connect && encodeAddress(connect.hostname, connect.port);
+    const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
+    this.family = familyOf(local);
+    this.connected = remote !== undefined;
+    this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    this.address = localAddress(this.fd)!;
+    this.hostname = hostname;
+    this.port = this.address.port;
+    this.remoteAddress = remote && remoteAddress(this.fd);
+    this.reactor = reactor;
+    this.buffers = reactor.bufferGroup({ bgid: BUFFER_GROUP, count: BUFFERS, bytes: BUFFER_BYTES });
+    this.receiveHeader = reactor.arena.allocate(MSGHDR_BYTES);
+    this.receiveHeader.buffer.fill(0, 0, MSGHDR_BYTES);
+    this.receiveHeader.buffer.writeUInt32LE(ADDRESS_BYTES, 8);
+    this.slot = reactor.operations.acquire(this);
+    reactor.addHandle();
+    reactor.ref();
+    this.armReceive();
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  /**
+   * Sends one datagram; connected sockets take no port and address. Returns false when too many are under way, and `drain` follows.
+   * Throws an Error when closed, a TypeError for a wrong argument, SystemError EMSGSIZE for more than 65507 bytes.
+   */
+  send(data: Payload, port?: number, address?: string): boolean {
+    this.requireOpen();
+    return this.queue(data, port, address);
+  }
+
+  /**
+   * Sends datagrams together: data, port and address of each in turn, or, on a connected socket, data alone. Returns how many were taken.
+   */
+  sendMany(packets: readonly (Payload | number)[]): number {
+    this.requireOpen();
+    const each = this.connected ? 1 : 3;
+    if (!Array.isArray(packets) || packets.length % each !== 0)
+      throw new TypeError(`packets must be an array of ${this.connected ? "data" : "data, port and address in turn"}`);
+    let taken = 0;
+    for (let i = 0; i < packets.length; i += each, taken++)
+      if (!this.queue(packets[i] as Payload, packets[i + 1] as number, packets[i + 2] as string)) break;
+    return taken;
+  }
+
+  reload(handlers: UdpHandlers): void {
+    this.handlers = readHandlers(handlers);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    const { reactor, slot, fd } = this;
+    reactor.tag(reactor.nextSqe().prepCancelFd(fd, IORING_ASYNC_CANCEL_ALL), slot, Kind.Cancel);
+    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
+    this.fd = -1;
+  }
+
+  ref(): void {
+    this.setReferenced(true);
+  }
+
+  unref(): void {
+    this.setReferenced(false);
+  }
+
+  setBroadcast(enabled: boolean): boolean {
+    this.requireOpen();
+    check(native().rl_setsockopt(this.fd, SOL_SOCKET, SO_BROADCAST, enabled ? 1 : 0), "setsockopt");
+    return enabled;
+  }
+
+  /** Of unicast datagrams, 1 to 255. */
+  setTTL(ttl: number): number {
+    this.requireOpen();
+    return multicast.setTTL(this.fd, this.family, ttl);
+  }
+
+  setMulticastTTL(ttl: number): number {
+    this.requireOpen();
+    return multicast.setMulticastTTL(this.fd, this.family, ttl);
+  }
+
+  setMulticastLoopback(enabled: boolean): boolean {
+    this.requireOpen();
+    return multicast.setMulticastLoopback(this.fd, this.family, enabled);
+  }
+
+  setMulticastInterface(interfaceAddress: string): boolean {
+    this.requireOpen();
+    return multicast.setMulticastInterface(this.fd, this.family, interfaceAddress);
+  }
+
+  addMembership(multicastAddress: string, interfaceAddress?: string): boolean {
+    this.requireOpen();
+    return multicast.changeMembership(this.fd, true, multicastAddress, interfaceAddress);
+  }
+
+  dropMembership(multicastAddress: string, interfaceAddress?: string): boolean {
+    this.requireOpen();
+    return multicast.changeMembership(this.fd, false, multicastAddress, interfaceAddress);
+  }
+
+  addSourceSpecificMembership(sourceAddress: string, groupAddress: string, interfaceAddress?: string): boolean {
+    this.requireOpen();
+    return multicast.changeSourceMembership(this.fd, true, sourceAddress, groupAddress, interfaceAddress);
+  }
+
+  dropSourceSpecificMembership(sourceAddress: string, groupAddress: string, interfaceAddress?: string): boolean {
+    this.requireOpen();
+    return multicast.changeSourceMembership(this.fd, false, sourceAddress, groupAddress, interfaceAddress);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ---- sending ---------------------------------------------------------------------------------------------------
+
+  private queue(data: Payload, port: number | undefined, address: string | undefined): boolean {
+    const bytes = toBytes(data, 0, undefined);
+    const to = this.connected ? undefined : this.encodeTarget(port, address);
+    if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(90, "send");
+    if (this.sendsInFlight >= SENDS_MAX) {
+      this.refused = true;
+      return false;
+    }
+    const { reactor } = this;
+    const nameAt = MSGHDR_BYTES + IOVEC_BYTES;
+    const payloadAt = nameAt + ADDRESS_BYTES + 4;
+    const chunk = reactor.arena.allocate(payloadAt + bytes.length);
+    const { buffer } = chunk;
+    // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec { base, len }.
+    buffer.fill(0, 0, payloadAt);
+    if (to) {
+      buffer.writeBigUInt64LE(BigInt(chunk.address + nameAt), 0);
+      buffer.writeUInt32LE(to.length, 8);
+      buffer.set(to, nameAt);
+    }
+    buffer.writeBigUInt64LE(BigInt(chunk.address + MSGHDR_BYTES), 16);
+    buffer.writeUInt32LE(1, 24);
+    buffer.writeBigUInt64LE(BigInt(chunk.address + payloadAt), MSGHDR_BYTES);
+    buffer.writeUInt32LE(bytes.length, MSGHDR_BYTES + 8);
+    buffer.set(bytes, payloadAt);
+    this.sendsInFlight++;
+    const { slot } = new Send(reactor, chunk, this);
+    reactor.tag(reactor.nextSqe().prepSendmsg(this.fd, chunk.address), slot, 0);
+    return true;
+  }
+
+  private encodeTarget(port: number | undefined, address: string | undefined): Uint8Array {
+    if (!Number.isInteger(port) || port! < 1 || port! > 65535)
+      throw new TypeError(`port must be an integer from 1 to 65535, not ${Bun.inspect(port)}`);
+    if (typeof address !== "string" || !/^[\d.]+$|:/.test(address))
+      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
+    let text = address;
+    if (this.family === AF_INET6 && !address.includes(":")) text = `::ffff:${address}`;
+    let encoded: Uint8Array;
+    try {
+      encoded = encodeAddress(text, port!);
+    } catch {
+      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
+    }
+    if (familyOf(encoded) !== this.family)
+      throw new TypeError(
+        `address must be an IPv${this.family === AF_INET ? 4 : 6} address, not ${Bun.inspect(address)}`,
+      );
+    return encoded;
+  }
+
+  /** @internal One send has completed. */
+  sent(result: number): void {
+    this.sendsInFlight--;
+    if (this.isClosed) return;
+    if (result < 0 && result !== -ECANCELED) this.report(result, "send");
+    if (this.refused && this.sendsInFlight < SENDS_MAX / 2) {
+      this.refused = false;
+      this.call(this.handlers.drain, this);
+    }
+  }
+
+  // ---- receiving -------------------------------------------------------------------------------------------------
+
+  private armReceive(): void {
+    const { reactor } = this;
+    this.receiveArmed = true;
+    const sqe = reactor.nextSqe().prepRecvmsgMultishot(this.fd, this.receiveHeader.address, BUFFER_GROUP);
+    reactor.tag(sqe, this.slot, Kind.Receive);
+  }
+
+  /** Buffers came back after the receive had found none. */
+  flush(): void {
+    if (!this.receiveArmed && !this.isClosed) this.armReceive();
+  }
+
+  complete(kind: number, result: number, flags: number): void {
+    if (kind === Kind.Receive) this.received(result, flags);
+    if (!this.isClosed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    this.reactor.operations.release(this.slot);
+    this.reactor.arena.free(this.receiveHeader);
+    this.reactor.removeHandle();
+    if (this.referenced) this.reactor.unref();
+  }
+
+  private received(result: number, flags: number): void {
+    if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
+    if ((flags & IORING_CQE_F_BUFFER) !== 0) {
+      const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
+      const at = this.buffers.take(bid, Math.max(0, result));
+      try {
+        if (result > 0 && !this.isClosed) this.deliver(at, result);
+      } finally {
+        this.buffers.recycle(bid);
+        this.buffers.publish();
+      }
+    }
+    if (this.isClosed) return;
+    if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
+    if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");
+    if (!this.receiveArmed && !this.isClosed) {
+      this.reactor.counters.rearms++;
+      this.armReceive();
+    }
+  }
+
+  /** struct io_uring_recvmsg_out { namelen, controllen, payloadlen, flags }, the address, the payload. */
+  private deliver(at: number, bytes: number): void {
+    const { memory } = this.buffers;
+    const start = at + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
+    const end = Math.max(start, at + bytes);
+    const { data } = this.handlers;
+    if (!data) return;
+    const truncated = (memory.readUInt32LE(at + 12) & MSG_TRUNC) !== 0;
+    const nameAt = at + RECVMSG_OUT_BYTES;
+    const ipv6 = memory.readUInt16LE(nameAt) === AF_INET6;
+    const port = memory.readUInt16BE(nameAt + 2);
+    const address = this.senderAt(nameAt, ipv6);
+    this.call(data, this, copyFor(this.binaryType, memory, start, end) as Buffer, port, address, { truncated, ipv6 });
+  }
+
+  /** The sender's address as text. Peers send many datagrams in a row: the last one's is kept. */
+  private senderAt(at: number, ipv6: boolean): string {
+    const { memory } = this.buffers;
+    if (ipv6) {
+      const { address } = decodeAddress(memory.subarray(at, at + ADDRESS_BYTES));
+      return address;
+    }
+    const bytes = memory.readUInt32BE(at + 4);
+    if (bytes !== this.lastSenderBytes || this.lastSender === "") {
+      this.lastSenderBytes = bytes;
+      this.lastSender = `${bytes >>> 24}.${(bytes >>> 16) & 255}.${(bytes >>> 8) & 255}.${bytes & 255}`;
+    }
+    return this.lastSender;
+  }
+
+  // ---- the rest --------------------------------------------------------------------------------------------------
+
+  private report(result: number, syscall: string): void {
+    native().rl_drain_errors(this.fd);
+    this.call(this.handlers.error, this, new SystemError(-result, syscall));
+  }
+
+  private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
+    if (handler === undefined) return;
+    try {
+      const result = handler.apply(this.handlers, args);
+      if (result instanceof Promise) result.catch((error) => this.handlers.error?.(this, error));
+    } catch (error) {
+      if (this.handlers.error === undefined || handler === (this.handlers.error as unknown)) throw error;
+      this.handlers.error(this, error as Error);
+    }
+  }
+
+  private setReferenced(referenced: boolean): void {
+    if (this.referenced === referenced || this.isClosed) return;
+    this.referenced = referenced;
+    if (referenced) this.reactor.ref();
+    else this.reactor.unref();
+  }
+
+  private requireOpen(): void {
+    if (this.isClosed) throw new Error("Socket is closed");
+  }
+}
+
+/** One datagram on its way. Several are in flight at once and complete in any order, so each has a slot of its own. */
+class Send implements OperationOwner {
+  readonly slot: number;
+  private readonly reactor: Reactor;
+  private readonly chunk: Chunk;
+  private readonly socket: UdpSocket;
+
+  constructor(reactor: Reactor, chunk: Chunk, socket: UdpSocket) {
+    this.reactor = reactor;
+    this.chunk = chunk;
+    this.socket = socket;
+    this.slot = reactor.operations.acquire(this);
+  }
+
+  complete(_kind: number, result: number): void {
+    this.reactor.arena.free(this.chunk);
+    this.reactor.operations.release(this.slot);
+    this.socket.sent(result);
+  }
+}
+
+function openDatagramSocket(
+  local: Uint8Array,
+  remote: Uint8Array | undefined,
+  where: { address: string; port: number },
+): number {
+  const sys = native();
+  const fd = check(sys.rl_socket(familyOf(local), SOCK_DGRAM), "socket", where);
+  try {
+    // Errors that ICMP reports reach a socket that is not connected, too.
+    if (familyOf(local) === AF_INET6) sys.rl_setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    else sys.rl_setsockopt(fd, IPPROTO_IP, IP_RECVERR, 1);
+    check(sys.rl_bind(fd, pointerTo(local), local.length), "bind", where);
+    if (remote) check(sys.rl_connect(fd, pointerTo(remote), remote.length), "connect", where);
+    return fd;
+  } catch (error) {
+    sys.rl_close(fd);
+    throw error;
+  }
+}
+
+function readHandlers(handlers: UdpHandlers | undefined): UdpHandlers {
+  if (handlers === undefined) return {};
+  requireObject("socket", handlers);
+  for (const name of ["data", "drain", "error"] as const) {
+    const handler = handlers[name];
+    if (handler !== undefined && typeof handler !== "function")
+      throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
+  }
+  return handlers;
+}

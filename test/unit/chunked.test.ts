@@ -1,0 +1,184 @@
+import { describe, expect, test } from "bun:test";
+import { ChunkedDecoder } from "../../src/http/chunked.ts";
+import { SeededRandom } from "./seeded-random.ts";
+
+const TRAILER_BYTES_MAX = 1000;
+
+/** A status when the message was refused. `used` counts the bytes of the message, up to and with its last. */
+type Result = { body: string; used: number; done: boolean } | { status: number; body: string };
+
+/** Decodes in pieces that end at `ends`, each in memory of its own. */
+function decode(text: string, ends: readonly number[] = [text.length], trailerBytesMax = TRAILER_BYTES_MAX): Result {
+  const decoder = new ChunkedDecoder(trailerBytesMax);
+  let body = "";
+  const sink = {
+    onBody(bytes: Buffer, start: number, end: number) {
+      if (end <= start) throw new Error("an empty part of a body");
+      body += bytes.toString("latin1", start, end);
+    },
+  };
+  let used = 0;
+  for (const end of ends) {
+    if (decoder.done) break;
+    const start = 3;
+    const memory = Buffer.alloc(start + end - used + 8, "\r\n\r\n");
+    memory.write(text.slice(used, end), start, "latin1");
+    const result = decoder.feed(memory, start, start + end - used, sink);
+    if (result < 0) return { status: -result, body };
+    used += result - start;
+    if (!decoder.done && used !== end) throw new Error(`stopped at ${used} of ${end} bytes without being done`);
+  }
+  return { body, used, done: decoder.done };
+}
+
+/** The result, which must be the same however the text arrives. */
+function decodeSplit(text: string, trailerBytesMax = TRAILER_BYTES_MAX): Result {
+  const whole = decode(text, [text.length], trailerBytesMax);
+  const positions = Array.from({ length: text.length }, (_, i) => i + 1);
+  for (const ends of [...positions.map((position) => [position, text.length]), positions]) {
+    const split = decode(text, ends, trailerBytesMax);
+    if (!Bun.deepEquals(split, whole))
+      throw new Error(
+        `in pieces to ${ends.slice(0, 2).join(", ")}: ${Bun.inspect(split)}, whole: ${Bun.inspect(whole)}`,
+      );
+  }
+  return whole;
+}
+
+const END = "0\r\n\r\n";
+
+describe("a message", () => {
+  const messages: [what: string, text: string, body: string][] = [
+    ["without chunks", END, ""],
+    ["of one chunk", `5\r\nhello\r\n${END}`, "hello"],
+    ["of several chunks", `5\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n${END}`, "hello, world"],
+    ["with a hexadecimal size", `1A\r\n${"x".repeat(26)}\r\n${END}`, "x".repeat(26)],
+    ["with a size in lower case", `1b\r\n${"x".repeat(27)}\r\n${END}`, "x".repeat(27)],
+    ["with leading zeros", `0000000000005\r\nhello\r\n00\r\n\r\n`, "hello"],
+    ["with framing in its data", `9\r\n\r\n0\r\n\r\n\r\n\r\n${END}`, "\r\n0\r\n\r\n\r\n"],
+    ["of any bytes", `3\r\n\0\xff\n\r\n${END}`, "\0\xff\n"],
+    ["with an extension", `5;a=b\r\nhello\r\n0;c\r\n\r\n`, "hello"],
+    ["with a quoted extension", `5;a="b;c\t\xff"\r\nhello\r\n${END}`, "hello"],
+    ["with an empty extension", `5;\r\nhello\r\n${END}`, "hello"],
+    ["with a trailer", `5\r\nhello\r\n0\r\nX: y\r\n\r\n`, "hello"],
+    ["with several trailers", `0\r\nX: y\r\nZ:\r\nContent-Length: 5\r\n\r\n`, ""],
+  ];
+  test.each(messages)("%s is decoded", (_, text, body) => {
+    expect(decodeSplit(text)).toEqual({ body, used: text.length, done: true });
+  });
+
+  test.each(messages)("%s ends where the next request begins", (_, text, body) => {
+    expect(decodeSplit(`${text}GET / HTTP/1.1\r\n`)).toEqual({ body, used: text.length, done: true });
+  });
+
+  test.each(messages)("%s is not done before its last byte", (_, text) => {
+    for (let bytes = 0; bytes < text.length; bytes++)
+      expect(decode(text, [bytes])).toMatchObject({ done: false, used: bytes });
+  });
+
+  test("of random chunks in random pieces is decoded", () => {
+    const random = new SeededRandom(9);
+    for (let round = 0; round < 300; round++) {
+      let text = "";
+      let body = "";
+      for (let chunks = random.below(6); chunks > 0; chunks--) {
+        const data = Buffer.from(random.bytes(1 + random.below(300))).toString("latin1");
+        body += data;
+        text += `${data.length.toString(16)}${random.next() < 0.2 ? ";x" : ""}\r\n${data}\r\n`;
+      }
+      text += random.next() < 0.5 ? END : "0\r\nX: y\r\n\r\n";
+      const ends = [...Array.from({ length: 5 }, () => random.below(text.length)), text.length].toSorted(
+        (a, b) => a - b,
+      );
+      expect(decode(text, ends)).toEqual({ body, used: text.length, done: true });
+    }
+  });
+});
+
+describe("a message is refused", () => {
+  const sizes: [reason: string, text: string][] = [
+    ["without a size", "\r\nhello"],
+    ["with an extension alone", ";a\r\n"],
+    ["with a size that is no number", "g\r\n"],
+    ["with a space before the size", " 5\r\n"],
+    ["with a negative size", "-1\r\n"],
+    ["with a plus before the size", "+5\r\n"],
+    ["with 0x before the size", "0x5\r\nhello\r\n"],
+    ["with a space after the size", "5 \r\nhello\r\n"],
+    ["with a size beyond what a number holds exactly", "FFFFFFFFFFFFFF\r\n"],
+    ["with a size that overflows 64 bits to 5", "10000000000000005\r\nhello\r\n"],
+    ["with more zeros than a size needs", "00000000000005\r\nhello\r\n"],
+  ];
+  const lineEnds: [reason: string, text: string][] = [
+    ["with a bare LF after the size", "5\nhello\r\n"],
+    ["with a bare CR after the size", "5\rhello\r\n"],
+    ["with CR CR LF after the size", "5\r\r\nhello\r\n"],
+    ["with a bare LF in an extension", "5;a\nhello\r\n"],
+    ["with a bare CR in an extension", "5;a\rb\r\n"],
+    ["with NUL in an extension", "5;\0\r\n"],
+    ["with DEL in an extension", "5;\x7f\r\n"],
+    ["with more data than the size says", "4\r\nhello\r\n"],
+    ["with less data than the size says", `6\r\nhello\r\n${END}`],
+    ["with a bare LF after the data", "5\r\nhello\n0\r\n"],
+    ["with a bare CR after the data", "5\r\nhello\r0\r\n"],
+    ["with nothing after the data", `5\r\nhello${END}`],
+    ["with another byte for the CR after the data", `5\r\nhello \n${END}`],
+    ["with a bare LF at the end", "0\r\n\n"],
+    ["with a bare CR at the end", "0\r\n\rX"],
+  ];
+  const trailers: [reason: string, text: string][] = [
+    ["with a trailer without a colon", "0\r\nX\r\n\r\n"],
+    ["with a second trailer without a colon", "0\r\nX: y\r\nZ\r\n\r\n"],
+    ["with a trailer without a name", "0\r\n: y\r\n\r\n"],
+    ["with a folded trailer", "0\r\nX: y\r\n z\r\n\r\n"],
+    ["with a space before a trailer's colon", "0\r\nX : y\r\n\r\n"],
+    ["with a tab in a trailer's name", "0\r\nX\ty: z\r\n\r\n"],
+    ["with NUL in a trailer", "0\r\nX: \0\r\n\r\n"],
+    ["with a bare LF after a trailer", "0\r\nX: y\n\r\n"],
+    ["with a bare CR in a trailer", "0\r\nX: y\rz\r\n\r\n"],
+  ];
+  test.each([...sizes, ...lineEnds, ...trailers])("%s: 400", (_, text) => {
+    expect(decodeSplit(text)).toMatchObject({ status: 400 });
+  });
+
+  test("but what came before the mistake was delivered", () => {
+    expect(decodeSplit("5\r\nhello\r\nx")).toEqual({ status: 400, body: "hello" });
+  });
+
+  test("with longer trailers than are allowed: 431", () => {
+    const trailer = (bytes: number): string => `0\r\nX:${"y".repeat(bytes - 2)}\r\n\r\n`;
+    expect(decodeSplit(trailer(50), 50)).toMatchObject({ done: true });
+    expect(decodeSplit(trailer(51), 50)).toMatchObject({ status: 431 });
+    expect(decodeSplit(`0\r\n${"X:y\r\n".repeat(17)}\r\n`, 50)).toMatchObject({ status: 431 });
+    expect(decode(`0\r\nX:${"y".repeat(100)}`, undefined, 50)).toMatchObject({ status: 431 });
+  });
+
+  test("with extensions without end: 400", () => {
+    expect(decode(`5;${"a".repeat(16384)}`)).toMatchObject({ done: false });
+    expect(decode(`5;${"a".repeat(16385)}`)).toEqual({ status: 400, body: "" });
+    const spread = `1;${"a".repeat(1000)}\r\nx\r\n`;
+    expect(decode(spread.repeat(17))).toEqual({ status: 400, body: "x".repeat(16) });
+  });
+});
+
+test("a size of 13 digits is exact", () => {
+  expect(decode("FFFFFFFFFFFFF\r\nabc")).toEqual({ body: "abc", used: 18, done: false });
+});
+
+test("garbage is refused, incomplete or a message within it, and the same in pieces", () => {
+  const random = new SeededRandom(10);
+  const telling = "0015aF;:\r\n\r\n\r\nX \t\0\x7f\xff";
+  const outcomes = new Map<unknown, number>();
+  for (let round = 0; round < 30_000; round++) {
+    let text = "";
+    for (let length = random.below(16); length >= 0; length--)
+      text += random.next() < 0.3 ? "\r\n" : telling[random.below(telling.length)];
+    const whole = decode(text);
+    const split = decode(text, [random.below(text.length), text.length]);
+    if (!Bun.deepEquals(split, whole))
+      throw new Error(`${JSON.stringify(text)}: ${Bun.inspect(split)}, whole: ${Bun.inspect(whole)}`);
+    const outcome = "status" in whole ? whole.status : whole.done;
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+  expect([...outcomes.keys()].toSorted()).toEqual([400, false, true]);
+});

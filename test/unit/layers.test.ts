@@ -1,0 +1,117 @@
+/** The repository's own rules about who may import what, and what lies where (docs: design). */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+
+const root = join(import.meta.dir, "../..");
+
+/** A layer imports from itself and from those before it. */
+const layers = ["sys", "ring", "reactor", "net", "fs", "http"];
+
+/** What programs outside of src/ may import: the exports of package.json. */
+const publicFiles = ["src/index.ts", "src/ring/index.ts", "src/register.ts"];
+
+const files = [...new Bun.Glob("**/*").scanSync({ cwd: root })]
+  .filter((file) => !/(^|\/)(node_modules|build)\//.test(file))
+  .toSorted();
+const sources = files.filter((file) => /\.(ts|tsx|js|mjs)$/.test(file));
+
+interface Import {
+  from: string;
+  specifier: string;
+  /** The imported file, for a relative specifier. */
+  file: string | undefined;
+}
+
+/** Static imports, re-exports and dynamic imports; those of types too, which a transpiler would leave out. */
+const importPatterns = [
+  /^import\s+(?:[\w$*{},\s]+\sfrom\s+)?["']([^"'\n]+)["']/gm,
+  /^export\s+(?:type\s+)?(?:\*(?:\s+as\s+\w+)?|\{[^}]*\})\s+from\s+["']([^"'\n]+)["']/gm,
+  /\bimport\(\s*["']([^"'\n]+)["']/g,
+];
+
+const imports: Import[] = sources.flatMap((from) => {
+  const text = readFileSync(join(root, from), "utf8");
+  const specifiers = importPatterns.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1]!));
+  return specifiers.map((specifier) => ({
+    from,
+    specifier,
+    file: specifier.startsWith(".") ? normalize(join(dirname(from), specifier)) : undefined,
+  }));
+});
+
+const layerOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file)?.[1];
+const text = ({ from, specifier }: Import): string => `${from} imports ${specifier}`;
+
+test("the imports that the rules are about are found", () => {
+  const found = new Set(imports.map(text));
+  expect(found).toContain("src/ring/ring.ts imports ../sys/abi.ts");
+  expect(found).toContain("src/ring/buffer-ring.ts imports ./ring.ts"); // import type
+  expect(found).toContain("src/ring/index.ts imports ./arena.ts"); // export from
+  expect(found).toContain("src/sys/library.ts imports bun:ffi");
+  expect(found).toContain("test/unit/layers.test.ts imports bun:test");
+});
+
+test("every directory of src/ is a layer", () => {
+  const directories = new Set(sources.map(layerOf).filter((layer) => layer !== undefined));
+  expect([...directories].filter((layer) => !layers.includes(layer))).toEqual([]);
+});
+
+test("a layer imports from itself and the layers below it", () => {
+  const upward = imports.filter(({ from, file }) => {
+    const layer = layerOf(from);
+    if (layer === undefined || file === undefined) return false;
+    const target = layerOf(file);
+    return target === undefined || layers.indexOf(target) > layers.indexOf(layer);
+  });
+  expect(upward.map(text)).toEqual([]);
+});
+
+test("src/ imports nothing but itself, Bun and Node", () => {
+  const foreign = imports.filter(
+    ({ from, specifier, file }) =>
+      from.startsWith("src/") && (file ? !file.startsWith("src/") : !/^(bun|bun:\w+|node:[\w/]+)$/.test(specifier)),
+  );
+  expect(foreign.map(text)).toEqual([]);
+});
+
+test("bun:ffi is imported in src/sys/ alone", () => {
+  const elsewhere = imports.filter(({ from, specifier }) => specifier === "bun:ffi" && !from.startsWith("src/sys/"));
+  expect(elsewhere.map(text)).toEqual([]);
+});
+
+test("benchmarks and examples import what is public", () => {
+  const outside = (directory: string) =>
+    imports.filter(({ from, file }) => from.startsWith(directory) && file?.startsWith(directory) === false);
+  const internal = [...outside("bench/"), ...outside("examples/")].filter(({ file }) => !publicFiles.includes(file!));
+  expect(internal.map(text)).toEqual([]);
+});
+
+test("the public files are the exports of the package", () => {
+  const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    exports: Record<string, string>;
+  };
+  expect(Object.values(exports).map(normalize).toSorted()).toEqual(publicFiles.toSorted());
+});
+
+test("imports of files name files that are there", () => {
+  const missing = imports.filter(
+    ({ from, file }) => file !== undefined && !files.includes(file) && !from.startsWith("test/"),
+  );
+  expect(missing.map(text)).toEqual([]);
+});
+
+test("no file is named after nothing in particular", () => {
+  expect(files.filter((file) => /(^|\/)(utils?|helpers?|common|misc)(\.|\/)/i.test(file))).toEqual([]);
+});
+
+test("files are named in kebab-case", () => {
+  const named = sources.map((file) => relative(dirname(file), file));
+  expect(named.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.(test|d))?\.(ts|tsx|js|mjs)$/.test(name))).toEqual([]);
+});
+
+test("C is in ffi/, bench/limit/ and test/ alone", () => {
+  const sourcesInC = files.filter((file) => /\.(c|h|cc|cpp)$/.test(file));
+  expect(sourcesInC).toContain("ffi/ringloop.c");
+  expect(sourcesInC.filter((file) => !/^(ffi|bench\/limit|test)\//.test(file))).toEqual([]);
+});

@@ -1,0 +1,56 @@
+/** The kinds of ring that a test runs on: what differs is who submits, and who runs the kernel's task work. */
+import {
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_SQPOLL,
+  Ring,
+  type RingParams,
+  type Sqe,
+} from "../../src/ring/index.ts";
+
+/** The SQ thread of an idle ring would otherwise take a core for a second. */
+const SQ_THREAD_IDLE_MS = 20;
+
+export const ringKinds: readonly (readonly [kind: string, flags: number])[] = [
+  ["plain", 0],
+  ["defer", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN],
+  ["sqpoll", IORING_SETUP_SQPOLL],
+];
+
+export function openRing(entries: number, flags: number, params: RingParams = {}): Ring {
+  return Ring.queueInit(entries, { sqThreadIdleMs: SQ_THREAD_IDLE_MS, ...params, flags });
+}
+
+/** An entry, for which the SQ thread may have to make room first. */
+export function nextSqe(ring: Ring): Sqe {
+  for (;;) {
+    const sqe = ring.getSqe();
+    if (sqe) return sqe;
+    if (ring.sqpoll) ring.waitForSqSpace();
+    else ring.submit();
+  }
+}
+
+export interface Completion {
+  data: bigint;
+  res: number;
+  flags: number;
+}
+
+/** Far beyond what anything here takes: a completion that does not come is an error and not a hang. */
+const PATIENCE_US = 5_000_000;
+
+/** Waits for the next `count` completions and gives their entries back. */
+export function nextCompletions(ring: Ring, count: number): Completion[] {
+  return Array.from({ length: count }, (_, i) => {
+    const cqe = ring.waitCqe(PATIENCE_US);
+    if (cqe === null) throw new Error(`completion ${i + 1} of ${count} did not come`);
+    const completion = { data: cqe.data64, res: cqe.res, flags: cqe.flags };
+    ring.cqeSeen();
+    return completion;
+  });
+}
+
+export function nextCompletion(ring: Ring): Completion {
+  return nextCompletions(ring, 1)[0]!;
+}
