@@ -9,6 +9,7 @@ export {
   type TcpListenOptions,
   type UnixOptions,
 } from "./net/listen.ts";
+export { connectStream, listenStream, type StreamListener, type StreamSocket } from "./net/stream-socket.ts";
 export type { BinaryType, Socket, SocketHandlers, Writable } from "./net/socket.ts";
 export { type ReceiveFlags, type UdpHandlers, type UdpOptions, udpSocket, type UdpSocket } from "./net/udp.ts";
 export type { SocketAddress } from "./net/address.ts";

@@ -37,7 +37,7 @@ export function connect<Data = undefined>(
     throw new TypeError("hostname must be a non-empty string, not undefined");
   const context = { ...readContext(options), closed() {} };
   const data = options.data as Data;
-  return open(reactor, endpoint).then(
+  return openConnection(reactor, endpoint).then(
     (fd) => {
       const socket = new Socket<Data>(reactor, fd, context, data);
       socket.onOpen();
@@ -52,7 +52,7 @@ export function connect<Data = undefined>(
 }
 
 /** A connected descriptor. */
-async function open(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
+export async function openConnection(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
   const { fd, unix, hostname, port } = endpoint;
   if (fd !== undefined) return adoptSocket(fd, "connect");
   if (unix !== undefined) return new Attempt(reactor, encodeUnixAddress(unix), { address: unix }).connected;

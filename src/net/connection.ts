@@ -69,7 +69,7 @@ const LINGER_MS = 2000;
 /** The smallest chunk for a write, so that a few small writes share it. */
 const CHUNK_BYTES_MIN = 4096;
 
-export class Connection implements OperationOwner, Flushable {
+export class Connection extends WheelEntry implements OperationOwner, Flushable {
   readonly reactor: Reactor;
   fd: number;
   state: ConnectionState = ConnectionState.Open;
@@ -94,12 +94,12 @@ export class Connection implements OperationOwner, Flushable {
   private tail: Chunk | null = null;
   /** What came while paused, copied. */
   private held: Buffer[] | null = null;
-  private timer: WheelEntry | null = null;
   private referenced = true;
   private closeError: SystemError | undefined;
 
   /** Takes over a connected, blocking descriptor and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
   constructor(reactor: Reactor, fd: number, protocol: Protocol) {
+    super();
     this.reactor = reactor;
     this.fd = fd;
     this.protocol = protocol;
@@ -237,7 +237,7 @@ export class Connection implements OperationOwner, Flushable {
   }
 
   clearTimeout(): void {
-    if (this.timer !== null && this.timer.armed) this.reactor.wheel.clear(this.timer);
+    if (this.armed) this.reactor.wheel.clear(this);
   }
 
   get localAddress(): SocketAddress | undefined {
@@ -300,12 +300,14 @@ export class Connection implements OperationOwner, Flushable {
     this.reactor.scheduleFlush(this);
   }
 
+  /** The wheel's: the time set with `setTimeout`, or for lingering, is over. */
+  override fire(): void {
+    if (this.state === ConnectionState.Lingering) this.destroy();
+    else if (this.state < ConnectionState.Closing) this.protocol.onTimeout();
+  }
+
   private armTimer(delayMs: number): void {
-    this.timer ??= new WheelEntry(() => {
-      if (this.state === ConnectionState.Lingering) this.destroy();
-      else if (this.state < ConnectionState.Closing) this.protocol.onTimeout();
-    });
-    this.reactor.wheel.set(this.timer, this.reactor.nowMs, delayMs);
+    this.reactor.wheel.set(this, this.reactor.nowMs, delayMs);
   }
 
   private armReceive(): void {

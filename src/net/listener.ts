@@ -22,7 +22,7 @@ const enum Kind {
   Close,
 }
 
-export class Listener implements OperationOwner, Flushable {
+export class Listener extends WheelEntry implements OperationOwner, Flushable {
   /** As bound: the numeric address and the port that was taken. Undefined for other than IP sockets. */
   readonly address: SocketAddress | undefined;
   /** Connections that were accepted. */
@@ -33,7 +33,6 @@ export class Listener implements OperationOwner, Flushable {
   private readonly reactor: Reactor;
   private readonly slot: number;
   private readonly onConnection: (fd: number) => void;
-  private readonly retry: WheelEntry;
   private readonly target: ListenTarget;
   private fd: number;
   private acceptArmed = false;
@@ -43,13 +42,13 @@ export class Listener implements OperationOwner, Flushable {
 
   /** `onConnection` takes over each accepted descriptor. Throws SystemError with `syscall: "listen"`, address and port. */
   constructor(reactor: Reactor, target: ListenTarget, onConnection: (fd: number) => void) {
+    super();
     this.reactor = reactor;
     this.onConnection = onConnection;
     this.target = target;
     this.fd = openListeningSocket(target);
     this.address = localAddress(this.fd);
     this.slot = reactor.operations.acquire(this);
-    this.retry = new WheelEntry(() => reactor.scheduleFlush(this));
     reactor.addHandle();
     reactor.ref();
     reactor.scheduleFlush(this);
@@ -60,7 +59,7 @@ export class Listener implements OperationOwner, Flushable {
     if (this.closing) return;
     this.closing = true;
     const { reactor, slot } = this;
-    reactor.wheel.clear(this.retry);
+    reactor.wheel.clear(this);
     if (this.acceptArmed) {
       const tag = reactor.operations.tagOf(slot, Kind.Accept);
       reactor.tag(reactor.nextSqe().prepCancel(slot, tag), slot, Kind.Cancel);
@@ -78,6 +77,11 @@ export class Listener implements OperationOwner, Flushable {
     this.referenced = referenced;
     if (referenced) this.reactor.ref();
     else this.reactor.unref();
+  }
+
+  /** The wheel's: descriptors may be free again. */
+  override fire(): void {
+    this.reactor.scheduleFlush(this);
   }
 
   flush(): void {
@@ -114,7 +118,7 @@ export class Listener implements OperationOwner, Flushable {
       case ENOBUFS:
       case ENOMEM:
         this.exhausted++;
-        if (!this.acceptArmed) this.reactor.wheel.set(this.retry, this.reactor.nowMs, EXHAUSTED_RETRY_MS);
+        if (!this.acceptArmed) this.reactor.wheel.set(this, this.reactor.nowMs, EXHAUSTED_RETRY_MS);
         return;
       case EINVAL: // Not listening any more (somebody shut the descriptor down), or no multishot accept (before Linux 5.19).
         throw new SystemError(EINVAL, "accept");

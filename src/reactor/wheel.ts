@@ -7,16 +7,15 @@
 export const WHEEL_TICK_MS = 250;
 const BUCKETS = 512;
 
-export class WheelEntry {
+/** Something that a wheel may hold once. Its owner extends it, so that a timer for each of many connections costs no object. */
+export abstract class WheelEntry {
   /** @internal In ticks since the wheel's start; 0 is not armed. */ deadline = 0;
   /** @internal */ bucket = -1;
   /** @internal */ next: WheelEntry | null = null;
   /** @internal */ previous: WheelEntry | null = null;
-  readonly fire: () => void;
 
-  constructor(fire: () => void) {
-    this.fire = fire;
-  }
+  /** The time is over. May set and clear entries, itself included. */
+  abstract fire(): void;
 
   get armed(): boolean {
     return this.deadline !== 0;

@@ -158,7 +158,6 @@ export class Ring {
     this.cqeWords = new Int32Array(view(RingMap.Cqes, this.cqEntries * CQE_BYTES));
     const sqeWords = new Uint32Array(view(RingMap.Sqes, this.sqEntries * SQE_BYTES));
     for (let i = 0; i < this.sqEntries; i++) this.sqes.push(new Sqe(sqeWords, i));
-    for (let i = 0; i < this.cqEntries; i++) this.cqes.push(new Cqe(this.cqeWords, i));
     // Entries are submitted in the order they are written: the indirection of the SQ array stays the identity for good.
     const array = new Uint32Array(view(RingMap.SqArray, this.sqEntries * 4));
     for (let i = 0; i < array.length; i++) array[i] = i;
@@ -292,7 +291,12 @@ export class Ring {
   /** The oldest completion, or null. It stays in the queue until `cqeSeen`. */
   peekCqe(): Cqe | null {
     if (this.cqReady === 0 && this.kernelFlags !== 0) this.flushCompletions();
-    return this.cqReady === 0 ? null : this.cqes[this.localCqHead & this.cqMask]!;
+    return this.cqReady === 0 ? null : this.cqeAt(this.localCqHead);
+  }
+
+  private cqeAt(position: number): Cqe {
+    const index = position & this.cqMask;
+    return (this.cqes[index] ??= new Cqe(this.cqeWords, index));
   }
 
   /** Blocks the thread until there is a completion; with `timeoutUs` null after that time. Throws SystemError. */
@@ -310,7 +314,7 @@ export class Ring {
   forEachCqe(visit: (cqe: Cqe) => void): number {
     const ready = this.cqReady;
     const head = this.localCqHead;
-    for (let i = 0; i < ready; i++) visit(this.cqes[(head + i) & this.cqMask]!);
+    for (let i = 0; i < ready; i++) visit(this.cqeAt(head + i));
     return ready;
   }
 

@@ -2,6 +2,12 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { Wheel, WHEEL_TICK_MS, WheelEntry } from "../../src/reactor/wheel.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
+class CallbackEntry extends WheelEntry {
+  constructor(override readonly fire: () => void) {
+    super();
+  }
+}
+
 /** A clock does not start at a round number. */
 const START_MS = 1234.5;
 
@@ -16,7 +22,7 @@ beforeEach(() => {
 });
 
 function entry(name: string): WheelEntry {
-  return new WheelEntry(() => fired.push(name));
+  return new CallbackEntry(() => fired.push(name));
 }
 
 function set(moved: WheelEntry, delayMs: number): void {
@@ -131,7 +137,7 @@ describe("an entry", () => {
 describe("a callback", () => {
   test("may set its own entry, for the future", () => {
     let count = 0;
-    const a = new WheelEntry(() => {
+    const a = new CallbackEntry(() => {
       count++;
       wheel.set(a, nowMs, 0);
     });
@@ -147,8 +153,8 @@ describe("a callback", () => {
       wheel.set(moved, nowMs, 1000);
     };
     // One of the two is before, and one after them in whatever order the wheel has: the first to fire decides.
-    const first = new WheelEntry(change);
-    const last = new WheelEntry(change);
+    const first = new CallbackEntry(change);
+    const last = new CallbackEntry(change);
     set(first, 100);
     set(cleared, 100);
     set(moved, 100);
@@ -161,7 +167,7 @@ describe("a callback", () => {
 
   test("that throws does not hold up the others", () => {
     const thrower = (): WheelEntry =>
-      new WheelEntry(() => {
+      new CallbackEntry(() => {
         throw new Error("from a handler");
       });
     for (const each of [thrower(), entry("a"), thrower()]) set(each, 100);
@@ -223,7 +229,7 @@ test("a wheel agrees with a list of deadlines, whatever is set, moved, cleared a
   const timers = Array.from({ length: 100 }, (_, i) => {
     const timer: Timer = {
       dueMs: Infinity,
-      entry: new WheelEntry(() => {
+      entry: new CallbackEntry(() => {
         if (timer.dueMs === Infinity) wrong.push(`${i} fired though it was not armed`);
         if (timer.dueMs > nowMs) wrong.push(`${i} fired ${timer.dueMs - nowMs} ms early`);
         fires++;

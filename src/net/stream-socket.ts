@@ -1,0 +1,256 @@
+/**
+ * A stream socket for programs that prefer promises to handlers: `for await (const chunk of socket)`, `await socket.write(...)`, or web
+ * streams.
+ *
+ * Guarantees: backpressure both ways: a peer is read no faster than chunks are taken, and `write` resolves when there is room for more;
+ * whoever waits learns of the connection's end. `readable`, `writable` and iteration are views of one socket: use one for each direction.
+ */
+import { reactorFor } from "../reactor/fallback.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { SystemError } from "../sys/errno.ts";
+import { openConnection, type TcpConnectOptions } from "./connect.ts";
+import { Connection, ConnectionState, type Protocol } from "./connection.ts";
+import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
+import { Listener } from "./listener.ts";
+import { readEndpoint, requireBytes, requireObject } from "./options.ts";
+import { toBytes, type Writable } from "./socket.ts";
+import type { SocketAddress } from "./address.ts";
+
+/** Received bytes that wait to be taken, above which the peer is paused. */
+const BUFFERED_BYTES_MAX = 262144;
+const WRITE_QUEUE_BYTES_MAX = 1048576;
+
+type Waiter<T> = PromiseWithResolvers<T>;
+
+export class StreamSocket implements Protocol, AsyncDisposable {
+  /** Resolves when the connection is closed; rejects with SystemError when it broke. */
+  readonly closed: Promise<void>;
+
+  private readonly connection: Connection;
+  private readonly writeQueueBytesMax: number;
+  private readonly closing = Promise.withResolvers<void>();
+  private chunks: Buffer[] = [];
+  private bufferedBytes = 0;
+  private ended = false;
+  private failure: Error | undefined;
+  private reader: Waiter<IteratorResult<Buffer, undefined>> | undefined;
+  private writers: Waiter<void>[] = [];
+  private readableView: ReadableStream<Uint8Array> | undefined;
+  private writableView: WritableStream<Writable> | undefined;
+
+  /** @internal */
+  constructor(reactor: Reactor, fd: number, writeQueueBytesMax: number) {
+    this.writeQueueBytesMax = writeQueueBytesMax;
+    this.closed = this.closing.promise;
+    this.closed.catch(() => {}); // Whoever reads or writes hears of it; nobody has to listen here.
+    this.connection = new Connection(reactor, fd, this);
+  }
+
+  get localAddress(): SocketAddress | undefined {
+    return this.connection.localAddress;
+  }
+
+  get remoteAddress(): SocketAddress | undefined {
+    return this.connection.remoteAddress;
+  }
+
+  /** Queues all of the data. Resolves when there is room for more, rejects when the connection has ended or breaks. */
+  async write(data: Writable): Promise<void> {
+    if (this.connection.state !== ConnectionState.Open)
+      throw this.failure ?? new Error("the socket is closed for writing");
+    this.connection.write(toBytes(data, 0, undefined));
+    if (this.connection.queuedBytes < this.writeQueueBytesMax) return;
+    await this.drained();
+  }
+
+  /** Sends what is queued, then FIN. The peer may still send. Resolves when all has left. */
+  async end(data?: Writable): Promise<void> {
+    if (data !== undefined) await this.write(data);
+    this.connection.end();
+    if (this.connection.queuedBytes > 0) await this.drained();
+  }
+
+  /** Closes at once; what is queued is lost. */
+  destroy(): void {
+    this.connection.destroy();
+  }
+
+  ref(): void {
+    this.connection.setReferenced(true);
+  }
+
+  unref(): void {
+    this.connection.setReferenced(false);
+  }
+
+  /** The next chunk, or `done` at the peer's end. One caller at a time. */
+  next(): Promise<IteratorResult<Buffer, undefined>> {
+    if (this.reader) return Promise.reject(new Error("the socket is being read already"));
+    const chunk = this.chunks.shift();
+    if (chunk) {
+      this.bufferedBytes -= chunk.length;
+      if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.resume();
+      return Promise.resolve({ done: false, value: chunk });
+    }
+    if (this.failure) return Promise.reject(this.failure);
+    if (this.ended) return Promise.resolve({ done: true, value: undefined });
+    this.reader = Promise.withResolvers();
+    return this.reader.promise;
+  }
+
+  /** Leaving the loop early closes the socket, as it does a web stream. */
+  [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
+    return {
+      next: () => this.next(),
+      return: () => {
+        this.connection.closeAfterSending();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return (this.readableView ??= new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await this.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        cancel: () => this.connection.closeAfterSending(),
+      },
+      { highWaterMark: 0 },
+    ));
+  }
+
+  get writable(): WritableStream<Writable> {
+    return (this.writableView ??= new WritableStream<Writable>({
+      write: (chunk) => this.write(chunk),
+      close: () => this.end(),
+      abort: () => this.destroy(),
+    }));
+  }
+
+  /** Sends what is queued and closes; resolves when it is closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.connection.closeAfterSending();
+    await this.closed.catch(() => {});
+  }
+
+  // ---- from the connection ---------------------------------------------------------------------------------------
+
+  /** @internal */
+  onData(memory: Buffer, start: number, end: number): void {
+    const chunk = Buffer.allocUnsafeSlow(end - start);
+    memory.copy(chunk, 0, start, end);
+    if (this.reader) {
+      this.reader.resolve({ done: false, value: chunk });
+      this.reader = undefined;
+      return;
+    }
+    this.chunks.push(chunk);
+    this.bufferedBytes += chunk.length;
+    if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.pause();
+  }
+
+  /** @internal */
+  onEnd(): void {
+    this.ended = true;
+    this.reader?.resolve({ done: true, value: undefined });
+    this.reader = undefined;
+  }
+
+  /** @internal */
+  onDrain(): void {
+    const { writers } = this;
+    this.writers = [];
+    for (const writer of writers) writer.resolve();
+  }
+
+  /** @internal */
+  onTimeout(): void {}
+
+  /** @internal */
+  onClose(error: SystemError | undefined): void {
+    this.failure = error;
+    this.ended = true;
+    if (error) this.reader?.reject(error);
+    else this.reader?.resolve({ done: true, value: undefined });
+    this.reader = undefined;
+    for (const writer of this.writers)
+      writer.reject(error ?? new Error("the socket was closed before everything was sent"));
+    this.writers = [];
+    if (error) this.closing.reject(error);
+    else this.closing.resolve();
+  }
+
+  private drained(): Promise<void> {
+    const writer = Promise.withResolvers<void>();
+    this.writers.push(writer);
+    this.connection.requestDrain();
+    return writer.promise;
+  }
+}
+
+type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen" | "fallback">;
+
+/** Like `connect`, for a socket without handlers. There is no fallback: throws SystemError or LibraryError without io_uring. */
+export async function connectStream(
+  options: Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
+): Promise<StreamSocket> {
+  requireObject("options", options);
+  const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
+  const reactor = reactorFor("connectStream", { mode: options.mode, fallback: false })!;
+  return new StreamSocket(reactor, await openConnection(reactor, readEndpoint(options)), queueBytesMax);
+}
+
+export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable {
+  readonly address: SocketAddress | undefined;
+  /** Accepts no more, and ends iteration. Sockets live on. */
+  stop(): void;
+}
+
+/** Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. There is no fallback. */
+export function listenStream(
+  options: Without<TcpListenOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
+): StreamListener {
+  requireObject("options", options);
+  const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions;
+  const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
+  const reactor = reactorFor("listenStream", { mode: options.mode, fallback: false })!;
+  const waiting: StreamSocket[] = [];
+  let taker: Waiter<IteratorResult<StreamSocket, undefined>> | undefined;
+  let stopped = false;
+  const listener = new Listener(reactor, { ...readEndpoint(options), reusePort, exclusive, ipv6Only }, (fd) => {
+    const socket = new StreamSocket(reactor, fd, queueBytesMax);
+    if (!taker) return void waiting.push(socket);
+    taker.resolve({ done: false, value: socket });
+    taker = undefined;
+  });
+  const stop = (): void => {
+    stopped = true;
+    listener.close();
+    taker?.resolve({ done: true, value: undefined });
+    taker = undefined;
+    for (const socket of waiting.splice(0)) socket.destroy();
+  };
+  const next = (): Promise<IteratorResult<StreamSocket, undefined>> => {
+    const socket = waiting.shift();
+    if (socket) return Promise.resolve({ done: false, value: socket });
+    if (stopped) return Promise.resolve({ done: true, value: undefined });
+    taker = Promise.withResolvers();
+    return taker.promise;
+  };
+  return {
+    address: listener.address,
+    stop,
+    [Symbol.dispose]: stop,
+    [Symbol.asyncIterator]: () => ({
+      next,
+      return: () => {
+        stop();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  };
+}
