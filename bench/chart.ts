@@ -54,7 +54,9 @@ chart.setOption({
       xAxisIndex: i,
       yAxisIndex: i,
       itemStyle: { color: colors[subject] },
-      data: names.map((name) => Number((report.rates[name]![subject][field] / report.rates[name]!.bun[field]).toFixed(2))),
+      data: names.map((name) =>
+        Number((report.rates[name]![subject][field] / report.rates[name]!.bun[field]).toFixed(2)),
+      ),
       label: { show: true, position: "right", color: ink, fontSize: 10 },
     })),
   ),

@@ -66,7 +66,7 @@ function takeBlob(response: Response, blob: Blob): BodySource {
   const { type } = blob;
   if (!isFile(blob)) {
     const bytes = Bun.peek(response.bytes());
-    if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: type || TEXT_TYPE };
+    if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: type || BYTES_TYPE };
   }
   const bytes = blob.size === Infinity ? undefined : blob.size;
   return { kind: "stream", stream: response.body!, bytes, type, file: isFile(blob) };

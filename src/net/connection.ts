@@ -265,8 +265,15 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   flush(): void {
     this.flushScheduled = false;
     if (this.state >= ConnectionState.Closing) return;
-    if (this.held !== null && !this.paused) this.deliverHeld();
-    if (this.state >= ConnectionState.Closing) return;
+    if (this.held !== null && !this.paused) {
+      try {
+        this.deliverHeld();
+      } catch (error) {
+        this.scheduleFlush(); // What is still held comes with the next one.
+        throw error;
+      }
+      if (this.isClosing()) return;
+    }
     if (!this.receiveArmed && !this.receiveEnded && !this.paused) this.armReceive();
     if (this.sendInFlight) return;
     if (this.head !== null && this.head.sent < this.head.length) this.send(this.head);
@@ -292,6 +299,10 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   private transition(to: ConnectionState): void {
     if (to <= this.state) throw new Error(`a connection cannot go from state ${this.state} to ${to}`);
     this.state = to;
+  }
+
+  private isClosing(): boolean {
+    return this.state >= ConnectionState.Closing;
   }
 
   private scheduleFlush(): void {
@@ -393,8 +404,11 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   }
 
   private tellEnd(): void {
-    this.protocol.onEnd();
-    if (this.state === ConnectionState.Ended) this.destroy();
+    try {
+      this.protocol.onEnd();
+    } finally {
+      if (this.state === ConnectionState.Ended) this.destroy();
+    }
   }
 
   private send(chunk: Chunk): void {
@@ -433,9 +447,15 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   private drained(): void {
     if (this.notifyDrain) {
       this.notifyDrain = false;
-      this.protocol.onDrain();
+      try {
+        this.protocol.onDrain();
+      } catch (error) {
+        this.scheduleFlush(); // For what else waited for this.
+        throw error;
+      }
       if (this.head !== null || this.state >= ConnectionState.Closing) return;
     }
+    if (this.state === ConnectionState.Lingering) return;
     if (this.closeWhenDrained) return this.destroy();
     if (this.lingerWhenDrained) return this.linger();
     if (this.state === ConnectionState.Ending) {

@@ -212,8 +212,11 @@ export class Socket<Data = undefined> implements Protocol {
 
   /** @internal */
   onEnd(): void {
-    this.call("end", this.context.handlers.end, undefined);
-    if (!this.context.allowHalfOpen) this.connection.closeAfterSending();
+    try {
+      this.call("end", this.context.handlers.end, undefined);
+    } finally {
+      if (!this.context.allowHalfOpen) this.connection.closeAfterSending();
+    }
   }
 
   /** @internal */
@@ -223,8 +226,11 @@ export class Socket<Data = undefined> implements Protocol {
 
   /** @internal */
   onTimeout(): void {
-    this.call("timeout", this.context.handlers.timeout, undefined);
-    this.connection.destroy();
+    try {
+      this.call("timeout", this.context.handlers.timeout, undefined);
+    } finally {
+      this.connection.destroy();
+    }
   }
 
   /** @internal */

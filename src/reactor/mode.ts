@@ -39,8 +39,12 @@ const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
 
 /** RINGLOOP_MODE wins over what the program asks for. Throws TypeError for a value that is no mode. */
 export function requestedMode(option: Mode | undefined): Mode {
+  const asked = requireMode("mode", option ?? "auto");
   const variable = process.env.RINGLOOP_MODE;
-  const [name, value] = variable ? ["RINGLOOP_MODE", variable] : ["mode", option ?? "auto"];
+  return variable ? requireMode("RINGLOOP_MODE", variable) : asked;
+}
+
+function requireMode(name: string, value: string): Mode {
   if (!modes.includes(value as Mode))
     throw new TypeError(
       `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${JSON.stringify(value)}`,

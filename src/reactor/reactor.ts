@@ -391,7 +391,17 @@ export class Reactor {
       const targets = this.flushes;
       this.flushes = this.flushing;
       this.flushing = targets;
-      for (let i = 0; i < targets.length; i++) targets[i]!.flush();
+      this.flushAll(targets);
+    }
+  }
+
+  /** Flushes and empties the list. A handler may throw in a flush: the others' turn comes with the next one. */
+  private flushAll(targets: Flushable[]): void {
+    let next = 0;
+    try {
+      while (next < targets.length) targets[next++]!.flush();
+    } finally {
+      while (next < targets.length) this.flushes.push(targets[next++]!);
       targets.length = 0;
     }
   }
@@ -401,7 +411,7 @@ export class Reactor {
     this.receiveBuffers.grow();
     const targets = this.starved;
     this.starved = [];
-    for (const target of targets) target.flush();
+    this.flushAll(targets);
   }
 
   /**

@@ -2,6 +2,7 @@
  * The reactor of the current thread: one for all servers and sockets that do not bring their own, kept under a registered symbol so
  * that reloaded modules and a second copy of the package share it. Each Worker has its own.
  */
+import { requestedMode } from "./mode.ts";
 import { Reactor, type ReactorOptions } from "./reactor.ts";
 
 /** Changes with what a reactor promises to its users, so that two incompatible copies do not share one. */
@@ -15,8 +16,8 @@ const holder = globalThis as { [key]?: Reactor };
 export function useReactor(options: ReactorOptions = {}): Reactor {
   const existing = holder[key];
   if (!existing) return (holder[key] = new Reactor(options));
-  const { mode } = options;
-  if (mode !== undefined && mode !== "auto" && !process.env.RINGLOOP_MODE && mode !== existing.info.mode)
+  const mode = requestedMode(options.mode);
+  if (mode !== "auto" && !process.env.RINGLOOP_MODE && mode !== existing.info.mode)
     throw new TypeError(
       `mode must be "${existing.info.mode}", in which this thread's reactor runs already, not "${mode}"`,
     );

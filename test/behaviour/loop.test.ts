@@ -1,0 +1,243 @@
+/** What a process is like whose sockets the ring serves: when it ends, what else it does meanwhile, and what it costs. */
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fixture, Program, run } from "./process.ts";
+import { ask, RawClient } from "./raw-client.ts";
+import { isBun, subject } from "./subject.ts";
+
+const get = (path: string, ...fields: string[]): string =>
+  [`GET ${path} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
+const register = join(import.meta.dir, "../../src/register.ts");
+
+/** Resolves once the server's reactor has slept, twice, with nothing else to do. */
+async function parked(port: number): Promise<void> {
+  const parks = async (): Promise<number> =>
+    JSON.parse((await ask(port, get("/stats", "Connection: close"))).text).parks;
+  for (const enough = (await parks()) + 2; (await parks()) < enough;) await Bun.sleep(20);
+}
+
+/** User and system time of a process, in clock ticks (proc(5)). Threads of the kernel that work for it count. */
+function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+describe("a process", () => {
+  test("ends by itself when everything is closed", async () => {
+    await using program = Program.fixture("closes-everything.ts");
+    expect(await program.line()).toBe("closed");
+    expect(await program.exited).toBe(0);
+  });
+
+  test("ends by itself when nothing open is referenced", async () => {
+    await using program = Program.fixture("unreferenced.ts");
+    expect(await program.line()).toBe("unreferenced");
+    expect(await program.exited).toBe(0);
+  });
+
+  for (const [name, env] of [
+    ["a server", {}],
+    ["a server with ref() after unref()", { TEST_REFERENCE_AGAIN: "1" }],
+  ] as const) {
+    test(`is kept alive by ${name}`, async () => {
+      await using program = Program.fixture("server.ts", env);
+      const { port } = await program.line();
+      if (!isBun) await parked(port);
+      expect((await ask(port, get("/"))).text).toBe("served");
+      expect(program.running).toBe(true);
+      await program.stop();
+    });
+  }
+
+  test("that is idle uses no CPU, with connections open", async () => {
+    await using program = Program.fixture("server.ts");
+    const { port } = await program.line();
+    const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(port)));
+    for (const client of clients) {
+      await client.write(get("/"));
+      await client.readResponse();
+    }
+    if (!isBun) await parked(port);
+    await Bun.sleep(100); // The kernel's thread of sqpoll looks for work for 10 ms before it sleeps.
+    const before = cpuTicks(program.pid);
+    await Bun.sleep(3000);
+    expect(cpuTicks(program.pid) - before).toBeLessThanOrEqual(1);
+    // It wakes up at once.
+    const asked = performance.now();
+    expect((await ask(port, get("/"))).text).toBe("served");
+    expect(performance.now() - asked).toBeLessThan(50);
+    for (const client of clients) client[Symbol.dispose]();
+    await program.stop();
+  }, 15000);
+
+  test("that serves all it can still runs timers, fetch, files, children and Workers", async () => {
+    await using program = Program.fixture("under-load.ts");
+    const { port } = await program.line();
+    using other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("other") });
+    const load = run(["wrk", "-t1", "-c50", "-d2s", `http://127.0.0.1:${port}/`]);
+    const { text } = await ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
+    const { rounds, served, lateMsMax } = JSON.parse(text);
+    // There was a load.
+    expect(served).toBeGreaterThan(2000);
+    expect(rounds).toBeGreaterThan(5);
+    // A generous bound, since the load generator has the same cores; bench/ has the figures.
+    for (const name of ["timer", "sleep", "immediate"]) {
+      expect([name, lateMsMax[name] < 50, lateMsMax[name]]).toEqual([name, true, lateMsMax[name]]);
+      expect(lateMsMax[name]).toBeGreaterThan(-2);
+    }
+    expect((await load).stdout).toContain("Requests/sec");
+    await program.stop();
+  }, 15000);
+
+  for (const way of ["data", "resume", "timeout"]) {
+    test(
+      `whose ${way} handlers throw has uncaught errors, and leaves no socket behind`,
+      async () => {
+        await using program = Program.fixture("uncaught.ts", { TEST_WAY: way });
+        const { uncaught, reached } = await program.line();
+        // Bun receives all of it at once, and has nothing left to resume with.
+        if (!isBun || way !== "resume") expect(uncaught).toBeGreaterThan(0);
+        expect(reached).toBe(20);
+        expect(await program.exited).toBe(0);
+      },
+      isBun ? 12000 : 4000,
+    );
+  }
+
+  test("has a reactor for each Worker that serves", async () => {
+    await using program = Program.fixture("two-workers.ts");
+    const { texts, ownCompletions } = await program.line();
+    const ofWorker = `worker off main, ${subject}, own reactor`;
+    expect(texts).toEqual([...Array<string>(40).fill(ofWorker), "main"]);
+    expect(await program.exited).toBe(0);
+    // 40 requests are at least 80 completions for whoever serves them.
+    if (!isBun) expect(ownCompletions).toBeLessThan(80);
+  });
+});
+
+describe("system calls", () => {
+  test("for connections are io_uring's, not epoll's", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
+    const trace = join(directory, "trace");
+    try {
+      // -D: the server is our child, and the tracer ends with it.
+      const command = [
+        "strace",
+        "-D",
+        "-f",
+        "-e",
+        "trace=epoll_ctl,io_uring_enter",
+        "-o",
+        trace,
+        process.execPath,
+        fixture("server.ts"),
+      ];
+      await using program = new Program(command);
+      const { port } = await program.line();
+      const calls = (name: string): number => readFileSync(trace, "latin1").split(`${name}(`).length - 1;
+      const comeAndGo = async (count: number): Promise<void> => {
+        for (let i = 0; i < count; i++) expect((await ask(port, get("/", "Connection: close"))).text).toBe("served");
+      };
+      await comeAndGo(20);
+      const before = calls("epoll_ctl");
+      await comeAndGo(200);
+      const grown = calls("epoll_ctl") - before;
+      // For a connection Bun adds its descriptor and, at times, changes it.
+      if (isBun) expect(grown).toBeGreaterThanOrEqual(200);
+      else {
+        // The eventfd is watched anew after a wakeup; nothing is watched for a connection.
+        expect(grown).toBeLessThan(20);
+        expect(calls("io_uring_enter")).toBeGreaterThan(0);
+      }
+      await program.stop();
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 15000);
+});
+
+// What follows is about ringloop's preload and its reactor.
+describe.skipIf(isBun)("the preload", () => {
+  /** Whether the ring serves, which shows in what Bun does not do. */
+  const isServedByRing = async (port: number): Promise<boolean> => {
+    const { status, text } = await ask(port, get("/", "Expect: tea"));
+    if (status === 417) return true;
+    expect({ status, text }).toEqual({ status: 200, text: "served" });
+    return false;
+  };
+  const preloaded = (env: Record<string, string> = {}): Program =>
+    new Program([process.execPath, "--preload", register, fixture("unmodified.ts")], env);
+
+  for (const way of ["property", "import"]) {
+    test(`redirects an unmodified program's serve, taken as ${way}`, async () => {
+      await using program = preloaded({ TEST_SERVE_AS: way });
+      const { port } = await program.line();
+      expect((await ask(port, get("/"))).text).toBe("served");
+      expect(await isServedByRing(port)).toBe(true);
+      await program.stop();
+    });
+  }
+
+  test("redirects an unmodified program's Bun.listen", async () => {
+    await using program = preloaded();
+    const { listenPort } = await program.line();
+    using client = await RawClient.connect(listenPort);
+    await client.write("socket is a");
+    expect((await client.readToEnd()).toString()).toBe("socket is a Socket");
+    await program.stop();
+  });
+
+  test("reaches the Bun processes that a program starts", async () => {
+    await using program = preloaded({ TEST_SPAWN: "1" });
+    const parent = await program.line();
+    const child = await program.line();
+    expect(await isServedByRing(parent.port)).toBe(true);
+    expect(await isServedByRing(child.port)).toBe(true);
+    expect(await program.stop()).toBe(0);
+  });
+
+  test("does nothing with RINGLOOP=off", async () => {
+    await using program = preloaded({ RINGLOOP: "off", RINGLOOP_LOG: "1" });
+    const { port } = await program.line();
+    expect(await isServedByRing(port)).toBe(false);
+    await program.stop();
+    expect(await program.stderr).toBe("");
+  });
+
+  test("says one line with RINGLOOP_LOG=1, and nothing without", async () => {
+    for (const log of ["1", ""]) {
+      await using program = preloaded({ RINGLOOP_LOG: log });
+      await program.line();
+      await program.stop();
+      if (log === "") expect(await program.stderr).toBe("");
+      else expect(await program.stderr).toMatch(/^ringloop: [^\n]+\n$/);
+    }
+  });
+});
+
+describe.skipIf(isBun)("a hot reload", () => {
+  test("keeps the reactor, and what it serves", async () => {
+    const directory = mkdtempSync(join(import.meta.dir, "hot-"));
+    const path = join(directory, "program.ts");
+    const write = (version: string): void =>
+      writeFileSync(path, readFileSync(fixture("hot.ts"), "utf8").replace("VERSION", version));
+    copyFileSync(fixture("hot.ts"), path);
+    try {
+      write("first");
+      await using program = new Program([process.execPath, "--hot", path]);
+      const first = await program.line();
+      expect(first).toMatchObject({ version: "first", reloads: 0, sameReactor: true });
+      expect((await ask(first.port, get("/"))).text).toBe("first");
+      write("second");
+      const second = await program.line();
+      expect(second).toMatchObject({ version: "second", reloads: 1, sameReactor: true });
+      expect((await ask(second.port, get("/"))).text).toBe("second");
+      await program.stop();
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,250 @@
+/** What serve and listen say about options they do not take, and about addresses they cannot have. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { attempt } from "./process.ts";
+import { isBun, listen, serve, subject } from "./subject.ts";
+
+const serveWith = (options: object): void => {
+  serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(), ...options }).stop(true);
+};
+const listenWith = (options: object): void => {
+  listen({ port: 0, hostname: "127.0.0.1", socket: { data() {} }, ...options }).stop(true);
+};
+
+function failureOf(body: () => void): any {
+  try {
+    body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+interface Case {
+  name: string;
+  value: unknown;
+  /** What the message says of what is allowed. */
+  allowed: string;
+  /** Bun takes it. */
+  bunAccepts?: true;
+}
+
+const port = "integer from 0 to 65535";
+const seconds = "seconds from 0 to 86400";
+const serveCases: Case[] = [
+  { name: "port", value: -1, allowed: port },
+  { name: "port", value: 1.5, allowed: port },
+  { name: "port", value: 70000, allowed: port },
+  { name: "port", value: "abc", allowed: port },
+  { name: "port", value: NaN, allowed: port },
+  { name: "hostname", value: 5, allowed: "string" },
+  { name: "hostname", value: "a\0b", allowed: "string" },
+  { name: "fetch", value: undefined, allowed: "function" },
+  { name: "fetch", value: "text", allowed: "function" },
+  { name: "error", value: 5, allowed: "function" },
+  { name: "idleTimeout", value: -1, allowed: seconds, bunAccepts: true },
+  { name: "idleTimeout", value: NaN, allowed: seconds },
+  { name: "idleTimeout", value: "5", allowed: seconds },
+  { name: "idleTimeout", value: 86401, allowed: seconds },
+  { name: "maxRequestBodySize", value: NaN, allowed: "integer number of bytes", bunAccepts: true },
+  { name: "maxRequestBodySize", value: -1, allowed: "integer number of bytes", bunAccepts: true },
+  { name: "headerBytesMax", value: 10, allowed: "at least 256", bunAccepts: true },
+  { name: "writeQueueBytesMax", value: 0, allowed: "at least 4096", bunAccepts: true },
+  { name: "mode", value: "x", allowed: '"auto", "sqpoll", "defer"', bunAccepts: true },
+];
+const listenCases: Case[] = [
+  { name: "port", value: -1, allowed: port },
+  { name: "port", value: 1.5, allowed: port },
+  { name: "port", value: 70000, allowed: port },
+  { name: "port", value: "abc", allowed: port },
+  { name: "port", value: undefined, allowed: port },
+  { name: "hostname", value: 5, allowed: "string" },
+  { name: "hostname", value: "a\0b", allowed: "string" },
+  { name: "socket", value: undefined, allowed: "object" },
+  { name: "socket", value: 5, allowed: "object" },
+  ...["open", "data", "drain", "end", "close", "error", "timeout"].map((name) => ({
+    name: `socket.${name}`,
+    value: 5,
+    allowed: "function",
+  })),
+  { name: "socket.binaryType", value: "x", allowed: "buffer, uint8array, arraybuffer" },
+  { name: "writeQueueBytesMax", value: 0, allowed: "integer number of bytes", bunAccepts: true },
+  { name: "mode", value: "x", allowed: '"auto", "sqpoll", "defer"', bunAccepts: true },
+];
+
+const subjects: [name: string, call: (options: object) => void, cases: Case[]][] = [
+  ["serve", serveWith, serveCases],
+  ["listen", listenWith, listenCases],
+];
+for (const [name, call, cases] of subjects) {
+  describe(`${name}, given a wrong option`, () => {
+    for (const { name, value, allowed, bunAccepts } of cases) {
+      test(`${name}: ${Bun.inspect(value)}`, () => {
+        const [outer = name, inner] = name.split(".");
+        const options = inner ? { [outer]: { data() {}, [inner]: value } } : { [name]: value };
+        if (isBun) {
+          // Bun's errors are of several kinds, and do not all name the option or the value.
+          if (bunAccepts) expect(() => call(options)).not.toThrow();
+          else expect(() => call(options)).toThrow();
+          return;
+        }
+        const error = failureOf(() => call(options));
+        expect(error).toBeInstanceOf(TypeError);
+        expect(error.message).toStartWith(`${name} must be `);
+        expect(error.message).toContain(allowed);
+        expect(error.message).toEndWith(`, not ${Bun.inspect(value)}`);
+      });
+    }
+
+    test("no object at all", () => {
+      const target = name === "serve" ? serve : listen;
+      for (const options of [undefined, null, 5, "text"]) expect(() => target(options as never)).toThrow(TypeError);
+    });
+  });
+}
+
+describe("an address that cannot be had", () => {
+  const targets: [string, (options: object) => void][] = [
+    ["serve", serveWith],
+    ["listen", listenWith],
+  ];
+  for (const [name, call] of targets) {
+    test(`is an error of ${name} with its code, when the port is in use`, () => {
+      const taken = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+      try {
+        const error = failureOf(() => call({ port: taken.port }));
+        expect(error).toBeInstanceOf(Error);
+        expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "listen" });
+        // Bun.serve tells neither, and errno is 0 or positive.
+        if (!isBun) {
+          expect(error).toMatchObject({ address: "127.0.0.1", port: taken.port, errno: -98 });
+          expect(error.message).toContain(`127.0.0.1:${taken.port}`);
+        }
+      } finally {
+        taken.stop(true);
+      }
+    });
+
+    test(`is an error of ${name} with its code, when it is not this machine's`, () => {
+      // TEST-NET-1, RFC 5737.
+      const error = failureOf(() => call({ hostname: "192.0.2.1" }));
+      expect(error).toMatchObject({ code: "EADDRNOTAVAIL" });
+      if (!isBun) expect(error).toMatchObject({ syscall: "listen", address: "192.0.2.1" });
+    });
+
+    // Bun.serve asks whether port 0 is in use.
+    test.skipIf(isBun)(`is an error of ${name} with its code, when the name is unknown`, () => {
+      const error = failureOf(() => call({ hostname: "no.such.host.invalid" }));
+      expect(error).toMatchObject({ code: "ENOTFOUND", syscall: "getaddrinfo", hostname: "no.such.host.invalid" });
+    });
+  }
+
+  test("leaves no descriptor behind", () => {
+    const taken = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+    const fail = (): void => void failureOf(() => listenWith({ port: taken.port }));
+    fail();
+    const before = readdirSync("/proc/self/fd").length;
+    for (let i = 0; i < 20; i++) fail();
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
+    taken.stop(true);
+  });
+});
+
+// What follows is about ringloop's own options.
+describe.skipIf(isBun)("an option that the ring does not serve", () => {
+  for (const [name, call] of [
+    ["serve", serveWith],
+    ["listen", listenWith],
+  ] as const) {
+    for (const option of name === "serve" ? ["tls", "websocket"] : ["tls"]) {
+      test(`is an error of ${name} with fallback: false, which names it: ${option}`, () => {
+        const error = failureOf(() => call({ [option]: {}, fallback: false }));
+        expect(error).toBeInstanceOf(TypeError);
+        expect(error.message).toContain(option);
+        expect(error.message).toContain("fallback is false");
+      });
+    }
+  }
+
+  test("goes to Bun's own function otherwise, with one notice that names it", async () => {
+    const program = `
+      const { serve } = await import(${JSON.stringify(join(import.meta.dir, "../../src/index.ts"))});
+      for (let i = 0; i < 2; i++) {
+        const server = serve({
+          port: 0,
+          hostname: "127.0.0.1",
+          websocket: { message: (socket, text) => void socket.send("echo " + text) },
+          fetch: (request, server) => (server.upgrade(request) ? undefined : new Response("not upgraded")),
+        });
+        const socket = new WebSocket("ws://127.0.0.1:" + server.port);
+        socket.onopen = () => socket.send("hello");
+        await new Promise((resolve) => (socket.onmessage = ({ data }) => resolve(console.log(data))));
+        socket.close();
+        await server.stop(true);
+      }
+    `;
+    const { stdout, stderr, exitCode } = await attempt([process.execPath, "-e", program]);
+    expect({ stdout, exitCode }).toEqual({ stdout: "echo hello\necho hello\n", exitCode: 0 });
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(stderr).toContain('"websocket"');
+  });
+});
+
+describe.skipIf(isBun)("the mode", () => {
+  const asks = (mode: string): string => `
+    const { serve, useReactor } = await import(${JSON.stringify(join(import.meta.dir, "../../src/index.ts"))});
+    try {
+      const server = serve({ port: 0, hostname: "127.0.0.1", mode: ${JSON.stringify(mode)}, fetch: () => new Response() });
+      console.log(useReactor().info.mode);
+      await server.stop(true);
+    } catch (error) {
+      console.log(error.name + ": " + error.message);
+    }
+  `;
+  const answer = async (mode: string, variable: string | undefined): Promise<string> => {
+    const { stdout } = await attempt([process.execPath, "-e", asks(mode)], "", { RINGLOOP_MODE: variable });
+    return stdout.trim();
+  };
+  const other = subject === "defer" ? "sqpoll" : "defer";
+
+  test("is the option's", async () => {
+    expect(await answer(subject, undefined)).toBe(subject);
+  });
+
+  test("is that of RINGLOOP_MODE, whatever the option says", async () => {
+    expect(await answer(other, subject)).toBe(subject);
+  });
+
+  test("is one of two for auto", async () => {
+    expect(["defer", "sqpoll"]).toContain(await answer("auto", undefined));
+  });
+
+  test("cannot be a word that is none, in RINGLOOP_MODE", async () => {
+    const said = await answer(subject, "fast");
+    expect(said).toStartWith("TypeError: RINGLOOP_MODE must be one of");
+    expect(said).toEndWith('not "fast"');
+  });
+
+  test("cannot be a word that is none, in the option", async () => {
+    const said = await answer("fast", undefined);
+    expect(said).toStartWith("TypeError: mode must be one of");
+    expect(said).toEndWith('not "fast"');
+  });
+
+  test("cannot be another one than that of the thread's reactor", async () => {
+    const program = `
+      const { serve, useReactor } = await import(${JSON.stringify(join(import.meta.dir, "../../src/index.ts"))});
+      useReactor({ mode: ${JSON.stringify(subject)} });
+      try {
+        serve({ port: 0, mode: ${JSON.stringify(other)}, fetch: () => new Response() });
+      } catch (error) {
+        console.log(error.name + ": " + error.message);
+      }
+    `;
+    const { stdout } = await attempt([process.execPath, "-e", program], "", { RINGLOOP_MODE: undefined });
+    expect(stdout).toStartWith("TypeError: mode must be");
+    expect(stdout).toContain(subject);
+    expect(stdout).toContain(`"${other}"`);
+  });
+});

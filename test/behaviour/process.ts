@@ -1,0 +1,94 @@
+/** Programs that tests start: other people's clients, and servers of their own in fixtures/. All are ended by their handle. */
+import { join } from "node:path";
+
+export interface Outcome {
+  stdout: string;
+  stderr: string;
+  exitCode: number;
+}
+
+/** The variables of this process with some set, or, as undefined, taken out. */
+export type Environment = Record<string, string | undefined>;
+
+/** Runs a program to its end, with `input` as its standard input. Throws when it fails, with what it said. */
+export async function run(command: string[], input: string | Uint8Array = "", env: Environment = {}): Promise<Outcome> {
+  const outcome = await attempt(command, input, env);
+  if (outcome.exitCode !== 0)
+    throw new Error(`${command[0]} ended with ${outcome.exitCode}: ${outcome.stderr || outcome.stdout}`);
+  return outcome;
+}
+
+/** As `run`, for a program that may fail. */
+export async function attempt(
+  command: string[],
+  input: string | Uint8Array = "",
+  env: Environment = {},
+): Promise<Outcome> {
+  const stdin = typeof input === "string" ? Buffer.from(input, "latin1") : input;
+  await using child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+  const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { stdout, stderr, exitCode };
+}
+
+export function fixture(name: string): string {
+  return join(import.meta.dir, "fixtures", name);
+}
+
+/** A program that runs until it ends by itself or is disposed of. Its stderr is collected. */
+export class Program implements AsyncDisposable {
+  readonly exited: Promise<number>;
+  readonly pid: number;
+
+  private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
+  private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  private readonly stderrText: Promise<string>;
+  private text = "";
+
+  constructor(command: string[], env: Environment = {}) {
+    this.child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+    this.pid = this.child.pid;
+    this.exited = this.child.exited;
+    this.reader = this.child.stdout.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    this.stderrText = this.child.stderr.text();
+  }
+
+  /** A fixture as a Bun program. */
+  static fixture(name: string, env: Environment = {}): Program {
+    return new Program([process.execPath, fixture(name)], env);
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** The next line of its stdout, as JSON. Throws when it ends before, with what it said. */
+  async line(): Promise<any> {
+    for (;;) {
+      const end = this.text.indexOf("\n");
+      if (end >= 0) {
+        const line = this.text.slice(0, end);
+        this.text = this.text.slice(end + 1);
+        return JSON.parse(line);
+      }
+      const { done, value } = await this.reader.read();
+      if (done) throw new Error(`the program ended with ${await this.exited}: ${await this.stderrText}`);
+      this.text += Buffer.from(value).toString();
+    }
+  }
+
+  /** What it said on stderr, once it has ended. */
+  get stderr(): Promise<string> {
+    return this.stderrText;
+  }
+
+  /** Ends it, with SIGTERM unless another signal is named. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.child.kill(signal);
+    return this.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.running) this.child.kill("SIGKILL");
+    await this.exited;
+  }
+}
