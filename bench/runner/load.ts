@@ -21,7 +21,8 @@ async function output(command: string[]): Promise<string> {
 
 /** The numbers that wrk writes like "1.84ms". */
 function microseconds(text: string): number {
-  const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text)!;
+  const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? [];
+  if (unit === undefined) return Number.NaN; // With pipelining wrk loses track of latency.
   return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit as "us" | "ms" | "s"];
 }
 

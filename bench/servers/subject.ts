@@ -22,5 +22,6 @@ export function announce(port: number, answer?: (question: string) => Promise<Fr
     else if (question === "stats")
       process.send!({ stats: ringloop?.useReactor().stats() ?? null } satisfies FromServer);
   });
+  process.on("disconnect", () => process.exit(0)); // The runner is gone.
   process.send!({ port } satisfies FromServer);
 }

@@ -11,7 +11,7 @@
  * exits.
  */
 import { drainMicrotasks } from "bun:jsc";
-import { release } from "node:os";
+import { availableParallelism, release } from "node:os";
 import {
   IORING_CQE_F_MORE,
   IORING_ENTER_GETEVENTS,
@@ -19,7 +19,6 @@ import {
   IORING_FEAT_EXT_ARG,
   IORING_FEAT_FAST_POLL,
   IORING_FEAT_NODROP,
-  POLLIN,
 } from "../sys/abi.ts";
 import { EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
 import { Arena } from "../ring/arena.ts";
@@ -28,8 +27,9 @@ import { featureNames } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
+import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
-import { type OperationOwner, OpTable } from "./op-table.ts";
+import { OpTable } from "./op-table.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -44,7 +44,7 @@ export interface ReactorOptions {
   receiveBuffersMax?: number;
   /** Bytes in each receive buffer. Default 16384. */
   receiveBufferBytes?: number;
-  /** How long an sqpoll reactor looks for completions before it blocks. Default 20 microseconds. */
+  /** How long an sqpoll reactor looks for completions before it blocks. Default 20 microseconds, or 0 on two cores or fewer. */
   spinUs?: number;
   /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
   sqThreadIdleMs?: number;
@@ -125,8 +125,7 @@ export class Reactor {
   private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly options: Required<ReactorOptions>;
   private readonly waker: Waker;
-  private readonly loopFd: number | undefined;
-  private readonly loopPoll: LoopPoll | undefined;
+  private readonly nest: Nest;
   private readonly batch = new Int32Array(BATCH_COMPLETIONS * 4);
   private batchCount = 0;
   private batchCursor = 0;
@@ -172,8 +171,9 @@ export class Reactor {
     this.ring.registerEventfd(this.waker.eventFd);
     this.ring.setEventfdEnabled(false);
     const registeredRingFd = this.ring.registerRingFd();
-    this.loopFd = findEventLoopFd();
-    if (this.loopFd !== undefined) this.loopPoll = new LoopPoll(this, this.loopFd);
+    const loopFd = findEventLoopFd();
+    // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
+    this.nest = new Nest(this, loopFd, mode === "defer" ? TURN_MS : 0);
     this.wheel = new Wheel(this.nowMs);
     this.info = {
       mode,
@@ -181,7 +181,7 @@ export class Reactor {
       kernel: release(),
       limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
       registeredRingFd,
-      nestedOverBunsLoop: this.loopFd !== undefined,
+      nestedOverBunsLoop: loopFd !== undefined,
     };
   }
 
@@ -264,7 +264,7 @@ export class Reactor {
   /** Cancels nothing and waits for nothing: for tests, with everything closed. Throws when something is still in flight. */
   close(): void {
     if (this.closed) return;
-    if (this.loopPoll) this.quiesce(this.loopPoll);
+    this.quiesce();
     if (this.operations.inFlight > 0)
       throw new Error(`the reactor has ${this.operations.inFlight} operations in flight: close their owners first`);
     this.closed = true;
@@ -318,15 +318,15 @@ export class Reactor {
 
   /** One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn. */
   private run(): void {
-    const loopPoll = this.loopPoll;
+    const { nest } = this;
     const end = this.look() + TURN_MS;
-    const cqesBefore = this.cqes;
-    loopPoll?.arm();
+    const own = this.cqes - nest.completions;
+    nest.arm();
     for (;;) {
       const dispatched = this.dispatch(end);
       if (this.flushes.length > 0) this.flush();
       const remainingMs = end - this.look();
-      if (remainingMs <= 0 || loopPoll?.ready || this.batchCursor < this.batchCount) {
+      if (remainingMs <= 0 || nest.ready || this.batchCursor < this.batchCount) {
         this.submit(0);
         break;
       }
@@ -335,8 +335,7 @@ export class Reactor {
       if (dispatched === 0 && this.ring.cqReady === 0) break;
     }
     // That Bun has work of its own is no reason to stay awake: parked, it needs no help.
-    const own = this.cqes - cqesBefore - (loopPoll?.ready ? 1 : 0);
-    if (own <= 0) this.idleTurns++;
+    if (this.cqes - nest.completions === own) this.idleTurns++;
     else this.idleTurns = 0;
   }
 
@@ -427,7 +426,7 @@ export class Reactor {
     const toSubmit = ring.sqReady;
     ring.publish();
     if (toSubmit === 0 && wait === 0 && ring.kernelFlags === 0) return;
-    this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS, wait === 0 ? -1 : Math.ceil(waitUs)));
+    this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS)); // The nest's timer ends a wait.
   }
 
   /** The SQ thread takes the entries by itself; the kernel is entered to wake it, and to wait. */
@@ -489,7 +488,7 @@ export class Reactor {
 
   private park(): void {
     // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
-    if (this.loopPoll && !this.quiesce(this.loopPoll)) {
+    if (!this.quiesce()) {
       this.idleTurns = 0;
       this.immediate = setImmediate(() => this.turn());
       return;
@@ -508,15 +507,16 @@ export class Reactor {
     this.armWheelTimer();
   }
 
-  /** Takes the poll of Bun's loop out of the ring. Returns false when somebody's completion came meanwhile. */
-  private quiesce(loopPoll: LoopPoll): boolean {
-    const cqesBefore = this.cqes;
-    loopPoll.disarm();
-    while (loopPoll.inFlight > 0) {
+  /** Takes the nest's operations out of the ring. Returns false when somebody's completion came meanwhile. */
+  private quiesce(): boolean {
+    const { nest } = this;
+    const own = this.cqes - nest.completions;
+    nest.disarm();
+    while (nest.inFlight > 0) {
       this.submit(TURN_MS * 1000);
       this.dispatch(Infinity);
     }
-    return this.cqes - cqesBefore <= 2 && this.flushes.length === 0;
+    return this.cqes - nest.completions === own && this.flushes.length === 0;
   }
 
   private armWheelTimer(): void {
@@ -527,46 +527,6 @@ export class Reactor {
   }
 }
 
-/** The oneshot poll of Bun's epoll descriptor. */
-class LoopPoll implements OperationOwner {
-  /** Bun has work; set until the next `arm()`. */
-  ready = false;
-  private readonly reactor: Reactor;
-  private readonly fd: number;
-  private readonly slot: number;
-  private armed = false;
-
-  constructor(reactor: Reactor, fd: number) {
-    this.reactor = reactor;
-    this.fd = fd;
-    this.slot = reactor.operations.acquire(this);
-  }
-
-  arm(): void {
-    this.ready = false;
-    if (this.armed) return;
-    this.armed = true;
-    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLIN), this.slot, 0);
-  }
-
-  disarm(): void {
-    if (!this.armed) return;
-    const tag = this.reactor.operations.tagOf(this.slot, 0);
-    this.reactor.tag(this.reactor.nextSqe().prepPollRemove(this.slot, tag), this.slot, 1);
-  }
-
-  /** The poll and its removal, 0 to 2. */
-  get inFlight(): number {
-    return this.reactor.operations.inFlightOf(this.slot);
-  }
-
-  complete(kind: number): void {
-    if (kind !== 0) return;
-    this.armed = false;
-    this.ready = true;
-  }
-}
-
 function defaults(): Required<ReactorOptions> {
   return {
     mode: "auto",
@@ -574,7 +534,7 @@ function defaults(): Required<ReactorOptions> {
     cqEntries: 8192,
     receiveBuffersMax: 2048,
     receiveBufferBytes: 16384,
-    spinUs: 20,
+    spinUs: availableParallelism() > 2 ? 20 : 0,
     sqThreadIdleMs: 10,
   };
 }
@@ -585,8 +545,8 @@ function requirePowerOfTwo(name: string, value: number): void {
 }
 
 function requireCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be a positive integer, not ${String(value)}`);
+  if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
+    throw new TypeError(`${name} must be an integer of at least 0, not ${String(value)}`);
 }
 
 function requireFeatures(ring: Ring): void {

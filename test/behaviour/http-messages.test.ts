@@ -94,6 +94,22 @@ describe("a connection that stays open", () => {
     for (let i = 0; i < 40; i++) expect((await client.readResponse()).text).toBe(String(i));
   });
 
+  // Bun closes the connection.
+  test.skipIf(isBun)("answers requests that were sent far ahead of a slow answer", async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    using server = start(async (request) => {
+      if (pathOf(request) === "/0") await released;
+      return echoPath(request);
+    });
+    using client = await RawClient.connect(server.port);
+    using probe = await RawClient.connect(server.port);
+    const sent = client.write(Array.from({ length: 10_000 }, (_, i) => get(`/${i}`)).join(""));
+    await seenByServer(probe);
+    release();
+    await sent;
+    for (let i = 0; i < 10_000; i++) expect((await client.readResponse()).text).toBe(`/${i}`);
+  });
+
   test("answers requests with bodies between requests without, all in one write", async () => {
     using server = start(async (request) => new Response(`${request.method} ${await request.text()}`));
     using client = await RawClient.connect(server.port);
@@ -482,6 +498,20 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     void client.write(body.subarray(100_000));
     // Bun reads all of it and keeps the connection, the ring stops at 1 MiB and closes.
     if (!isBun) await client.closed;
+  });
+
+  test("that is longer than anybody wants does not take the answer from a client that reads late", async () => {
+    using server = start((request) => new Response("no", { status: pathOf(request) === "/probe" ? 200 : 403 }));
+    using probe = await RawClient.connect(server.port);
+    using client = await RawClient.connect(server.port);
+    client.socket.pause();
+    await client.write(requestOf("POST", "/", "Content-Length: 5000000") + "a".repeat(100_000));
+    await seenByServer(probe);
+    // The answer is there, unread. A reset for what is sent now would discard it (RFC 9112 section 9.6).
+    await client.write("a".repeat(100_000));
+    await seenByServer(probe);
+    client.socket.resume();
+    expect((await client.readResponse()).status).toBe(403);
   });
 
   // Bun reads all of it.

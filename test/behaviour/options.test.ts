@@ -144,6 +144,7 @@ describe("an address that cannot be had", () => {
     const taken = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
     const fail = (): void => void failureOf(() => listenWith({ port: taken.port }));
     fail();
+    Bun.gc(true); // Until then Bun keeps the standard input of children that earlier tests ran.
     const before = readdirSync("/proc/self/fd").length;
     for (let i = 0; i < 20; i++) fail();
     expect(readdirSync("/proc/self/fd").length).toBe(before);

@@ -4,7 +4,7 @@
  *
  * Guarantees: a ring subject is that ring. Another mode than the asked one, or a quiet retreat to Bun's own functions, is an error.
  */
-import type { ServeOptions, Server, SocketListener, TcpListenOptions } from "../../src/index.ts";
+import type { Reactor, ReactorStats, ServeOptions, Server, SocketListener, TcpListenOptions } from "../../src/index.ts";
 
 const subjects = ["bun", "defer", "sqpoll"] as const;
 export type Subject = (typeof subjects)[number];
@@ -46,8 +46,14 @@ export function listen<Data = undefined>(options: TcpListenOptions<Data>): Socke
   return Bun.listen(options as never) as unknown as SocketListener<Data>;
 }
 
-/** The ring's own view of what is open. Only for tests that are about it. */
-export function reactorStats() {
-  if (!ring) throw new Error("Bun has no reactor of ringloop's: skip this test for it");
-  return ring.useReactor().stats();
+/** The thread's reactor; undefined for Bun. Only for tests that are about it. */
+export function reactor(): Reactor | undefined {
+  return ring?.useReactor();
+}
+
+/** What the ring has open and has done. Only for tests that are about it. */
+export function reactorStats(): ReactorStats {
+  const used = reactor();
+  if (!used) throw new Error("Bun has no reactor of ringloop's: skip this test for it");
+  return used.stats();
 }
