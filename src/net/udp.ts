@@ -30,7 +30,18 @@ import {
   SOL_SOCKET,
 } from "../sys/abi.ts";
 import { originals } from "../sys/bun-originals.ts";
-import { check, EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import {
+  check,
+  EAGAIN,
+  ECANCELED,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EINTR,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENOBUFS,
+  SystemError,
+} from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import * as multicast from "./multicast.ts";
@@ -253,7 +264,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   private queue(data: Payload, port: number | undefined, address: string | undefined): boolean {
     const bytes = toBytes(data, 0, undefined);
     const to = this.connected ? undefined : this.encodeTarget(port, address);
-    if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(90, "send");
+    if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
     if (this.sendsInFlight >= SENDS_MAX) {
       this.refused = true;
       return false;
@@ -276,8 +287,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     buffer.writeUInt32LE(bytes.length, MSGHDR_BYTES + 8);
     buffer.set(bytes, payloadAt);
     this.sendsInFlight++;
-    const { slot } = new Send(reactor, chunk, this);
-    reactor.tag(reactor.nextSqe().prepSendmsg(this.fd, chunk.address), slot, 0);
+    this.submit(new Send(reactor, chunk, this));
     return true;
   }
 
@@ -301,8 +311,20 @@ export class UdpSocket implements OperationOwner, Flushable {
     return encoded;
   }
 
+  private submit(send: Send): void {
+    const { reactor } = this;
+    reactor.tag(reactor.nextSqe().prepSendmsg(this.fd, send.chunk.address), send.slot, 0);
+  }
+
   /** @internal One send has completed. */
-  sent(result: number): void {
+  sent(send: Send, result: number): void {
+    // What ICMP reports of one datagram fails the next one in its place, which may be for somebody else: that one is sent again.
+    if (isReported(result) && !this.connected && !send.again && !this.isClosed) {
+      send.again = true;
+      this.submit(send);
+      return this.report(result, "send");
+    }
+    send.finish();
     this.sendsInFlight--;
     if (this.isClosed) return;
     if (result < 0 && result !== -ECANCELED) this.report(result, "send");
@@ -419,8 +441,10 @@ export class UdpSocket implements OperationOwner, Flushable {
 /** One datagram on its way. Several are in flight at once and complete in any order, so each has a slot of its own. */
 class Send implements OperationOwner {
   readonly slot: number;
+  readonly chunk: Chunk;
+  /** It was sent a second time. */
+  again = false;
   private readonly reactor: Reactor;
-  private readonly chunk: Chunk;
   private readonly socket: UdpSocket;
 
   constructor(reactor: Reactor, chunk: Chunk, socket: UdpSocket) {
@@ -431,10 +455,18 @@ class Send implements OperationOwner {
   }
 
   complete(_kind: number, result: number): void {
+    this.socket.sent(this, result);
+  }
+
+  finish(): void {
     this.reactor.arena.free(this.chunk);
     this.reactor.operations.release(this.slot);
-    this.socket.sent(result);
   }
+}
+
+/** Errors that come from the network, and not from this datagram (ip(7), IP_RECVERR). */
+function isReported(result: number): boolean {
+  return [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].includes(-result);
 }
 
 function openDatagramSocket(

@@ -5,7 +5,7 @@
  * each wait costs about as much as the wait. Nothing of this may be in flight while the reactor is parked.
  */
 import { POLLIN } from "../sys/abi.ts";
-import type { Chunk } from "../ring/arena.ts";
+import { Mapping } from "../sys/memory.ts";
 import type { OperationOwner } from "./op-table.ts";
 import type { Reactor } from "./reactor.ts";
 
@@ -25,7 +25,7 @@ export class Nest implements OperationOwner {
   private readonly loopFd: number | undefined;
   private readonly slot: number;
   /** struct __kernel_timespec { seconds, nanoseconds }. */
-  private readonly time: Chunk | undefined;
+  private readonly time: Mapping | undefined;
   private polling = false;
   private timing = false;
 
@@ -35,9 +35,8 @@ export class Nest implements OperationOwner {
     this.loopFd = loopFd;
     this.slot = reactor.operations.acquire(this);
     if (turnMs === 0) return;
-    this.time = reactor.arena.allocate(16);
-    this.time.buffer.writeBigInt64LE(0n, 0);
-    this.time.buffer.writeBigInt64LE(BigInt(turnMs * 1e6), 8);
+    this.time = new Mapping(16);
+    new BigInt64Array(this.time.buffer)[1] = BigInt(turnMs * 1e6);
   }
 
   arm(): void {
@@ -59,6 +58,11 @@ export class Nest implements OperationOwner {
     const tagOf = (kind: Kind): number => reactor.operations.tagOf(slot, kind);
     if (this.polling) reactor.tag(reactor.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)), slot, Kind.Removal);
     if (this.timing) reactor.tag(reactor.nextSqe().prepTimeoutRemove(slot, tagOf(Kind.Timer)), slot, Kind.Removal);
+  }
+
+  /** Nothing may be in flight. */
+  close(): void {
+    this.time?.release();
   }
 
   get inFlight(): number {

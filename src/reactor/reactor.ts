@@ -273,6 +273,7 @@ export class Reactor {
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
     this.arena.close();
+    this.nest.close();
     this.waker.close();
   }
 

@@ -15,10 +15,14 @@ export const EMFILE = 24;
 export const EPIPE = 32;
 export const ENOSYS = 38;
 export const ETIME = 62;
+export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
+export const ENETUNREACH = 101;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
 export const EALREADY = 114;
 export const ECANCELED = 125;
 
@@ -51,7 +55,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   71: ["EPROTO", "protocol error"],
   77: ["EBADFD", "file descriptor in bad state"],
   88: ["ENOTSOCK", "socket operation on non-socket"],
-  90: ["EMSGSIZE", "message too long"],
+  [EMSGSIZE]: ["EMSGSIZE", "message too long"],
   92: ["ENOPROTOOPT", "protocol not available"],
   93: ["EPROTONOSUPPORT", "protocol not supported"],
   95: ["EOPNOTSUPP", "operation not supported on socket"],
@@ -59,15 +63,15 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [EADDRINUSE]: ["EADDRINUSE", "address already in use"],
   99: ["EADDRNOTAVAIL", "address not available"],
   100: ["ENETDOWN", "network is down"],
-  101: ["ENETUNREACH", "network is unreachable"],
+  [ENETUNREACH]: ["ENETUNREACH", "network is unreachable"],
   103: ["ECONNABORTED", "software caused connection abort"],
   [ECONNRESET]: ["ECONNRESET", "connection reset by peer"],
   [ENOBUFS]: ["ENOBUFS", "no buffer space available"],
   106: ["EISCONN", "socket is already connected"],
   107: ["ENOTCONN", "socket is not connected"],
   [ETIMEDOUT]: ["ETIMEDOUT", "connection timed out"],
-  111: ["ECONNREFUSED", "connection refused"],
-  113: ["EHOSTUNREACH", "host is unreachable"],
+  [ECONNREFUSED]: ["ECONNREFUSED", "connection refused"],
+  [EHOSTUNREACH]: ["EHOSTUNREACH", "host is unreachable"],
   [EALREADY]: ["EALREADY", "connection already in progress"],
   115: ["EINPROGRESS", "operation now in progress"],
   [ECANCELED]: ["ECANCELED", "operation canceled"],

@@ -223,7 +223,10 @@ describe("a hot reload", () => {
   async function reload(name: string, env: Record<string, string> = {}) {
     const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
     const path = join(directory, "program.ts");
-    const text = readFileSync(fixture(name), "utf8").replace('"../subject.ts"', JSON.stringify(join(import.meta.dir, "subject.ts")));
+    const text = readFileSync(fixture(name), "utf8").replace(
+      '"../subject.ts"',
+      JSON.stringify(join(import.meta.dir, "subject.ts")),
+    );
     const write = (version: string): void => writeFileSync(path, text.replace("VERSION", version));
     try {
       write("first");

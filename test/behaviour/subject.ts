@@ -4,7 +4,22 @@
  *
  * Guarantees: a ring subject is that ring. Another mode than the asked one, or a quiet retreat to Bun's own functions, is an error.
  */
-import type { Reactor, ReactorStats, ServeOptions, Server, SocketListener, TcpListenOptions } from "../../src/index.ts";
+import type {
+  connect as ringConnect,
+  listen as ringListen,
+  Reactor,
+  ReactorStats,
+  ServeOptions,
+  Server,
+  Socket,
+  SocketListener,
+  udpSocket as ringUdpSocket,
+  UdpOptions,
+  UdpSocket,
+} from "../../src/index.ts";
+
+type ListenOptions<Data> = Parameters<typeof ringListen<Data>>[0];
+type ConnectOptions<Data> = Parameters<typeof ringConnect<Data>>[0];
 
 const subjects = ["bun", "defer", "sqpoll"] as const;
 export type Subject = (typeof subjects)[number];
@@ -41,9 +56,21 @@ export function serve(options: ServeOptions): Server {
 }
 
 /** The subject's `listen`, without a way back to Bun's. */
-export function listen<Data = undefined>(options: TcpListenOptions<Data>): SocketListener<Data> {
+export function listen<Data = undefined>(options: ListenOptions<Data>): SocketListener<Data> {
   if (ring) return ring.listen(withoutFallback(options));
   return Bun.listen(options as never) as unknown as SocketListener<Data>;
+}
+
+/** The subject's `connect`, without a way back to Bun's. */
+export function connect<Data = undefined>(options: ConnectOptions<Data>): Promise<Socket<Data>> {
+  if (ring) return ring.connect(withoutFallback(options));
+  return Bun.connect(options as never) as unknown as Promise<Socket<Data>>;
+}
+
+/** The subject's `udpSocket`, without a way back to Bun's. */
+export function udpSocket(options: UdpOptions): ReturnType<typeof ringUdpSocket> {
+  if (ring) return ring.udpSocket(withoutFallback(options));
+  return Bun.udpSocket(options as never) as unknown as Promise<UdpSocket>;
 }
 
 /** The thread's reactor; undefined for Bun. Only for tests that are about it. */
@@ -56,4 +83,9 @@ export function reactorStats(): ReactorStats {
   const used = reactor();
   if (!used) throw new Error("Bun has no reactor of ringloop's: skip this test for it");
   return used.stats();
+}
+
+/** Resolves when the ring has as many slots in use: closing takes a turn or two. The test's time limit ends it otherwise. */
+export async function settled(slots: number): Promise<void> {
+  while (reactorStats().slotsInUse !== slots) await new Promise((resolve) => setImmediate(resolve));
 }
