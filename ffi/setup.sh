@@ -34,7 +34,8 @@ need() { # need PACKAGE PROGRAM: the package that has the program
 need gcc "${CC:-cc}"
 [ -e /usr/include/liburing.h ] || packages="$packages liburing-dev libc6-dev"
 case "${1:-}" in
-test) need wrk wrk && need curl curl && need ncat ncat && need strace strace && need python3 python3 && need procps ps ;;
+test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && need strace strace && need python3 python3 && need nodejs node &&
+  need redis-tools redis-benchmark && need dnsutils dig ;;
 bench) need wrk wrk && need strace strace ;;
 esac
 
