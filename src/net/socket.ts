@@ -9,8 +9,10 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
+import type { SocketAddress } from "./address.ts";
 import { Connection, ConnectionState, type Protocol } from "./connection.ts";
 import type { SocketListener } from "./listen.ts";
+import { PlainSocket } from "./plain-socket.ts";
 
 /** What can be written. A string is written as UTF-8; a Blob must be in memory. */
 export type Writable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
@@ -46,13 +48,16 @@ export interface SocketContext<Data> {
   closed(socket: Socket<Data>): void;
 }
 
-export class Socket<Data = undefined> implements Protocol {
+const NO_ADDRESS = {} as SocketAddress;
+
+export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   data: Data;
   /** @internal */ readonly connection: Connection;
   private context: SocketContext<Data>;
 
   /** @internal */
   constructor(reactor: Reactor, fd: number, context: SocketContext<Data>, data: Data) {
+    super();
     this.data = data;
     this.context = context;
     this.connection = new Connection(reactor, fd, this);
@@ -142,7 +147,7 @@ export class Socket<Data = undefined> implements Protocol {
   }
 
   /** The listener that accepted it; undefined for one that connected. */
-  get listener(): SocketListener<Data> | undefined {
+  get listener(): SocketListener<any> | undefined {
     return this.context.listener;
   }
 
@@ -168,28 +173,29 @@ export class Socket<Data = undefined> implements Protocol {
     return enable && seconds > 0 ? this.setOption(IPPROTO_TCP, TCP_KEEPIDLE, seconds) : set;
   }
 
-  get remoteAddress(): string | undefined {
-    return this.connection.remoteAddress?.address;
+  /** Addresses are the numeric ones, typed as in Bun; all are undefined for Unix sockets, and once the socket is closed. */
+  get remoteAddress(): string {
+    return this.remote.address;
   }
 
-  get remotePort(): number | undefined {
-    return this.connection.remoteAddress?.port;
+  get remotePort(): number {
+    return this.remote.port;
   }
 
-  get remoteFamily(): "IPv4" | "IPv6" | undefined {
-    return this.connection.remoteAddress?.family;
+  get remoteFamily(): "IPv4" | "IPv6" {
+    return this.remote.family;
   }
 
-  get localAddress(): string | undefined {
-    return this.connection.localAddress?.address;
+  get localAddress(): string {
+    return this.local.address;
   }
 
-  get localPort(): number | undefined {
-    return this.connection.localAddress?.port;
+  get localPort(): number {
+    return this.local.port;
   }
 
-  get localFamily(): "IPv4" | "IPv6" | undefined {
-    return this.connection.localAddress?.family;
+  get localFamily(): "IPv4" | "IPv6" {
+    return this.local.family;
   }
 
   [Symbol.dispose](): void {
@@ -237,6 +243,14 @@ export class Socket<Data = undefined> implements Protocol {
   onClose(error: SystemError | undefined): void {
     this.context.closed(this);
     this.call("close", this.context.handlers.close, error);
+  }
+
+  private get remote(): SocketAddress {
+    return this.connection.remoteAddress ?? NO_ADDRESS;
+  }
+
+  private get local(): SocketAddress {
+    return this.connection.localAddress ?? NO_ADDRESS;
   }
 
   private setOption(level: number, name: number, value: number): boolean {

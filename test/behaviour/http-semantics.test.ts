@@ -1,5 +1,5 @@
 /** What a handler gets, what its answer becomes, and what a server does besides: Request, Response and Server as programs know them. */
-import { describe, expect, spyOn, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -404,7 +404,7 @@ describe("a copy of the request", () => {
 
 describe("a response's body", () => {
   const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
   const file = (name: string): string => join(directory, name);
 
   const large = "0123456789abcdef".repeat(196_608); // 3 MiB

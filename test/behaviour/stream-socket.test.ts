@@ -1,0 +1,134 @@
+/** Sockets with promises: iteration, awaited writes, web streams. ringloop's own, so there is no Bun to compare with. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { createServer, type Server as NodeServer, type Socket as NodeSocket } from "node:net";
+import { run } from "./process.ts";
+import { md5 } from "./raw-client.ts";
+import { isBun, reactorStats, settled } from "./subject.ts";
+
+const { connectStream, listenStream } = await import("../../src/index.ts");
+
+const servers: NodeServer[] = [];
+afterAll(() => servers.forEach((server) => server.close()));
+
+/** A server of Node's; `serve` gets each of its sockets. */
+async function node(serve: (socket: NodeSocket) => void): Promise<{ hostname: string; port: number }> {
+  const server = createServer({ allowHalfOpen: true }, serve);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { hostname: "127.0.0.1", port: (server.address() as { port: number }).port };
+}
+
+describe.skipIf(isBun)("a stream socket", () => {
+  test("is iterated over, chunk by chunk, to the peer's end", async () => {
+    const where = await node((socket) => socket.end("all of it"));
+    const socket = await connectStream(where);
+    let text = "";
+    for await (const chunk of socket) text += chunk.toString();
+    expect(text).toBe("all of it");
+    await socket.end();
+    await socket.closed;
+  });
+
+  test("slows the peer down to the speed of iteration, and loses nothing", async () => {
+    const body = Buffer.alloc(20_000_000, "0123456789abcdef-");
+    let accepted = 0;
+    const where = await node((socket) => {
+      for (let at = 0; at < body.length; at += 100_000) socket.write(body.subarray(at, at + 100_000), () => accepted++);
+      socket.end();
+    });
+    const socket = await connectStream(where);
+    const first = (await socket.next()).value!;
+    const chunks: Buffer[] = [first];
+    // Nobody reads: what is not in some kernel's buffer is still at the peer.
+    const other = await connectStream(await node((each) => each.pipe(each)));
+    for (let i = 0; i < 20; i++) {
+      await other.write("turn");
+      await other.next();
+    }
+    expect(accepted).toBeLessThan(200);
+    for await (const chunk of socket) chunks.push(chunk);
+    expect(md5(Buffer.concat(chunks))).toBe(md5(body));
+    other.destroy();
+  });
+
+  test("awaits its writes while the peer does not read", async () => {
+    const reading = Promise.withResolvers<void>();
+    const received = Promise.withResolvers<string>();
+    const where = await node((socket) => {
+      socket.pause();
+      const chunks: Buffer[] = [];
+      socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+      socket.on("end", () => received.resolve(md5(Buffer.concat(chunks))));
+      void reading.promise.then(() => socket.resume());
+    });
+    const socket = await connectStream({ ...where, writeQueueBytesMax: 65536 });
+    const body = Buffer.alloc(30_000_000, "fedcba9876543210-");
+    let written = 0;
+    const writing = (async () => {
+      for (; written < body.length; written += 100_000) await socket.write(body.subarray(written, written + 100_000));
+      await socket.end();
+    })();
+    const elsewhere = await node(() => {});
+    const stuck = await Promise.race([
+      writing.then(() => "done"),
+      connectStream(elsewhere).then((other) => (other.destroy(), "stuck")),
+    ]);
+    expect(stuck).toBe("stuck");
+    expect(written).toBeLessThan(16_000_000);
+    reading.resolve();
+    await writing;
+    expect(await received.promise).toBe(md5(body));
+  });
+
+  test("is a pair of web streams", async () => {
+    const where = await node((socket) => socket.pipe(socket));
+    const socket = await connectStream(where);
+    const written = new Response("through web streams").body!.pipeTo(socket.writable as WritableStream<Uint8Array>);
+    expect(await new Response(socket.readable).text()).toBe("through web streams");
+    await written;
+  });
+
+  test("of a listener serves Python, and ends when the loop does", async () => {
+    const listener = listenStream({ port: 0, hostname: "127.0.0.1" });
+    const serving = (async () => {
+      for await (const socket of listener) {
+        for await (const chunk of socket) await socket.write(chunk.toString().toUpperCase());
+        await socket.end();
+        break;
+      }
+    })();
+    const program = `
+import socket
+s = socket.create_connection(("127.0.0.1", ${listener.address!.port})); s.sendall(b"from python"); s.shutdown(socket.SHUT_WR)
+print(s.makefile().read())
+`;
+    expect((await run(["python3", "-c", program])).stdout.trim()).toBe("FROM PYTHON");
+    await serving;
+    expect(connectStream({ hostname: "127.0.0.1", port: listener.address!.port })).rejects.toMatchObject({
+      code: "ECONNREFUSED",
+    });
+  });
+
+  test("that the peer resets rejects whoever waits", async () => {
+    const opened = Promise.withResolvers<NodeSocket>();
+    const socket = await connectStream(await node((peer) => opened.resolve(peer)));
+    const next = socket.next();
+    (await opened.promise).resetAndDestroy();
+    expect(next).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect(socket.closed).rejects.toMatchObject({ code: "ECONNRESET" });
+    await socket.closed.catch(() => {});
+    expect(socket.write("late")).rejects.toMatchObject({ code: "ECONNRESET" });
+  });
+
+  test("leaves nothing when it is disposed of", async () => {
+    const { slotsInUse } = reactorStats();
+    const where = await node((socket) => socket.pipe(socket));
+    for (let i = 0; i < 20; i++) {
+      await using socket = await connectStream(where);
+      await socket.write("x");
+      await socket.next();
+    }
+    await settled(slotsInUse);
+    expect(reactorStats()).toMatchObject({ sendBytesInUse: 0, staleCompletions: 0 });
+  });
+});

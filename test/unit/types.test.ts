@@ -1,0 +1,33 @@
+/** ringloop's types fit where Bun's are asked for. The checks are made by `bun check`; running shows that the names exist. */
+import { expect, test } from "bun:test";
+import { connect, listen, type Socket, type SocketListener, type UdpSocket, udpSocket } from "../../src/index.ts";
+
+/** Compiles only where a `From` may be used as a `To`. */
+function assignable<From, To>(_use: (from: From) => To): void {}
+
+test("sockets, listeners and UDP sockets may be used as Bun's", () => {
+  assignable<Socket, Bun.Socket>((socket) => socket);
+  assignable<Socket<{ id: number }>, Bun.Socket<{ id: number }>>((socket) => socket);
+  assignable<SocketListener, Bun.TCPSocketListener<undefined>>((listener) => listener);
+  assignable<UdpSocket, Bun.udp.Socket<"buffer">>((socket) => socket);
+  expect([listen, connect, udpSocket].map((each) => typeof each)).toEqual(["function", "function", "function"]);
+});
+
+test("options written for Bun are taken", () => {
+  const forListen: Bun.TCPSocketListenOptions<{ id: number }> = {
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket, bytes) => void socket.write(bytes), drain() {}, close: (_socket, _error) => {} },
+  };
+  const forConnect: Bun.TCPSocketConnectOptions = { hostname: "127.0.0.1", port: 1, socket: { data() {} } };
+  const forUdp: Bun.udp.SocketOptions<"buffer"> = {
+    socket: { data: (socket) => void socket.send("x", 1, "127.0.0.1") },
+  };
+  // Called by nobody: that it compiles is the test.
+  const uses = [
+    () => (listen as typeof Bun.listen)(forListen),
+    () => (connect as typeof Bun.connect)(forConnect),
+    () => (udpSocket as unknown as typeof Bun.udpSocket)(forUdp),
+  ];
+  expect(uses).toHaveLength(3);
+});
