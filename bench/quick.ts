@@ -3,7 +3,7 @@
  *
  * Every server runs in a process of its own. Rates: three rounds, subjects interleaved, medians; answers are checked by the load
  * programs. CPU is that of the whole server process with the kernel threads of its rings, from /proc. Prints tables with ratios to Bun's
- * own, and writes bench/results/quick.json. `--only http,echo,cpu,idle,loop,churn` picks parts.
+ * own, and writes bench/results/quick.json. `--only http,echo,enters,idle,loop,churn` picks parts.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";

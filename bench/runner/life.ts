@@ -84,11 +84,12 @@ export async function measureIdle(subjects: readonly Subject[], seconds: number)
   return Object.fromEntries(results) as Record<Subject, number>;
 }
 
-/** One request every 5 ms on one connection. */
+/** One request every 5 ms on one connection, of servers whose code is compiled already. */
 export function measureSparse(
   subjects: readonly Subject[],
 ): Promise<Record<Subject, { p50Us: number; p99Us: number }>> {
   return withServers("http-hello.ts", subjects, async ({ port }) => {
+    await wrk(port, 50, 1, 1);
     const client = await Client.connect(port);
     const samples: number[] = [];
     for (let i = 0; i < 300; i++) {

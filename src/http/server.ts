@@ -4,7 +4,7 @@
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
 import { Listener } from "../net/listener.ts";
-import { requireBytes, requireObject, requireText } from "../net/options.ts";
+import { requireBytes, requireObject, requirePort, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
@@ -64,7 +64,7 @@ export interface Server extends Disposable {
   stop(closeActiveConnections?: boolean): Promise<void>;
   closeIdleConnections(): void;
   /** Other handlers for requests from now on. */
-  reload(options: Pick<ServeOptions, "fetch" | "error">): Server;
+  reload(options: Partial<Pick<ServeOptions, "fetch" | "error">>): Server;
   /** Calls the handler without a network. */
   fetch(request: Request | string | URL): Promise<Response>;
   requestIP(request: Request): SocketAddress | null;
@@ -83,7 +83,23 @@ export function serve(options: ServeOptions): Server {
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;
   installGlobals();
-  return new RingServer(reactor, options);
+  const key = hotKey(options);
+  const running = key === undefined ? undefined : hotServers.get(key);
+  if (running && !running.stopping) return running.reload(options);
+  const server = new RingServer(reactor, options);
+  if (key !== undefined) hotServers.set(key, server);
+  return server;
+}
+
+/**
+ * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
+ * or the same host and port, takes the new handlers and keeps its connections.
+ */
+const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<string, RingServer>;
+
+function hotKey({ id, hostname, port }: ServeOptions): string | undefined {
+  if (!process.execArgv.includes("--hot")) return undefined;
+  return id ? `id ${id}` : `${hostname ?? ""} ${readPort(port)}`;
 }
 
 class RingServer implements Server, HttpHost {
@@ -151,9 +167,9 @@ class RingServer implements Server, HttpHost {
     for (const connection of [...this.connections]) connection.closeWhenIdle();
   }
 
-  reload(options: Pick<ServeOptions, "fetch" | "error">): Server {
+  reload(options: Partial<Pick<ServeOptions, "fetch" | "error">>): Server {
     requireObject("options", options);
-    this.fetchHandler = requireFunction("fetch", options.fetch)!;
+    if (options.fetch !== undefined) this.fetchHandler = requireFunction("fetch", options.fetch)!;
     this.errorHandler = requireFunction("error", options.error, true);
     return this;
   }
@@ -256,17 +272,14 @@ function authority(hostname: string, port: number): string {
 // ---- options -----------------------------------------------------------------------------------------------------
 
 function requireFunction<T extends Function>(name: string, value: T | undefined, optional = false): T | undefined {
-  if (typeof value === "function" || (optional && value === undefined)) return value;
+  if (typeof value === "function") return value;
+  if (optional && (value === undefined || value === null)) return undefined;
   throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
 }
 
 function readPort(option: number | string | undefined): number {
   const variable = process.env.BUN_PORT ?? process.env.PORT ?? process.env.NODE_PORT;
-  const value = option ?? variable ?? 3000;
-  const port = Number(value);
-  if (value === "" || !Number.isInteger(port) || port < 0 || port > 65535)
-    throw new TypeError(`port must be an integer from 0 to 65535, not ${Bun.inspect(value)}`);
-  return port;
+  return requirePort(option === undefined || option === null || option === "" ? (variable ?? 3000) : option);
 }
 
 function readSeconds(name: string, value: number): number {

@@ -6,13 +6,17 @@ export function requireObject(name: string, value: unknown): void {
     throw new TypeError(`${name} must be an object, not ${Bun.inspect(value)}`);
 }
 
-export function requireText(name: string, value: string | undefined): string | undefined {
-  if (value === undefined || (typeof value === "string" && value !== "" && !value.includes("\0"))) return value;
-  throw new TypeError(`${name} must be a non-empty string, not ${Bun.inspect(value)}`);
+/** As in Bun, an empty string or null is no value. */
+export function requireText(name: string, value: string | null | undefined): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (typeof value === "string" && !value.includes("\0")) return value;
+  throw new TypeError(`${name} must be a string without NUL, not ${Bun.inspect(value)}`);
 }
 
-export function requirePort(value: number): number {
-  if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
+/** A number, or, as in Bun, a string of digits. */
+export function requirePort(value: number | string): number {
+  const port = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  if (Number.isInteger(port) && (port as number) >= 0 && (port as number) <= 65535) return port as number;
   throw new TypeError(`port must be an integer from 0 to 65535, not ${Bun.inspect(value)}`);
 }
 
@@ -23,7 +27,7 @@ export function requireDescriptor(value: number): number {
 
 export function requireBytes(name: string, value: number | undefined, byDefault: number, min: number): number {
   if (value === undefined) return byDefault;
-  if (Number.isSafeInteger(value) && value >= min) return value;
+  if ((Number.isSafeInteger(value) || value === Infinity) && value >= min) return value;
   throw new TypeError(`${name} must be an integer number of bytes, at least ${min}, not ${Bun.inspect(value)}`);
 }
 

@@ -489,11 +489,16 @@ export class Reactor {
 
   private park(): void {
     // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
-    if (!this.quiesce()) {
-      this.idleTurns = 0;
-      this.immediate = setImmediate(() => this.turn());
-      return;
+    let calm = false;
+    try {
+      calm = this.quiesce(); // Somebody's handler may throw in it.
+    } finally {
+      if (!calm) {
+        this.idleTurns = 0;
+        this.immediate = setImmediate(() => this.turn());
+      }
     }
+    if (!calm) return;
     this.parked = true;
     this.ring.setEventfdEnabled(true);
     // Whatever came before the eventfd was enabled has not signalled it.

@@ -251,7 +251,7 @@ describe("a hot reload", () => {
   });
 
   // ringloop's second serve() on the port is an EADDRINUSE; Bun's, under --hot, is a reload of the first one.
-  (isBun ? test : test.todo)("of a program that calls serve() again serves with the new handler", async () => {
+  test("of a program that calls serve() again serves with the new handler", async () => {
     using free = Bun.listen({ port: 0, hostname: "127.0.0.1", socket: { data() {} } });
     const port = free.port;
     free.stop(true);
