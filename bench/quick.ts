@@ -3,22 +3,25 @@
  *
  * Every server runs in a process of its own. Rates: three rounds, subjects interleaved, medians; answers are checked by the load
  * programs. CPU is that of the whole server process with the kernel threads of its rings, from /proc. Prints tables with ratios to Bun's
- * own, and writes bench/results/quick.json. `--only http,echo,enters,idle,loop,churn` picks parts.
+ * own, and writes bench/results/quick.json (partial.json with `--only`). `--only http,echo,enters,idle,loop,churn` picks parts; burst and memory are
+ * about sockets.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { echoLoad, type LoadResult, wrk } from "./runner/load.ts";
-import { measureChurn, measureIdle, measureLoop, measureSparse } from "./runner/life.ts";
+import { measureChurn, measureIdle, measureMemory, measureLoop, measureSparse } from "./runner/life.ts";
 import { median, printTable, ratio, thousands } from "./runner/report.ts";
 import { ServerProcess } from "./runner/server.ts";
 import { countEnters } from "./runner/strace.ts";
 import type { Subject } from "./servers/subject.ts";
 
-const parts = ["http", "echo", "enters", "idle", "loop", "churn"] as const;
+const parts = ["http", "echo", "enters", "idle", "loop", "churn", "burst", "memory"] as const;
+/** The others are for `--only`: see bench:sockets in package.json. */
+const quickParts = ["http", "echo", "enters", "idle", "loop", "churn"];
 const { values } = parseArgs({
-  options: { only: { type: "string", default: parts.join(",") }, rounds: { type: "string", default: "3" } },
+  options: { only: { type: "string", default: quickParts.join(",") }, rounds: { type: "string", default: "3" } },
 });
 const chosen = values.only.split(",");
 const wrong = chosen.find((part) => !parts.includes(part as (typeof parts)[number]));
@@ -43,7 +46,12 @@ const http = (connections: number, depth: number): Workload => ({
 const echo = (connections: number): Workload => ({
   name: `TCP echo 64 B, ${connections} connections`,
   server: "echo.ts",
-  run: (port) => echoLoad(port, connections, 64, 1),
+  run: (port) => echoLoad(port, connections, 64, 0.6),
+});
+const burst = (connections: number): Workload => ({
+  name: `1,024 B sent back in 16 writes, ${connections} connections`,
+  server: "burst.ts",
+  run: (port) => echoLoad(port, connections, 1024, 1),
 });
 
 /** One run, with what it cost the server. */
@@ -58,13 +66,13 @@ async function measure(workload: Workload): Promise<Record<Subject, Medians>> {
   const servers = new Map<Subject, ServerProcess>();
   for (const subject of subjects) servers.set(subject, await ServerProcess.start(workload.server, subject));
   const samples: Record<Subject, Sample[]> = { bun: [], defer: [], sqpoll: [] };
-  for (let round = 0; round <= rounds; round++) {
+  await Promise.all([...servers.values()].map(({ port }) => workload.run(port))); // Warm-up.
+  for (let round = 0; round < rounds; round++) {
     for (const subject of subjects) {
       const server = servers.get(subject)!;
       const before = server.usage();
       const load = await workload.run(server.port);
       const after = server.usage();
-      if (round === 0) continue; // Warm-up.
       samples[subject].push({
         ...load,
         cpuUs: (after.cpuNs - before.cpuNs) / 1000 / load.count,
@@ -118,6 +126,7 @@ const report: Record<string, unknown> = {
 const workloads = [
   ...(chosen.includes("http") ? [http(50, 16), http(50, 1), http(256, 1)] : []),
   ...(chosen.includes("echo") ? [echo(50), echo(500)] : []),
+  ...(chosen.includes("burst") ? [burst(50), burst(500)] : []),
 ];
 if (workloads.length > 0) {
   const rates: Record<string, Record<Subject, Medians>> = {};
@@ -171,7 +180,7 @@ if (chosen.includes("loop")) {
     }),
   ]);
   const columns = [
-    "milliseconds late, median / worst of 25",
+    "milliseconds late, median / worst of 20",
     "Bun, no load",
     "Bun, loaded",
     "defer, loaded",
@@ -192,10 +201,18 @@ if (chosen.includes("churn")) {
   printTable("10,000 connections opened, used and closed (second time)", columns, rows);
 }
 
+if (chosen.includes("memory")) {
+  const memory = await measureMemory(subjects, 10_000);
+  report.memory = memory;
+  const rows = subjects.map((subject) => [subject, (memory[subject] * 1024).toFixed(0)]);
+  printTable("10,000 idle TCP connections", ["subject", "resident bytes each"], rows);
+}
+
 report.seconds = (performance.now() - startMs) / 1000;
 const directory = join(import.meta.dir, "results");
 mkdirSync(directory, { recursive: true });
-const file = join(directory, "quick.json");
+const name = values.only === quickParts.join(",") ? "quick.json" : "partial.json";
+const file = join(directory, name);
 writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-console.log(`\n${Math.round(report.seconds as number)} s; bench/results/quick.json`);
+console.log(`\n${Math.round(report.seconds as number)} s; bench/results/${name}`);
 process.exit(0);

@@ -110,7 +110,7 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
   const other = await ServerProcess.start("http-hello.ts", "bun");
   const run = async (subject: Subject, loaded: boolean): Promise<Lateness> => {
     const server = await ServerProcess.start("loop.ts", subject);
-    const load = loaded ? wrk(server.port, 50, 1, 4) : undefined;
+    const load = loaded ? wrk(server.port, 50, 1, 3) : undefined;
     if (loaded) await Bun.sleep(300);
     const { loop } = await server.ask<{ loop: Record<string, number[]> }>(`go http://127.0.0.1:${other.port}/`);
     await load;
@@ -124,6 +124,45 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
   for (const subject of ["bun", "defer", "sqpoll"] as const) loaded[subject] = await run(subject, true);
   await other.stop();
   return { idleBun, loaded };
+}
+
+/**
+ * KiB of resident memory that each of `count` connections takes in the server while it is open and silent, after it has been used once.
+ * A tenth as many come and go before, so that what a server sets up once is not counted.
+ */
+export function measureMemory(subjects: readonly Subject[], count: number): Promise<Record<Subject, number>> {
+  return withServers("echo.ts", subjects, async (server) => {
+    const listening = server.sockets();
+    const close = async (sockets: Bun.Socket[]): Promise<void> => {
+      for (const socket of sockets) socket.terminate();
+      while (server.sockets() > listening) await Bun.sleep(5);
+    };
+    await close(await openSilent(server.port, count / 10));
+    const before = server.residentKiB();
+    const sockets = await openSilent(server.port, count);
+    await Bun.sleep(500); // The reactor parks, and gives memory back.
+    const each = (server.residentKiB() - before) / count;
+    await close(sockets);
+    return each;
+  });
+}
+
+async function openSilent(port: number, count: number): Promise<Bun.Socket[]> {
+  const sockets: Bun.Socket[] = [];
+  while (sockets.length < count) {
+    const more = Array.from({ length: Math.min(100, count - sockets.length) }, async () => {
+      const echoed = Promise.withResolvers<void>();
+      const socket = await Bun.connect({
+        hostname: "127.0.0.1",
+        port,
+        socket: { open: (opened) => void opened.write("x"), data: () => echoed.resolve() },
+      });
+      await echoed.promise;
+      return socket;
+    });
+    sockets.push(...(await Promise.all(more)));
+  }
+  return sockets;
 }
 
 interface State {

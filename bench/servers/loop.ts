@@ -8,7 +8,7 @@ const server = serve({
 });
 
 const TIMER_MS = 20;
-const ROUNDS = 25;
+const ROUNDS = 20;
 
 /** Milliseconds beyond `expectedMs` that `action` took. */
 async function late(expectedMs: number, action: () => Promise<unknown>): Promise<number> {

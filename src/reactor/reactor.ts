@@ -183,6 +183,7 @@ export class Reactor {
       registeredRingFd,
       nestedOverBunsLoop: loopFd !== undefined,
     };
+    this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
 
   stats(): ReactorStats {

@@ -9,7 +9,7 @@ import { check } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
 /** Bun offers no unref'd watch of an eventfd: what nobody's process depends on is looked after at this interval. */
-const UNREF_INTERVAL_MS = 1;
+const POLL_INTERVAL_MS = 1;
 
 export class Waker {
   readonly eventFd: number;
@@ -25,6 +25,7 @@ export class Waker {
   constructor(wake: () => void) {
     this.wake = wake;
     this.eventFd = check(native().rl_eventfd(), "eventfd");
+    this.reader = this.watch(); // Now, since it takes a descriptor, of which there may be none later.
   }
 
   arm(keepAlive: boolean): void {
@@ -35,9 +36,7 @@ export class Waker {
       return;
     }
     this.stopReading();
-    if (this.interval) return;
-    this.interval = setInterval(() => this.arrive(), UNREF_INTERVAL_MS);
-    this.interval.unref();
+    this.poll().unref();
   }
 
   /** The reactor is awake, or nothing is left to wake it for. A pending read stays, unless it alone would keep the process alive. */
@@ -54,13 +53,26 @@ export class Waker {
 
   private read(): void {
     if (this.reading) return;
+    try {
+      this.reader ??= this.watch();
+    } catch {
+      this.poll(); // Out of descriptors (EMFILE): until there is one, the interval serves.
+      return;
+    }
     this.reading = true;
-    this.reader ??= Bun.file(this.eventFd).stream().getReader() as ReadableStreamDefaultReader<Uint8Array>;
     const reader = this.reader;
     reader.read().then(
       () => this.finishRead(reader),
       () => this.finishRead(reader),
     );
+  }
+
+  private watch(): ReadableStreamDefaultReader<Uint8Array> {
+    return Bun.file(this.eventFd).stream().getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  }
+
+  private poll(): NodeJS.Timeout {
+    return (this.interval ??= setInterval(() => this.arrive(), POLL_INTERVAL_MS));
   }
 
   private finishRead(reader: ReadableStreamDefaultReader<Uint8Array>): void {
