@@ -15,23 +15,23 @@ const labels = { bun: "Bun's own", defer: "ringloop defer", sqpoll: "ringloop sq
 const subjects = ["bun", "defer", "sqpoll"] as const;
 
 const panels = [
-  { title: "Requests or messages a second, Bun's own = 1", field: "rate" },
-  { title: "CPU per request or message, Bun's own = 1 (less is better)", field: "cpuUs" },
+  { title: "Rate, Bun's own = 1", field: "rate" },
+  { title: "CPU of each request, Bun's own = 1 (less is better)", field: "cpuUs" },
 ] as const;
 
-const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: 960, height: 420 });
+const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: 1040, height: 430 });
 chart.setOption({
   animation: false,
   textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
-  legend: { bottom: 0, textStyle: { color: ink }, data: Object.values(labels) },
+  legend: { bottom: 0, itemGap: 40, textStyle: { color: ink }, data: Object.values(labels) },
   title: panels.map(({ title }, i) => ({
     text: title,
-    left: i === 0 ? 10 : 560,
+    left: i === 0 ? 285 : 655,
     textStyle: { color: ink, fontSize: 13 },
   })),
   grid: [
-    { left: 215, width: 320, top: 40, bottom: 50 },
-    { left: 570, width: 360, top: 40, bottom: 50 },
+    { left: 285, width: 330, top: 40, bottom: 50 },
+    { left: 655, width: 345, top: 40, bottom: 50 },
   ],
   yAxis: panels.map((_, gridIndex) => ({
     type: "category",

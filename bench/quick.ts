@@ -198,7 +198,7 @@ if (chosen.includes("churn")) {
     return [subject, ...cells];
   });
   const columns = ["subject", "before KiB", "sockets", "10,000 open KiB", "sockets", "after KiB", "sockets"];
-  printTable("10,000 connections opened, used and closed (second time)", columns, rows);
+  printTable("10,000 connections opened, used and closed", columns, rows);
 }
 
 if (chosen.includes("memory")) {

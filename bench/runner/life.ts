@@ -110,7 +110,7 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
   const other = await ServerProcess.start("http-hello.ts", "bun");
   const run = async (subject: Subject, loaded: boolean): Promise<Lateness> => {
     const server = await ServerProcess.start("loop.ts", subject);
-    const load = loaded ? wrk(server.port, 50, 1, 3) : undefined;
+    const load = loaded ? wrk(server.port, 50, 1, 2) : undefined;
     if (loaded) await Bun.sleep(300);
     const { loop } = await server.ask<{ loop: Record<string, number[]> }>(`go http://127.0.0.1:${other.port}/`);
     await load;
@@ -170,7 +170,7 @@ interface State {
   sockets: number;
 }
 
-/** `count` connections at once, each asks once, all close; twice, since the first time fills pools and warms the compiler. */
+/** `count` connections at once, each asks once, all close; after a smaller round that fills pools and warms the compiler. */
 export function measureChurn(
   subjects: readonly Subject[],
   count: number,
@@ -178,7 +178,8 @@ export function measureChurn(
   return withServers("http-hello.ts", subjects, async (server) => {
     const state = (): State => ({ residentKiB: server.residentKiB(), sockets: server.sockets() });
     const listening = server.sockets();
-    const round = async (): Promise<{ before: State; open: State; after: State }> => {
+    const round = async (count: number): Promise<{ before: State; open: State; after: State }> => {
+      await server.collect();
       const before = state();
       const clients: Client[] = [];
       while (clients.length < count) {
@@ -191,9 +192,10 @@ export function measureChurn(
       await Promise.all(clients.map((client) => client.closed.promise));
       while (server.sockets() > listening) await Bun.sleep(5);
       await Bun.sleep(200); // The reactor parks, and gives memory back.
+      await server.collect();
       return { before, open, after: state() };
     };
-    await round();
-    return round();
+    await round(count / 4);
+    return round(count);
   });
 }

@@ -19,5 +19,6 @@ export function printTable(title: string, columns: readonly string[], rows: read
   for (const row of rows) console.log(line(row));
 }
 
-export const thousands = (value: number): string => Math.round(value).toLocaleString("en");
+export const thousands = (value: number): string =>
+  Number.isNaN(value) ? "-" : Math.round(value).toLocaleString("en");
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;

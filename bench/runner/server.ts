@@ -52,6 +52,11 @@ export class ServerProcess {
     return (await this.ask<{ stats: ReactorStats | null }>("stats")).stats;
   }
 
+  /** Collects garbage, in any subject alike. */
+  async collect(): Promise<void> {
+    await this.ask("collect");
+  }
+
   /** From /proc/PID/task/TID/schedstat: nanoseconds, where `stat` has hundredths of a second. */
   usage(): Usage {
     let cpuNs = 0;

@@ -18,7 +18,6 @@ export async function countEnters(
   depth: number,
 ): Promise<EnterCount> {
   const server = await ServerProcess.start("http-hello.ts", subject);
-  await wrk(server.port, connections, depth, 1);
   const before = (await server.stats())!;
   const { count } = await wrk(server.port, connections, depth, 1);
   const after = (await server.stats())!;

@@ -19,7 +19,10 @@ export function announce(port: number, answer?: (question: string) => Promise<Fr
   process.on("message", async (question: string) => {
     const answered = answer?.(question);
     if (answered) process.send!(await answered);
-    else if (question === "stats")
+    else if (question === "collect") {
+      Bun.gc(true); // So that memory which is merely not collected yet is not taken for lost.
+      process.send!({ port } satisfies FromServer);
+    } else if (question === "stats")
       process.send!({ stats: ringloop?.useReactor().stats() ?? null } satisfies FromServer);
   });
   process.on("disconnect", () => process.exit(0)); // The runner is gone.
