@@ -178,12 +178,12 @@ export function measureChurn(
   return withServers("http-hello.ts", subjects, async (server) => {
     const state = (): State => ({ residentKiB: server.residentKiB(), sockets: server.sockets() });
     const listening = server.sockets();
-    const round = async (count: number): Promise<{ before: State; open: State; after: State }> => {
+    const round = async (atOnce: number): Promise<{ before: State; open: State; after: State }> => {
       await server.collect();
       const before = state();
       const clients: Client[] = [];
-      while (clients.length < count) {
-        const more = Array.from({ length: Math.min(200, count - clients.length) }, () => Client.connect(server.port));
+      while (clients.length < atOnce) {
+        const more = Array.from({ length: Math.min(200, atOnce - clients.length) }, () => Client.connect(server.port));
         clients.push(...(await Promise.all(more)));
       }
       await Promise.all(clients.map((client) => client.ask()));

@@ -215,15 +215,15 @@ describe("a UDP socket", () => {
   });
 
   test.skipIf(isBun)("that is closed leaves nothing", async () => {
-    await settled(1);
+    const { slotsInUse } = reactorStats();
     for (let i = 0; i < 20; i++) {
       const { socket, next } = await open();
       socket.send("x", socket.port, "127.0.0.1");
       await next();
       socket.close();
     }
-    await settled(1);
-    expect(reactorStats()).toMatchObject({ staleCompletions: 0, sendBytesInUse: 0 });
+    await settled(slotsInUse);
+    expect(reactorStats().staleCompletions).toBe(0);
   });
 });
 
