@@ -190,6 +190,28 @@ describe.skipIf(isBun)("the preload", () => {
     await program.stop();
   });
 
+  test("redirects an unmodified program's Bun.connect and Bun.udpSocket", async () => {
+    await using program = new Program([process.execPath, "--preload", register, fixture("unmodified-sockets.ts")]);
+    expect(await program.line()).toEqual({ answers: ["stream", "datagram"], kinds: ["Socket", "UdpSocket"] });
+    expect(await program.exited).toBe(0);
+  });
+
+  test("leaves a program to Bun where the ring cannot be had, with a warning for each function", async () => {
+    await using program = preloaded({ RINGLOOP_LIBRARY: "/nonexistent.so" });
+    const { port, listenPort } = await program.line();
+    expect(await isServedByRing(port)).toBe(false);
+    using client = await RawClient.connect(listenPort);
+    await client.write("by");
+    expect((await client.readToEnd()).toString()).toStartWith("by ");
+    await program.stop();
+    const warnings = (await program.stderr).trim().split("\n");
+    expect(warnings).toHaveLength(2);
+    for (const [i, name] of ["serve", "listen"].entries())
+      expect(warnings[i]).toStartWith(
+        `ringloop: ${name} runs on Bun's own, because the shared object /nonexistent.so does not exist`,
+      );
+  });
+
   test("reaches the Bun processes that a program starts", async () => {
     await using program = preloaded({ TEST_SPAWN: "1" });
     const parent = await program.line();
