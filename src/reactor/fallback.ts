@@ -36,7 +36,7 @@ function reason(error: LibraryError | SystemError): string {
     case "EPERM":
       return "io_uring is forbidden here: see sysctl kernel.io_uring_disabled, or the container's seccomp profile";
     case "ENOSYS":
-      return "this system has no io_uring: Linux 5.19 or later is needed";
+      return "this system has no io_uring, or an old one: Linux 6.0 or later is needed";
     case "ENOMEM":
       return "the ring's memory cannot be locked: raise RLIMIT_MEMLOCK (ulimit -l)";
     default:

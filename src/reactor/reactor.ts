@@ -23,7 +23,7 @@ import {
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
 import { Arena } from "../ring/arena.ts";
 import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
-import { featureNames } from "../ring/features.ts";
+import { featureNames, receivesMultishot } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
@@ -163,6 +163,7 @@ export class Reactor {
         bytes: receiveBufferBytes,
         initial: INITIAL_RECEIVE_BUFFERS,
       });
+      if (!receivesMultishot(this.ring, RECEIVE_GROUP)) throw new SystemError(ENOSYS, "io_uring_enter");
       this.waker = new Waker(() => this.arrive());
     } catch (error) {
       this.ring.close();

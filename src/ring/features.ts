@@ -35,24 +35,17 @@ export interface Features {
 /** Tries each feature on rings and sockets of its own; never asks for the kernel's version. Throws SystemError without io_uring. */
 export function probeFeatures(): Features {
   using ring = Ring.queueInit(8);
-  const pair = new Int32Array(2);
-  check(native().rl_socketpair(pointerTo(pair)), "socketpair");
-  const [a, b] = [pair[0]!, pair[1]!];
-  try {
-    const buffers = attempt(() => new BufferRing(ring, { bgid: 0, count: 2, bytes: 64 }));
-    return {
-      fastPoll: (ring.features & abi.IORING_FEAT_FAST_POLL) !== 0,
-      sqpoll: opens(abi.IORING_SETUP_SQPOLL),
-      deferTaskrun: opens(abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN),
-      providedBufferRing: buffers !== undefined,
-      multishotReceive: buffers !== undefined && understands(ring, (sqe) => sqe.prepRecvMultishot(a, 0, MSG_DONTWAIT)),
-      sendZeroCopy: understands(ring, (sqe) => sqe.prep(abi.IORING_OP_SEND_ZC, b, 0, 0, 0)),
-      multishotAccept: acceptsMultishot(ring),
-    };
-  } finally {
-    native().rl_close(a);
-    native().rl_close(b);
-  }
+  const buffers = attempt(() => new BufferRing(ring, { bgid: 0, count: 2, bytes: 64 }));
+  return {
+    fastPoll: (ring.features & abi.IORING_FEAT_FAST_POLL) !== 0,
+    sqpoll: opens(abi.IORING_SETUP_SQPOLL),
+    deferTaskrun: opens(abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN),
+    providedBufferRing: buffers !== undefined,
+    multishotReceive: buffers !== undefined && receivesMultishot(ring, 0),
+    // On no descriptor, an operation that is understood fails for that reason.
+    sendZeroCopy: understands(ring, (sqe) => sqe.prep(abi.IORING_OP_SEND_ZC, -1, 0, 0, 0)),
+    multishotAccept: acceptsMultishot(ring),
+  };
 }
 
 const MSG_DONTWAIT = 0x40;
@@ -84,6 +77,17 @@ function acceptsMultishot(ring: Ring): boolean {
     return refused === null;
   } finally {
     native().rl_close(fd);
+  }
+}
+
+/** Whether the kernel takes a multishot receive from provided buffers (Linux 6.0). Nothing else may be in flight on the ring. */
+export function receivesMultishot(ring: Ring, bgid: number): boolean {
+  const pair = new Int32Array(2);
+  check(native().rl_socketpair(pointerTo(pair)), "socketpair");
+  try {
+    return understands(ring, (sqe) => sqe.prepRecvMultishot(pair[0]!, bgid, MSG_DONTWAIT));
+  } finally {
+    for (const fd of pair) native().rl_close(fd);
   }
 }
 
