@@ -7,7 +7,6 @@
  * `queuedBytes`), and what the bytes mean.
  */
 import {
-  IORING_ASYNC_CANCEL_ALL,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
@@ -221,8 +220,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     const { reactor, slot, fd } = this;
     // struct linger { l_onoff = 1, l_linger = 0 }.
     if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
-    if (this.receiveArmed || this.sendInFlight)
-      reactor.tag(reactor.nextSqe().prepCancelFd(fd, IORING_ASYNC_CANCEL_ALL), slot, Kind.Cancel);
+    this.cancelAll();
     reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
     if (!this.sendInFlight) this.dropQueue();
@@ -288,6 +286,8 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
         return this.sent(result);
       case Kind.Cancel:
         this.cancelInFlight = false;
+        // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
+        if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();
         break;
       case Kind.Close:
         if (result === -EBADF) throw new Error("ringloop: a connection's descriptor was closed by somebody else");
@@ -332,6 +332,14 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     const { reactor, slot } = this;
     this.cancelInFlight = true;
     reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, Kind.Receive)), slot, Kind.Cancel);
+  }
+
+  private cancelAll(): void {
+    const { reactor, slot } = this;
+    const cancel = (kind: Kind): void =>
+      reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, kind)), slot, Kind.Cancel);
+    if (this.receiveArmed) cancel(Kind.Receive);
+    if (this.sendInFlight) cancel(Kind.Send);
   }
 
   private received(result: number, flags: number): void {

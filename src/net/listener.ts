@@ -60,10 +60,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.closing = true;
     const { reactor, slot } = this;
     reactor.wheel.clear(this);
-    if (this.acceptArmed) {
-      const tag = reactor.operations.tagOf(slot, Kind.Accept);
-      reactor.tag(reactor.nextSqe().prepCancel(slot, tag), slot, Kind.Cancel);
-    }
+    this.cancelAccept();
     // The accept in flight keeps the socket until its cancellation is read; this ends the listening, and frees the port, at once.
     // A descriptor from elsewhere may be somebody else's too, who goes on listening.
     if (this.target.fd === undefined) native().rl_shutdown(this.fd, SHUT_RDWR);
@@ -92,11 +89,20 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
 
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Accept) this.acceptCompleted(result, flags);
+    // A cancellation misses (EALREADY) an accept that is just being woken.
+    if (kind === Kind.Cancel && result < 0) this.cancelAccept();
     if (!this.closing || this.closed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.closed = true;
     this.reactor.operations.release(this.slot);
     this.reactor.removeHandle();
     if (this.referenced) this.reactor.unref();
+  }
+
+  private cancelAccept(): void {
+    if (!this.acceptArmed) return;
+    const { reactor, slot } = this;
+    const tag = reactor.operations.tagOf(slot, Kind.Accept);
+    reactor.tag(reactor.nextSqe().prepCancel(slot, tag), slot, Kind.Cancel);
   }
 
   private acceptCompleted(result: number, flags: number): void {

@@ -13,7 +13,6 @@ import type { BufferRing } from "../ring/buffer-ring.ts";
 import {
   AF_INET,
   AF_INET6,
-  IORING_ASYNC_CANCEL_ALL,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
@@ -195,7 +194,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (this.isClosed) return;
     this.isClosed = true;
     const { reactor, slot, fd } = this;
-    reactor.tag(reactor.nextSqe().prepCancelFd(fd, IORING_ASYNC_CANCEL_ALL), slot, Kind.Cancel);
+    this.cancelReceive();
     reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
   }
@@ -343,6 +342,12 @@ export class UdpSocket implements OperationOwner, Flushable {
     reactor.tag(sqe, this.slot, Kind.Receive);
   }
 
+  private cancelReceive(): void {
+    if (!this.receiveArmed) return;
+    const { reactor, slot } = this;
+    reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, Kind.Receive)), slot, Kind.Cancel);
+  }
+
   /** Buffers came back after the receive had found none. */
   flush(): void {
     if (!this.receiveArmed && !this.isClosed) this.armReceive();
@@ -350,6 +355,8 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Receive) this.received(result, flags);
+    // A cancellation misses (EALREADY) a receive that is just being woken.
+    if (kind === Kind.Cancel && result < 0) this.cancelReceive();
     if (!this.isClosed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.reactor.operations.release(this.slot);
     this.reactor.arena.free(this.receiveHeader);

@@ -28,6 +28,7 @@ export class Nest implements OperationOwner {
   private readonly time: Mapping | undefined;
   private polling = false;
   private timing = false;
+  private removals = 0;
 
   /** Without `loopFd` Bun's work is seen at the end of each turn only. `turnMs` is 0 for no timer. */
   constructor(reactor: Reactor, loopFd: number | undefined, turnMs: number) {
@@ -52,9 +53,14 @@ export class Nest implements OperationOwner {
     }
   }
 
-  /** Removes what is in flight; the completions are still to come. */
+  /**
+   * Removes what is in flight; the completions are still to come. To be called until nothing is in flight: a removal misses (EALREADY) a
+   * poll that is just being woken, and that poll goes on when it finds nothing.
+   */
   disarm(): void {
     const { reactor, slot } = this;
+    if (this.removals > 0) return;
+    this.removals = Number(this.polling) + Number(this.timing);
     const tagOf = (kind: Kind): number => reactor.operations.tagOf(slot, kind);
     if (this.polling) reactor.tag(reactor.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)), slot, Kind.Removal);
     if (this.timing) reactor.tag(reactor.nextSqe().prepTimeoutRemove(slot, tagOf(Kind.Timer)), slot, Kind.Removal);
@@ -71,7 +77,10 @@ export class Nest implements OperationOwner {
 
   complete(kind: number): void {
     this.completions++;
-    if (kind === Kind.Removal) return;
+    if (kind === Kind.Removal) {
+      this.removals--;
+      return;
+    }
     if (kind === Kind.Poll) this.polling = false;
     else this.timing = false;
     this.ready = true;

@@ -519,8 +519,8 @@ export class Reactor {
   private quiesce(): boolean {
     const { nest } = this;
     const own = this.cqes - nest.completions;
-    nest.disarm();
     while (nest.inFlight > 0) {
+      nest.disarm();
       this.submit(TURN_MS * 1000);
       this.dispatch(Infinity);
     }
