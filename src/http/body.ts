@@ -32,11 +32,6 @@ export class RequestBody {
     this.source = source;
   }
 
-  /** All bytes were received. */
-  get complete(): boolean {
-    return this.ended;
-  }
-
   // ---- from the connection ---------------------------------------------------------------------------------------
 
   push(memory: Buffer, start: number, end: number): void {

@@ -14,13 +14,11 @@ export interface RequestOrigin {
   readonly defaultOrigin: string;
 }
 
-/** The parts of a request's head, as positions in `text`, one character for each byte. */
+/** The parts of a request's head, as offsets from its first byte. */
 export interface HeadPositions {
-  text: string;
   targetStart: number;
   targetEnd: number;
   headersStart: number;
-  headersEnd: number;
   hostStart: number;
   hostEnd: number;
 }
@@ -47,7 +45,7 @@ export class RingRequest {
     method: string,
     text: string,
     base: number,
-    head: Omit<HeadPositions, "text" | "headersEnd">,
+    head: HeadPositions,
     headersEnd: number,
     body: RequestBody | null,
   ) {

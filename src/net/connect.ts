@@ -93,7 +93,6 @@ class Attempt implements OperationOwner {
     this.chunk = reactor.arena.allocate(address.length);
     this.chunk.buffer.set(address);
     this.slot = reactor.operations.acquire(this);
-    reactor.addHandle();
     reactor.ref();
     const sqe = reactor.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
     reactor.tag(sqe, this.slot, 0);
@@ -103,7 +102,6 @@ class Attempt implements OperationOwner {
     const { reactor } = this;
     reactor.arena.free(this.chunk);
     reactor.operations.release(this.slot);
-    reactor.removeHandle();
     reactor.unref();
     if (result >= 0) return this.settled.resolve(this.fd);
     native().rl_close(this.fd);

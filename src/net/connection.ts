@@ -78,7 +78,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   sentBytes = 0;
 
   private readonly slot: number;
-  private protocol: Protocol;
+  private readonly protocol: Protocol;
   private receiveArmed = false;
   private receiveEnded = false;
   private paused = false;
@@ -108,7 +108,6 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
       return;
     }
     this.slot = reactor.operations.acquire(this);
-    reactor.addHandle();
     reactor.ref();
     this.armReceive();
   }
@@ -171,10 +170,6 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   }
 
   // ---- reading ---------------------------------------------------------------------------------------------------
-
-  get isPaused(): boolean {
-    return this.paused;
-  }
 
   /** Stops receiving: what the peer sends stays in the kernel, and the peer is slowed down by its window. */
   pause(): void {
@@ -254,11 +249,6 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     else this.reactor.unref();
   }
 
-  /** Hands the connection to another protocol, before its first byte is delivered or from within a handler. */
-  setProtocol(protocol: Protocol): void {
-    this.protocol = protocol;
-  }
-
   /** The reactor is about to submit: write what is due. */
   flush(): void {
     this.flushScheduled = false;
@@ -329,17 +319,13 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
 
   private cancelReceive(): void {
     if (!this.receiveArmed || this.cancelInFlight) return;
-    const { reactor, slot } = this;
     this.cancelInFlight = true;
-    reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, Kind.Receive)), slot, Kind.Cancel);
+    this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
   private cancelAll(): void {
-    const { reactor, slot } = this;
-    const cancel = (kind: Kind): void =>
-      reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, kind)), slot, Kind.Cancel);
-    if (this.receiveArmed) cancel(Kind.Receive);
-    if (this.sendInFlight) cancel(Kind.Send);
+    if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
+    if (this.sendInFlight) this.reactor.cancel(this.slot, Kind.Send, Kind.Cancel);
   }
 
   private received(result: number, flags: number): void {
@@ -499,7 +485,6 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     this.transition(ConnectionState.Closed);
     this.dropQueue(); // What a handler wrote after destroy().
     this.reactor.operations.release(this.slot);
-    this.reactor.removeHandle();
     if (this.referenced) this.reactor.unref();
     this.protocol.onClose(this.closeError);
   }

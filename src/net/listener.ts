@@ -25,10 +25,6 @@ const enum Kind {
 export class Listener extends WheelEntry implements OperationOwner, Flushable {
   /** As bound: the numeric address and the port that was taken. Undefined for other than IP sockets. */
   readonly address: SocketAddress | undefined;
-  /** Connections that were accepted. */
-  accepted = 0;
-  /** Times that descriptors or memory ran out. */
-  exhausted = 0;
 
   private readonly reactor: Reactor;
   private readonly slot: number;
@@ -49,7 +45,6 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.fd = openListeningSocket(target);
     this.address = localAddress(this.fd);
     this.slot = reactor.operations.acquire(this);
-    reactor.addHandle();
     reactor.ref();
     reactor.scheduleFlush(this);
   }
@@ -94,15 +89,11 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     if (!this.closing || this.closed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.closed = true;
     this.reactor.operations.release(this.slot);
-    this.reactor.removeHandle();
     if (this.referenced) this.reactor.unref();
   }
 
   private cancelAccept(): void {
-    if (!this.acceptArmed) return;
-    const { reactor, slot } = this;
-    const tag = reactor.operations.tagOf(slot, Kind.Accept);
-    reactor.tag(reactor.nextSqe().prepCancel(slot, tag), slot, Kind.Cancel);
+    if (this.acceptArmed) this.reactor.cancel(this.slot, Kind.Accept, Kind.Cancel);
   }
 
   private acceptCompleted(result: number, flags: number): void {
@@ -111,7 +102,6 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
       if (this.closing)
         native().rl_close(result); // Was accepted while the cancel was under way.
       else {
-        this.accepted++;
         if (!this.acceptArmed) this.rearm();
         this.onConnection(result);
         return;
@@ -123,7 +113,6 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
       case ENFILE:
       case ENOBUFS:
       case ENOMEM:
-        this.exhausted++;
         if (!this.acceptArmed) this.reactor.wheel.set(this, this.reactor.nowMs, EXHAUSTED_RETRY_MS);
         return;
       case EINVAL: // Not listening any more (somebody shut the descriptor down), or no multishot accept (before Linux 5.19).

@@ -77,8 +77,6 @@ export interface UdpOptions {
   fallback?: boolean;
 }
 
-type Payload = Writable;
-
 const enum Kind {
   Receive,
   Cancel,
@@ -154,7 +152,6 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.receiveHeader.buffer.fill(0, 0, MSGHDR_BYTES);
     this.receiveHeader.buffer.writeUInt32LE(ADDRESS_BYTES, 8);
     this.slot = reactor.operations.acquire(this);
-    reactor.addHandle();
     reactor.ref();
     this.armReceive();
   }
@@ -167,7 +164,7 @@ export class UdpSocket implements OperationOwner, Flushable {
    * Sends one datagram; connected sockets take no port and address. Returns false when too many are under way, and `drain` follows.
    * Throws an Error when closed, a TypeError for a wrong argument, SystemError EMSGSIZE for more than 65507 bytes.
    */
-  send(data: Payload, port?: number, address?: string): boolean {
+  send(data: Writable, port?: number, address?: string): boolean {
     this.requireOpen();
     return this.queue(data, port, address);
   }
@@ -175,14 +172,14 @@ export class UdpSocket implements OperationOwner, Flushable {
   /**
    * Sends datagrams together: data, port and address of each in turn, or, on a connected socket, data alone. Returns how many were taken.
    */
-  sendMany(packets: readonly (Payload | number)[]): number {
+  sendMany(packets: readonly (Writable | number)[]): number {
     this.requireOpen();
     const each = this.connected ? 1 : 3;
     if (!Array.isArray(packets) || packets.length % each !== 0)
       throw new TypeError(`packets must be an array of ${this.connected ? "data" : "data, port and address in turn"}`);
     let taken = 0;
     for (let i = 0; i < packets.length; i += each, taken++)
-      if (!this.queue(packets[i] as Payload, packets[i + 1] as number, packets[i + 2] as string)) break;
+      if (!this.queue(packets[i] as Writable, packets[i + 1] as number, packets[i + 2] as string)) break;
     return taken;
   }
 
@@ -260,7 +257,7 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   // ---- sending ---------------------------------------------------------------------------------------------------
 
-  private queue(data: Payload, port: number | undefined, address: string | undefined): boolean {
+  private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
     const bytes = toBytes(data, 0, undefined);
     const to = this.connected ? undefined : this.encodeTarget(port, address);
     if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
@@ -343,9 +340,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   private cancelReceive(): void {
-    if (!this.receiveArmed) return;
-    const { reactor, slot } = this;
-    reactor.tag(reactor.nextSqe().prepCancel(slot, reactor.operations.tagOf(slot, Kind.Receive)), slot, Kind.Cancel);
+    if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
   /** Buffers came back after the receive had found none. */
@@ -360,7 +355,6 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (!this.isClosed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.reactor.operations.release(this.slot);
     this.reactor.arena.free(this.receiveHeader);
-    this.reactor.removeHandle();
     if (this.referenced) this.reactor.unref();
   }
 

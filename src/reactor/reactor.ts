@@ -133,7 +133,6 @@ export class Reactor {
   private flushing: Flushable[] = [];
   private starved: Flushable[] = [];
   private references = 0;
-  private handles = 0;
   private immediate: NodeJS.Immediate | undefined;
   private wheelTimer: NodeJS.Timeout | undefined;
   private parked = true;
@@ -218,6 +217,11 @@ export class Reactor {
     if (this.parked) this.schedule();
   }
 
+  /** Asks the kernel to cancel what was tagged with `slot` and `kind`; the answer is a completion of `slot` and `answerKind`. */
+  cancel(slot: number, kind: number, answerKind: number): void {
+    this.tag(this.nextSqe().prepCancel(slot, this.operations.tagOf(slot, kind)), slot, answerKind);
+  }
+
   /** Calls `target.flush()` before the next submission. The caller sees to it that it is scheduled once. */
   scheduleFlush(target: Flushable): void {
     this.flushes.push(target);
@@ -252,15 +256,6 @@ export class Reactor {
   unref(): void {
     this.references--;
     if (this.references === 0 && this.parked) this.schedule(); // Parks anew, without holding the process.
-  }
-
-  /** Something exists that completions can reach, referenced or not. */
-  addHandle(): void {
-    this.handles++;
-  }
-
-  removeHandle(): void {
-    this.handles--;
   }
 
   /** Cancels nothing and waits for nothing: for tests, with everything closed. Throws when something is still in flight. */
@@ -510,7 +505,7 @@ export class Reactor {
     }
     this.parks++;
     this.arena.trim();
-    if (this.handles > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
+    if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
     else this.waker.disarm(false);
     this.armWheelTimer();
   }
