@@ -1,5 +1,5 @@
 /** ringloop's public interface. */
-export { serve, type ErrorHandler, type FetchHandler, type ServeOptions, type Server } from "./http/server.ts";
+export { serve, type RingServeOptions, type ServeOptions, type Server } from "./http/server.ts";
 export { connect, type TcpConnectOptions } from "./net/connect.ts";
 export {
   type DescriptorOptions,

@@ -1,11 +1,13 @@
 /**
- * `npm test`: unit tests once, then the behaviour tests against three subjects: Bun's own functions, and ringloop in each ring mode.
+ * `npm test`: unit tests and the HTTP parser's comparison with llhttp once, then the behaviour tests against three subjects: Bun's own
+ * functions, and ringloop in each ring mode.
  *
  * Ends with the counts of all runs on one line, `N passed, N failed`, and exits 1 unless all passed. Arguments after `--` go to
  * `bun test`, for instance a file name.
  */
 const runs = [
   { name: "unit", path: "test/unit", subject: undefined },
+  { name: "parser against llhttp", path: "test/oracle", subject: undefined },
   { name: "behaviour of Bun", path: "test/behaviour", subject: "bun" },
   { name: "behaviour in defer", path: "test/behaviour", subject: "defer" },
   { name: "behaviour in sqpoll", path: "test/behaviour", subject: "sqpoll" },

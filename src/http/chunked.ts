@@ -4,27 +4,46 @@
  * Guarantees: stops exactly after the message's last byte; extensions and trailers are read, checked and dropped; sizes that
  * cannot be represented, bare CR or LF, and lines without end are refused.
  */
+import { isTokenByte } from "./parser.ts";
+
 const CR = 13;
 const LF = 10;
 const SP = 32;
 const TAB = 9;
+const QUOTE = 34;
+const COLON = 58;
 const SEMICOLON = 59;
+const EQUALS = 61;
+const BACKSLASH = 92;
 
 const State = {
   /** In the hexadecimal digits of a chunk's size. */
   Size: 0,
-  /** In an extension after them. */
-  Extension: 1,
-  SizeLf: 2,
-  Data: 3,
-  DataCr: 4,
-  DataLf: 5,
+  SizeLf: 1,
+  Data: 2,
+  DataCr: 3,
+  DataLf: 4,
   /** At the start of a trailer line, or of the empty line that ends the message. */
-  Trailer: 6,
-  TrailerLine: 7,
-  TrailerLf: 8,
-  EndLf: 9,
-  Done: 10,
+  Trailer: 5,
+  TrailerLine: 6,
+  TrailerLf: 7,
+  EndLf: 8,
+  Done: 9,
+  /** From here on, in the extensions after a size. Before an extension's name: */
+  ExtensionStart: 10,
+  ExtensionName: 11,
+  /** After white space behind the name. */
+  ExtensionNameEnd: 12,
+  /** Before the value. */
+  ExtensionEquals: 13,
+  ExtensionValue: 14,
+  ExtensionQuoted: 15,
+  /** After a backslash in the quotes. */
+  ExtensionQuotedPair: 16,
+  /** Right after the closing quote. */
+  ExtensionQuotedEnd: 17,
+  /** After white space behind the value. */
+  ExtensionValueEnd: 18,
 } as const;
 
 /** Digits of a size: 2^52 bytes are enough for anybody, and stay an exact number. */
@@ -83,15 +102,10 @@ export class ChunkedDecoder {
         }
         if (this.digits === 0) return -400;
         if (byte === CR) this.state = State.SizeLf;
-        else if (byte === SEMICOLON) this.state = State.Extension;
+        else if (byte === SEMICOLON) this.state = State.ExtensionStart;
         else return -400;
         return 0;
       }
-      case State.Extension:
-        if (byte === CR) this.state = State.SizeLf;
-        else if (!isFieldByte(byte)) return -400;
-        else if (++this.extensionBytes > EXTENSION_BYTES_MAX) return -400;
-        return 0;
       case State.SizeLf:
         if (byte !== LF) return -400;
         this.state = this.size > 0 ? State.Data : State.Trailer;
@@ -110,7 +124,7 @@ export class ChunkedDecoder {
         }
         this.state = State.TrailerLine;
         this.trailerColon = false;
-        if (byte === SP || byte === TAB || byte === 58) return -400;
+        if (byte === COLON) return -400;
         return this.countTrailer(byte);
       case State.TrailerLine:
         if (byte === CR) {
@@ -124,16 +138,67 @@ export class ChunkedDecoder {
       case State.EndLf:
         this.state = State.Done;
         return byte === LF ? 0 : -400;
-      default:
-        return -400;
+      default: {
+        const next = afterExtensionByte(this.state, byte);
+        if (next < 0) return -400;
+        this.state = next;
+        return byte !== CR && ++this.extensionBytes > EXTENSION_BYTES_MAX ? -400 : 0;
+      }
     }
   }
 
   private countTrailer(byte: number): number {
-    if (byte === 58) this.trailerColon = true;
-    else if (!isFieldByte(byte) || (!this.trailerColon && (byte === SP || byte === TAB))) return -400;
+    if (byte === COLON) this.trailerColon = true;
+    else if (!(this.trailerColon ? isFieldByte(byte) : isTokenByte(byte))) return -400;
     return ++this.trailerBytes > this.trailerBytesMax ? -431 : 0;
   }
+}
+
+/**
+ * *( BWS ";" BWS name [ BWS "=" BWS value ] ), where a value is a token or quoted (RFC 9112 section 7.1.1), after the first ";". What
+ * does not fit is refused although it means nothing here: a parser that skips to the line's end elsewhere would not see the same line.
+ * Returns the next state, or -1.
+ */
+function afterExtensionByte(state: number, byte: number): number {
+  const isBlank = byte === SP || byte === TAB;
+  switch (state) {
+    case State.ExtensionStart:
+      if (isBlank) return state;
+      return isTokenByte(byte) ? State.ExtensionName : -1;
+    case State.ExtensionName:
+      if (isTokenByte(byte)) return state;
+      if (byte === EQUALS) return State.ExtensionEquals;
+      return isBlank ? State.ExtensionNameEnd : afterExtension(byte);
+    case State.ExtensionNameEnd:
+      if (isBlank) return state;
+      if (byte === EQUALS) return State.ExtensionEquals;
+      return byte === SEMICOLON ? State.ExtensionStart : -1;
+    case State.ExtensionEquals:
+      if (isBlank) return state;
+      if (byte === QUOTE) return State.ExtensionQuoted;
+      return isTokenByte(byte) ? State.ExtensionValue : -1;
+    case State.ExtensionValue:
+      if (isTokenByte(byte)) return state;
+      return isBlank ? State.ExtensionValueEnd : afterExtension(byte);
+    case State.ExtensionQuoted:
+      if (byte === QUOTE) return State.ExtensionQuotedEnd;
+      if (byte === BACKSLASH) return State.ExtensionQuotedPair;
+      return isFieldByte(byte) ? state : -1;
+    case State.ExtensionQuotedPair:
+      return isFieldByte(byte) ? State.ExtensionQuoted : -1;
+    case State.ExtensionQuotedEnd:
+      return isBlank ? State.ExtensionValueEnd : afterExtension(byte);
+    case State.ExtensionValueEnd:
+      if (isBlank) return state;
+      return byte === SEMICOLON ? State.ExtensionStart : -1;
+    default:
+      return -1; // Done: nobody feeds a decoder that is.
+  }
+}
+
+function afterExtension(byte: number): number {
+  if (byte === SEMICOLON) return State.ExtensionStart;
+  return byte === CR ? State.SizeLf : -1;
 }
 
 function isFieldByte(byte: number): boolean {

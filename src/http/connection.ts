@@ -10,10 +10,18 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { type SystemError } from "../sys/errno.ts";
 import { type BodySource as BodyFeeder, RequestBody } from "./body.ts";
+import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
+import { FileSender } from "./file-sender.ts";
+import { type HeadCache, reasons } from "./head.ts";
 import { INCOMPLETE, RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
-import { type HeadCache, planResponse, reasons, type ResponsePlan, type StreamBody } from "./response.ts";
+import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
+import { RoutedRequest } from "./routed-request.ts";
+import type { Route } from "./routes.ts";
+import { pathOf, type Router } from "./router.ts";
+import type { StaticContent } from "./static-content.ts";
+import { StreamSender } from "./stream-sender.ts";
 import { isResponse, Memory } from "./tracked-response.ts";
 
 /** What a connection needs of its server. */
@@ -22,11 +30,13 @@ export interface HttpHost {
   readonly heads: HeadCache;
   readonly defaultOrigin: string;
   readonly limits: HttpLimits;
+  /** Null for a server with a fetch handler alone. */
+  readonly router: Router<Route> | null;
   /** No further request is taken on a connection once its current one is answered. */
   readonly stopping: boolean;
   pendingRequests: number;
-  /** Calls the handler. Whatever it throws or rejects with ends in a Response. */
-  handle(request: RingRequest): Response | Promise<Response>;
+  /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
+  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
   handleError(error: unknown): Response | Promise<Response>;
   closed(connection: HttpConnection): void;
 }
@@ -38,8 +48,10 @@ export interface HttpLimits {
   requestBodyBytesMax: number;
   /** Bytes of responses that the client has not taken; no further request is served above that. */
   writeQueueBytesMax: number;
-  /** 0 never ends an idle connection. */
+  /** Without traffic; 0 never ends an idle connection. */
   idleTimeoutMs: number;
+  /** From a head's first byte to its last; 0 is no limit. */
+  headerTimeoutMs: number;
 }
 
 /** Bytes that a client may send ahead of the request that is being answered. */
@@ -58,7 +70,7 @@ const State = {
   Done: 2,
 } as const;
 
-export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
+export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarget {
   readonly transport: Connection;
   readonly defaultOrigin: string;
 
@@ -77,11 +89,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   private peerEnded = false;
   private stalled = false;
   private processing = false;
-  private drainWaiter: (() => void) | null = null;
-  private streamReader: ReadableStreamDefaultReader | null = null;
+  /** A head has begun, and its time is running. */
+  private headStarted = false;
+  /** Of a response whose body is not in memory, until all of it is queued. */
+  private sender: BodySender | null = null;
   private keepAlive = true;
-  /** Of the response that is under way; an error before that is answered, one after it ends the connection. */
-  private headSent = false;
   private text: string | null = null;
   private textBase = 0;
   private idleTimeoutMs: number;
@@ -97,18 +109,24 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   }
 
   get isIdle(): boolean {
-    return this.state === State.Head && this.body === null;
+    return this.state === State.Head && this.body === null && !this.headStarted;
   }
 
-  /** For `server.timeout`: seconds without traffic until this connection ends, from now on. 0 is no limit. */
+  get writeQueueBytesMax(): number {
+    return this.host.limits.writeQueueBytesMax;
+  }
+
+  /** For `server.timeout`: how long the exchange under way may be without traffic. 0 is no limit. */
   setIdleTimeout(ms: number): void {
     this.idleTimeoutMs = ms;
     this.extendTimeout();
   }
 
-  /** Ends the connection once nothing is under way on it. */
-  closeWhenIdle(): void {
-    if (this.isIdle) this.finishConnection();
+  /** Ends the connection if nothing is under way on it. Returns whether it did. */
+  closeWhenIdle(): boolean {
+    if (!this.isIdle) return false;
+    this.finishConnection();
+    return true;
   }
 
   /** Ends the connection at once; a handler that is under way is told by its request's signal. */
@@ -122,7 +140,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
 
   onData(memory: Buffer, start: number, end: number): void {
     // A head that trickles in does not get more time with each byte.
-    if (this.held === null || this.state !== State.Head) this.extendTimeout();
+    if (!this.headStarted) this.extendTimeout();
     if (this.held === null) return this.process(memory, start, end);
     const joined = Buffer.concat([this.held, memory.subarray(start, end)]);
     this.held = null;
@@ -140,8 +158,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   }
 
   onDrain(): void {
-    this.drainWaiter?.();
-    this.drainWaiter = null;
+    this.sender?.drained();
     if (!this.stalled) return;
     this.stalled = false;
     this.continue();
@@ -154,15 +171,14 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       this.sentBytesSeen = sentBytes;
       return this.extendTimeout();
     }
-    this.abort();
+    if (this.headStarted) this.refuse(408);
+    else this.abort();
   }
 
   onClose(_error: SystemError | undefined): void {
     this.abortRequest();
     this.state = State.Done;
     this.held = null;
-    this.drainWaiter?.();
-    this.drainWaiter = null;
     this.host.closed(this);
   }
 
@@ -189,6 +205,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       const next = this.parser.parse(memory, at, end);
       if (next === INCOMPLETE) {
         this.held = Buffer.from(memory.subarray(at, end));
+        if (!this.headStarted) this.limitHead();
         break;
       }
       if (next < 0) {
@@ -238,21 +255,26 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       this.bodyBytesLeft = parser.contentLength;
       this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
     }
-    const { body, textBase } = this;
-    const request = new RingRequest(
+    if (this.headStarted) {
+      this.headStarted = false;
+      this.extendTimeout();
+    }
+    const { router } = host;
+    const target = router === null ? "" : this.target(start);
+    const route = router === null ? undefined : router.match(parser.method, pathOf(target));
+    const request = new (route === undefined ? RingRequest : RoutedRequest)(
       this,
       parser.method,
       this.text,
-      start - textBase,
+      start - this.textBase,
       parser,
-      bodyStart - textBase,
-      body,
+      bodyStart - this.textBase,
+      this.body,
     );
     this.state = State.Busy;
     this.request = request;
-    this.headSent = false;
     host.pendingRequests++;
-    if (body !== null) {
+    if (this.body !== null) {
       if (at < end) {
         at = this.receiveBody(memory, at, end);
         if (at < 0) {
@@ -261,15 +283,20 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
         }
       } else if (parser.expectsContinue) this.transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    const result = host.handle(request);
-    if (isResponse(result)) this.respond(request, result);
+    if (route === undefined) this.answer(request, host.handle(request));
+    else if (route.content !== undefined) this.sendContent(request, route.content, target);
     else {
-      result.then(
-        (response) => this.respondLater(request, response),
-        (error) => this.failResponse(request, error),
-      );
+      RoutedRequest.route(request as RoutedRequest, route.names, router!.values);
+      this.answer(request, host.handle(request, route.handler));
     }
     return at;
+  }
+
+  /** The path and query of the request whose head is being looked at. `start` is the head's first byte. */
+  private target(start: number): string {
+    const base = start - this.textBase;
+    const target = this.text!.slice(base + this.parser.targetStart, base + this.parser.targetEnd);
+    return target.charCodeAt(0) === 47 ? target : /^\w+:\/\/[^/?]*(.*)/.exec(target)?.[1] || "/";
   }
 
   /** Feeds the body that is being received. Returns the position after it, or a negated status. */
@@ -318,11 +345,19 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
       this.endExchange();
       RingRequest.abort(request);
     }
-    if (this.streamReader) this.streamReader.cancel(new Error("The client closed the connection")).catch(() => {});
-    this.streamReader = null;
+    this.sender?.abort();
+    this.sender = null;
   }
 
   // ---- responses -------------------------------------------------------------------------------------------------
+
+  private answer(request: RingRequest, result: Response | Promise<Response>): void {
+    if (isResponse(result)) return this.respond(request, result);
+    result.then(
+      (response) => this.respondLater(request, response),
+      (error) => this.failResponse(request, error),
+    );
+  }
 
   /** From a promise: the reactor may be anywhere, so its clock is set first. */
   private respondLater(request: RingRequest, response: unknown): void {
@@ -365,67 +400,73 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   }
 
   private send(request: RingRequest, response: Response): void {
-    const { transport, host, parser, keepAlive } = this;
-    const isHead = request.method === "HEAD";
-    const wanted = { isHead, http10: parser.minorVersion === 0, keepAlive: keepAlive && !host.stopping };
-    const plan = planResponse(response, wanted, host.heads.date(host.reactor.nowMs));
-    this.keepAlive = plan.keepAlive;
-    const { body } = plan;
-    if (body.kind === "stream") {
-      this.pump(request, plan, body).catch((error) => this.failStream(request, error));
-      return;
-    }
-    transport.writeLatin1(plan.head);
-    if (body.kind === "text") transport.writeUtf8(body.text, plan.contentLength!);
-    else if (body.kind === "bytes") transport.write(body.bytes);
-    this.completeResponse();
+    const date = this.host.heads.date(this.host.reactor.nowMs);
+    this.sendPlan(planResponse(response, this.exchangeOf(request), date));
   }
 
-  /** Sends a stream's chunks, no faster than the client takes them. */
-  private async pump(request: RingRequest, plan: ResponsePlan, body: StreamBody): Promise<void> {
+  /** A route's content needs no handler; where there is none, the fetch handler answers. */
+  private sendContent(request: RingRequest, content: StaticContent, target: string): void {
+    const { host } = this;
+    let plan: ResponsePlan | undefined;
+    try {
+      plan = content.plan(this.exchangeOf(request), host.heads.date(host.reactor.nowMs), target);
+    } catch (error) {
+      return this.failResponse(request, error);
+    }
+    if (plan === undefined) this.answer(request, host.handle(request));
+    else this.sendPlan(plan);
+  }
+
+  private exchangeOf(request: RingRequest): Exchange {
+    const { parser, host } = this;
+    const { method } = request;
+    return {
+      isHead: method === "HEAD",
+      http10: parser.minorVersion === 0,
+      keepAlive: this.keepAlive && !host.stopping,
+      conditions: parser.conditional && (method === "GET" || method === "HEAD") ? request.headers : undefined,
+      cookies: RoutedRequest.changedCookies(request),
+    };
+  }
+
+  private sendPlan(plan: ResponsePlan): void {
     const { transport } = this;
-    const { chunked, contentLength } = plan;
-    const reader = body.stream.getReader() as ReadableStreamDefaultReader;
-    this.streamReader = reader;
-    // Whether a file is there shows at its first read; a stream's head must not wait for its first chunk.
-    const first = reader.read();
-    if (body.file) await first;
-    if (this.request !== request) return;
-    this.headSent = true;
-    transport.writeLatin1(plan.head);
-    let left = contentLength ?? Infinity;
-    for (let next = first; ; next = reader.read()) {
-      const { done, value } = await next;
-      if (this.request !== request) return; // The client is gone; the stream was cancelled.
-      if (done) break;
-      const bytes = toBytes(value);
-      if (bytes.length === 0) continue;
-      if (bytes.length > left) throw new RangeError(`the stream is longer than its Content-Length of ${contentLength}`);
-      left -= bytes.length;
-      if (chunked) transport.writeLatin1(`${bytes.length.toString(16)}\r\n`);
-      transport.write(bytes);
-      if (chunked) transport.writeLatin1("\r\n");
-      this.extendTimeout();
-      if (transport.queuedBytes >= this.host.limits.writeQueueBytesMax) await this.drain();
-      if (this.request !== request) return;
+    const { head, body } = plan;
+    this.keepAlive = plan.keepAlive;
+    switch (body.kind) {
+      case "stream":
+        this.sender = new StreamSender(this, plan, body.stream);
+        return this.sender.start();
+      case "file":
+        this.sender = new FileSender(this, head, body);
+        return this.sender.start();
+      case "text":
+        transport.writeLatin1(head);
+        transport.writeUtf8(body.text, plan.contentLength!);
+        break;
+      case "bytes":
+        transport.writeLatin1(head);
+        transport.write(body.bytes);
+        break;
+      case "none":
+        transport.writeLatin1(head);
     }
-    this.streamReader = null;
-    if (contentLength !== undefined && left > 0)
-      throw new RangeError(`the stream is ${left} bytes short of its Content-Length of ${contentLength}`);
-    if (chunked) transport.writeLatin1("0\r\n\r\n");
     this.completeResponse();
   }
 
-  private failStream(request: RingRequest, error: unknown): void {
-    if (this.request !== request) return;
-    this.streamReader = null;
-    if (this.headSent) this.breakResponse(request, error);
-    else this.failResponse(request, error);
+  bodyProgressed(): void {
+    this.extendTimeout();
   }
 
-  private drain(): Promise<void> {
-    this.transport.requestDrain();
-    return new Promise((resolve) => (this.drainWaiter = resolve));
+  bodySent(): void {
+    this.sender = null;
+    this.completeResponse();
+  }
+
+  bodyFailed(error: unknown, headSent: boolean): void {
+    this.sender = null;
+    if (headSent) this.breakResponse(this.request!, error);
+    else this.failResponse(this.request!, error);
   }
 
   /** The handler failed before anything of the response was sent. */
@@ -456,6 +497,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
   private endExchange(): void {
     this.request = null;
     this.host.pendingRequests--;
+    const { idleTimeoutMs } = this.host.limits;
+    if (this.idleTimeoutMs === idleTimeoutMs) return;
+    this.idleTimeoutMs = idleTimeoutMs;
+    this.extendTimeout();
   }
 
   private completeResponse(): void {
@@ -505,17 +550,18 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder {
     else this.transport.closeAfterSending();
   }
 
+  /** A head has begun: it must be complete in time, however steadily it comes. */
+  private limitHead(): void {
+    this.headStarted = true;
+    const { headerTimeoutMs } = this.host.limits;
+    const { idleTimeoutMs } = this;
+    if (headerTimeoutMs > 0 && (idleTimeoutMs === 0 || headerTimeoutMs < idleTimeoutMs))
+      this.transport.setTimeout(headerTimeoutMs);
+  }
+
   private extendTimeout(): void {
     if (this.transport.state >= ConnectionState.Lingering) return;
     if (this.idleTimeoutMs > 0) this.transport.setTimeout(this.idleTimeoutMs);
     else this.transport.clearTimeout();
   }
-}
-
-function toBytes(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  if (typeof value === "string") return Buffer.from(value);
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  throw new TypeError(`a response stream must yield strings or bytes, not ${typeof value}`);
 }

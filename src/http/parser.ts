@@ -37,6 +37,7 @@ const CR = 13;
 const LF = 10;
 const SP = 32;
 const TAB = 9;
+const COMMA = 44;
 const COLON = 58;
 
 const enum Stage {
@@ -62,6 +63,8 @@ export class RequestParser {
   chunked = false;
   keepAlive = true;
   expectsContinue = false;
+  /** It may be conditional or ask for a range: there is a Range or an If-* field. */
+  conditional = false;
   /** The Host field's value; empty when there is none or it is empty. */
   hostStart = 0;
   hostEnd = 0;
@@ -131,6 +134,7 @@ export class RequestParser {
     this.contentLength = -1;
     this.chunked = false;
     this.expectsContinue = false;
+    this.conditional = false;
     this.hostStart = 0;
     this.hostEnd = 0;
     this.hosts = 0;
@@ -180,10 +184,14 @@ export class RequestParser {
     if (first === 47) return true; // "/"
     if (first === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
     const scheme = ["http://", "https://"].find((prefix) => matchesFolded(bytes, start, end, prefix));
-    // A host must follow (RFC 9110 section 4.2.1).
-    if (scheme === undefined || start + scheme.length >= end) return false;
-    const host = bytes[start + scheme.length]!;
-    return host !== COLON && (byteClass[host]! & HOST) !== 0;
+    if (scheme === undefined) return false;
+    const authority = start + scheme.length;
+    let at = authority;
+    while (at < end && (byteClass[bytes[at]!]! & HOST) !== 0) at++;
+    // A host must be there (RFC 9110 section 4.2.1), without a user's name before it (section 4.2.4), and nothing that another parser
+    // takes for its end, as URL parsers do with "\\".
+    if (at === authority || bytes[authority] === COLON) return false;
+    return at === end || bytes[at] === 47 || bytes[at] === 63; // "/" or "?"
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
@@ -230,12 +238,21 @@ export class RequestParser {
         return 0;
       case 10:
         return matchesFolded(bytes, name, name + 10, "connection") ? this.interpretConnection(bytes, value, end) : 0;
+      case 5:
+        if (matchesFolded(bytes, name, name + 5, "range")) this.conditional = true;
+        return 0;
+      case 8: // If-Match, If-Range
+      case 13: // If-None-Match
+      case 19: // If-Unmodified-Since
+        if (matchesFolded(bytes, name, name + 3, "if-")) this.conditional = true;
+        return 0;
       case 14:
         return matchesFolded(bytes, name, name + 14, "content-length") ? this.interpretLength(bytes, value, end) : 0;
       case 17:
-        return matchesFolded(bytes, name, name + 17, "transfer-encoding")
-          ? this.interpretEncoding(bytes, value, end)
-          : 0;
+        if (matchesFolded(bytes, name, name + 17, "transfer-encoding"))
+          return this.interpretEncoding(bytes, value, end);
+        if (matchesFolded(bytes, name, name + 17, "if-modified-since")) this.conditional = true;
+        return 0;
       default:
         return 0;
     }
@@ -244,7 +261,7 @@ export class RequestParser {
   private interpretConnection(bytes: Uint8Array, value: number, end: number): number {
     for (let at = value; at < end;) {
       let stop = at;
-      while (stop < end && bytes[stop] !== 44) stop++;
+      while (stop < end && bytes[stop] !== COMMA) stop++;
       let last = stop;
       while (at < last && (bytes[at] === SP || bytes[at] === TAB)) at++;
       while (last > at && (bytes[last - 1] === SP || bytes[last - 1] === TAB)) last--;
@@ -269,7 +286,10 @@ export class RequestParser {
     return 0;
   }
 
-  /** chunked, once and alone: other codings are not implemented (501), and chunked not last leaves the end open (400). */
+  /**
+   * chunked, once and alone: codings before it are not implemented (501). Without it last the end is open, and twice it must not be
+   * applied (400, RFC 9112 section 6.1).
+   */
   private interpretEncoding(bytes: Uint8Array, value: number, end: number): number {
     if (this.transferEncoded) return -400;
     this.transferEncoded = true;
@@ -277,9 +297,19 @@ export class RequestParser {
       this.chunked = true;
       return 0;
     }
-    const isLast = end - value > 7 && matchesFolded(bytes, end - 7, end, "chunked");
-    const before = bytes[end - 8];
-    return isLast && (before === 44 || before === SP || before === TAB) ? -501 : -400;
+    let timesChunked = 0;
+    let isChunked = false;
+    for (let at = value; at <= end;) {
+      let stop = at;
+      while (stop < end && bytes[stop] !== COMMA) stop++;
+      let last = stop;
+      while (at < last && (bytes[at] === SP || bytes[at] === TAB)) at++;
+      while (last > at && (bytes[last - 1] === SP || bytes[last - 1] === TAB)) last--;
+      isChunked = last - at === 7 && matchesFolded(bytes, at, last, "chunked");
+      if (isChunked) timesChunked++;
+      at = stop + 1;
+    }
+    return isChunked && timesChunked === 1 ? -501 : -400;
   }
 
   /** What only the whole head shows. */
@@ -290,6 +320,11 @@ export class RequestParser {
     if (this.minorVersion === 0) this.expectsContinue = false; // RFC 9110 section 10.1.1
     return 0;
   }
+}
+
+/** Whether the byte may be part of a token, such as a field's name (RFC 9110 section 5.6.2). */
+export function isTokenByte(byte: number): boolean {
+  return (byteClass[byte]! & TOKEN) !== 0;
 }
 
 /** Whether the bytes are exactly `text`. */

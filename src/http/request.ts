@@ -221,6 +221,8 @@ export class RingRequest {
 }
 
 Object.setPrototypeOf(RingRequest.prototype, NativeRequest.prototype);
+// A program that looks finds the class that it knows.
+Object.defineProperty(RingRequest.prototype, "constructor", { get: () => globalThis.Request, configurable: true });
 Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Request", configurable: true });
 
 /** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */

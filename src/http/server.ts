@@ -4,88 +4,92 @@
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
 import { Listener } from "../net/listener.ts";
-import { requireBytes, requireObject, requirePort, requireText } from "../net/options.ts";
+import type { ListenTarget } from "../net/open-socket.ts";
+import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { HttpConnection, type HttpHost, type HttpLimits } from "./connection.ts";
-import { RingRequest } from "./request.ts";
-import { HeadCache } from "./response.ts";
-import { isResponse } from "./tracked-response.ts";
+import { errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
+import { HeadCache } from "./head.ts";
+import { RingRequest } from "./request.ts";
+import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
+import type { Router } from "./router.ts";
+import { isResponse } from "./tracked-response.ts";
 
-export type FetchHandler = (this: Server, request: Request, server: Server) => Response | Promise<Response>;
-export type ErrorHandler = (this: Server, error: Error) => Response | Promise<Response> | void | Promise<void>;
-
-export interface ServeOptions {
-  /** Answers each request. Called with the server as `this`. */
-  fetch: FetchHandler;
-  /** Answers when `fetch` throws or rejects. Default: 500, and the error on stderr. */
-  error?: ErrorHandler;
-  /** 0 to 65535; 0 takes a free one. Default: the variables BUN_PORT, PORT, NODE_PORT, else 3000. */
-  port?: number | string;
-  /** Default: all addresses, IPv6 and IPv4. */
-  hostname?: string;
-  /** SO_REUSEPORT. Default false. */
-  reusePort?: boolean;
-  /** Default false. */
-  ipv6Only?: boolean;
-  /** Seconds without traffic after which a connection ends; 0 is never. Default 10. */
-  idleTimeout?: number;
-  /** Bytes. Default 134217728 (128 MiB). Beyond: 413. */
-  maxRequestBodySize?: number;
-  /** Default: false in production (NODE_ENV), else true. */
-  development?: boolean | object;
-  id?: string | null;
+/** What serve takes besides the options of Bun.serve. */
+export interface RingServeOptions {
   /** Bytes of a request's head. Default 16384. Beyond: 431, or 414 in the request line. */
   headerBytesMax?: number;
+  /** Seconds from a request's first byte to the end of its head; 0 is no limit. Default 30. Beyond: 408. */
+  headerTimeout?: number;
   /** Bytes of responses that wait for a client, above which it is not served further requests. Default 1048576. */
   writeQueueBytesMax?: number;
+  /** A socket that listens already, such as one from socket activation, in place of a port or a path. The server's from here on. */
+  fd?: number;
   /** See ReactorOptions.mode; the thread's first server or socket decides. */
   mode?: Mode;
   /** false: an error instead of Bun.serve where the ring cannot serve. Default true. */
   fallback?: boolean;
 }
 
-export interface Server extends Disposable {
-  readonly port: number;
-  readonly hostname: string;
-  readonly url: URL;
-  readonly protocol: "http";
-  readonly development: boolean;
-  readonly id: string;
-  readonly address: SocketAddress;
-  /** Requests whose response is not complete. */
-  readonly pendingRequests: number;
-  readonly pendingWebSockets: number;
-  /** Accepts no more; resolves when the last connection is closed. With `closeActiveConnections` all are closed at once. */
-  stop(closeActiveConnections?: boolean): Promise<void>;
-  closeIdleConnections(): void;
-  /** Other handlers for requests from now on. */
-  reload(options: Partial<Pick<ServeOptions, "fetch" | "error">>): Server;
-  /** Calls the handler without a network. */
-  fetch(request: Request | string | URL): Promise<Response>;
-  requestIP(request: Request): SocketAddress | null;
-  /** Sets the idle timeout of a request's connection; 0 is none. */
-  timeout(request: Request, seconds: number): void;
-  ref(): void;
-  unref(): void;
+/** Bun's own options, of which idleTimeout may be up to a day (86400) here. */
+export type ServeOptions<WebSocketData = undefined, R extends string = string> = Bun.Serve.Options<WebSocketData, R> &
+  RingServeOptions;
+
+export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketData> {
+  /** Where it listens: an address, or the path of a Unix socket. */
+  readonly address: SocketAddress | string;
 }
 
-/** Options that only Bun's own server has. */
-const unserved = ["tls", "websocket", "routes", "static", "unix", "app", "http2", "http3", "h3", "key", "cert"];
+/** The options as they come, before they are checked. */
+interface Options extends RingServeOptions {
+  fetch?: FetchHandler;
+  routes?: Record<string, unknown>;
+  /** Bun's former name of `routes`. */
+  static?: Record<string, unknown>;
+  error?: ErrorHandler;
+  port?: number | string;
+  hostname?: string;
+  unix?: string;
+  reusePort?: boolean;
+  ipv6Only?: boolean;
+  idleTimeout?: number;
+  maxRequestBodySize?: number;
+  development?: boolean | object;
+  id?: string | null;
+}
 
-export function serve(options: ServeOptions): Server {
+type Answer = Response | Promise<Response>;
+type FetchHandler = (this: Server, request: Request, server: Server) => Answer;
+type ErrorHandler = (this: Server, error: Error) => Answer | void | Promise<void>;
+
+/** Options that only Bun's own server has. */
+const unserved = ["tls", "websocket", "app", "http2", "http3", "h3", "key", "cert"];
+
+/** Serves HTTP. Takes what Bun.serve takes, and says no otherwise than by an error that names the option. */
+export function serve<WebSocketData = undefined, R extends string = string>(
+  options: ServeOptions<WebSocketData, R>,
+): Server<WebSocketData> {
+  return startServer(options as unknown as Options) as unknown as Server<WebSocketData>;
+}
+
+function startServer(options: Options): Server {
   requireObject("options", options);
-  const left = leavesToBun("serve", options as unknown as Record<string, unknown>, unserved);
+  const left =
+    leavesToBun("serve", options as unknown as Record<string, unknown>, unserved) ||
+    leavesToBun("serve", { "routes with HTML": hasBundles(options.routes ?? options.static), ...options }, [
+      "routes with HTML",
+    ]);
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;
   installGlobals();
   const key = hotKey(options);
   const running = key === undefined ? undefined : hotServers.get(key);
-  if (running && !running.stopping) return running.reload(options);
+  if (running && !running.stopping) return running.reload(options as never);
   const server = new RingServer(reactor, options);
   if (key !== undefined) hotServers.set(key, server);
   return server;
@@ -97,8 +101,9 @@ export function serve(options: ServeOptions): Server {
  */
 const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<string, RingServer>;
 
-function hotKey({ id, hostname, port }: ServeOptions): string | undefined {
-  if (!process.execArgv.includes("--hot")) return undefined;
+function hotKey({ id, hostname, port, unix }: Options): string | undefined {
+  if (!process.execArgv.includes("--hot") || id === null) return undefined;
+  if (unix !== undefined) return `unix ${unix}`;
   return id ? `id ${id}` : `${hostname ?? ""} ${readPort(port)}`;
 }
 
@@ -107,8 +112,8 @@ class RingServer implements Server, HttpHost {
   readonly heads = new HeadCache();
   readonly limits: HttpLimits;
   readonly defaultOrigin: string;
-  readonly hostname: string;
-  readonly port: number;
+  readonly hostname: string | undefined;
+  readonly port: number | undefined;
   readonly protocol = "http";
   readonly development: boolean;
   readonly id: string;
@@ -117,36 +122,52 @@ class RingServer implements Server, HttpHost {
   stopping = false;
 
   private readonly listener: Listener;
+  private readonly unix: string | undefined;
   private readonly connections = new Set<HttpConnection>();
+  private routes: RouteTable;
   private fetchHandler: FetchHandler;
   private errorHandler: ErrorHandler | undefined;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
 
-  constructor(reactor: Reactor, options: ServeOptions) {
+  constructor(reactor: Reactor, options: Options) {
     this.reactor = reactor;
-    this.fetchHandler = requireFunction("fetch", options.fetch)!;
-    this.errorHandler = requireFunction("error", options.error, true);
     this.limits = readLimits(options);
+    const target = readTarget(options);
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
-    const port = readPort(options.port);
-    const hostname = requireText("hostname", options.hostname);
-    const { reusePort, ipv6Only } = options;
-    this.listener = new Listener(reactor, { hostname, port, reusePort, ipv6Only }, (fd) => this.accept(fd));
-    this.port = this.listener.address!.port;
-    this.hostname = hostname ?? "localhost";
-    this.defaultOrigin = `http://${authority(this.hostname, this.port)}`;
+    this.errorHandler = requireFunction("error", options.error, true);
+    this.fetchHandler = requireFunction("fetch", options.fetch, true) ?? notFound;
+    this.routes = readRoutes(options.routes ?? options.static);
+    try {
+      if (options.fetch === undefined && this.routes.router === null)
+        throw new TypeError("fetch must be a function where routes has no route, not undefined");
+      this.listener = new Listener(reactor, target, (fd) => this.accept(fd));
+    } catch (error) {
+      this.routes.close();
+      throw error;
+    }
+    const { address } = this.listener;
+    this.unix = address === undefined ? (target.unix ?? "") : undefined;
+    this.port = address?.port;
+    this.hostname = address && (target.hostname ?? "localhost");
+    this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
+  }
+
+  get router(): Router<Route> | null {
+    return this.routes.router;
   }
 
   get url(): URL {
-    const host = this.hostname === "0.0.0.0" || this.hostname === "::" ? "localhost" : this.hostname;
-    return new URL(`http://${authority(host, this.port)}/`);
+    const { unix, hostname, port } = this;
+    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}` : `unix://${unix}`);
+    const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname!;
+    return new URL(`http://${authority(host, port!)}/`);
   }
 
-  get address(): SocketAddress {
-    return this.listener.address!;
+  get address(): SocketAddress | string {
+    return this.listener.address ?? this.unix!;
   }
 
   stop(closeActiveConnections = false): Promise<void> {
@@ -159,21 +180,30 @@ class RingServer implements Server, HttpHost {
       if (closeActiveConnections) connection.abort();
       else connection.closeWhenIdle();
     }
-    if (this.connections.size === 0) this.stopped.resolve();
+    if (this.connections.size === 0) this.end();
     return this.stopped.promise;
   }
 
-  closeIdleConnections(): void {
-    for (const connection of [...this.connections]) connection.closeWhenIdle();
+  closeIdleConnections(): number {
+    return [...this.connections].filter((connection) => connection.closeWhenIdle()).length;
   }
 
-  reload(options: Partial<Pick<ServeOptions, "fetch" | "error">>): Server {
+  reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
-    if (options.fetch !== undefined) this.fetchHandler = requireFunction("fetch", options.fetch)!;
-    this.errorHandler = requireFunction("error", options.error, true);
+    const { fetch, routes, static: formerRoutes, error } = options as Options;
+    const fetchHandler = requireFunction("fetch", fetch, true);
+    const errorHandler = requireFunction("error", error, true);
+    if ((routes ?? formerRoutes) !== undefined) {
+      const table = readRoutes(routes ?? formerRoutes);
+      this.routes.close();
+      this.routes = table;
+    }
+    if (fetchHandler) this.fetchHandler = fetchHandler;
+    this.errorHandler = errorHandler;
     return this;
   }
 
+  /** Calls the fetch handler without a network. Routes are not looked at, as in Bun. */
   async fetch(request: Request | string | URL): Promise<Response> {
     const asked = request instanceof Request ? request : new Request(new URL(request, this.url).href);
     try {
@@ -184,12 +214,25 @@ class RingServer implements Server, HttpHost {
   }
 
   requestIP(request: Request): SocketAddress | null {
-    const connection = connectionOf(request);
+    const connection = connectionOf("requestIP", request);
     return connection ? (remoteAddress(connection.transport.fd) ?? null) : null;
   }
 
   timeout(request: Request, seconds: number): void {
-    connectionOf(request)?.setIdleTimeout(readSeconds("seconds", seconds) * 1000);
+    connectionOf("timeout", request)?.setIdleTimeout(readSeconds("seconds", seconds) * 1000);
+  }
+
+  /** Servers with `websocket` are Bun's own. */
+  upgrade(): boolean {
+    throw new TypeError("upgrade needs the option websocket, which this server was made without");
+  }
+
+  publish(): 0 {
+    return 0;
+  }
+
+  subscriberCount(): number {
+    return 0;
   }
 
   ref(): void {
@@ -206,10 +249,10 @@ class RingServer implements Server, HttpHost {
 
   // ---- for connections -------------------------------------------------------------------------------------------
 
-  handle(request: RingRequest): Response | Promise<Response> {
-    let result: Response | Promise<Response>;
+  handle(request: RingRequest, handler?: Route["handler"]): Answer {
+    let result: Answer;
     try {
-      result = this.fetchHandler.call(this, request as unknown as Request, this);
+      result = ((handler ?? this.fetchHandler) as FetchHandler).call(this, request as unknown as Request, this);
     } catch (error) {
       return this.handleError(error);
     }
@@ -221,24 +264,34 @@ class RingServer implements Server, HttpHost {
     return this.handleError(new TypeError(`Expected a Response object, but received '${String(result)}'`));
   }
 
-  handleError(error: unknown): Response | Promise<Response> {
-    if (!this.errorHandler) return defaultErrorResponse(error);
+  handleError(error: unknown): Answer {
+    if (!this.errorHandler) return this.reportError(error);
     let result: ReturnType<ErrorHandler>;
     try {
       result = this.errorHandler.call(this, error as Error);
     } catch (failure) {
-      return defaultErrorResponse(failure);
+      return this.reportError(failure);
     }
     if (isResponse(result)) return result;
     return Promise.resolve(result).then(
-      (response) => (isResponse(response) ? response : defaultErrorResponse(error)),
-      (failure) => defaultErrorResponse(failure),
+      (response) => (isResponse(response) ? response : this.reportError(error)),
+      (failure) => this.reportError(failure),
     );
   }
 
   closed(connection: HttpConnection): void {
     this.connections.delete(connection);
-    if (this.connections.size === 0) this.stopped?.resolve();
+    if (this.connections.size === 0 && this.stopping) this.end();
+  }
+
+  private end(): void {
+    this.routes.close();
+    this.stopped!.resolve();
+  }
+
+  private reportError(error: unknown): Response {
+    console.error(error);
+    return errorResponse(error, this.development);
   }
 
   private accept(fd: number): void {
@@ -254,12 +307,11 @@ class RingServer implements Server, HttpHost {
   }
 }
 
-function defaultErrorResponse(error: unknown): Response {
-  console.error(error);
-  return new Response("Something went wrong!", { status: 500 });
-}
+const notFound: FetchHandler = () => new Response(null, { status: 404 });
 
-function connectionOf(request: Request): HttpConnection | undefined {
+/** The connection that a request came on, while it is under way. */
+function connectionOf(method: string, request: Request): HttpConnection | undefined {
+  if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
   const origin = request instanceof RingRequest ? request.origin : undefined;
   return origin instanceof HttpConnection ? origin : undefined;
 }
@@ -288,11 +340,23 @@ function readSeconds(name: string, value: number): number {
   return value;
 }
 
-function readLimits(options: ServeOptions): HttpLimits {
+/** Where to listen. As in Bun, a path and a host exclude each other. */
+function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
+  if (fd !== undefined) return { fd: requireDescriptor(fd) };
+  const path = unix === undefined || unix === null || unix === "" ? undefined : unix;
+  const host = requireText("hostname", hostname);
+  if (path === undefined) return { hostname: host, port: readPort(port), reusePort, ipv6Only };
+  if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");
+  if (typeof path !== "string") throw new TypeError(`unix must be a path, not ${Bun.inspect(path)}`);
+  return { unix: path };
+}
+
+function readLimits(options: Options): HttpLimits {
   return {
     headerBytesMax: requireBytes("headerBytesMax", options.headerBytesMax, 16384, 256),
     requestBodyBytesMax: requireBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
     writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
     idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,
+    headerTimeoutMs: readSeconds("headerTimeout", options.headerTimeout ?? 30) * 1000,
   };
 }

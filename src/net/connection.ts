@@ -138,6 +138,16 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     }
   }
 
+  /** Queues a chunk of the arena that somebody else has filled. It is the connection's from here on. */
+  append(chunk: Chunk): void {
+    if (this.tail === null) this.head = chunk;
+    else this.tail.next = chunk;
+    this.tail = chunk;
+    const { length } = chunk;
+    chunk.length = 0;
+    this.commit(chunk, length);
+  }
+
   /** Copies bytes into the queue. They leave with the next submission. */
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {

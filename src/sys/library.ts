@@ -37,6 +37,7 @@ const symbols = {
   rl_format_address: { args: [pointer, u32, pointer, u32], returns: i32 },
   rl_drain_errors: { args: [i32], returns: i32 },
   rl_connect: { args: [i32, pointer, u32], returns: i32 },
+  rl_open_within: { args: [i32, pointer], returns: i32 },
   rl_close: { args: [i32], returns: i32 },
   rl_thread_cpu_ns: { args: [], returns: f64 },
 } as const;

@@ -1,9 +1,8 @@
 /** HTTP/1.1 on the wire: what the bytes of a request do, and which bytes come back, over real connections. */
 import { describe, expect, test } from "bun:test";
-import type { ServeOptions } from "../../src/index.ts";
 import { ask, md5, RawClient } from "./raw-client.ts";
 import { run } from "./process.ts";
-import { isBun, serve } from "./subject.ts";
+import { isBun, serve, type ServeOptions } from "./subject.ts";
 
 const requestOf = (method: string, target: string, ...fields: string[]): string =>
   [`${method} ${target} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");

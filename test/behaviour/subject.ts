@@ -9,8 +9,8 @@ import type {
   listen as ringListen,
   Reactor,
   ReactorStats,
-  ServeOptions,
-  Server,
+  RingServeOptions,
+  Server as RingServer,
   Socket,
   SocketListener,
   udpSocket as ringUdpSocket,
@@ -20,6 +20,20 @@ import type {
 
 type ListenOptions<Data> = Parameters<typeof ringListen<Data>>[0];
 type ConnectOptions<Data> = Parameters<typeof ringConnect<Data>>[0];
+
+/** What the tests pass to `serve`: Bun's options and ringloop's, without what excludes what. */
+export interface ServeOptions extends RingServeOptions, Omit<Bun.Serve.HostnamePortServeOptions<undefined>, "error"> {
+  fetch?: (this: Server, request: Request, server: Server) => Response | Promise<Response>;
+  error?: (this: Server, error: Error) => Response | Promise<Response> | void | Promise<void>;
+  routes?: Bun.Serve.Routes<undefined, string>;
+  unix?: string;
+}
+
+/** A server on a port, unless a test says otherwise. */
+export interface Server extends RingServer {
+  readonly port: number;
+  readonly hostname: string;
+}
 
 const subjects = ["bun", "defer", "sqpoll"] as const;
 export type Subject = (typeof subjects)[number];
@@ -51,8 +65,8 @@ function withoutFallback<T>(options: T): T {
 
 /** The subject's `serve`, without a way back to Bun's. */
 export function serve(options: ServeOptions): Server {
-  if (ring) return ring.serve(withoutFallback(options));
-  return Bun.serve(options as never) as unknown as Server;
+  const start = (ring ? ring.serve : Bun.serve) as unknown as (options: ServeOptions) => Server;
+  return start(ring ? withoutFallback(options) : options);
 }
 
 /** The subject's `listen`, without a way back to Bun's. */

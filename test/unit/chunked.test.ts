@@ -59,7 +59,9 @@ describe("a message", () => {
     ["of any bytes", `3\r\n\0\xff\n\r\n${END}`, "\0\xff\n"],
     ["with an extension", `5;a=b\r\nhello\r\n0;c\r\n\r\n`, "hello"],
     ["with a quoted extension", `5;a="b;c\t\xff"\r\nhello\r\n${END}`, "hello"],
-    ["with an empty extension", `5;\r\nhello\r\n${END}`, "hello"],
+    ["with a quoted pair in an extension", `5;a="\\"\\\\";b\r\nhello\r\n${END}`, "hello"],
+    ["with several extensions", `5;a;b=c;d="";e\r\nhello\r\n${END}`, "hello"],
+    ["with white space in its extensions", `5; a\t= "b" ;\tc = d\t ; e\r\nhello\r\n${END}`, "hello"],
     ["with a trailer", `5\r\nhello\r\n0\r\nX: y\r\n\r\n`, "hello"],
     ["with several trailers", `0\r\nX: y\r\nZ:\r\nContent-Length: 5\r\n\r\n`, ""],
   ];
@@ -126,6 +128,26 @@ describe("a message is refused", () => {
     ["with a bare LF at the end", "0\r\n\n"],
     ["with a bare CR at the end", "0\r\n\rX"],
   ];
+  const extensions: [reason: string, text: string][] = [
+    ["with an empty extension", ";"],
+    ["with an empty extension before another", ";;a"],
+    ["with an extension without a name", ";=a"],
+    ["with an extension without a value", ";a="],
+    ["with an empty value before another extension", ";a=;b"],
+    ["with two values", ";a=b=c"],
+    ["with a delimiter in an extension's name", ";a(b"],
+    ["with a delimiter in an extension's value", ";a=b(c"],
+    ["with obs-text in an extension's name", ";\xe9"],
+    ["with a space within an extension's name", ";a b"],
+    ["with a space within an extension's value", ";a=b c"],
+    ["with a space after an extension's name", ";a "],
+    ["with a space after an extension's value", ";a=b "],
+    ["with a quote within an extension's value", ';a=b"c"'],
+    ["with something after a quoted value", ';a="b"c'],
+    ["with a quoted name", ';"a"'],
+    ["with quotes that do not end", ';a="b'],
+    ["with quotes that end in a backslash", ';a="b\\'],
+  ].map(([reason, extension]) => [reason!, `5${extension}\r\nhello\r\n${END}`]);
   const trailers: [reason: string, text: string][] = [
     ["with a trailer without a colon", "0\r\nX\r\n\r\n"],
     ["with a second trailer without a colon", "0\r\nX: y\r\nZ\r\n\r\n"],
@@ -133,11 +155,14 @@ describe("a message is refused", () => {
     ["with a folded trailer", "0\r\nX: y\r\n z\r\n\r\n"],
     ["with a space before a trailer's colon", "0\r\nX : y\r\n\r\n"],
     ["with a tab in a trailer's name", "0\r\nX\ty: z\r\n\r\n"],
+    ["with a delimiter in a trailer's name", "0\r\nX(y): z\r\n\r\n"],
+    ["with a delimiter before a trailer's name", "0\r\n(X): z\r\n\r\n"],
+    ["with obs-text in a trailer's name", "0\r\nX\xe9: z\r\n\r\n"],
     ["with NUL in a trailer", "0\r\nX: \0\r\n\r\n"],
     ["with a bare LF after a trailer", "0\r\nX: y\n\r\n"],
     ["with a bare CR in a trailer", "0\r\nX: y\rz\r\n\r\n"],
   ];
-  test.each([...sizes, ...lineEnds, ...trailers])("%s: 400", (_, text) => {
+  test.each([...sizes, ...lineEnds, ...extensions, ...trailers])("%s: 400", (_, text) => {
     expect(decodeSplit(text)).toMatchObject({ status: 400 });
   });
 
@@ -155,6 +180,7 @@ describe("a message is refused", () => {
 
   test("with extensions without end: 400", () => {
     expect(decode(`5;${"a".repeat(16384)}`)).toMatchObject({ done: false });
+    expect(decode(`5;${"a".repeat(16384)}\r\nhello`)).toMatchObject({ body: "hello" });
     expect(decode(`5;${"a".repeat(16385)}`)).toEqual({ status: 400, body: "" });
     const spread = `1;${"a".repeat(1000)}\r\nx\r\n`;
     expect(decode(spread.repeat(17))).toEqual({ status: 400, body: "x".repeat(16) });

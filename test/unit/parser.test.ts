@@ -118,6 +118,8 @@ describe("a request that is served", () => {
     "http://example.com/a?b",
     "https://example.com",
     "HTTP://EXAMPLE.com:80/",
+    "http://[::1]:80?a@b\\c",
+    "http://a/b@c",
   ])("may have the target %s", (target) => {
     expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toMatchObject({ target });
   });
@@ -275,6 +277,19 @@ describe("a request is refused", () => {
     expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toBe(400);
   });
 
+  // RFC 9110 section 4.2.4, and what is a host to one parser and a path or a user to another.
+  test.each([
+    "http://a@b/",
+    "http://a:b@c",
+    "http://a\\b/",
+    "http://a\\@b/",
+    "http://a<b>/",
+    "https://a{b}?c",
+    "http://@",
+  ])("for a target with more than a host in its authority, %s: 400", (target) => {
+    expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toBe(400);
+  });
+
   test("for the preface of HTTP/2: 505", () => {
     expect(parseSplit("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).toBe(505);
   });
@@ -350,9 +365,14 @@ describe("a request is refused", () => {
     ["chunked in quotes", 400, 'Transfer-Encoding: "chunked"'],
     ["chunked with a vertical tab before it", 400, "Transfer-Encoding: \vchunked"],
     ["an empty Transfer-Encoding", 400, "Transfer-Encoding:"],
+    ["chunked twice", 400, "Transfer-Encoding: chunked, chunked"],
+    ["chunked twice with a coding between", 400, "Transfer-Encoding: Chunked ,gzip,\tchunked"],
+    ["chunked after a coding without a comma", 400, "Transfer-Encoding: gzip chunked"],
+    ["chunked before an empty coding", 400, "Transfer-Encoding: chunked,"],
     ["two Transfer-Encodings", 400, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
     ["two Transfer-Encodings, one of them unknown", 400, "Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
     ["a coding before chunked", 501, "Transfer-Encoding: gzip, chunked"],
+    ["a coding before chunked that ends like it", 501, "Transfer-Encoding: xchunked,chunked"],
     ["another expectation", 417, "Expect: 200-ok"],
     ["more than one expectation", 417, "Expect: 100-continue, x"],
     ["an empty expectation", 417, "Expect:"],

@@ -1,0 +1,29 @@
+/** A directory that files are opened in, and nowhere else. */
+import { closeSync, constants, openSync } from "node:fs";
+import { SystemError } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+
+export class Directory {
+  private readonly fd: number;
+  private readonly path: string;
+
+  /** Throws an Error with `code`: ENOENT, ENOTDIR... */
+  constructor(path: string) {
+    this.path = path;
+    this.fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  }
+
+  /**
+   * Opens `path` below the directory for reading, and returns the descriptor. "..", absolute paths and symbolic links are resolved as if the
+   * directory were the root (openat2(2), RESOLVE_IN_ROOT). Throws SystemError.
+   */
+  open(path: string): number {
+    const fd = native().rl_open_within(this.fd, pointerTo(Buffer.from(`${path}\0`)));
+    if (fd < 0) throw new SystemError(-fd, "open", { path: `${this.path}/${path}` });
+    return fd;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

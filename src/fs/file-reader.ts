@@ -1,0 +1,70 @@
+/**
+ * Reads from an open file into the arena's memory, through the ring: what is in the page cache comes with the submission, the rest is
+ * waited for without a thread of ours.
+ *
+ * Guarantees: one read at a time; the memory and the descriptor live until the read in flight has completed, whatever happens
+ * meanwhile; after `close()` nobody is called.
+ */
+import type { OperationOwner } from "../reactor/op-table.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Chunk } from "../ring/arena.ts";
+import { EAGAIN, EINTR } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
+
+/** Gets the chunk back with what was read after its `length` (0 bytes at the end of the file), or -errno. */
+export type ReadDone = (chunk: Chunk, result: number) => void;
+
+export class FileReader implements OperationOwner {
+  private readonly reactor: Reactor;
+  private readonly fd: number;
+  private readonly slot: number;
+  private readonly done: ReadDone;
+  private chunk: Chunk | null = null;
+  private bytes = 0;
+  private offset = 0;
+  private closed = false;
+
+  /** Takes over `fd`. */
+  constructor(reactor: Reactor, fd: number, done: ReadDone) {
+    this.reactor = reactor;
+    this.fd = fd;
+    this.done = done;
+    this.slot = reactor.operations.acquire(this);
+  }
+
+  /** Reads up to `bytes` at `offset` of the file behind what the chunk holds. The chunk is the reader's until `done`. */
+  read(chunk: Chunk, bytes: number, offset: number): void {
+    if (this.chunk !== null || this.closed) throw new Error("a file is read once at a time, and not after close()");
+    this.chunk = chunk;
+    this.bytes = bytes;
+    this.offset = offset;
+    this.submit();
+  }
+
+  /** Closes the file, after the read in flight. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.chunk === null) this.release();
+  }
+
+  complete(_kind: number, result: number): void {
+    if (!this.closed && (result === -EINTR || result === -EAGAIN)) return this.submit();
+    const chunk = this.chunk!;
+    this.chunk = null;
+    if (!this.closed) return this.done(chunk, result);
+    this.reactor.arena.free(chunk);
+    this.release();
+  }
+
+  private submit(): void {
+    const { reactor, chunk, bytes, offset } = this;
+    const sqe = reactor.nextSqe().prepRead(this.fd, chunk!.address + chunk!.length, bytes, offset);
+    reactor.tag(sqe, this.slot, 0);
+  }
+
+  private release(): void {
+    native().rl_close(this.fd);
+    this.reactor.operations.release(this.slot);
+  }
+}

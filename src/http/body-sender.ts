@@ -1,0 +1,22 @@
+/** What sends a response's body that is not in memory, and what it needs of the connection that it sends on. */
+import type { Connection } from "../net/connection.ts";
+
+export interface BodySender {
+  /** Sends the head and then the body. */
+  start(): void;
+  /** All that was queued has left. */
+  drained(): void;
+  /** The client is gone: frees everything, and calls nobody any more. */
+  abort(): void;
+}
+
+export interface BodyTarget {
+  readonly transport: Connection;
+  readonly writeQueueBytesMax: number;
+  /** Something more of the body was queued: the connection is not idle. */
+  bodyProgressed(): void;
+  /** All of it was queued. */
+  bodySent(): void;
+  /** It cannot be completed. `headSent`: the client has seen a part. */
+  bodyFailed(error: unknown, headSent: boolean): void;
+}

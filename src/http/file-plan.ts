@@ -1,0 +1,226 @@
+/**
+ * What is sent of a file: all of it, the slice that the program made, or the range that the client asks for.
+ *
+ * Guarantees: the length is that of the file as it was opened, not of what a BunFile remembers; a descriptor that is not handed on with the
+ * plan is closed; a missing file throws (ENOENT) before anything is sent.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { basename } from "node:path";
+import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
+import { buildHead, type HeadParts, isBodiless } from "./head.ts";
+import type { Exchange, ResponsePlan } from "./response.ts";
+
+/** Part of an open file, as a response's body. Who gets it closes the descriptor. */
+export interface FileBody {
+  kind: "file";
+  fd: number;
+  offset: number;
+  bytes: number;
+}
+
+/** A file that is open, and the part of it that the program means. */
+interface OpenFile {
+  fd: number;
+  fileBytes: number;
+  lastModifiedMs: number;
+  offset: number;
+  bytes: number;
+}
+
+/** Where a Blob's bytes are; elsewhere is behind a descriptor, or in S3. */
+export type Place = "memory" | "file" | "elsewhere";
+
+export function placeOf(blob: Blob): Place {
+  const picture = pictureOf(blob);
+  if (picture.startsWith('FileRef ("')) return "file";
+  return /^(?:FileRef|S3Ref) \(/.test(picture) ? "elsewhere" : "memory";
+}
+
+/**
+ * The file of a response that a handler returned: with the range that the client asks for, or, for a slice, as that part (206), as in Bun.
+ * It gets no Last-Modified, since the next request for this URL may be answered with another file. Undefined for what only a stream can
+ * send: pipes, devices, /proc. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
+ */
+export function planHandlersFile(
+  blob: Blob,
+  parts: HeadParts,
+  exchange: Exchange,
+  date: string,
+): ResponsePlan | undefined {
+  const file = openBlob(blob);
+  if (file === undefined) return undefined;
+  const plan = new FilePlan(file, parts, exchange, date);
+  const { fields } = parts;
+  if (blob.type === OCTET_STREAM && fields["content-disposition"] === undefined)
+    plan.addLine("Content-Disposition", `filename="${quotable(basename((blob as Bun.BunFile).name!))}"`);
+  if (parts.status === 200 && fields["content-range"] === undefined) {
+    if (file.bytes < file.fileBytes) {
+      plan.status = 206;
+      const last = file.offset + Math.max(file.bytes, 1) - 1;
+      plan.addLine("Content-Range", `bytes ${file.offset}-${last}/*`);
+    } else {
+      const own = fields["last-modified"];
+      plan.applyRange({
+        etag: fields["etag"] as string | undefined,
+        lastModifiedMs: typeof own === "string" ? Date.parse(own) : undefined,
+      });
+    }
+  }
+  return plan.finish();
+}
+
+/** The file of a route, with validators: conditional requests and ranges are answered. Throws and returns undefined as above. */
+export function planRoutesFile(
+  blob: Blob,
+  parts: HeadParts,
+  exchange: Exchange,
+  date: string,
+): ResponsePlan | undefined {
+  const file = openBlob(blob);
+  return file && planValidated(file, parts, exchange, date);
+}
+
+/** A file with a fixed place (a route's, or one in a route's directory). Takes over the descriptor. */
+export function planValidated(file: OpenFile, parts: HeadParts, exchange: Exchange, date: string): ResponsePlan {
+  const plan = new FilePlan(file, parts, exchange, date);
+  const { fields, status } = parts;
+  if (fields["last-modified"] === undefined) plan.addLine("Last-Modified", new Date(file.lastModifiedMs).toUTCString());
+  if (status !== 200) return plan.finish();
+  const validators = { etag: fields["etag"] as string | undefined, lastModifiedMs: file.lastModifiedMs };
+  switch (exchange.conditions ? judgeConditions(exchange.conditions, validators) : "proceed") {
+    case "not modified":
+      plan.status = 304;
+      break;
+    case "failed":
+      plan.sendNothing(412);
+      break;
+    case "proceed":
+      plan.applyRange(validators);
+  }
+  return plan.finish();
+}
+
+const OCTET_STREAM = "application/octet-stream";
+
+/** Puts a plan together step by step. */
+class FilePlan {
+  status: number;
+
+  private readonly file: OpenFile;
+  private readonly parts: HeadParts;
+  private readonly exchange: Exchange;
+  private readonly date: string;
+  private offset: number;
+  private bytes: number;
+  private lines = "";
+
+  constructor(file: OpenFile, parts: HeadParts, exchange: Exchange, date: string) {
+    this.file = file;
+    this.parts = parts;
+    this.exchange = exchange;
+    this.date = date;
+    this.status = parts.status;
+    this.offset = file.offset;
+    this.bytes = file.bytes;
+  }
+
+  addLine(name: string, value: string): void {
+    this.lines += `${name}: ${value}\r\n`;
+  }
+
+  sendNothing(status: number): void {
+    this.status = status;
+    this.bytes = 0;
+  }
+
+  /** RFC 9110 section 14.2: only GET has ranges. */
+  applyRange(validators: Validators): void {
+    const { conditions, isHead } = this.exchange;
+    if (conditions === undefined || isHead) return;
+    const range = requestedRange(conditions, this.bytes, validators);
+    if (range === undefined) return;
+    if (range === "none") {
+      this.addLine("Content-Range", `bytes */${this.bytes}`);
+      this.sendNothing(416);
+    } else {
+      this.addLine("Content-Range", `bytes ${range.start}-${range.end - 1}/${this.bytes}`);
+      this.status = 206;
+      this.offset += range.start;
+      this.bytes = range.end - range.start;
+    }
+    this.addLine("Accept-Ranges", "bytes");
+  }
+
+  finish(): ResponsePlan {
+    const { file, parts, exchange, status, bytes, offset } = this;
+    const { isHead, http10, keepAlive } = exchange;
+    try {
+      const bodiless = isBodiless(status);
+      const contentLength = bodiless ? undefined : bytes;
+      const head = buildHead(
+        {
+          ...parts,
+          status,
+          statusText: status === parts.status ? parts.statusText : "",
+          moreLines: parts.moreLines + this.lines,
+        },
+        { contentLength, chunked: false, keepAlive, http10 },
+        this.date,
+      );
+      const send = bytes > 0 && !isHead && !bodiless;
+      const body: ResponsePlan["body"] = send ? { kind: "file", fd: file.fd, offset, bytes } : { kind: "none" };
+      if (!send) closeSync(file.fd);
+      return { head, body, contentLength, chunked: false, keepAlive };
+    } catch (error) {
+      closeSync(file.fd);
+      throw error;
+    }
+  }
+}
+
+function openBlob(blob: Blob): OpenFile | undefined {
+  const path = (blob as Bun.BunFile).name!;
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that nobody writes to does not block.
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isDirectory()) {
+      const error = new Error(`EISDIR: illegal operation on a directory, read '${path}'`);
+      throw Object.assign(error, { code: "EISDIR", errno: -21, syscall: "read", path });
+    }
+    // Files of /proc and the like say 0, and yet there is something to read.
+    const { size } = stats;
+    if (stats.isFile() && (size > 0 || readSync(fd, new Uint8Array(1), 0, 1, 0) === 0))
+      return sliceOf(blob, wholeFile(fd, stats));
+    closeSync(fd);
+    return undefined;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+export function wholeFile(fd: number, { size, mtimeMs }: Stats): OpenFile {
+  return { fd, fileBytes: size, lastModifiedMs: mtimeMs, offset: 0, bytes: size };
+}
+
+/** Only a Blob's picture for people tells where its bytes are, and where a slice begins. */
+function pictureOf(blob: Blob): string {
+  return Bun.inspect(blob);
+}
+
+/** Longer than any file (1 TiB). */
+const LENGTH_MAX = 2 ** 40;
+
+/** The part of a file that the Blob is. */
+function sliceOf(blob: Blob, file: OpenFile): OpenFile {
+  const begin = Number(/\n {2}offset: (\d+)\s*\}$/.exec(pictureOf(blob))?.[1] ?? 0);
+  const offset = Math.min(begin, file.fileBytes);
+  // Asked for its size, a file remembers it from then on. A slice that is longer than the file tells the length that the program has chosen.
+  const { size } = blob.slice(0, LENGTH_MAX);
+  return { ...file, offset, bytes: Math.min(size, file.fileBytes - offset) };
+}
+
+/** Content of a quoted-string (RFC 9110 section 5.6.4); what a field cannot hold becomes "_". */
+function quotable(text: string): string {
+  return text.replace(/[^\t\x20-\x7e]/g, "_").replace(/["\\]/g, "\\$&");
+}

@@ -1,0 +1,187 @@
+/**
+ * The heads of responses: status line and fields (RFC 9112 sections 4 and 5, RFC 9110 section 6.6.1).
+ *
+ * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the body; names and values come from a native
+ * Headers, which refuses CR, LF and NUL, so a response cannot be split.
+ */
+import { fieldsOf } from "./tracked-response.ts";
+
+export const TEXT_TYPE = "text/plain;charset=utf-8";
+
+/** Header fields by lower-case name. Set-Cookie, which must not be joined, is an array. */
+export type Fields = Record<string, string | string[]>;
+
+/** What a head says of the response itself. */
+export interface HeadParts {
+  status: number;
+  statusText: string;
+  fields: Fields;
+  /** Content-Type where the fields have none; empty for none. */
+  defaultType: string;
+  /** Whole lines, each with its CRLF. */
+  moreLines: string;
+}
+
+/** What a head says about the body's end, and what becomes of the connection. */
+export interface Framing {
+  contentLength: number | undefined;
+  chunked: boolean;
+  keepAlive: boolean;
+  http10: boolean;
+}
+
+/** Fields that say how this connection is used, which is not the handler's business. */
+const ownFields = new Set(["connection", "content-length", "keep-alive", "transfer-encoding"]);
+
+/** Throws a TypeError for a status or a reason that cannot be sent. */
+export function buildHead(parts: HeadParts, framing: Framing, date: string): string {
+  const { status, statusText, fields, defaultType } = parts;
+  if (status < 100) throw new TypeError(`a Response of status ${status} (Response.error()) cannot be sent`);
+  // RFC 9112 section 4. Bun checks the values of fields, but not this.
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusText))
+    throw new TypeError(
+      `statusText must not have control characters or characters beyond U+00FF: ${JSON.stringify(statusText)}`,
+    );
+  let head = `HTTP/1.1 ${status} ${statusText || (reasons[status] ?? "")}\r\n`;
+  let hasType = false;
+  let hasDate = false;
+  for (const name in fields) {
+    if (ownFields.has(name)) continue;
+    const value = fields[name]!;
+    if (typeof value === "string") head += `${name}: ${value}\r\n`;
+    else for (const each of value) head += `${name}: ${each}\r\n`;
+    if (name === "content-type") hasType = true;
+    else if (name === "date") hasDate = true;
+  }
+  head += parts.moreLines;
+  if (!hasType && defaultType !== "") head += `Content-Type: ${defaultType}\r\n`;
+  if (!hasDate) head += `Date: ${date}\r\n`;
+  return head + framingLines(framing);
+}
+
+/** The fields that frame the message, and the empty line. */
+export function framingLines({ contentLength, chunked, keepAlive, http10 }: Framing): string {
+  let lines = "";
+  if (chunked) lines = "Transfer-Encoding: chunked\r\n";
+  else if (contentLength !== undefined) lines = `Content-Length: ${contentLength}\r\n`;
+  if (!keepAlive) lines += "Connection: close\r\n";
+  else if (http10) lines += "Connection: keep-alive\r\n";
+  return `${lines}\r\n`;
+}
+
+/** What a response's own fields say of its framing: whether it asks to close, and the length it promises for a stream. */
+export interface OwnFields {
+  fields: Fields;
+  close: boolean;
+  contentLength: number | undefined;
+}
+
+export function readFields(response: Response): OwnFields {
+  const fields = fieldsOf(response);
+  const { connection, "content-length": length } = fields;
+  return {
+    fields,
+    close: typeof connection === "string" && /(^|,)\s*close\s*(,|$)/i.test(connection),
+    contentLength: typeof length === "string" && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
+  };
+}
+
+/** Status codes whose responses have no body (RFC 9110 section 6.4.1). */
+export function isBodiless(status: number): boolean {
+  return status === 204 || status === 205 || status === 304 || (status >= 100 && status < 200);
+}
+
+/** The current Date field, and whole heads that differ in it and in Content-Length alone. */
+export class HeadCache {
+  /** performance.now() from which the text is out of date. */
+  private validUntilMs = -Infinity;
+  private text = "";
+  private plain: string[] = [];
+
+  /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
+  date(nowMs: number): string {
+    if (nowMs >= this.validUntilMs) {
+      // The clocks are compared anew each second, so that a wall clock that was set shows.
+      const wallMs = nowMs + Date.now() - performance.now();
+      this.validUntilMs = nowMs + 1000 - (wallMs % 1000);
+      this.text = new Date(wallMs).toUTCString();
+      this.plain = [];
+    }
+    return this.text;
+  }
+
+  /** The head of a text of `bytes` bytes with status 200 and no headers of its own, on a connection that stays open. */
+  plainText(nowMs: number, bytes: number): string {
+    const date = this.date(nowMs);
+    const cached = bytes < 4096 ? this.plain[bytes] : undefined;
+    if (cached !== undefined) return cached;
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: ${TEXT_TYPE}\r\nDate: ${date}\r\nContent-Length: ${bytes}\r\n\r\n`;
+    if (bytes < 4096) this.plain[bytes] = head;
+    return head;
+  }
+}
+
+/** RFC 9110 section 15 and the registry. */
+export const reasons: Record<number, string> = {
+  100: "Continue",
+  101: "Switching Protocols",
+  103: "Early Hints",
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  203: "Non-Authoritative Information",
+  204: "No Content",
+  205: "Reset Content",
+  206: "Partial Content",
+  207: "Multi-Status",
+  208: "Already Reported",
+  226: "IM Used",
+  300: "Multiple Choices",
+  301: "Moved Permanently",
+  302: "Found",
+  303: "See Other",
+  304: "Not Modified",
+  305: "Use Proxy",
+  307: "Temporary Redirect",
+  308: "Permanent Redirect",
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  407: "Proxy Authentication Required",
+  408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  411: "Length Required",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
+  417: "Expectation Failed",
+  418: "I'm a Teapot",
+  421: "Misdirected Request",
+  422: "Unprocessable Content",
+  423: "Locked",
+  424: "Failed Dependency",
+  425: "Too Early",
+  426: "Upgrade Required",
+  428: "Precondition Required",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  451: "Unavailable For Legal Reasons",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+  506: "Variant Also Negotiates",
+  507: "Insufficient Storage",
+  508: "Loop Detected",
+  510: "Not Extended",
+  511: "Network Authentication Required",
+};

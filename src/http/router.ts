@@ -1,0 +1,151 @@
+/**
+ * Which route a path belongs to. Patterns are Bun's: literal segments, `:name` for one segment that is not empty, and `*` as the last
+ * segment for whatever follows.
+ *
+ * Guarantees: segment by segment a literal one wins over a parameter, and that over a wildcard; where the better pattern does not serve the
+ * method, the next one is tried. Paths are compared as they were sent, undecoded. A match allocates nothing but its parameters.
+ */
+
+interface Leaf<Route> {
+  /** For all methods, or each by its name. */
+  any: Route | undefined;
+  byMethod: Map<string, Route> | undefined;
+}
+
+interface Node<Route> {
+  literal: Map<string, Node<Route>>;
+  parameter: Node<Route> | undefined;
+  wildcard: Leaf<Route> | undefined;
+  leaf: Leaf<Route> | undefined;
+}
+
+function newNode<Route>(): Node<Route> {
+  return { literal: new Map(), parameter: undefined, wildcard: undefined, leaf: undefined };
+}
+
+export class Router<Route> {
+  /** The parameters of the last match, in the pattern's order, undecoded. */
+  values: string[] = [];
+
+  private readonly exact = new Map<string, Leaf<Route>>();
+  private readonly root = newNode<Route>();
+  private hasPatterns = false;
+
+  /** Adds a route for a method, or for all. Throws a TypeError for a pattern that cannot be. The later of two equal ones wins. */
+  add(pattern: string, method: string | undefined, route: Route): void {
+    const names = parameterNames(pattern);
+    const leaf = names.length === 0 && !pattern.endsWith("/*") ? this.exactLeaf(pattern) : this.patternLeaf(pattern);
+    if (leaf === undefined) return;
+    if (method === undefined) leaf.any = route;
+    else (leaf.byMethod ??= new Map()).set(method, route);
+  }
+
+  match(method: string, path: string): Route | undefined {
+    const exact = this.exact.get(path);
+    if (exact !== undefined) {
+      const route = routeFor(exact, method);
+      if (route !== undefined) {
+        this.values = [];
+        return route;
+      }
+    }
+    return this.hasPatterns ? this.descend(this.root, method, path, 1, 0) : undefined;
+  }
+
+  private exactLeaf(path: string): Leaf<Route> {
+    let leaf = this.exact.get(path);
+    if (!leaf) this.exact.set(path, (leaf = { any: undefined, byMethod: undefined }));
+    return leaf;
+  }
+
+  private patternLeaf(pattern: string): Leaf<Route> | undefined {
+    this.hasPatterns = true;
+    let node = this.root;
+    const segments = pattern.slice(1).split("/");
+    for (let i = 0; i < segments.length; i++) {
+      const segment = segments[i]!;
+      // A wildcard in the middle matches nothing, as in Bun.
+      if (segment === "*")
+        return i < segments.length - 1 ? undefined : (node.wildcard ??= { any: undefined, byMethod: undefined });
+      if (segment[0] === ":") node = node.parameter ??= newNode();
+      else {
+        let next = node.literal.get(segment);
+        if (!next) node.literal.set(segment, (next = newNode()));
+        node = next;
+      }
+    }
+    return (node.leaf ??= { any: undefined, byMethod: undefined });
+  }
+
+  /** Matches the segments from `at` on, with `depth` parameters found before. */
+  private descend(node: Node<Route>, method: string, path: string, at: number, depth: number): Route | undefined {
+    const slash = path.indexOf("/", at);
+    const end = slash < 0 ? path.length : slash;
+    if (node.literal.size > 0) {
+      const next = node.literal.get(path.slice(at, end));
+      const route = next && this.enter(next, method, path, slash, depth);
+      if (route !== undefined) return route;
+    }
+    if (node.parameter !== undefined && end > at) {
+      const route = this.enter(node.parameter, method, path, slash, depth + 1);
+      if (route !== undefined) {
+        this.values[depth] = path.slice(at, end);
+        return route;
+      }
+    }
+    if (node.wildcard === undefined) return undefined;
+    const route = routeFor(node.wildcard, method);
+    if (route !== undefined) this.values = depth === 0 ? [] : Array<string>(depth);
+    return route;
+  }
+
+  private enter(node: Node<Route>, method: string, path: string, slash: number, depth: number): Route | undefined {
+    if (slash >= 0) return this.descend(node, method, path, slash + 1, depth);
+    const route = node.leaf && routeFor(node.leaf, method);
+    // The innermost call makes the list, the calls around it fill it in.
+    if (route !== undefined) this.values = Array<string>(depth);
+    return route;
+  }
+}
+
+/** HEAD is answered like GET where it has no handler of its own (RFC 9110 section 9.3.2). */
+function routeFor<Route>({ any, byMethod }: Leaf<Route>, method: string): Route | undefined {
+  if (byMethod === undefined) return any;
+  return byMethod.get(method) ?? (method === "HEAD" ? byMethod.get("GET") : undefined) ?? any;
+}
+
+/** The names of a pattern's parameters, in their order. Throws a TypeError for a pattern that cannot be. */
+export function parameterNames(pattern: string): string[] {
+  if (pattern[0] !== "/") throw new TypeError(`a route's path must start with "/", not ${JSON.stringify(pattern)}`);
+  if (/[^\x20-\x7e]/.test(pattern))
+    throw new TypeError(
+      `characters beyond ASCII must be percent-encoded in a route's path: ${JSON.stringify(pattern)}`,
+    );
+  const names = pattern
+    .split("/")
+    .filter((segment) => segment[0] === ":")
+    .map((segment) => segment.slice(1));
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new TypeError(`a route's path must not name a parameter twice: ":${twice}" in ${JSON.stringify(pattern)}`);
+  return names;
+}
+
+/** A target without its query. */
+export function pathOf(target: string): string {
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+/** A parameter's value as text. What is not valid percent-encoded UTF-8 becomes U+FFFD, as in Bun. */
+export function decodeParameter(value: string): string {
+  if (!value.includes("%")) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    const bytes = value.replace(/%(?:([0-9a-f]{2})|.{0,2})/gi, (_, hex: string | undefined) =>
+      hex === undefined ? "\xef\xbf\xbd" : String.fromCharCode(parseInt(hex, 16)),
+    );
+    return new TextDecoder().decode(Buffer.from(bytes, "latin1"));
+  }
+}

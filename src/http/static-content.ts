@@ -1,0 +1,203 @@
+/**
+ * What a route sends without a handler: a response in memory, a file, or a directory's files.
+ *
+ * Guarantees: what is in memory is read and framed once, when the route is made; validators are sent, and conditional requests answered,
+ * as Bun does (RFC 9110 section 13); nothing outside a route's directory is reached.
+ */
+import { closeSync, fstatSync } from "node:fs";
+import { Directory } from "../fs/directory.ts";
+import type { SystemError } from "../sys/errno.ts";
+import { judgeConditions, type Validators } from "./conditions.ts";
+import { placeOf, planRoutesFile, planValidated, wholeFile } from "./file-plan.ts";
+import { buildHead, type HeadParts, isBodiless, readFields } from "./head.ts";
+import { type Exchange, type ResponsePlan, takeBody } from "./response.ts";
+import { pathOf } from "./router.ts";
+
+/** A route's content. */
+export interface StaticContent {
+  /** `target` is the request's path and query, undecoded. Undefined when nothing is there: the fetch handler answers. */
+  plan(exchange: Exchange, date: string, target: string): ResponsePlan | undefined;
+  /** The route is replaced. */
+  close?(): void;
+}
+
+/** Takes a Response to send for a route again and again. Throws a TypeError for one that cannot be. */
+export function contentOfResponse(response: Response, path: string): StaticContent {
+  if (response.status < 100)
+    throw new TypeError(
+      `the Response of route ${JSON.stringify(path)} must have a status from 100 to 999, not ${response.status}`,
+    );
+  if (response.bodyUsed) throw new TypeError(`the Response of route ${JSON.stringify(path)} has been read already`);
+  // A copy: the same Response may stand for several routes, and be sent by a handler too.
+  const copy = response.clone() as Response;
+  const { fields } = readFields(copy);
+  const parts: HeadParts = {
+    status: response.status,
+    statusText: response.statusText,
+    fields,
+    defaultType: "",
+    moreLines: "",
+  };
+  const body = takeBody(copy);
+  switch (body.kind) {
+    case "none":
+      return new ContentInMemory(parts, new Uint8Array(0));
+    case "text":
+      return new ContentInMemory({ ...parts, defaultType: body.type }, Buffer.from(body.text));
+    case "bytes":
+      return new ContentInMemory({ ...parts, defaultType: body.type }, body.bytes);
+    case "blob":
+      if (body.place === "file") return new ContentOfFile(body.blob, { ...parts, defaultType: body.blob.type });
+  }
+  throw new TypeError(
+    `the Response of route ${JSON.stringify(path)} must have its body in memory or in a file: ` +
+      "read a stream first, with new Response(await response.blob())",
+  );
+}
+
+export function contentOfFile(blob: Blob, path: string): StaticContent {
+  if (placeOf(blob) !== "file") throw new TypeError(`the file of route ${JSON.stringify(path)} must have a path`);
+  const parts = { status: 200, statusText: "", fields: {}, defaultType: blob.type, moreLines: "" };
+  return new ContentOfFile(blob, parts);
+}
+
+class ContentInMemory implements StaticContent {
+  private readonly parts: HeadParts;
+  private readonly bytes: Uint8Array;
+  private readonly validators: Validators;
+  /** The head and the plan of the most usual exchange, for one second. */
+  private date = "";
+  private usual: ResponsePlan | undefined;
+
+  constructor(parts: HeadParts, bytes: Uint8Array) {
+    const { fields, status } = parts;
+    if (fields["etag"] === undefined && bytes.length > 0)
+      fields["etag"] = `"${Bun.hash(bytes).toString(16).padStart(16, "0")}"`;
+    const modified = fields["last-modified"];
+    this.validators = {
+      etag: fields["etag"] as string | undefined,
+      lastModifiedMs: typeof modified === "string" ? Date.parse(modified) : undefined,
+    };
+    this.parts = isBodiless(status) || bytes.length === 0 ? { ...parts, defaultType: "" } : parts;
+    this.bytes = bytes;
+  }
+
+  plan(exchange: Exchange, date: string): ResponsePlan {
+    const { isHead, http10, keepAlive, conditions } = exchange;
+    if (isHead || http10 || !keepAlive || conditions !== undefined) return this.planAnew(exchange, date);
+    if (this.date !== date || this.usual === undefined) {
+      this.usual = this.planAnew(exchange, date);
+      this.date = date;
+    }
+    return this.usual;
+  }
+
+  private planAnew({ isHead, http10, keepAlive, conditions }: Exchange, date: string): ResponsePlan {
+    const { parts, bytes } = this;
+    let { status } = parts;
+    if (conditions !== undefined && status === 200) {
+      const verdict = judgeConditions(conditions, this.validators);
+      if (verdict !== "proceed") status = verdict === "failed" ? 412 : 304;
+    }
+    const isWhole = status === parts.status;
+    const bodiless = isBodiless(status);
+    const contentLength = bodiless ? undefined : isWhole ? bytes.length : 0;
+    const framing = { contentLength, chunked: false, keepAlive, http10 };
+    const head = buildHead({ ...parts, status, statusText: isWhole ? parts.statusText : "" }, framing, date);
+    const hasBody = contentLength !== undefined && contentLength > 0 && !isHead;
+    return { ...framing, head, body: hasBody ? { kind: "bytes", bytes } : { kind: "none" } };
+  }
+}
+
+class ContentOfFile implements StaticContent {
+  private readonly blob: Blob;
+  private readonly parts: HeadParts;
+
+  constructor(blob: Blob, parts: HeadParts) {
+    this.blob = blob;
+    this.parts = parts;
+  }
+
+  plan(exchange: Exchange, date: string): ResponsePlan | undefined {
+    try {
+      return planRoutesFile(this.blob, this.parts, exchange, date);
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The files below a directory, for a route that ends in a wildcard. What is not there is a 404, not the fetch handler's. */
+export class ContentOfDirectory implements StaticContent {
+  private readonly directory: Directory;
+  private readonly prefix: string;
+
+  /** `prefix` is the route's path without its `*`. Throws an Error with `code` for what is no directory. */
+  constructor(dir: string, prefix: string) {
+    this.directory = new Directory(dir);
+    this.prefix = prefix;
+  }
+
+  plan(exchange: Exchange, date: string, target: string): ResponsePlan {
+    const path = pathOf(target);
+    const inside = decodePath(path.slice(this.prefix.length));
+    if (inside === undefined) return bare(404, "", exchange, date);
+    const name = inside === "" || inside.endsWith("/") ? `${inside}index.html` : inside;
+    let fd: number;
+    try {
+      fd = this.directory.open(name);
+    } catch (error) {
+      if (absent.has((error as SystemError).code)) return bare(404, "", exchange, date);
+      throw error;
+    }
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) {
+      closeSync(fd);
+      if (!stats.isDirectory() || name !== inside) return bare(404, "", exchange, date);
+      return bare(301, `Location: ${path}/${target.slice(path.length)}\r\n`, exchange, date);
+    }
+    const etag = `W/"${stats.size.toString(16)}-${Math.floor(stats.mtimeMs / 1000).toString(16)}"`;
+    const parts = {
+      status: 200,
+      statusText: "",
+      fields: { etag },
+      defaultType: Bun.file(name).type,
+      moreLines: "",
+    };
+    return planValidated(wholeFile(fd, stats), parts, exchange, date);
+  }
+
+  close(): void {
+    this.directory.close();
+  }
+}
+
+/** open(2): what means that there is nothing for the client. */
+const absent = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EXDEV"]);
+
+/**
+ * Undefined for a path that has another spelling, so that what is opened is what the router saw: empty segments, "." and "..", and
+ * encodings of "/", NUL, or characters that need none (RFC 3986 section 3.3).
+ */
+function decodePath(path: string): string | undefined {
+  if (path !== "" && path.split("/").some((segment, i, all) => segment === "" && i < all.length - 1)) return undefined;
+  let text: string;
+  try {
+    text = decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
+  if (text.split("/").some((segment) => segment === "." || segment === "..")) return undefined;
+  for (const [, hex] of path.matchAll(/%(..)/g))
+    if (/[A-Za-z0-9\-._~!$&'()*+,;=:@/\0]/.test(String.fromCharCode(parseInt(hex!, 16)))) return undefined;
+  return text;
+}
+
+/** A response without a body of its own. */
+function bare(status: number, moreLines: string, { keepAlive, http10 }: Exchange, date: string): ResponsePlan {
+  const framing = { contentLength: 0, chunked: false, keepAlive, http10 };
+  const head = buildHead({ status, statusText: "", fields: {}, defaultType: "", moreLines }, framing, date);
+  return { ...framing, head, body: { kind: "none" } };
+}
