@@ -1,0 +1,357 @@
+/**
+ * Where ringloop's parser and llhttp may differ, one by one. compare.ts allows nothing else.
+ *
+ * An entry is about the bytes that decide: the reader that refuses is asked for the shortest beginning of the message that it refuses,
+ * and the entry says what that beginning ends in. So it explains one mistake, and not whatever else is refused.
+ */
+import type { Message } from "./reading.ts";
+import { HEADER_BYTES_MAX } from "./ringloop.ts";
+
+interface Difference {
+  /** As in the table of docs/compatibility.md. */
+  name: string;
+  /** The section, of RFC 9112 if no other is named, that asks for what ringloop does, or allows it. */
+  section: string;
+}
+
+export interface Refusal extends Difference {
+  /** ringloop's status, or the beginning of llhttp's reason. */
+  reason: string;
+  /** Whether a message's beginning, up to and with the byte at which it is refused, is refused for what the entry names. */
+  explains(refused: string): boolean;
+}
+
+export interface Interpretation extends Difference {
+  /** Whether it is why the connection stays open after the message, `raw` as it was sent, for one of the two alone. */
+  explains(raw: string, ours: Message): boolean;
+}
+
+// ---- what the entries are written in -----------------------------------------------------------------------------
+
+type Predicate = (refused: string) => boolean;
+
+const TARGET = '[!-"$-~]+';
+
+/** Refused in the request line, which is so far, after empty lines, a method and a space: `pattern`. */
+function inRequestLine(pattern: string): Predicate {
+  const whole = new RegExp(`^(?:\r\n)*[A-Z-]+ (?:${pattern})$`);
+  return (refused) => whole.test(refused);
+}
+
+/** Refused for its target, which can be judged when the request line is whole. */
+function forTarget(pattern: string): Predicate {
+  return inRequestLine(`(?:${pattern}) HTTP/1\\.[0-9]\r\n`);
+}
+
+interface Head {
+  line: string;
+  fields: [name: string, value: string][];
+  /** What follows the whole lines: the end of the head, and of the body what is there. */
+  rest: string;
+}
+
+function parseHead(text: string): Head {
+  const [, line, fields, rest] = /^(?:\r\n)*([^\r\n]+)\r\n((?:[^\r\n]+\r\n)*)([^]*)$/.exec(text) ?? ["", "", "", ""];
+  return { line: line!, fields: fields!.split("\r\n").slice(0, -1).map(splitField), rest: rest! };
+}
+
+function splitField(line: string): [name: string, value: string] {
+  const [, name, value] = /^([^:]*):[ \t]*(.*?)[ \t]*$/.exec(line) ?? ["", line, ""];
+  return [name!.toLowerCase(), value!];
+}
+
+function valuesOf(head: Head, name: string): string[] {
+  return head.fields.filter((field) => field[0] === name).map((field) => field[1]);
+}
+
+/** Refused for its last field so far, which has this name. `former` are the values that it has before. */
+function forField(name: string, explains: (value: string, former: string[]) => boolean): Predicate {
+  return (refused) => {
+    const head = parseHead(refused);
+    if (head.rest !== "" || head.fields.at(-1)?.[0] !== name) return false;
+    const values = valuesOf(head, name);
+    return explains(values.at(-1)!, values.slice(0, -1));
+  };
+}
+
+/** Refused when its head is whole. */
+function atEndOfHead(explains: (head: Head) => boolean): Predicate {
+  return (refused) => {
+    const head = parseHead(refused);
+    return head.rest === "\r\n" && explains(head);
+  };
+}
+
+/** Refused in its chunked body, the last lines of which are so far: `pattern`. */
+function inChunks(pattern: string): Predicate {
+  const end = new RegExp(`\r\n(?:${pattern})$`, "i");
+  return (refused) => {
+    const head = parseHead(refused);
+    return valuesOf(head, "transfer-encoding").length > 0 && head.rest.startsWith("\r\n") && end.test(head.rest);
+  };
+}
+
+const LAST_CHUNK = "0+(?:;[^\r\n]*)?\r\n";
+const FIELD_LINES = "(?:[^\r\n]+\r\n)*";
+
+function hasOption(head: Head, option: string): boolean {
+  return valuesOf(head, "connection").some((value) =>
+    value
+      .toLowerCase()
+      .split(/[ \t]*,[ \t]*/)
+      .includes(option),
+  );
+}
+
+/** The head as it was sent, without the empty line at its end. */
+function rawHead(raw: string): string {
+  const text = raw.replace(/^(?:\r\n)+/, "");
+  return text.slice(0, text.indexOf("\r\n\r\n") + 2);
+}
+
+function hasTabAfterChunked(raw: string): boolean {
+  return /\r\ntransfer-encoding:[ \t]*chunked *\t[ \t]*\r\n/i.test(rawHead(raw));
+}
+
+const isEndOfHead = (refused: string): boolean => parseHead(refused).rest === "\r\n";
+
+// ---- the list ----------------------------------------------------------------------------------------------------
+
+/** What ringloop refuses and llhttp does not. */
+export const refusedByRingloop: readonly Refusal[] = [
+  {
+    name: "a bare CR or LF before a request",
+    section: "2.2",
+    reason: "400",
+    explains: (refused) => /^(?:\r\n)*(?:\n|\r[^\n])$/.test(refused),
+  },
+  {
+    name: "more than four empty lines before a request",
+    section: "2.2",
+    reason: "400",
+    explains: (refused) => refused === "\r\n".repeat(5),
+  },
+  {
+    name: "methods that are not served",
+    section: "RFC 9110 9.1",
+    reason: "501",
+    explains: (refused) => /^(?:\r\n)*(?:CONNECT|M-SEARCH|PRI) [^ ]+ HTTP\/1\.\d\r\n$/.test(refused),
+  },
+  { name: "RTSP and ICE", section: "2.3", reason: "400", explains: inRequestLine(`${TARGET} [RI]`) },
+  { name: "a request line without a version", section: "3", reason: "400", explains: inRequestLine(`${TARGET}[\r\n]`) },
+  {
+    name: "versions 0.9 and 2.0",
+    section: "RFC 9110 15.6.6",
+    reason: "505",
+    explains: inRequestLine(`${TARGET} HTTP/(?:0\\.9|2\\.0)\r\n`),
+  },
+  {
+    name: "several spaces in the request line",
+    section: "3",
+    reason: "400",
+    explains: inRequestLine(` |${TARGET} {2}`),
+  },
+  { name: "a fragment in the target", section: "3.2", reason: "400", explains: inRequestLine(`(?:${TARGET})?#`) },
+  { name: "an asterisk without OPTIONS", section: "3.2.4", reason: "400", explains: forTarget("\\*[^ ]*") },
+  {
+    name: "a target of another scheme",
+    section: "RFC 9110 7.4",
+    reason: "400",
+    explains: forTarget("(?![hH][tT][tT][pP][sS]?:)[a-zA-Z]+://[^ ]*"),
+  },
+  {
+    name: "a target without a host",
+    section: "RFC 9110 4.2.1",
+    reason: "400",
+    explains: forTarget("[hH][tT][tT][pP][sS]?://(?:[:/?][^ ]*)?"),
+  },
+  {
+    name: "a user in the target",
+    section: "RFC 9110 4.2.4",
+    reason: "400",
+    explains: forTarget("[hH][tT][tT][pP][sS]?://[^ /?]*@[^ ]*"),
+  },
+  {
+    name: "no Host",
+    section: "3.2",
+    reason: "400",
+    explains: atEndOfHead((head) => valuesOf(head, "host").length === 0),
+  },
+  {
+    name: "several Hosts",
+    section: "3.2",
+    reason: "400",
+    explains: forField("host", (_, former) => former.length > 0),
+  },
+  {
+    name: "a Host with what no host has",
+    section: "3.2",
+    reason: "400",
+    explains: forField("host", (value) => /[^A-Za-z0-9\-._~!$&'()*+,;=:%[\]]/.test(value)),
+  },
+  {
+    name: "another expectation",
+    section: "RFC 9110 10.1.1",
+    reason: "417",
+    explains: forField("expect", (value) => value.toLowerCase() !== "100-continue"),
+  },
+  {
+    name: "a coding before chunked",
+    section: "6.1",
+    reason: "501",
+    explains: forField("transfer-encoding", (value) => /,[ \t]*chunked$/i.test(value)),
+  },
+  {
+    name: "a coding without chunked after it",
+    section: "6.3",
+    reason: "400",
+    explains: forField("transfer-encoding", (value) => !/(?:^|,)[ \t]*chunked$/i.test(value)),
+  },
+  {
+    name: "several Transfer-Encodings",
+    section: "6.1",
+    reason: "400",
+    explains: forField("transfer-encoding", (_, former) => former.length > 0),
+  },
+  {
+    name: "Transfer-Encoding in version 1.0",
+    section: "6.1",
+    reason: "400",
+    explains: atEndOfHead((head) => head.line.endsWith(" HTTP/1.0") && valuesOf(head, "transfer-encoding").length > 0),
+  },
+  {
+    name: "a Content-Length of 2^53 or more",
+    section: "RFC 9110 8.6",
+    reason: "413",
+    explains: forField("content-length", (value) => BigInt(value) > Number.MAX_SAFE_INTEGER),
+  },
+  {
+    name: "a long head",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: (refused) => refused.length === HEADER_BYTES_MAX && !isEndOfHead(refused),
+  },
+  {
+    name: "a long request line",
+    section: "3",
+    reason: "414",
+    explains: (refused) => refused.length === HEADER_BYTES_MAX && /^(?:\r\n)*[^\r\n]+\r?$/.test(refused),
+  },
+  { name: "a chunk size of more than 13 digits", section: "7.1", reason: "400", explains: inChunks("[0-9a-f]{14}") },
+  {
+    name: "a chunk extension without a name or a value",
+    section: "7.1.1",
+    reason: "400",
+    explains: inChunks('[0-9a-f]+;(?:[^\r\n]*;)?(?:=|;|[^;="\r\n]+=[;\r])'),
+  },
+  {
+    name: "a quote within the value of a chunk extension",
+    section: "7.1.1",
+    reason: "400",
+    explains: inChunks('[0-9a-f]+;[^\r\n]*=[^;="\r\n]+"'),
+  },
+  {
+    name: "DEL in a quoted chunk extension",
+    section: "7.1.1",
+    reason: "400",
+    explains: inChunks('[0-9a-f]+;[^\r\n]*="[^\r\n]*\x7f'),
+  },
+  {
+    name: "long chunk extensions",
+    section: "7.1.1",
+    reason: "400",
+    explains: inChunks("[0-9a-f]+;[^\r\n]{16384,}"),
+  },
+  {
+    name: "long trailers",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: inChunks(`${LAST_CHUNK}(?=[^]{${HEADER_BYTES_MAX}})${FIELD_LINES}[^\r\n]+`),
+  },
+];
+
+/** What llhttp refuses and ringloop does not. */
+export const refusedByLlhttp: readonly Refusal[] = [
+  {
+    name: "versions 1.2 to 1.9",
+    section: "RFC 9110 2.5",
+    reason: "Invalid HTTP version",
+    explains: inRequestLine(`${TARGET} HTTP/1\\.[2-9].?`),
+  },
+  {
+    name: "a tab after a Content-Length",
+    section: "RFC 9110 5.6.3",
+    reason: "Invalid character in Content-Length",
+    explains: (refused) => /\r\ncontent-length:[ \t]*[0-9]+ *\t$/i.test(refused),
+  },
+  {
+    name: "a tab after chunked",
+    section: "RFC 9110 5.6.3",
+    reason: "Request has invalid `Transfer-Encoding`",
+    explains: (refused) => isEndOfHead(refused) && hasTabAfterChunked(refused),
+  },
+  {
+    name: "white space in chunk extensions",
+    section: "7.1.1",
+    reason: "Invalid character in chunk extensions",
+    explains: inChunks("[0-9a-f]+;[^\r\n]*[ \t]"),
+  },
+  {
+    name: "framing fields in trailers",
+    section: "7.1.2",
+    reason: "Content-Length can't be present with Transfer-Encoding",
+    explains: inChunks(`${LAST_CHUNK}${FIELD_LINES}content-length:?`),
+  },
+  {
+    name: "framing fields in trailers",
+    section: "7.1.2",
+    reason: "Invalid `Transfer-Encoding` header value",
+    explains: inChunks(`${LAST_CHUNK}${FIELD_LINES}transfer-encoding:[^\r\n]*(?:\r\n)?[^]?`),
+  },
+];
+
+/** After which messages only one of the two leaves the connection open. */
+export const keptAliveByOne: readonly Interpretation[] = [
+  {
+    name: "a tab after a connection option",
+    section: "RFC 9110 5.6.3",
+    explains: (raw) =>
+      /\r\n(?:proxy-)?connection:(?:[^\r\n]*,)?[ \t]*(?:close|keep-alive) *\t[ \t]*(?:,|\r\n)/i.test(rawHead(raw)),
+  },
+  {
+    name: "close and keep-alive in version 1.0",
+    section: "9.3",
+    explains(raw, ours) {
+      const head = parseHead(raw);
+      return ours.version === "1.0" && !ours.keepAlive && hasOption(head, "close") && hasOption(head, "keep-alive");
+    },
+  },
+  {
+    name: "Proxy-Connection",
+    section: "C.2.2",
+    explains: (raw) =>
+      /\r\nproxy-connection:(?:[^\r\n]*,)?[ \t]*(?:close|keep-alive)[ \t]*(?:,|\r\n)/i.test(rawHead(raw)),
+  },
+  {
+    name: "Connection in trailers",
+    section: "7.1.2",
+    explains: inChunks(
+      `${LAST_CHUNK}${FIELD_LINES}(?:proxy-)?connection:(?:[^\r\n]*,)?[ \t]*(?:close|keep-alive)[ \t]*(?:,[^\r\n]*)?\r\n${FIELD_LINES}\r\n`,
+    ),
+  },
+];
+
+/** Messages that end with their head for llhttp: a tab keeps it from seeing a chunked body, and Upgrade from refusing that. */
+export const withoutBody: Difference & { explains(raw: string): boolean } = {
+  name: "a tab after chunked",
+  section: "RFC 9110 5.6.3",
+  explains(raw) {
+    const head = parseHead(raw);
+    return (
+      head.rest === "\r\n" &&
+      hasTabAfterChunked(raw) &&
+      hasOption(head, "upgrade") &&
+      valuesOf(head, "upgrade").length > 0
+    );
+  },
+};
