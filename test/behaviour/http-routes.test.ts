@@ -111,7 +111,7 @@ describe("which route answers", () => {
   }
 
   test("does not depend on the order in which routes are given", async () => {
-    const reversed = Object.fromEntries(Object.entries(routes).reverse());
+    const reversed = Object.fromEntries(Object.entries(routes).toReversed());
     using server = start(reversed, { fetch: (request) => new Response(`fetch ${new URL(request.url).pathname}`) });
     for (const [target, answer] of cases) expect((await ask(server.port, get(target))).text).toBe(answer);
   });

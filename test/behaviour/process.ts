@@ -39,13 +39,17 @@ export class Program implements AsyncDisposable {
   readonly exited: Promise<number>;
   readonly pid: number;
 
+  private readonly group: boolean;
   private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   private readonly stderrText: Promise<string>;
   private text = "";
 
-  constructor(command: string[], env: Environment = {}) {
-    this.child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+  /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
+  constructor(command: string[], env: Environment = {}, group = false) {
+    const io = { stdin: "pipe", stdout: "pipe", stderr: "pipe" } as const;
+    this.child = Bun.spawn(command, { ...io, env: { ...process.env, ...env }, detached: group });
+    this.group = group;
     this.pid = this.child.pid;
     this.exited = this.child.exited;
     this.reader = this.child.stdout.getReader() as ReadableStreamDefaultReader<Uint8Array>;
@@ -83,12 +87,13 @@ export class Program implements AsyncDisposable {
 
   /** Ends it, with SIGTERM unless another signal is named. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
-    this.child.kill(signal);
+    if (this.group) process.kill(-this.pid, signal);
+    else this.child.kill(signal);
     return this.exited;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.running) this.child.kill("SIGKILL");
+    if (this.running) await this.stop("SIGKILL");
     await this.exited;
   }
 }
