@@ -3,22 +3,22 @@
  *
  * Every server runs in a process of its own. Rates: three rounds, subjects interleaved, medians; answers are checked by the load
  * programs. CPU is that of the whole server process with the kernel threads of its rings, from /proc. Prints tables with ratios to Bun's
- * own, and writes bench/results/quick.json (partial.json with `--only`). `--only http,echo,enters,idle,loop,churn` picks parts; burst and memory are
- * about sockets.
+ * own, and writes bench/results/quick.json (partial.json with `--only`). `--only http,echo,enters,idle,loop,churn` picks parts; app is about
+ * routes, bodies and files, burst and memory about sockets.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { echoLoad, type LoadResult, wrk } from "./runner/load.ts";
+import { echoLoad, type LoadResult, wrk, type WrkRequest } from "./runner/load.ts";
 import { measureChurn, measureIdle, measureMemory, measureLoop, measureSparse } from "./runner/life.ts";
 import { median, printTable, ratio, thousands } from "./runner/report.ts";
 import { ServerProcess } from "./runner/server.ts";
 import { countEnters } from "./runner/strace.ts";
 import type { Subject } from "./servers/subject.ts";
 
-const parts = ["http", "echo", "enters", "idle", "loop", "churn", "burst", "memory"] as const;
-/** The others are for `--only`: see bench:sockets in package.json. */
+const parts = ["http", "app", "echo", "enters", "idle", "loop", "churn", "burst", "memory"] as const;
+/** The others are for `--only`: see bench:http and bench:sockets in package.json. */
 const quickParts = ["http", "echo", "enters", "idle", "loop", "churn"];
 const { values } = parseArgs({
   options: { only: { type: "string", default: quickParts.join(",") }, rounds: { type: "string", default: "3" } },
@@ -41,7 +41,12 @@ interface Workload {
 const http = (connections: number, depth: number): Workload => ({
   name: `HTTP hello, ${connections} connections${depth > 1 ? `, pipeline ${depth}` : ""}`,
   server: "http-hello.ts",
-  run: (port) => wrk(port, connections, depth, 1),
+  run: (port) => wrk(port, connections, 1, { depth }),
+});
+const app = (what: string, connections: number, request: WrkRequest): Workload => ({
+  name: `HTTP ${what}, ${connections} connections`,
+  server: "http-app.ts",
+  run: (port) => wrk(port, connections, 1, request),
 });
 const echo = (connections: number): Workload => ({
   name: `TCP echo 64 B, ${connections} connections`,
@@ -125,6 +130,19 @@ const report: Record<string, unknown> = {
 
 const workloads = [
   ...(chosen.includes("http") ? [http(50, 16), http(50, 1), http(256, 1)] : []),
+  ...(chosen.includes("app")
+    ? [
+        http(1000, 1),
+        app("static route", 50, { path: "/static" }),
+        app("JSON route with a parameter", 50, { path: "/user/7" }),
+        app("JSON route, pipeline 16", 50, { path: "/user/7", depth: 16 }),
+        app("POST of 1 KiB, echoed", 50, { path: "/echo", postBytes: 1024 }),
+        app("64 KiB from memory", 50, { path: "/64KiB" }),
+        app("1 MiB from memory", 50, { path: "/1MiB" }),
+        app("1 MiB from a file", 50, { path: "/file" }),
+        app("1 MiB from a file's route", 50, { path: "/file-route" }),
+      ]
+    : []),
   ...(chosen.includes("echo") ? [echo(50), echo(500)] : []),
   ...(chosen.includes("burst") ? [burst(50), burst(500)] : []),
 ];

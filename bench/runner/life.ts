@@ -89,7 +89,7 @@ export function measureSparse(
   subjects: readonly Subject[],
 ): Promise<Record<Subject, { p50Us: number; p99Us: number }>> {
   return withServers("http-hello.ts", subjects, async ({ port }) => {
-    await wrk(port, 50, 1, 1);
+    await wrk(port, 50, 1);
     const client = await Client.connect(port);
     const samples: number[] = [];
     for (let i = 0; i < 300; i++) {
@@ -110,7 +110,7 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
   const other = await ServerProcess.start("http-hello.ts", "bun");
   const run = async (subject: Subject, loaded: boolean): Promise<Lateness> => {
     const server = await ServerProcess.start("loop.ts", subject);
-    const load = loaded ? wrk(server.port, 50, 1, 2) : undefined;
+    const load = loaded ? wrk(server.port, 50, 2) : undefined;
     if (loaded) await Bun.sleep(300);
     const { loop } = await server.ask<{ loop: Record<string, number[]> }>(`go http://127.0.0.1:${other.port}/`);
     await load;

@@ -26,12 +26,28 @@ function microseconds(text: string): number {
   return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit as "us" | "ms" | "s"];
 }
 
+/** What wrk asks for. */
+export interface WrkRequest {
+  path?: string;
+  /** Requests in one write. */
+  depth?: number;
+  /** Bytes of a body to POST. */
+  postBytes?: number;
+}
+
 /** One run of wrk with one thread. Throws when an answer was not 2xx or a connection failed. */
-export async function wrk(port: number, connections: number, depth: number, seconds: number): Promise<LoadResult> {
-  const script = depth > 1 ? ["-s", join(import.meta.dir, "pipeline.lua")] : [];
-  const url = `http://127.0.0.1:${port}/`;
-  const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--latency", ...script, url];
-  const text = await output([...command, ...(depth > 1 ? ["--", String(depth)] : [])]);
+export async function wrk(
+  port: number,
+  connections: number,
+  seconds: number,
+  { path = "/", depth = 1, postBytes = 0 }: WrkRequest = {},
+): Promise<LoadResult> {
+  const script = postBytes > 0 ? "post.lua" : depth > 1 ? "pipeline.lua" : undefined;
+  const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
+  if (script !== undefined) command.push("-s", join(import.meta.dir, script));
+  command.push(`http://127.0.0.1:${port}${path}`);
+  if (script !== undefined) command.push("--", String(postBytes || depth));
+  const text = await output(command);
   if (/Non-2xx|Socket errors/.test(text)) throw new Error(`wrk saw errors:\n${text}`);
   const [, count, time] = /(\d+) requests in ([\d.]+)s/.exec(text)!;
   const percentile = (p: number): number => microseconds(new RegExp(`${p}%\\s+(\\S+)`).exec(text)![1]!);

@@ -2,7 +2,7 @@
 init = function(args)
   local requests = {}
   for i = 1, tonumber(args[1]) do
-    requests[i] = wrk.format(nil, "/")
+    requests[i] = wrk.format()
   end
   pipelined = table.concat(requests)
 end

@@ -19,12 +19,12 @@ export async function countEnters(
 ): Promise<EnterCount> {
   const server = await ServerProcess.start("http-hello.ts", subject);
   const before = (await server.stats())!;
-  const { count } = await wrk(server.port, connections, depth, 1);
+  const { count } = await wrk(server.port, connections, 1, { depth });
   const after = (await server.stats())!;
 
   const strace = Bun.spawn(["strace", "-c", "-f", "-p", String(server.pid)], { stdout: "ignore", stderr: "pipe" });
   const summary = strace.stderr.text();
-  const traced = await wrk(server.port, connections, depth, 1);
+  const traced = await wrk(server.port, connections, 1, { depth });
   strace.kill("SIGINT");
   const calls = [...(await summary).matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$/gm)]
     .map((match) => ({ name: match[2]!, calls: Number(match[1]) }))

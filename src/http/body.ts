@@ -32,12 +32,20 @@ export class RequestBody {
     this.source = source;
   }
 
+  /** A body that has come whole, as most small ones do. */
+  static whole(source: BodySource, memory: Buffer, start: number, end: number): RequestBody {
+    const body = new RequestBody(source);
+    body.chunks.push(copyOf(memory, start, end));
+    body.bufferedBytes = end - start;
+    body.ended = true;
+    return body;
+  }
+
   // ---- from the connection ---------------------------------------------------------------------------------------
 
   push(memory: Buffer, start: number, end: number): void {
     if (this.discarding || start === end) return;
-    const bytes = Buffer.allocUnsafeSlow(end - start);
-    memory.copy(bytes, 0, start, end);
+    const bytes = copyOf(memory, start, end);
     if (this.controller) {
       this.controller.enqueue(bytes);
       if ((this.controller.desiredSize ?? 0) <= 0) this.pause();
@@ -77,12 +85,12 @@ export class RequestBody {
 
   // ---- for the reader --------------------------------------------------------------------------------------------
 
-  /** The whole body. Rejects with a TypeError when it was read before. */
-  bytes(): Promise<Buffer> {
-    if (this.used) return Promise.reject(new TypeError("Body already used"));
+  /** The whole body, now if it is there. Throws a TypeError when it was read before, and the error of a body that cannot become whole. */
+  bytes(): Buffer | Promise<Buffer> {
+    if (this.used) throw new TypeError("Body already used");
     this.used = true;
-    if (this.error) return Promise.reject(this.error);
-    if (this.ended) return Promise.resolve(this.takeAll());
+    if (this.error) throw this.error;
+    if (this.ended) return this.takeAll();
     return new Promise((resolve, reject) => {
       this.collector = { resolve, reject };
       this.resume();
@@ -143,4 +151,11 @@ export class RequestBody {
     this.paused = false;
     this.source.resumeBody();
   }
+}
+
+/** A copy in memory of its own, all of it. */
+function copyOf(memory: Buffer, start: number, end: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(end - start);
+  memory.copy(bytes, 0, start, end);
+  return bytes;
 }

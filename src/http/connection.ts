@@ -13,7 +13,7 @@ import { type BodySource as BodyFeeder, RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
 import { FileSender } from "./file-sender.ts";
-import { type HeadCache, reasons } from "./head.ts";
+import { BYTES_TYPE, type HeadCache, JSON_TYPE, type PlainType, reasons, TEXT_TYPE } from "./head.ts";
 import { INCOMPLETE, RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
 import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
@@ -22,7 +22,7 @@ import type { Route } from "./routes.ts";
 import { pathOf, type Router } from "./router.ts";
 import type { StaticContent } from "./static-content.ts";
 import { StreamSender } from "./stream-sender.ts";
-import { isResponse, Memory } from "./tracked-response.ts";
+import { isResponse, Memory, PlainJson } from "./tracked-response.ts";
 
 /** What a connection needs of its server. */
 export interface HttpHost {
@@ -249,8 +249,12 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     }
     this.keepAlive = parser.keepAlive;
     let at = bodyStart;
-    if (parser.chunked || parser.contentLength > 0) {
-      this.body = new RequestBody(this);
+    let body: RequestBody | null = null;
+    if (!parser.chunked && parser.contentLength > 0 && bodyStart + parser.contentLength <= end) {
+      at = bodyStart + parser.contentLength;
+      body = RequestBody.whole(this, memory, bodyStart, at);
+    } else if (parser.chunked || parser.contentLength > 0) {
+      body = this.body = new RequestBody(this);
       this.bodyBytes = 0;
       this.bodyBytesLeft = parser.contentLength;
       this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
@@ -269,7 +273,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
       start - this.textBase,
       parser,
       bodyStart - this.textBase,
-      this.body,
+      body,
     );
     this.state = State.Busy;
     this.request = request;
@@ -370,9 +374,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     if (this.request !== request) return; // The connection is gone.
     const { host } = this;
     if (this.keepAlive && this.parser.minorVersion > 0 && !host.stopping && request.method !== "HEAD") {
-      const text = Memory.takePlainString(response);
-      if (text !== undefined) {
-        this.sendPlainText(text);
+      const plain = RoutedRequest.changedCookies(request) === undefined ? Memory.takePlain(response) : undefined;
+      if (plain !== undefined) {
+        if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
+        else if (plain instanceof PlainJson) this.sendText(plain.text, JSON_TYPE);
+        else this.sendBytes(plain);
         return this.completeResponse();
       }
     }
@@ -384,10 +390,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   }
 
   /** Head and body in one piece of memory: the path of most small responses. */
-  private sendPlainText(text: string): void {
+  private sendText(text: string, type: PlainType): void {
     const { transport, host } = this;
     const bytes = Buffer.byteLength(text);
-    const head = host.heads.plainText(host.reactor.nowMs, bytes);
+    const head = host.heads.of(host.reactor.nowMs, type, bytes);
     if (bytes > CHUNK_BYTES_MAX - 1024) {
       transport.writeLatin1(head);
       return transport.writeUtf8(text, bytes);
@@ -397,6 +403,12 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     chunk.buffer.latin1Write(head, at, head.length);
     if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
     transport.commit(chunk, head.length + bytes);
+  }
+
+  private sendBytes(bytes: Uint8Array): void {
+    const { transport, host } = this;
+    transport.writeLatin1(host.heads.of(host.reactor.nowMs, BYTES_TYPE, bytes.length));
+    transport.writeOwned(bytes, true);
   }
 
   private send(request: RingRequest, response: Response): void {
@@ -446,7 +458,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
         break;
       case "bytes":
         transport.writeLatin1(head);
-        transport.write(body.bytes);
+        transport.writeOwned(body.bytes, body.once);
         break;
       case "none":
         transport.writeLatin1(head);

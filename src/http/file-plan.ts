@@ -7,7 +7,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { basename } from "node:path";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
-import { buildHead, type HeadParts, isBodiless } from "./head.ts";
+import { buildHead, BYTES_TYPE, type HeadParts, isBodiless } from "./head.ts";
 import type { Exchange, ResponsePlan } from "./response.ts";
 
 /** Part of an open file, as a response's body. Who gets it closes the descriptor. */
@@ -51,7 +51,7 @@ export function planHandlersFile(
   if (file === undefined) return undefined;
   const plan = new FilePlan(file, parts, exchange, date);
   const { fields } = parts;
-  if (blob.type === OCTET_STREAM && fields["content-disposition"] === undefined)
+  if (blob.type === BYTES_TYPE && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename((blob as Bun.BunFile).name!))}"`);
   if (parts.status === 200 && fields["content-range"] === undefined) {
     if (file.bytes < file.fileBytes) {
@@ -99,8 +99,6 @@ export function planValidated(file: OpenFile, parts: HeadParts, exchange: Exchan
   }
   return plan.finish();
 }
-
-const OCTET_STREAM = "application/octet-stream";
 
 /** Puts a plan together step by step. */
 class FilePlan {

@@ -7,6 +7,10 @@
 import { fieldsOf } from "./tracked-response.ts";
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
+export const BYTES_TYPE = "application/octet-stream";
+export const JSON_TYPE = "application/json;charset=utf-8";
+/** What a body in memory is called if nobody calls it otherwise. */
+export type PlainType = typeof TEXT_TYPE | typeof BYTES_TYPE | typeof JSON_TYPE;
 
 /** Header fields by lower-case name. Set-Cookie, which must not be joined, is an array. */
 export type Fields = Record<string, string | string[]>;
@@ -91,12 +95,13 @@ export function isBodiless(status: number): boolean {
   return status === 204 || status === 205 || status === 304 || (status >= 100 && status < 200);
 }
 
-/** The current Date field, and whole heads that differ in it and in Content-Length alone. */
+/** The current Date field, and whole heads that differ in it, in Content-Type and in Content-Length alone. */
 export class HeadCache {
   /** performance.now() from which the text is out of date. */
   private validUntilMs = -Infinity;
   private text = "";
-  private plain: string[] = [];
+  /** By Content-Type, then by Content-Length. */
+  private plain: Record<string, string[]> = {};
 
   /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
   date(nowMs: number): string {
@@ -105,18 +110,19 @@ export class HeadCache {
       const wallMs = nowMs + Date.now() - performance.now();
       this.validUntilMs = nowMs + 1000 - (wallMs % 1000);
       this.text = new Date(wallMs).toUTCString();
-      this.plain = [];
+      this.plain = { [TEXT_TYPE]: [], [JSON_TYPE]: [], [BYTES_TYPE]: [] };
     }
     return this.text;
   }
 
-  /** The head of a text of `bytes` bytes with status 200 and no headers of its own, on a connection that stays open. */
-  plainText(nowMs: number, bytes: number): string {
+  /** The head of a body of `bytes` bytes with status 200 and no headers of its own, on a connection that stays open. */
+  of(nowMs: number, type: PlainType, bytes: number): string {
     const date = this.date(nowMs);
-    const cached = bytes < 4096 ? this.plain[bytes] : undefined;
+    const heads = this.plain[type]!;
+    const cached = bytes < 4096 ? heads[bytes] : undefined;
     if (cached !== undefined) return cached;
-    const head = `HTTP/1.1 200 OK\r\nContent-Type: ${TEXT_TYPE}\r\nDate: ${date}\r\nContent-Length: ${bytes}\r\n\r\n`;
-    if (bytes < 4096) this.plain[bytes] = head;
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nDate: ${date}\r\nContent-Length: ${bytes}\r\n\r\n`;
+    if (bytes < 4096) heads[bytes] = head;
     return head;
   }
 }

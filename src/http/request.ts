@@ -6,7 +6,9 @@
  * copies the request, gets a native Request made on first demand.
  */
 import type { RequestBody } from "./body.ts";
-import { NativeRequest } from "./native-globals.ts";
+import { NativeRequest, NativeResponse } from "./native-globals.ts";
+
+type BodyForm = "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData";
 
 /** Where a request came from, for `server.requestIP` and `server.timeout`. */
 export interface RequestOrigin {
@@ -180,14 +182,37 @@ export class RingRequest {
     return (rare.native = new NativeRequest(this.url, { method, headers, signal, ...body } as RequestInit));
   }
 
-  async #consume(as: "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData"): Promise<unknown> {
+  #consume(as: BodyForm): Promise<unknown> {
     if (this.#rare?.native) return this.#rare.native[as]();
     const { requestBody } = this;
-    const bytes = requestBody ? await requestBody.bytes() : Buffer.alloc(0);
-    if (as === "text") return new TextDecoder().decode(bytes);
-    const type = this.headers.get("content-type");
-    // The native conversions, with their errors.
-    return new Response(bytes, type === null ? {} : { headers: { "content-type": type } })[as]();
+    try {
+      const bytes = requestBody === null ? Buffer.alloc(0) : requestBody.bytes();
+      if (bytes instanceof Promise) return bytes.then((bytes) => this.#convert(bytes, as));
+      return Promise.resolve(this.#convert(bytes, as));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** `bytes` is a Buffer with memory of its own, or several joined. */
+  #convert(bytes: Buffer, as: BodyForm): unknown {
+    switch (as) {
+      case "text":
+        return textOf(bytes);
+      case "json":
+        return JSON.parse(textOf(bytes));
+      case "bytes":
+        return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      case "arrayBuffer":
+        if (bytes.length === bytes.buffer.byteLength) return bytes.buffer;
+        return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+      case "blob":
+      case "formData": {
+        // The native conversions, with their errors.
+        const type = this.headers.get("content-type");
+        return new NativeResponse(bytes, type === null ? {} : { headers: { "content-type": type } })[as]();
+      }
+    }
   }
 
   #buildUrl(): string {
@@ -228,6 +253,12 @@ Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Reque
 /** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */
 function needsNormalizing(host: string, path: string): boolean {
   return !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) || /\/\.|%2e|["'<>\\^`{|}]/i.test(path);
+}
+
+/** UTF-8 without its byte order mark; what is not valid becomes U+FFFD (the Encoding standard's "UTF-8 decode"). */
+function textOf(bytes: Buffer): string {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  return bytes.utf8Slice(hasMark ? 3 : 0, bytes.length);
 }
 
 function isBlank(code: number): boolean {

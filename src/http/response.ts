@@ -4,10 +4,10 @@
  * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
  */
 import { type FileBody, type Place, placeOf, planHandlersFile } from "./file-plan.ts";
-import { buildHead, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
+import { buildHead, BYTES_TYPE, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
 import { inMemory, Memory } from "./tracked-response.ts";
 
-/** A body in memory, as text or bytes, with the Content-Type that goes with it by default; or one that is yet to be read. */
+/** A body in memory, as text or as bytes that nobody else has, with the Content-Type that goes with it by default; or one that is yet to be read. */
 export type BodySource =
   | { kind: "none" }
   | { kind: "text"; text: string; type: string }
@@ -19,8 +19,6 @@ export interface StreamBody {
   kind: "stream";
   stream: ReadableStream;
 }
-
-const BYTES_TYPE = "application/octet-stream";
 
 /** Takes the body out of a Response that is about to be sent. Throws a TypeError when it was sent or read before. */
 export function takeBody(response: Response): BodySource {
@@ -97,7 +95,11 @@ export interface Exchange {
 export interface ResponsePlan {
   head: string;
   body:
-    { kind: "none" } | { kind: "text"; text: string } | { kind: "bytes"; bytes: Uint8Array } | StreamBody | FileBody;
+    | { kind: "none" }
+    | { kind: "text"; text: string }
+    | { kind: "bytes"; bytes: Uint8Array; once: boolean }
+    | StreamBody
+    | FileBody;
   /** Content-Length, or undefined without that field. */
   contentLength: number | undefined;
   chunked: boolean;
@@ -147,5 +149,6 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     if (body.kind === "stream") body.stream.cancel().catch(() => {});
     body = { kind: "none" };
   }
+  if (body.kind === "bytes") return { ...framing, head, body: { kind: "bytes", bytes: body.bytes, once: true } };
   return { ...framing, head, body };
 }

@@ -105,7 +105,7 @@ class ContentInMemory implements StaticContent {
     const framing = { contentLength, chunked: false, keepAlive, http10 };
     const head = buildHead({ ...parts, status, statusText: isWhole ? parts.statusText : "" }, framing, date);
     const hasBody = contentLength !== undefined && contentLength > 0 && !isHead;
-    return { ...framing, head, body: hasBody ? { kind: "bytes", bytes } : { kind: "none" } };
+    return { ...framing, head, body: hasBody ? { kind: "bytes", bytes, once: false } : { kind: "none" } };
   }
 }
 

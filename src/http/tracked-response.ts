@@ -12,6 +12,21 @@ import { NativeResponse } from "./native-globals.ts";
 /** Stands for a body that native code made from what it has in memory. */
 export const inMemory = Symbol("in memory");
 
+/** Stands for a body that Response.json made. */
+const json = Symbol("JSON");
+
+/** The text that Response.json made. */
+export class PlainJson {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** A text, bytes that nobody else has, or JSON. */
+export type PlainBody = string | Uint8Array | PlainJson;
+
 /** Lets private fields be put on an object that another constructor made. */
 const Returned = function (this: unknown, object: object) {
   return object;
@@ -34,16 +49,30 @@ export class Memory extends Returned {
   }
 
   static bodyOf(response: Response): unknown {
-    return #body in response ? (response as Memory & Response).#body : undefined;
+    const body = #body in response ? (response as Memory & Response).#body : undefined;
+    return body === json ? inMemory : body;
   }
 
-  /** The body of a plain string Response that is sent for the first time, and with this is; else undefined. */
-  static takePlainString(response: Response): string | undefined {
+  /**
+   * The body of a Response of status 200 without headers of its own, with what it is, for one that is sent for the first time, and with
+   * this is. Undefined for another.
+   */
+  static takePlain(response: Response): PlainBody | undefined {
     if (!(#body in response)) return undefined;
     const memory = response as Memory & Response;
-    if (!memory.#plain || memory.#sent || typeof memory.#body !== "string" || response.bodyUsed) return undefined;
+    if (!memory.#plain || memory.#sent || response.bodyUsed) return undefined;
+    const body = memory.#body;
+    if (typeof body === "string") {
+      memory.#sent = true;
+      return body;
+    }
+    if (body === json) {
+      memory.#sent = true;
+      return new PlainJson(Bun.peek(response.text()) as string);
+    }
+    if (!ArrayBuffer.isView(body) && !(body instanceof ArrayBuffer)) return undefined;
     memory.#sent = true;
-    return memory.#body;
+    return Bun.peek(response.bytes()) as Uint8Array;
   }
 
   /** Marks a remembered Response as sent. Returns whether it was before. */
@@ -77,7 +106,11 @@ export class TrackedResponse extends NativeResponse {
   }
 
   static override json(body?: unknown, init?: ResponseInit | number): Response {
-    return remember(NativeResponse.json(body, init as ResponseInit), inMemory);
+    if (init !== undefined) return remember(NativeResponse.json(body, init as ResponseInit), inMemory);
+    // Of this class, so that a look at its headers shows.
+    const response = Object.setPrototypeOf(NativeResponse.json(body), TrackedResponse.prototype);
+    new Memory(response, json, true);
+    return response;
   }
 
   static override redirect(url: string, init?: ResponseInit | number): Response {

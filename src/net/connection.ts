@@ -17,11 +17,12 @@ import {
 } from "../sys/abi.ts";
 import { EAGAIN, EBADF, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
-import { type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
+import { gather } from "./gather.ts";
 
 /** What is spoken over a connection. Handlers may write to, pause, end and destroy the connection. */
 export interface Protocol {
@@ -85,6 +86,8 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   private cancelInFlight = false;
   private sendInFlight = false;
   private sendRequested = 0;
+  /** The message of a send of several chunks, while it is in flight. */
+  private message: Chunk | null = null;
   private flushScheduled = false;
   private notifyDrain = false;
   private closeWhenDrained = false;
@@ -146,6 +149,12 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     const { length } = chunk;
     chunk.length = 0;
     this.commit(chunk, length);
+  }
+
+  /** Queues bytes that nobody changes: large ones are sent from where they are. `dispose`: and are of no use afterwards (see Arena.adopt). */
+  writeOwned(bytes: Uint8Array, dispose: boolean): void {
+    if (bytes.length >= ADOPTED_BYTES_MIN) this.append(this.reactor.arena.adopt(bytes, dispose));
+    else this.write(bytes);
   }
 
   /** Copies bytes into the queue. They leave with the next submission. */
@@ -415,16 +424,28 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     }
   }
 
-  private send(chunk: Chunk): void {
-    const { reactor } = this;
+  private send(first: Chunk): void {
+    const { reactor, fd } = this;
     this.sendInFlight = true;
-    this.sendRequested = chunk.length - chunk.sent;
-    const sqe = reactor.nextSqe().prepSend(this.fd, chunk.address + chunk.sent, this.sendRequested, MSG_NOSIGNAL);
-    reactor.tag(sqe, this.slot, Kind.Send);
+    if (first.next === null) {
+      this.sendRequested = first.length - first.sent;
+      const sqe = reactor.nextSqe().prepSend(fd, first.address + first.sent, this.sendRequested, MSG_NOSIGNAL);
+      reactor.tag(sqe, this.slot, Kind.Send);
+      return;
+    }
+    const { header, bytes } = gather(reactor.arena, first);
+    this.message = header;
+    this.sendRequested = bytes;
+    reactor.tag(reactor.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL), this.slot, Kind.Send);
   }
 
   private sent(result: number): void {
+    const { arena, counters } = this.reactor;
     this.sendInFlight = false;
+    if (this.message !== null) {
+      arena.free(this.message);
+      this.message = null;
+    }
     if (this.state >= ConnectionState.Closing) {
       this.dropQueue();
       return this.settle();
@@ -433,15 +454,18 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
       if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();
       return this.destroy(new SystemError(-result, "send"));
     }
-    const chunk = this.head!;
-    if (result < this.sendRequested) this.reactor.counters.shortSends++;
-    chunk.sent += result;
+    if (result < this.sendRequested) counters.shortSends++;
     this.queuedBytes -= result;
     this.sentBytes += result;
-    if (chunk.sent === chunk.length) {
+    for (let left = result; left > 0;) {
+      const chunk = this.head!;
+      const part = Math.min(left, chunk.length - chunk.sent);
+      chunk.sent += part;
+      left -= part;
+      if (chunk.sent < chunk.length) break;
       this.head = chunk.next;
       if (this.head === null) this.tail = null;
-      this.reactor.arena.free(chunk);
+      arena.free(chunk);
     }
     if (this.head !== null) this.send(this.head);
     else this.drained();

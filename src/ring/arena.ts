@@ -4,11 +4,14 @@
  * Guarantees: a chunk is in use by one owner from `allocate` to `free`; freeing twice throws. The most recently freed chunk is handed
  * out first, while it is still in the cache. `trim()` returns the pages of unused slabs to the system and keeps their addresses.
  */
+import { pointerTo } from "../sys/library.ts";
 import { Mapping } from "../sys/memory.ts";
 
 /** Chunk sizes in bytes. A larger write takes several chunks of the last size. */
 export const chunkSizes = [4096, 16384, 65536, 262144, 1048576] as const;
 export const CHUNK_BYTES_MAX = 1048576;
+/** Of bytes that are sent from where they are. Below that, copying is cheaper anyway. */
+export const ADOPTED_BYTES_MIN = 16384;
 const SLAB_BYTES = 1048576;
 /** Chunks a power of two apart would share a few cache sets. */
 const STRIDE_PADDING_BYTES = 64;
@@ -23,14 +26,16 @@ export class Chunk {
   sent = 0;
   /** For the owner's queue. */
   next: Chunk | null = null;
-  /** @internal */ readonly slab: Slab;
+  /** @internal Null for memory of JavaScript's own, which `buffer` keeps alive. */ readonly slab: Slab | null;
+  /** @internal */ readonly dispose: boolean;
   /** @internal */ free = false;
 
-  constructor(slab: Slab, offset: number, capacity: number) {
+  constructor(slab: Slab | null, buffer: Buffer, address: number, dispose = false) {
     this.slab = slab;
-    this.buffer = Buffer.from(slab.mapping.buffer, offset, capacity);
-    this.address = slab.mapping.address + offset;
-    this.capacity = capacity;
+    this.dispose = dispose;
+    this.buffer = buffer;
+    this.address = address;
+    this.capacity = buffer.length;
   }
 
   get room(): number {
@@ -66,8 +71,8 @@ class SizeClass {
     chunk.length = 0;
     chunk.sent = 0;
     chunk.next = null;
-    chunk.slab.used++;
-    chunk.slab.touched = true;
+    chunk.slab!.used++;
+    chunk.slab!.touched = true;
     return chunk;
   }
 
@@ -87,11 +92,16 @@ class SizeClass {
     const slab = new Slab(count * stride);
     this.slabs.push(slab);
     for (let i = count - 1; i > 0; i--) {
-      const chunk = new Chunk(slab, i * stride, this.chunkBytes);
+      const chunk = this.chunkAt(slab, i * stride);
       chunk.free = true;
       this.freeChunks.push(chunk);
     }
-    return new Chunk(slab, 0, this.chunkBytes);
+    return this.chunkAt(slab, 0);
+  }
+
+  private chunkAt(slab: Slab, offset: number): Chunk {
+    const { buffer, address } = slab.mapping;
+    return new Chunk(slab, Buffer.from(buffer, offset, this.chunkBytes), address + offset);
   }
 }
 
@@ -121,12 +131,31 @@ export class Arena {
     return chunk;
   }
 
+  /**
+   * A full chunk of bytes that are JavaScript's own, to be sent from where they are. They must be large (ADOPTED_BYTES_MIN), since small
+   * ones lie in the garbage-collected heap, and nobody else may change or transfer them. `dispose`: they are of no use to anybody once the
+   * chunk is freed, and their memory goes back at once, not when garbage is collected.
+   */
+  adopt(bytes: Uint8Array, dispose: boolean): Chunk {
+    if (bytes.length < ADOPTED_BYTES_MIN)
+      throw new RangeError(`bytes must be at least ${ADOPTED_BYTES_MIN} long, not ${bytes.length}`);
+    const buffer = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+    const chunk = new Chunk(null, buffer, pointerTo(bytes), dispose);
+    chunk.length = bytes.length;
+    this.usedBytes += chunk.capacity;
+    return chunk;
+  }
+
   /** Call it after the last completion of the operation that used the chunk. */
   free(chunk: Chunk): void {
     if (chunk.free) throw new Error("a chunk is freed twice");
     chunk.free = true;
-    chunk.slab.used--;
     this.usedBytes -= chunk.capacity;
+    if (chunk.slab === null) {
+      if (chunk.dispose) (chunk.buffer.buffer as ArrayBuffer & { transfer(bytes: number): unknown }).transfer(0);
+      return;
+    }
+    chunk.slab.used--;
     this.classes[chunkSizes.indexOf(chunk.capacity as (typeof chunkSizes)[number])]!.release(chunk);
   }
 

@@ -3,7 +3,7 @@ import { installGlobals } from "../../src/http/globals.ts";
 import { NativeResponse } from "../../src/http/native-globals.ts";
 import { HeadCache } from "../../src/http/head.ts";
 import { type BodySource, type Exchange, planResponse, type ResponsePlan, takeBody } from "../../src/http/response.ts";
-import { fieldsOf, isResponse, Memory } from "../../src/http/tracked-response.ts";
+import { fieldsOf, isResponse, Memory, PlainJson } from "../../src/http/tracked-response.ts";
 
 installGlobals();
 
@@ -216,50 +216,75 @@ describe("takeBody", () => {
     expect(() => takeBody(response)).toThrow(TypeError);
   });
 
-  test("after takePlainString is a TypeError", () => {
+  test("after takePlain is a TypeError", () => {
     const response = new Response("text");
-    expect(Memory.takePlainString(response)).toBe("text");
+    expect(Memory.takePlain(response)).toBe("text");
     expect(() => takeBody(response)).toThrow(TypeError);
   });
 });
 
-describe("takePlainString", () => {
+describe("takePlain", () => {
   test("has the text of a Response without status and headers, once", () => {
     const response = new Response("text");
-    expect(Memory.takePlainString(response)).toBe("text");
-    expect(Memory.takePlainString(response)).toBeUndefined();
+    expect(Memory.takePlain(response)).toBe("text");
+    expect(Memory.takePlain(response)).toBeUndefined();
+  });
+
+  test("has bytes that nobody else has", () => {
+    for (const body of [Buffer.from("bytes"), new Uint8Array(Buffer.from("-bytes-")).subarray(1, 6)]) {
+      const response = new Response(body);
+      const taken = Memory.takePlain(response) as Uint8Array;
+      body.fill(0);
+      expect(Buffer.from(taken).toString()).toBe("bytes");
+      expect(taken.buffer.byteLength).toBe(5);
+      expect(Memory.takePlain(response)).toBeUndefined();
+    }
+    const { buffer } = new TextEncoder().encode("buffer");
+    expect(Memory.takePlain(new Response(buffer))).toEqual(new TextEncoder().encode("buffer"));
+  });
+
+  test("has the text of JSON, which stays a Response for everybody", async () => {
+    const response = Response.json({ a: "é" });
+    expect(response).toBeInstanceOf(NativeResponse);
+    expect(Memory.takePlain(response)).toEqual(new PlainJson('{"a":"é"}'));
+    expect(Memory.takePlain(response)).toBeUndefined();
+    expect(await new Response(Response.json([1]).body).json()).toEqual([1]);
+    const copy = new Response("x", Response.json([1]));
+    expect(copy.headers.get("content-type")).toBe("application/json;charset=utf-8");
   });
 
   test("has the text of an own subclass", () => {
-    expect(Memory.takePlainString(new OwnResponse("own"))).toBe("own");
+    expect(Memory.takePlain(new OwnResponse("own"))).toBe("own");
   });
 
   const others: [what: string, make: () => Response | Promise<Response>][] = [
     ["with a status", () => new Response("x", { status: 201 })],
     ["with headers", () => new Response("x", { headers: { a: "b" } })],
-    ["of bytes", () => new Response(Buffer.from("x"))],
+    ["of a Blob", () => new Response(new Blob(["x"]))],
     ["of a stream", () => new Response(streamOf("x"))],
     ["without a body", () => new Response()],
-    ["of JSON", () => Response.json("x")],
+    ["of JSON with a status", () => Response.json("x", 201)],
+    ["of JSON with headers", () => Response.json("x", { headers: { a: "b" } })],
+    ["of JSON whose headers were changed", () => withHeader(Response.json("x"))],
     ["that fetch made", () => fetched("x")],
     ["whose headers were changed", () => withHeader(new Response("x"))],
     ["that is a clone whose headers were changed", () => withHeader(cloneOf(new Response("x")))],
     ["that is a clone of one whose headers were changed", () => cloneOf(withHeader(new Response("x")))],
   ];
   test.each(others)("has nothing for a Response %s", async (_, make) => {
-    expect(Memory.takePlainString(await make())).toBeUndefined();
+    expect(Memory.takePlain(await make())).toBeUndefined();
   });
 
   test("has nothing for a Response that was taken", () => {
     const response = new Response("x");
     takeBody(response);
-    expect(Memory.takePlainString(response)).toBeUndefined();
+    expect(Memory.takePlain(response)).toBeUndefined();
   });
 
   test("has nothing for a Response that was read", async () => {
     const response = new Response("x");
     await response.text();
-    expect(Memory.takePlainString(response)).toBeUndefined();
+    expect(Memory.takePlain(response)).toBeUndefined();
   });
 });
 
@@ -542,14 +567,19 @@ describe("the head cache", () => {
     ]);
   });
 
-  test("has the same head for a plain text of any length as if it were planned", () => {
+  const bodies = [
+    [TEXT_TYPE, (bytes: number) => new Response("x".repeat(bytes))],
+    ["application/json;charset=utf-8", (bytes: number) => Response.json("x".repeat(Math.max(bytes - 2, 0)))],
+    ["application/octet-stream", (bytes: number) => new Response(Buffer.alloc(bytes))],
+  ] as const;
+  test.each(bodies)("has the same head for %s of any length as if it were planned", (type, make) => {
     const heads = new HeadCache();
+    const fieldsOf = (head: string): string[] => head.toLowerCase().split("\r\n").toSorted();
     for (const nowMs of [startMs + 1, startMs + 2, startMs + 1001]) {
-      for (const bytes of [0, 5, 4095, 4096, 100_000]) {
+      for (const bytes of [2, 5, 4095, 4096, 100_000]) {
         const exchange = { isHead: false, http10: false, keepAlive: true };
-        expect(heads.plainText(nowMs, bytes)).toBe(
-          planResponse(new Response("x".repeat(bytes)), exchange, heads.date(nowMs)).head,
-        );
+        const planned = planResponse(make(bytes), exchange, heads.date(nowMs)).head;
+        expect(fieldsOf(heads.of(nowMs, type, bytes))).toEqual(fieldsOf(planned));
       }
     }
   });

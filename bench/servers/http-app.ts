@@ -1,0 +1,28 @@
+/** What an application does besides saying hello: routes, JSON, bodies both ways, files. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { announce, serve } from "./subject.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "ringloop-bench-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+process.on("SIGTERM", () => process.exit(0));
+const file = join(directory, "1MiB.bin");
+const KIB_64 = Buffer.alloc(65536, "64 KiB ");
+const MIB_1 = Buffer.alloc(1048576, "1 MiB ");
+writeFileSync(file, MIB_1);
+
+const server = serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  routes: {
+    "/static": new Response("Hello, World!"),
+    "/user/:id": (request) => Response.json({ id: request.params.id, name: "somebody" }),
+    "/echo": { POST: async (request) => new Response(await request.arrayBuffer()) },
+    "/64KiB": () => new Response(KIB_64),
+    "/1MiB": () => new Response(MIB_1),
+    "/file": () => new Response(Bun.file(file)),
+    "/file-route": new Response(Bun.file(file)),
+  },
+});
+announce(server.port!);

@@ -1,0 +1,38 @@
+/** One send of several chunks: the msghdr and the iovecs of sendmsg(2), in a chunk of their own that lives as long as the send. */
+import { IOVEC_BYTES, MSGHDR_BYTES } from "../sys/abi.ts";
+import type { Arena, Chunk } from "../ring/arena.ts";
+
+/** More wait for the next send. */
+const CHUNKS_MAX = 16;
+const TWO_32 = 4294967296;
+
+export interface Gathered {
+  /** Freed by the caller after the send's completion. Its address is the message's. */
+  header: Chunk;
+  bytes: number;
+}
+
+/** What is unsent of `first` and of the chunks behind it. */
+export function gather(arena: Arena, first: Chunk): Gathered {
+  const header = arena.allocate(MSGHDR_BYTES + CHUNKS_MAX * IOVEC_BYTES);
+  const { buffer } = header;
+  let bytes = 0;
+  let count = 0;
+  for (let chunk: Chunk | null = first; chunk !== null && count < CHUNKS_MAX; chunk = chunk.next) {
+    const unsent = chunk.length - chunk.sent;
+    const at = MSGHDR_BYTES + count++ * IOVEC_BYTES;
+    writeU64(buffer, at, chunk.address + chunk.sent);
+    writeU64(buffer, at + 8, unsent);
+    bytes += unsent;
+  }
+  // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }
+  buffer.fill(0, 0, MSGHDR_BYTES);
+  writeU64(buffer, 16, header.address + MSGHDR_BYTES);
+  buffer.writeUInt32LE(count, 24);
+  return { header, bytes };
+}
+
+function writeU64(buffer: Buffer, at: number, value: number): void {
+  buffer.writeUInt32LE(value % TWO_32, at);
+  buffer.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
+}
