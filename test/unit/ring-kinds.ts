@@ -26,7 +26,7 @@ export function nextSqe(ring: Ring): Sqe {
   for (;;) {
     const sqe = ring.getSqe();
     if (sqe) return sqe;
-    if (ring.sqpoll) ring.waitForSqSpace();
+    if (ring.sqpoll) ring.sqringWait();
     else ring.submit();
   }
 }
