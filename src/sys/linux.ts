@@ -1,6 +1,6 @@
 /**
  * Constants of Linux system calls that operations of io_uring take, under their C names; the same on x86-64 and arm64. O_* are not among
- * them: those differ, and `constants` of node:fs has them. A test compares them with what a C compiler sees (test/unit/sqe-bytes.c).
+ * them: those differ, and `constants` of node:fs has them. A test compares them with what a C compiler sees.
  */
 
 // openat(2), statx(2), unlink(2), link(2).
