@@ -328,7 +328,8 @@ export class Ring extends Registrations {
     requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
     for (;;) {
       const cqe = this.peekCqe();
-      if (this.cqReady >= count) return cqe;
+      // Not by cqReady alone: a completion may have come since the peek.
+      if (count === 0 || (cqe !== null && this.cqReady >= count)) return cqe;
       const result = this.enter(0, count, IORING_ENTER_GETEVENTS, timeoutUs);
       if (result === -ETIME) return this.peekCqe();
       if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
