@@ -118,7 +118,7 @@ export class EventSqe extends SocketSqe {
     return this.prep(IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, flags | IORING_ASYNC_CANCEL_FD);
   }
 
-  /** Anything that is in flight (IORING_ASYNC_CANCEL_ANY); with IORING_ASYNC_CANCEL_ALL everything. Linux 5.19. */
+  /** Everything that is in flight on the ring (IORING_ASYNC_CANCEL_ANY); `res` is how many. Linux 5.19. */
   prepCancelAny(flags = 0): this {
     return this.prepCancel(0, 0, flags | IORING_ASYNC_CANCEL_ANY);
   }
