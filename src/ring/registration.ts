@@ -163,7 +163,7 @@ export abstract class Registrations {
     this.register(IORING_REGISTER_EVENTFD, Int32Array.of(fd), 1);
   }
 
-  /** io_uring_register_eventfd_async(3): signalled by completions that did not come at once. */
+  /** io_uring_register_eventfd_async(3): signalled only by completions of worker threads, not by those of this thread or the SQ thread. */
   registerEventfdAsync(fd: number): void {
     this.register(IORING_REGISTER_EVENTFD_ASYNC, Int32Array.of(fd), 1);
   }
