@@ -331,7 +331,8 @@ export class Ring extends Registrations {
       // Not by cqReady alone: a completion may have come since the peek.
       if (count === 0 || (cqe !== null && this.cqReady >= count)) return cqe;
       const result = this.enter(0, count, IORING_ENTER_GETEVENTS, timeoutUs);
-      if (result === -ETIME) return this.peekCqe();
+      // When time is up and some completions are there, though not all, the kernel's answer is 0.
+      if (result === -ETIME || (result >= 0 && timeoutUs >= 0 && this.cqReady > 0)) return this.peekCqe();
       if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
     }
   }
