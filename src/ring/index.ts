@@ -14,18 +14,6 @@ export type { BufferPiece, BufRingRegistration, Restriction, SyncCancel } from "
 export { Ring, type RingParams } from "./ring.ts";
 export { RingMemory } from "./ring-memory.ts";
 export { Sqe } from "./sqe.ts";
-export {
-  EpollEvents,
-  Int32s,
-  Iovec,
-  type MessageParts,
-  Msghdr,
-  OpenHow,
-  RecvmsgOut,
-  Region,
-  RoomForSockaddr,
-  Siginfo,
-  type SockaddrOptions,
-  Statx,
-  Timespec,
-} from "./structs.ts";
+export { type MessageParts, Msghdr, RecvmsgOut, RoomForSockaddr, type SockaddrOptions } from "./messages.ts";
+export { Region } from "./region.ts";
+export { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec } from "./structs.ts";

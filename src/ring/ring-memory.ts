@@ -8,23 +8,10 @@
  * equally long; `Arena` for chunks that come and go.
  */
 import { Mapping } from "../sys/memory.ts";
-import {
-  EpollEvents,
-  Int32s,
-  Iovec,
-  type MessageParts,
-  Msghdr,
-  OpenHow,
-  type Place,
-  Region,
-  RoomForSockaddr,
-  Siginfo,
-  sockaddrBytes,
-  type SockaddrOptions,
-  Statx,
-  Timespec,
-} from "./structs.ts";
+import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
+import { type Place, Region } from "./region.ts";
 import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec } from "./structs.ts";
 
 const BYTES_DEFAULT = 65536;
 const BYTES_MAX = 2 ** 40;
