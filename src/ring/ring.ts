@@ -30,7 +30,7 @@ import { Sqe } from "./sqe.ts";
 
 export type { RingParams } from "./ring-map.ts";
 
-/** A wait's limit, which the C below takes as a signed 32-bit number. */
+/** The longest limit of a wait, about 35 minutes: rl_enter takes a signed 32-bit number. */
 const TIMEOUT_US_MAX = 0x7fffffff;
 
 export class Ring extends Registrations {
@@ -142,7 +142,7 @@ export class Ring extends Registrations {
     const result =
       this.fd >= 0
         ? this.native.rl_register(this.fd, opcode, pointer, count)
-        : this.native.rl_register(this.enterFd, opcode | IORING_REGISTER_USE_REGISTERED_RING, pointer, count);
+        : this.native.rl_register(this.enterFd, (opcode | IORING_REGISTER_USE_REGISTERED_RING) >>> 0, pointer, count);
     return check(result, "io_uring_register");
   }
 
