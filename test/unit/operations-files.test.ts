@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
-  constants,
   fstatSync,
   mkdtempSync,
   openSync,
@@ -236,19 +235,5 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     writeFileSync(path, "x");
     expect(fail(ring, (sqe) => sqe.prepRead(fd, 16, 1, 0))).toBe("EFAULT");
     expect(complete(ring, (sqe) => sqe.prepRead(fd, memory.allocate(1).address, 1, 0)).res).toBe(1);
-  });
-
-  test("a direct read bypasses the page cache where the file system has that", () => {
-    writeFileSync(path, Buffer.alloc(8192, "d"));
-    const page = memory.allocate(4096, 4096);
-    let direct: number;
-    try {
-      direct = openSync(path, constants.O_RDONLY | constants.O_DIRECT);
-    } catch {
-      return; // tmpfs before Linux 6.6.
-    }
-    expect(succeed(ring, (sqe) => sqe.prepRead(direct, page.address, 4096, 4096))).toBe(4096);
-    expect(page.buffer.every((byte) => byte === 0x64)).toBe(true);
-    closeSync(direct);
   });
 });
