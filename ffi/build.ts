@@ -1,5 +1,5 @@
 /**
- * Builds ffi/ringloop.c into ffi/build/libringloop-<platform>-<arch>.so: `bun ffi/build.ts`.
+ * Builds ffi/ringloop.c and ffi/layout.h into ffi/build/libringloop-<platform>-<arch>.so: `bun ffi/build.ts`.
  *
  * Links liburing statically where the system has liburing.a, so that the result needs nothing but libc; else dynamically.
  * Does nothing when the library is newer than its sources, unless --force is given. CC and CFLAGS are honoured.
@@ -9,6 +9,7 @@ import { join } from "node:path";
 
 const directory = import.meta.dir;
 const source = join(directory, "ringloop.c");
+const header = join(directory, "layout.h");
 const output = join(directory, "build", `libringloop-${process.platform}-${process.arch}.so`);
 
 function fail(message: string): never {
@@ -19,7 +20,7 @@ function fail(message: string): never {
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const built = statSync(output).mtimeMs;
-  return [source, import.meta.path].every((file) => statSync(file).mtimeMs <= built);
+  return [source, header, import.meta.path].every((file) => statSync(file).mtimeMs <= built);
 }
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);

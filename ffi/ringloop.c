@@ -5,6 +5,7 @@
  * in the mapped rings, and this file is entered only to make a system call. Every function returns a value >= 0 or
  * -errno, so that no caller has to read errno. Nothing here keeps state.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -28,96 +29,17 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
-#define RL_ABI_VERSION 1
+#define RL_ABI_VERSION 2
 
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #error "ringloop needs the headers of liburing 2.3 or newer (Debian 12, Ubuntu 24.04)"
 #endif
 
+#include "layout.h"
+
 static int result(long value) { return value < 0 ? -errno : (int)value; }
 
 /* ---- layouts ------------------------------------------------------------------------------------------------ */
-
-/* One entry per line of `layout` in src/sys/abi.ts, in the same order. */
-static const uint32_t layout[] = {
-    RL_ABI_VERSION,
-    sizeof(void *),
-    sizeof(struct io_uring_sqe),
-    offsetof(struct io_uring_sqe, opcode),
-    offsetof(struct io_uring_sqe, flags),
-    offsetof(struct io_uring_sqe, ioprio),
-    offsetof(struct io_uring_sqe, fd),
-    offsetof(struct io_uring_sqe, off),
-    offsetof(struct io_uring_sqe, addr),
-    offsetof(struct io_uring_sqe, len),
-    offsetof(struct io_uring_sqe, msg_flags),
-    offsetof(struct io_uring_sqe, user_data),
-    offsetof(struct io_uring_sqe, buf_group),
-    offsetof(struct io_uring_sqe, splice_fd_in),
-    sizeof(struct io_uring_cqe),
-    offsetof(struct io_uring_cqe, user_data),
-    offsetof(struct io_uring_cqe, res),
-    offsetof(struct io_uring_cqe, flags),
-    sizeof(struct io_uring_buf),
-    offsetof(struct io_uring_buf, addr),
-    offsetof(struct io_uring_buf, len),
-    offsetof(struct io_uring_buf, bid),
-    offsetof(struct io_uring_buf_ring, tail),
-    sizeof(struct sockaddr_in),
-    sizeof(struct sockaddr_in6),
-    sizeof(struct sockaddr_un),
-    sizeof(struct msghdr),
-    offsetof(struct msghdr, msg_namelen),
-    offsetof(struct msghdr, msg_iov),
-    offsetof(struct msghdr, msg_iovlen),
-    offsetof(struct msghdr, msg_flags),
-    sizeof(struct io_uring_recvmsg_out),
-    offsetof(struct io_uring_recvmsg_out, namelen),
-    offsetof(struct io_uring_recvmsg_out, payloadlen),
-    offsetof(struct io_uring_recvmsg_out, flags),
-    IORING_OP_READ,
-    IORING_OP_ACCEPT,
-    IORING_OP_ASYNC_CANCEL,
-    IORING_OP_CLOSE,
-    IORING_OP_POLL_ADD,
-    IORING_OP_POLL_REMOVE,
-    IORING_OP_RECV,
-    IORING_OP_SENDMSG,
-    IORING_OP_RECVMSG,
-    IORING_OP_SEND,
-    IORING_OP_SHUTDOWN,
-    IORING_OP_TIMEOUT,
-    IORING_OP_SEND_ZC,
-    IORING_SETUP_SQPOLL,
-    IORING_SETUP_CQSIZE,
-    IORING_SETUP_SUBMIT_ALL,
-    IORING_SETUP_COOP_TASKRUN,
-    IORING_SETUP_TASKRUN_FLAG,
-    IORING_SETUP_SINGLE_ISSUER,
-    IORING_SETUP_DEFER_TASKRUN,
-    IORING_FEAT_FAST_POLL,
-    IORING_FEAT_NODROP,
-    IORING_FEAT_EXT_ARG,
-    IORING_SQ_NEED_WAKEUP,
-    IORING_SQ_CQ_OVERFLOW,
-    IORING_SQ_TASKRUN,
-    IORING_CQ_EVENTFD_DISABLED,
-    IORING_CQE_F_BUFFER,
-    IORING_CQE_F_MORE,
-    IORING_CQE_BUFFER_SHIFT,
-    IORING_RECV_MULTISHOT,
-    IORING_ACCEPT_MULTISHOT,
-    IORING_ENTER_GETEVENTS,
-    IORING_ENTER_SQ_WAKEUP,
-    IORING_ENTER_SQ_WAIT,
-    IORING_ENTER_EXT_ARG,
-    IORING_ENTER_REGISTERED_RING,
-    IORING_REGISTER_PBUF_RING,
-    IORING_ASYNC_CANCEL_ALL,
-    IORING_ASYNC_CANCEL_FD,
-    IOSQE_BUFFER_SELECT,
-    IOSQE_CQE_SKIP_SUCCESS,
-};
 
 /* Copies at most `capacity` entries of the layout table to `out`; returns how many there are. */
 EXPORT int rl_layout(uint32_t *out, uint32_t capacity) {
@@ -130,37 +52,62 @@ EXPORT int rl_layout(uint32_t *out, uint32_t capacity) {
 /* ---- rings -------------------------------------------------------------------------------------------------- */
 
 /*
- * Sets up a ring and maps it. in: entries, flags, CQ entries (with IORING_SETUP_CQSIZE), SQ thread idle in ms, its CPU
- * (with IORING_SETUP_SQ_AFF), the fd of a ring to share workers with (with IORING_SETUP_ATTACH_WQ).
- * out: see RingMap in src/ring/ring.ts.
+ * Sets up a ring and maps it. in: see RingInput, out: see RingMap, both in src/ring/ring-map.ts. With IORING_SETUP_NO_MMAP the ring
+ * lies where the caller says, and stays the caller's.
  */
-EXPORT int rl_ring_open(const uint32_t *in, double *out) {
+EXPORT int rl_ring_open(const double *in, double *out) {
+  struct io_uring_params params = {
+      .flags = (uint32_t)in[1],
+      .cq_entries = (uint32_t)in[2],
+      .sq_thread_idle = (uint32_t)in[3],
+      .sq_thread_cpu = (uint32_t)in[4],
+      .wq_fd = (uint32_t)in[5],
+  };
+  /* The last field of either, user_addr, is called resv2 in headers from before Linux 6.5. */
+  const uint64_t memory[] = {(uint64_t)in[6], (uint64_t)in[7]};
+  memcpy((char *)(&params.cq_off + 1) - sizeof(memory[0]), &memory[0], sizeof(memory[0]));
+  memcpy((char *)(&params.sq_off + 1) - sizeof(memory[1]), &memory[1], sizeof(memory[1]));
   struct io_uring *ring = calloc(1, sizeof(*ring));
   if (ring == NULL)
     return -ENOMEM;
-  struct io_uring_params params = {
-      .flags = in[1],
-      .cq_entries = in[2],
-      .sq_thread_idle = in[3],
-      .sq_thread_cpu = in[4],
-      .wq_fd = in[5],
-  };
-  int failed = io_uring_queue_init_params(in[0], ring, &params);
+  int fd = io_uring_setup((unsigned)in[0], &params);
+  int failed = fd;
+  if (fd >= 0 && params.flags & IORING_SETUP_NO_MMAP) {
+    ring->ring_fd = ring->enter_ring_fd = fd;
+    ring->flags = params.flags;
+  } else if (fd >= 0) {
+    failed = io_uring_queue_mmap(fd, &params, ring);
+    if (failed < 0)
+      close(fd);
+  }
   if (failed < 0) {
     free(ring);
     return failed;
   }
-  const void *addresses[] = {ring,           ring->sq.khead, ring->sq.ktail, ring->sq.kflags,    ring->sq.kdropped,
-                             ring->sq.sqes,  ring->cq.khead, ring->cq.ktail, ring->cq.koverflow, ring->cq.cqes,
-                             ring->cq.kflags, ring->sq.array};
-  int n = 0;
-  for (; n < 12; n++)
-    out[n] = (double)(uintptr_t)addresses[n];
-  out[n++] = ring->ring_fd;
-  out[n++] = params.sq_entries;
-  out[n++] = params.cq_entries;
-  out[n++] = params.features;
-  out[n++] = params.flags;
+  int mapped = ring->sq.ring_ptr != NULL;
+  uintptr_t sq = mapped ? (uintptr_t)ring->sq.ring_ptr : memory[0];
+  uintptr_t cq = mapped ? (uintptr_t)ring->cq.ring_ptr : memory[0];
+  const uintptr_t addresses[] = {
+      (uintptr_t)ring,
+      sq + params.sq_off.head,
+      sq + params.sq_off.tail,
+      sq + params.sq_off.flags,
+      sq + params.sq_off.dropped,
+      mapped ? (uintptr_t)ring->sq.sqes : memory[1],
+      cq + params.cq_off.head,
+      cq + params.cq_off.tail,
+      cq + params.cq_off.overflow,
+      cq + params.cq_off.cqes,
+      cq + params.cq_off.flags,
+      sq + params.sq_off.array,
+      fd,
+      params.sq_entries,
+      params.cq_entries,
+      params.features,
+      params.flags,
+  };
+  for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+    out[i] = (double)addresses[i];
   return 0;
 }
 
@@ -170,8 +117,17 @@ EXPORT int rl_ring_register_fd(struct io_uring *ring) {
   return registered == 1 ? ring->enter_ring_fd : (registered < 0 ? registered : -EINVAL);
 }
 
+/* Undoes it, on the same thread. Only for a ring whose fd is registered. */
+EXPORT int rl_ring_unregister_fd(struct io_uring *ring) { return io_uring_unregister_ring_fd(ring); }
+
 EXPORT void rl_ring_close(struct io_uring *ring) {
-  io_uring_queue_exit(ring);
+  struct io_uring_rsrc_update only = {.offset = ring->ring_fd};
+  if (ring->sq.ring_ptr != NULL)
+    io_uring_queue_exit(ring);
+  else if (ring->flags & IORING_SETUP_REGISTERED_FD_ONLY)
+    io_uring_register(ring->ring_fd, IORING_UNREGISTER_RING_FDS | IORING_REGISTER_USE_REGISTERED_RING, &only, 1);
+  else
+    close(ring->ring_fd);
   free(ring);
 }
 

@@ -169,7 +169,7 @@ export class Reactor {
       throw error;
     }
     this.ring.registerEventfd(this.waker.eventFd);
-    this.ring.setEventfdEnabled(false);
+    this.ring.cqEventfdToggle(false);
     const registeredRingFd = this.ring.registerRingFd();
     const loopFd = findEventLoopFd();
     // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
@@ -286,7 +286,7 @@ export class Reactor {
     if (!this.parked) return;
     this.parked = false;
     this.idleTurns = 0;
-    this.ring.setEventfdEnabled(false);
+    this.ring.cqEventfdToggle(false);
     this.waker.disarm(this.references > 0);
     clearTimeout(this.wheelTimer);
     this.wheelTimer = undefined;
@@ -432,7 +432,7 @@ export class Reactor {
     const ring = this.ring;
     if (ring.unpublished > 0) ring.publish();
     let flags = ring.needsWakeup && ring.sqReady > 0 ? IORING_ENTER_SQ_WAKEUP : 0;
-    if (ring.hasOverflowed) flags |= IORING_ENTER_GETEVENTS;
+    if (ring.cqHasOverflow) flags |= IORING_ENTER_GETEVENTS;
     if (waitUs <= 0 || ring.cqReady > 0) {
       if (flags !== 0) this.judge(ring.enter(0, 0, flags));
       return;
@@ -471,7 +471,7 @@ export class Reactor {
   /** A full submission queue: submit what is there and try again. */
   private makeRoom(): Sqe {
     for (;;) {
-      if (this.ring.sqpoll) this.ring.waitForSqSpace();
+      if (this.ring.sqpoll) this.ring.sqringWait();
       else this.submit(0);
       const sqe = this.ring.getSqe();
       if (sqe) return sqe;
@@ -497,7 +497,7 @@ export class Reactor {
     }
     if (!calm) return;
     this.parked = true;
-    this.ring.setEventfdEnabled(true);
+    this.ring.cqEventfdToggle(true);
     // Whatever came before the eventfd was enabled has not signalled it.
     if (this.hasKernelWork() || this.flushes.length > 0 || this.ring.unpublished > 0) {
       this.schedule();

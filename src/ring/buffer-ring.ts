@@ -6,7 +6,7 @@
  * exactly once. Only `initial` buffers circulate at first, since the ring is first in, first out and every circulating buffer costs
  * cache; `grow()` doubles them up to `count`.
  */
-import { BUF_BYTES, BUF_RING_TAIL_OFFSET, IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING } from "../sys/abi.ts";
+import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
 import type { Ring } from "./ring.ts";
 
@@ -75,14 +75,8 @@ export class BufferRing {
     this.tailWord = new Uint16Array(this.entries.buffer, BUF_RING_TAIL_OFFSET, 1);
     this.pool = new Mapping(count * this.stride);
     this.memory = Buffer.from(this.pool.buffer);
-    // struct io_uring_buf_reg: u64 ring_addr, u32 ring_entries, u16 bgid, u16 flags, u64 reserved[3].
-    const registration = new Uint32Array(10);
-    registration[0] = this.entries.address >>> 0;
-    registration[1] = Math.floor(this.entries.address / 4294967296);
-    registration[2] = count;
-    registration[3] = bgid;
     try {
-      ring.register(IORING_REGISTER_PBUF_RING, registration, 1);
+      ring.registerBufRing({ address: this.entries.address, entries: count, bgid });
     } catch (error) {
       this.entries.release();
       this.pool.release();
@@ -137,10 +131,8 @@ export class BufferRing {
 
   /** Unregisters and unmaps. Nothing that uses the group may be in flight. */
   close(): void {
-    const registration = new Uint32Array(10);
-    registration[3] = this.bgid;
     try {
-      this.ring.register(IORING_UNREGISTER_PBUF_RING, registration, 1);
+      this.ring.unregisterBufRing(this.bgid);
     } finally {
       this.entries.release();
       this.pool.release();

@@ -7,10 +7,13 @@ import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_MORE } from "../sys/abi.ts";
 export class Cqe {
   private readonly words: Int32Array;
   private readonly base: number;
+  private readonly big: boolean;
 
-  constructor(words: Int32Array, index: number) {
+  /** `index` in entries of 16 bytes; `big` for an entry of two of them (IORING_SETUP_CQE32). */
+  constructor(words: Int32Array, index: number, big = false) {
     this.words = words;
     this.base = index * 4;
+    this.big = big;
   }
 
   /** The low u32 of what `Sqe.setUserData` was given. */
@@ -22,9 +25,14 @@ export class Cqe {
     return this.words[this.base + 1]! >>> 0;
   }
 
-  /** All 64 bits, as io_uring_cqe_get_data64(3). */
+  /** io_uring_cqe_get_data64(3): all 64 bits. */
   get data64(): bigint {
     return (BigInt(this.userDataHigh) << 32n) | BigInt(this.userDataLow);
+  }
+
+  /** io_uring_cqe_get_data(3), for what `Sqe.setData` was given: an integer up to 2^53. */
+  get data(): number {
+    return this.userDataHigh * 4294967296 + this.userDataLow;
   }
 
   /** The operation's result: as its system call's, with -errno for an error. */
@@ -45,5 +53,13 @@ export class Cqe {
   /** The provided buffer's id. Meaningful with IORING_CQE_F_BUFFER. */
   get bufferId(): number {
     return this.flags >>> IORING_CQE_BUFFER_SHIFT;
+  }
+
+  /** The second half of an entry with IORING_SETUP_CQE32, as two 64-bit numbers. Throws a TypeError for a ring without. */
+  get bigCqe(): [bigint, bigint] {
+    if (!this.big) throw new TypeError("bigCqe must be read of a ring with IORING_SETUP_CQE32, not of one without");
+    const wide = (word: number): bigint =>
+      (BigInt(this.words[this.base + word + 1]! >>> 0) << 32n) | BigInt(this.words[this.base + word]! >>> 0);
+    return [wide(4), wide(6)];
   }
 }

@@ -2,7 +2,9 @@
 import * as abi from "../sys/abi.ts";
 import { check, EINVAL, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
+import { MSG_DONTWAIT } from "../sys/linux.ts";
 import { BufferRing } from "./buffer-ring.ts";
+import type { Probe } from "./probe.ts";
 import { Ring } from "./ring.ts";
 
 function namesOf(prefix: string, bits: number): string[] {
@@ -14,6 +16,12 @@ function namesOf(prefix: string, bits: number): string[] {
 /** A ring's setup flags and its kernel's feature bits, by name in lower case without their prefixes. */
 export function featureNames(ring: Ring): { setup: string[]; features: string[] } {
   return { setup: namesOf("IORING_SETUP_", ring.flags), features: namesOf("IORING_FEAT_", ring.features) };
+}
+
+/** io_uring_get_probe(3): which operations the kernel has, asked of a ring of its own. Throws SystemError without io_uring. */
+export function getProbe(): Probe {
+  using ring = Ring.queueInit(2);
+  return ring.getProbe();
 }
 
 export interface Features {
@@ -47,8 +55,6 @@ export function probeFeatures(): Features {
     multishotAccept: acceptsMultishot(ring),
   };
 }
-
-const MSG_DONTWAIT = 0x40;
 
 function attempt<T>(action: () => T): T | undefined {
   try {

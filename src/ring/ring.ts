@@ -6,72 +6,35 @@
  * memory it points at (arena.ts, buffer-ring.ts).
  */
 import {
-  CQE_BYTES,
   IORING_CQ_EVENTFD_DISABLED,
   IORING_ENTER_GETEVENTS,
   IORING_ENTER_REGISTERED_RING,
   IORING_ENTER_SQ_WAIT,
   IORING_ENTER_SQ_WAKEUP,
-  IORING_REGISTER_EVENTFD,
-  IORING_SETUP_CQSIZE,
+  IORING_REGISTER_USE_REGISTERED_RING,
+  IORING_SETUP_IOPOLL,
+  IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_SETUP_SQPOLL,
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_NEED_WAKEUP,
-  SQE_BYTES,
 } from "../sys/abi.ts";
-import { check, EAGAIN, EBADF, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
+import { check, EAGAIN, EBADF, EBUSY, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import { type Native, native, pointerTo } from "../sys/library.ts";
-import { asPointer, detach, viewMemory } from "../sys/memory.ts";
+import { asPointer, detach, type Mapping } from "../sys/memory.ts";
+import { BufRing } from "./buf-ring.ts";
 import { Cqe } from "./cqe.ts";
+import { Registrations } from "./registration.ts";
+import { requireInteger } from "./require-integer.ts";
+import { openMappedRing, type RingParams } from "./ring-map.ts";
 import { Sqe } from "./sqe.ts";
 
-/** What io_uring_queue_init_params(3) takes. */
-export interface RingParams {
-  /** IORING_SETUP_*. Default 0. */
-  flags?: number;
-  /** Entries of the completion queue, a power of two after rounding up. Default: twice the submission queue's. */
-  cqEntries?: number;
-  /** How long the SQPOLL thread spins after the last submission before it sleeps. Default: the kernel's 1000. */
-  sqThreadIdleMs?: number;
-  /** The SQPOLL thread's CPU, with IORING_SETUP_SQ_AFF. */
-  sqThreadCpu?: number;
-  /** A ring's descriptor whose workers are shared, with IORING_SETUP_ATTACH_WQ. */
-  attachFd?: number;
-}
+export type { RingParams } from "./ring-map.ts";
 
-/** Setup flags under which entries have another size, or the ring another place, than this class expects. */
-const layoutFlags = {
-  IORING_SETUP_SQE128: 1 << 10,
-  IORING_SETUP_CQE32: 1 << 11,
-  IORING_SETUP_NO_MMAP: 1 << 14,
-  IORING_SETUP_NO_SQARRAY: 1 << 16,
-  IORING_SETUP_CQE_MIXED: 1 << 18,
-  IORING_SETUP_SQE_MIXED: 1 << 19,
-};
+/** The longest limit of a wait, about 35 minutes: rl_enter takes a signed 32-bit number. */
+const TIMEOUT_US_MAX = 0x7fffffff;
 
-/** What `rl_ring_open` reports, in its order. */
-const enum RingMap {
-  Handle,
-  SqHead,
-  SqTail,
-  SqFlags,
-  SqDropped,
-  Sqes,
-  CqHead,
-  CqTail,
-  CqOverflow,
-  Cqes,
-  CqFlags,
-  SqArray,
-  Fd,
-  SqEntries,
-  CqEntries,
-  Features,
-  Flags,
-  Count,
-}
-
-export class Ring {
+export class Ring extends Registrations {
+  /** -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
   readonly fd: number;
   /** IORING_FEAT_*. */
   readonly features: number;
@@ -85,7 +48,8 @@ export class Ring {
 
   private readonly native: Native;
   private readonly handle: number;
-  private readonly buffers: ArrayBuffer[] = [];
+  private readonly buffers: ArrayBuffer[];
+  private readonly memory: Mapping[];
   private readonly sqHead: Uint32Array;
   private readonly sqTail: Uint32Array;
   private readonly sqFlags: Uint32Array;
@@ -99,6 +63,7 @@ export class Ring {
   private readonly cqes: Cqe[] = [];
   private readonly sqMask: number;
   private readonly cqMask: number;
+  private readonly cqeShift: 0 | 1;
   /** What `getSqe` has handed out, what the kernel was told of, and what it was last seen to have taken. */
   private localTail = 0;
   private publishedTail = 0;
@@ -108,64 +73,43 @@ export class Ring {
   private enterFlags = 0;
   private closed = false;
 
-  /** io_uring_queue_init_params(3): `entries` is rounded up to a power of two, at most 32768. Throws SystemError. */
+  /**
+   * io_uring_queue_init_params(3), or io_uring_queue_init(3) where `params` is a number, IORING_SETUP_* flags. `entries` is rounded up to a
+   * power of two, at most 32768 (with IORING_SETUP_CLAMP more are asked for and cut). Throws SystemError.
+   */
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
-    if (!Number.isInteger(entries) || entries < 1 || entries > 32768)
-      throw new TypeError(`entries must be an integer from 1 to 32768, not ${String(entries)}`);
-    const all = typeof params === "number" ? { flags: params } : params;
-    const unserved = Object.entries(layoutFlags).find(([, bit]) => ((all.flags ?? 0) & bit) !== 0);
-    if (unserved) throw new TypeError(`flags must not have ${unserved[0]}, which changes the layout of the ring`);
-    return new Ring(entries, all);
+    return new Ring(entries, typeof params === "number" ? { flags: params } : params);
   }
 
   private constructor(entries: number, params: RingParams) {
+    super();
     this.native = native();
-    const flags = (params.flags ?? 0) | (params.cqEntries === undefined ? 0 : IORING_SETUP_CQSIZE);
-    const input = Uint32Array.of(
-      entries,
-      flags,
-      params.cqEntries ?? 0,
-      params.sqThreadIdleMs ?? 0,
-      params.sqThreadCpu ?? 0,
-      params.attachFd ?? 0,
-    );
-    const map = new Float64Array(RingMap.Count);
-    check(this.native.rl_ring_open(pointerTo(input), pointerTo(map)), "io_uring_setup");
-    this.handle = map[RingMap.Handle]!;
-    this.fd = this.enterFd = map[RingMap.Fd]!;
-    this.sqEntries = map[RingMap.SqEntries]!;
-    this.cqEntries = map[RingMap.CqEntries]!;
-    this.features = map[RingMap.Features]! >>> 0;
-    this.flags = map[RingMap.Flags]! >>> 0;
+    const map = openMappedRing(entries, params);
+    ({ handle: this.handle, buffers: this.buffers, memory: this.memory } = map);
+    ({ features: this.features, flags: this.flags, sqEntries: this.sqEntries, cqEntries: this.cqEntries } = map);
+    ({ sqHead: this.sqHead, sqTail: this.sqTail, sqFlags: this.sqFlags, sqDropped: this.sqDropped } = map);
+    ({ cqHead: this.cqHead, cqTail: this.cqTail, cqOverflow: this.cqOverflow, cqFlags: this.cqFlags } = map);
+    ({ cqeWords: this.cqeWords, cqeShift: this.cqeShift } = map);
+    this.enterFd = map.fd;
+    this.fd = map.fd;
+    if ((this.flags & IORING_SETUP_REGISTERED_FD_ONLY) !== 0) {
+      this.fd = -1;
+      this.enterFlags = IORING_ENTER_REGISTERED_RING;
+    }
     this.sqpoll = (this.flags & IORING_SETUP_SQPOLL) !== 0;
     this.sqMask = this.sqEntries - 1;
     this.cqMask = this.cqEntries - 1;
-
-    const view = (field: RingMap, bytes: number): ArrayBuffer => {
-      const buffer = viewMemory(map[field]!, bytes);
-      this.buffers.push(buffer);
-      return buffer;
-    };
-    const word = (field: RingMap): Uint32Array => new Uint32Array(view(field, 4));
-    this.sqHead = word(RingMap.SqHead);
-    this.sqTail = word(RingMap.SqTail);
-    this.sqFlags = word(RingMap.SqFlags);
-    this.sqDropped = word(RingMap.SqDropped);
-    this.cqHead = word(RingMap.CqHead);
-    this.cqTail = word(RingMap.CqTail);
-    this.cqOverflow = word(RingMap.CqOverflow);
-    this.cqFlags = word(RingMap.CqFlags);
-    this.cqeWords = new Int32Array(view(RingMap.Cqes, this.cqEntries * CQE_BYTES));
-    const sqeWords = new Uint32Array(view(RingMap.Sqes, this.sqEntries * SQE_BYTES));
-    for (let i = 0; i < this.sqEntries; i++) this.sqes.push(new Sqe(sqeWords, i));
-    // Entries are submitted in the order they are written: the indirection of the SQ array stays the identity for good.
-    const array = new Uint32Array(view(RingMap.SqArray, this.sqEntries * 4));
-    for (let i = 0; i < array.length; i++) array[i] = i;
+    for (let i = 0; i < this.sqEntries; i++)
+      this.sqes.push(new Sqe(map.sqeWords, i << map.sqeShift, map.sqeShift === 1));
   }
 
-  /** Enters by a registered descriptor from now on, on this thread (Linux 5.18). Returns whether the kernel took it. */
+  /**
+   * io_uring_register_ring_fd(3): enters by a registered descriptor from now on, on this thread (Linux 5.18). Returns whether the kernel took
+   * it.
+   */
   registerRingFd(): boolean {
     this.requireOpen("io_uring_register");
+    if (this.fd < 0) return true;
     const index = this.native.rl_ring_register_fd(asPointer(this.handle));
     if (index < 0) return false;
     this.enterFd = index;
@@ -173,25 +117,43 @@ export class Ring {
     return true;
   }
 
-  /** io_uring_register_eventfd(3). */
-  registerEventfd(fd: number): void {
-    this.register(IORING_REGISTER_EVENTFD, Int32Array.of(fd), 1);
+  /** io_uring_unregister_ring_fd(3), on the thread that registered it. Throws SystemError. */
+  unregisterRingFd(): void {
+    this.requireOpen("io_uring_register");
+    if (this.fd < 0 || this.enterFlags === 0) throw new SystemError(EINVAL, "io_uring_register");
+    check(this.native.rl_ring_unregister_fd(asPointer(this.handle)), "io_uring_register");
+    this.enterFd = this.fd;
+    this.enterFlags = 0;
   }
 
-  /** While off, completions do not signal the registered eventfd. */
-  setEventfdEnabled(enabled: boolean): void {
+  /** io_uring_cq_eventfd_enabled. */
+  get cqEventfdEnabled(): boolean {
+    return (Atomics.load(this.cqFlags, 0) & IORING_CQ_EVENTFD_DISABLED) === 0;
+  }
+
+  /** io_uring_cq_eventfd_toggle: while off, completions do not signal the registered eventfd. */
+  cqEventfdToggle(enabled: boolean): void {
     Atomics.store(this.cqFlags, 0, enabled ? 0 : IORING_CQ_EVENTFD_DISABLED);
   }
 
-  /** io_uring_register(2) with an argument in JavaScript's own memory, which the kernel reads before the call returns. */
-  register(opcode: number, argument: NodeJS.TypedArray, count: number): number {
+  register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number {
     this.requireOpen("io_uring_register");
-    return check(this.native.rl_register(this.fd, opcode, pointerTo(argument), count), "io_uring_register");
+    const pointer = argument && pointerTo(argument);
+    const result =
+      this.fd >= 0
+        ? this.native.rl_register(this.fd, opcode, pointer, count)
+        : this.native.rl_register(this.enterFd, (opcode | IORING_REGISTER_USE_REGISTERED_RING) >>> 0, pointer, count);
+    return check(result, "io_uring_register");
+  }
+
+  /** io_uring_setup_buf_ring: `entries`, a power of two up to 32768, in group `bgid`. `flags`: IOU_PBUF_RING_INC. Linux 5.19. */
+  setupBufRing(entries: number, bgid: number, flags = 0): BufRing {
+    return new BufRing(this, entries, bgid, flags);
   }
 
   // ---- submission ----------------------------------------------------------------------------------------------
 
-  /** The next free entry, or null when the queue is full: submit, then ask again. */
+  /** io_uring_get_sqe(3): the next free entry, or null when the queue is full: submit, then ask again. */
   getSqe(): Sqe | null {
     const tail = this.localTail;
     if ((tail - this.seenHead) >>> 0 >= this.sqEntries) {
@@ -211,6 +173,11 @@ export class Ring {
   /** Entries that the kernel has not taken yet, io_uring_sq_ready(3). */
   get sqReady(): number {
     return (this.localTail - Atomics.load(this.sqHead, 0)) >>> 0;
+  }
+
+  /** io_uring_sq_space_left(3). */
+  get sqSpaceLeft(): number {
+    return this.sqEntries - this.sqReady;
   }
 
   /** Entries that the kernel dropped because they were invalid. */
@@ -248,24 +215,48 @@ export class Ring {
 
   /** io_uring_submit(3). Returns how many entries were submitted. Throws SystemError. */
   submit(): number {
-    return this.submitAndWait(0);
+    return check(this.submitAnd(0, 0), "io_uring_enter");
   }
 
   /** io_uring_submit_and_wait(3): blocks the thread until `minComplete` completions are there. Throws SystemError. */
   submitAndWait(minComplete: number): number {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    return check(this.submitAnd(minComplete, 0), "io_uring_enter");
+  }
+
+  /**
+   * io_uring_submit_and_wait_timeout(3): for at most `timeoutUs` microseconds. Returns the oldest completion, or null where there is none by
+   * then. There is no signal mask: Bun handles signals.
+   */
+  submitAndWaitTimeout(minComplete: number, timeoutUs: number): Cqe | null {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    requireInteger("timeoutUs", timeoutUs, 0, TIMEOUT_US_MAX);
+    const result = this.submitAnd(minComplete, IORING_ENTER_GETEVENTS, timeoutUs);
+    if (result < 0 && result !== -ETIME && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    return this.peekCqe();
+  }
+
+  /** io_uring_submit_and_get_events(3): submits, and runs task work that is due, without waiting. Returns how many were submitted. */
+  submitAndGetEvents(): number {
+    return check(this.submitAnd(0, IORING_ENTER_GETEVENTS), "io_uring_enter");
+  }
+
+  private submitAnd(minComplete: number, enterFlags: number, timeoutUs = -1): number {
     const count = this.sqpoll ? this.unpublished : this.sqReady;
     this.publish();
-    let flags = minComplete > 0 || this.kernelFlags !== 0 ? IORING_ENTER_GETEVENTS : 0;
+    let flags = minComplete > 0 || this.needsEnter ? IORING_ENTER_GETEVENTS : enterFlags;
     if (this.sqpoll) {
       if (this.needsWakeup) flags |= IORING_ENTER_SQ_WAKEUP;
       if (flags === 0) return count;
     } else if (count === 0 && flags === 0) return 0;
-    const taken = check(this.enter(this.sqpoll ? 0 : count, minComplete, flags), "io_uring_enter");
-    return this.sqpoll ? count : taken;
+    const taken = this.enter(this.sqpoll ? 0 : count, minComplete, flags, timeoutUs);
+    return this.sqpoll && taken >= 0 ? count : taken;
   }
 
-  /** Blocks until the SQPOLL thread has made room in a full queue. */
-  waitForSqSpace(): void {
+  /** io_uring_sqring_wait(3): blocks until the SQPOLL thread has made room in a full queue. */
+  sqringWait(): void {
+    this.requireOpen("io_uring_enter");
+    if (!this.sqpoll || this.sqSpaceLeft > 0) return;
     this.publish();
     const flags = IORING_ENTER_SQ_WAIT | (this.needsWakeup ? IORING_ENTER_SQ_WAKEUP : 0);
     const result = this.enter(0, 0, flags);
@@ -284,33 +275,69 @@ export class Ring {
     return Atomics.load(this.cqOverflow, 0);
   }
 
-  get hasOverflowed(): boolean {
+  /** io_uring_cq_has_overflow(3): whether such completions wait for that. */
+  get cqHasOverflow(): boolean {
     return (Atomics.load(this.sqFlags, 0) & IORING_SQ_CQ_OVERFLOW) !== 0;
   }
 
-  /** The oldest completion, or null. It stays in the queue until `cqeSeen`. */
+  /** Whether completions may be had by entering the kernel, without waiting. */
+  private get needsEnter(): boolean {
+    return this.kernelFlags !== 0 || (this.flags & IORING_SETUP_IOPOLL) !== 0;
+  }
+
+  /** io_uring_peek_cqe(3): the oldest completion, or null. It stays in the queue until `cqeSeen`. */
   peekCqe(): Cqe | null {
-    if (this.cqReady === 0 && this.kernelFlags !== 0) this.flushCompletions();
+    if (this.cqReady === 0 && this.needsEnter) this.getEvents();
     return this.cqReady === 0 ? null : this.cqeAt(this.localCqHead);
+  }
+
+  /** io_uring_peek_batch_cqe: up to `count` completions, oldest first. They stay in the queue until `cqAdvance`. */
+  peekBatchCqe(count: number): Cqe[] {
+    requireInteger("count", count, 0, this.cqEntries);
+    if (this.cqReady === 0 && this.needsEnter) this.getEvents();
+    return Array.from({ length: Math.min(count, this.cqReady) }, (_, i) => this.cqeAt(this.localCqHead + i));
   }
 
   private cqeAt(position: number): Cqe {
     const index = position & this.cqMask;
-    return (this.cqes[index] ??= new Cqe(this.cqeWords, index));
+    return (this.cqes[index] ??= new Cqe(this.cqeWords, index << this.cqeShift, this.cqeShift === 1));
   }
 
-  /** Blocks the thread until there is a completion; with `timeoutUs` null after that time. Throws SystemError. */
+  /**
+   * io_uring_wait_cqe(3), or io_uring_wait_cqe_timeout(3): blocks the thread until there is a completion; with `timeoutUs` null after that time.
+   * Submits nothing. Throws SystemError.
+   */
   waitCqe(timeoutUs = -1): Cqe | null {
+    return this.waitCqes(1, timeoutUs);
+  }
+
+  /** io_uring_wait_cqe_timeout(3). */
+  waitCqeTimeout(timeoutUs: number): Cqe | null {
+    requireInteger("timeoutUs", timeoutUs, 0, TIMEOUT_US_MAX);
+    return this.waitCqes(1, timeoutUs);
+  }
+
+  /** io_uring_wait_cqe_nr(3): blocks until `count` completions are there, and returns the oldest. */
+  waitCqeNr(count: number): Cqe | null {
+    return this.waitCqes(count);
+  }
+
+  /** io_uring_wait_cqes(3): the same for at most `timeoutUs` microseconds; then null, unless a completion is there. */
+  waitCqes(count: number, timeoutUs = -1): Cqe | null {
+    requireInteger("count", count, 0, this.cqEntries);
+    requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
     for (;;) {
       const cqe = this.peekCqe();
-      if (cqe) return cqe;
-      const result = this.enter(0, 1, IORING_ENTER_GETEVENTS, timeoutUs);
-      if (result === -ETIME) return this.peekCqe();
+      // Not by cqReady alone: a completion may have come since the peek.
+      if (count === 0 || (cqe !== null && this.cqReady >= count)) return cqe;
+      const result = this.enter(0, count, IORING_ENTER_GETEVENTS, timeoutUs);
+      // When time is up and some completions are there, though not all, the kernel's answer is 0.
+      if (result === -ETIME || (result >= 0 && timeoutUs >= 0 && this.cqReady > 0)) return this.peekCqe();
       if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
     }
   }
 
-  /** Calls `visit` with each waiting completion, oldest first. Returns how many there were, for `cqAdvance`. */
+  /** io_uring_for_each_cqe: calls `visit` with each waiting completion, oldest first. Returns how many there were, for `cqAdvance`. */
   forEachCqe(visit: (cqe: Cqe) => void): number {
     const ready = this.cqReady;
     const head = this.localCqHead;
@@ -318,12 +345,12 @@ export class Ring {
     return ready;
   }
 
-  /** Gives the oldest completion's entry back. */
+  /** io_uring_cqe_seen(3): gives the oldest completion's entry back. */
   cqeSeen(): void {
     this.cqAdvance(1);
   }
 
-  /** Gives the `count` oldest entries back. */
+  /** io_uring_cq_advance(3): gives the `count` oldest entries back. */
   cqAdvance(count: number): void {
     if (!Number.isInteger(count) || count < 0 || count > this.cqReady)
       throw new RangeError(`count must be from 0 to ${this.cqReady}, the completions that wait, not ${count}`);
@@ -338,8 +365,9 @@ export class Ring {
     if (count === 0) return 0;
     const words = this.cqeWords;
     const mask = this.cqMask;
+    const shift = 2 + this.cqeShift;
     for (let i = 0, to = 0; i < count; i++, to += 4) {
-      const from = ((head + i) & mask) * 4;
+      const from = ((head + i) & mask) << shift;
       into[to] = words[from]!;
       into[to + 1] = words[from + 1]!;
       into[to + 2] = words[from + 2]!;
@@ -350,22 +378,29 @@ export class Ring {
     return count;
   }
 
-  /** Enters without waiting: runs task work that is due (DEFER_TASKRUN) and flushes overflowed completions. */
-  flushCompletions(): void {
+  /** io_uring_get_events(3): enters without waiting, runs task work that is due (DEFER_TASKRUN) and flushes overflowed completions. */
+  getEvents(): void {
     const result = this.enter(0, 0, IORING_ENTER_GETEVENTS);
     if (result < 0 && result !== -EINTR && result !== -EBUSY && result !== -EAGAIN)
       throw new SystemError(-result, "io_uring_enter");
   }
 
   /** io_uring_queue_exit(3). The kernel ends what is in flight on its own time: drain first where memory must be reused. */
+  queueExit(): void {
+    this.close();
+  }
+
+  /** The same as `queueExit`, which is liburing's name. May be called again. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
     for (const buffer of this.buffers) detach(buffer);
+    if (this.fd >= 0 && this.enterFlags !== 0) this.native.rl_ring_unregister_fd(asPointer(this.handle));
     this.enterFd = -1; // The number may be another ring's already.
     this.enterFlags = 0;
     this.seenHead = (this.localTail - this.sqEntries) >>> 0; // getSqe() finds the queue full, and says why.
     this.native.rl_ring_close(asPointer(this.handle));
+    for (const mapping of this.memory) mapping.release();
   }
 
   [Symbol.dispose](): void {

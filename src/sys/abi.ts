@@ -1,20 +1,23 @@
 /**
  * Constants and layouts of the io_uring interface, under the kernel's names (include/uapi/linux/io_uring.h).
  *
- * Guarantees: every value listed in `layout` was compared with what the C compiler saw before a ring is set up (library.ts).
- * A constant that is newer than liburing 2.3's header cannot be compared and says so.
+ * Guarantees: every constant of io_uring was compared with what the C compiler saw before a ring is set up (layout.ts). One that is newer
+ * than liburing 2.3's header says since which Linux, and is compared where the header has it.
  */
 
 /** Twin of RL_ABI_VERSION in ffi/ringloop.c. */
-export const RL_ABI_VERSION = 1;
+export const RL_ABI_VERSION = 2;
 
-// Opcodes.
+// Opcodes (enum io_uring_op). Those after SENDMSG_ZC are newer than liburing 2.3's header, and say since which Linux.
 export const IORING_OP_NOP = 0;
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
 export const IORING_OP_FSYNC = 3;
+export const IORING_OP_READ_FIXED = 4;
+export const IORING_OP_WRITE_FIXED = 5;
 export const IORING_OP_POLL_ADD = 6;
 export const IORING_OP_POLL_REMOVE = 7;
+export const IORING_OP_SYNC_FILE_RANGE = 8;
 export const IORING_OP_SENDMSG = 9;
 export const IORING_OP_RECVMSG = 10;
 export const IORING_OP_TIMEOUT = 11;
@@ -23,14 +26,66 @@ export const IORING_OP_ACCEPT = 13;
 export const IORING_OP_ASYNC_CANCEL = 14;
 export const IORING_OP_LINK_TIMEOUT = 15;
 export const IORING_OP_CONNECT = 16;
+export const IORING_OP_FALLOCATE = 17;
 export const IORING_OP_OPENAT = 18;
 export const IORING_OP_CLOSE = 19;
+export const IORING_OP_FILES_UPDATE = 20;
+export const IORING_OP_STATX = 21;
 export const IORING_OP_READ = 22;
 export const IORING_OP_WRITE = 23;
+export const IORING_OP_FADVISE = 24;
+export const IORING_OP_MADVISE = 25;
 export const IORING_OP_SEND = 26;
 export const IORING_OP_RECV = 27;
+export const IORING_OP_OPENAT2 = 28;
+export const IORING_OP_EPOLL_CTL = 29;
+export const IORING_OP_SPLICE = 30;
+export const IORING_OP_PROVIDE_BUFFERS = 31;
+export const IORING_OP_REMOVE_BUFFERS = 32;
+export const IORING_OP_TEE = 33;
 export const IORING_OP_SHUTDOWN = 34;
+export const IORING_OP_RENAMEAT = 35;
+export const IORING_OP_UNLINKAT = 36;
+export const IORING_OP_MKDIRAT = 37;
+export const IORING_OP_SYMLINKAT = 38;
+export const IORING_OP_LINKAT = 39;
+export const IORING_OP_MSG_RING = 40;
+export const IORING_OP_FSETXATTR = 41;
+export const IORING_OP_SETXATTR = 42;
+export const IORING_OP_FGETXATTR = 43;
+export const IORING_OP_GETXATTR = 44;
+export const IORING_OP_SOCKET = 45;
+export const IORING_OP_URING_CMD = 46;
 export const IORING_OP_SEND_ZC = 47;
+export const IORING_OP_SENDMSG_ZC = 48;
+/** Linux 6.7. */
+export const IORING_OP_READ_MULTISHOT = 49;
+/** Linux 6.7. */
+export const IORING_OP_WAITID = 50;
+/** Linux 6.7. */
+export const IORING_OP_FUTEX_WAIT = 51;
+/** Linux 6.7. */
+export const IORING_OP_FUTEX_WAKE = 52;
+/** Linux 6.7. */
+export const IORING_OP_FUTEX_WAITV = 53;
+/** Linux 6.8. */
+export const IORING_OP_FIXED_FD_INSTALL = 54;
+/** Linux 6.9. */
+export const IORING_OP_FTRUNCATE = 55;
+/** Linux 6.11. */
+export const IORING_OP_BIND = 56;
+/** Linux 6.11. */
+export const IORING_OP_LISTEN = 57;
+/** Linux 6.15. */
+export const IORING_OP_RECV_ZC = 58;
+/** Linux 6.15. */
+export const IORING_OP_EPOLL_WAIT = 59;
+/** Linux 6.15. */
+export const IORING_OP_READV_FIXED = 60;
+/** Linux 6.15. */
+export const IORING_OP_WRITEV_FIXED = 61;
+/** Linux 6.16. */
+export const IORING_OP_PIPE = 62;
 
 // Submission entries.
 export const SQE_BYTES = 64;
@@ -41,6 +96,8 @@ export const IOSQE_IO_HARDLINK = 1 << 3;
 export const IOSQE_ASYNC = 1 << 4;
 export const IOSQE_BUFFER_SELECT = 1 << 5;
 export const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
+/** As a file index: the kernel picks a free slot of the registered files, and the completion's `res` says which. */
+export const IORING_FILE_INDEX_ALLOC = 0xffffffff;
 
 // io_uring_setup(2) flags.
 export const IORING_SETUP_IOPOLL = 1 << 0;
@@ -53,8 +110,22 @@ export const IORING_SETUP_R_DISABLED = 1 << 6;
 export const IORING_SETUP_SUBMIT_ALL = 1 << 7;
 export const IORING_SETUP_COOP_TASKRUN = 1 << 8;
 export const IORING_SETUP_TASKRUN_FLAG = 1 << 9;
+export const IORING_SETUP_SQE128 = 1 << 10;
+export const IORING_SETUP_CQE32 = 1 << 11;
 export const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
 export const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
+/** Linux 6.5. */
+export const IORING_SETUP_NO_MMAP = 1 << 14;
+/** Linux 6.5. */
+export const IORING_SETUP_REGISTERED_FD_ONLY = 1 << 15;
+/** Linux 6.6. */
+export const IORING_SETUP_NO_SQARRAY = 1 << 16;
+/** Linux 6.13. */
+export const IORING_SETUP_HYBRID_IOPOLL = 1 << 17;
+/** Linux 6.18. */
+export const IORING_SETUP_CQE_MIXED = 1 << 18;
+/** Linux 6.19. */
+export const IORING_SETUP_SQE_MIXED = 1 << 19;
 
 // What io_uring_setup(2) says the kernel has.
 export const IORING_FEAT_SINGLE_MMAP = 1 << 0;
@@ -76,6 +147,10 @@ export const IORING_FEAT_REG_REG_RING = 1 << 13;
 export const IORING_FEAT_RECVSEND_BUNDLE = 1 << 14;
 /** Linux 6.12. */
 export const IORING_FEAT_MIN_TIMEOUT = 1 << 15;
+/** Linux 6.14. */
+export const IORING_FEAT_RW_ATTR = 1 << 16;
+/** Linux 6.15. */
+export const IORING_FEAT_NO_IOWAIT = 1 << 17;
 
 // Flags in the mapped rings.
 export const IORING_SQ_NEED_WAKEUP = 1 << 0;
@@ -89,17 +164,57 @@ export const IORING_CQE_F_BUFFER = 1 << 0;
 export const IORING_CQE_F_MORE = 1 << 1;
 export const IORING_CQE_F_SOCK_NONEMPTY = 1 << 2;
 export const IORING_CQE_F_NOTIF = 1 << 3;
+/** The provided buffer is only partly used, and stays the kernel's. Linux 6.12. */
+export const IORING_CQE_F_BUF_MORE = 1 << 4;
 export const IORING_CQE_BUFFER_SHIFT = 16;
 
-// Operation flags.
-export const IORING_RECVSEND_POLL_FIRST = 1 << 0;
-export const IORING_RECV_MULTISHOT = 1 << 1;
-export const IORING_ACCEPT_MULTISHOT = 1 << 0;
-export const IORING_POLL_ADD_MULTI = 1 << 0;
+// Operation flags, grouped by the operation that takes them.
 export const IORING_FSYNC_DATASYNC = 1 << 0;
+export const IORING_TIMEOUT_ABS = 1 << 0;
+export const IORING_TIMEOUT_UPDATE = 1 << 1;
+export const IORING_TIMEOUT_BOOTTIME = 1 << 2;
+export const IORING_TIMEOUT_REALTIME = 1 << 3;
+export const IORING_LINK_TIMEOUT_UPDATE = 1 << 4;
+export const IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5;
+/** Linux 6.4. */
+export const IORING_TIMEOUT_MULTISHOT = 1 << 6;
+export const SPLICE_F_FD_IN_FIXED = 0x80000000;
+export const IORING_POLL_ADD_MULTI = 1 << 0;
+export const IORING_POLL_UPDATE_EVENTS = 1 << 1;
+export const IORING_POLL_UPDATE_USER_DATA = 1 << 2;
+export const IORING_POLL_ADD_LEVEL = 1 << 3;
 export const IORING_ASYNC_CANCEL_ALL = 1 << 0;
 export const IORING_ASYNC_CANCEL_FD = 1 << 1;
 export const IORING_ASYNC_CANCEL_ANY = 1 << 2;
+export const IORING_ASYNC_CANCEL_FD_FIXED = 1 << 3;
+/** Linux 6.6. */
+export const IORING_ASYNC_CANCEL_USERDATA = 1 << 4;
+/** Linux 6.6. */
+export const IORING_ASYNC_CANCEL_OP = 1 << 5;
+export const IORING_RECVSEND_POLL_FIRST = 1 << 0;
+export const IORING_RECV_MULTISHOT = 1 << 1;
+export const IORING_RECVSEND_FIXED_BUF = 1 << 2;
+/** Linux 6.2. */
+export const IORING_SEND_ZC_REPORT_USAGE = 1 << 3;
+/** Linux 6.10. */
+export const IORING_RECVSEND_BUNDLE = 1 << 4;
+export const IORING_ACCEPT_MULTISHOT = 1 << 0;
+/** Linux 6.10. */
+export const IORING_ACCEPT_DONTWAIT = 1 << 1;
+/** Linux 6.10. */
+export const IORING_ACCEPT_POLL_FIRST = 1 << 2;
+export const IORING_MSG_DATA = 0;
+export const IORING_MSG_SEND_FD = 1;
+export const IORING_MSG_RING_CQE_SKIP = 1 << 0;
+/** Linux 6.3. */
+export const IORING_MSG_RING_FLAGS_PASS = 1 << 1;
+/** Linux 6.8. */
+export const IORING_FIXED_FD_NO_CLOEXEC = 1 << 0;
+// Of prepCmdSock. Linux 6.5, the last two 6.7.
+export const SOCKET_URING_OP_SIOCINQ = 0;
+export const SOCKET_URING_OP_SIOCOUTQ = 1;
+export const SOCKET_URING_OP_GETSOCKOPT = 2;
+export const SOCKET_URING_OP_SETSOCKOPT = 3;
 
 // io_uring_enter(2) flags.
 export const IORING_ENTER_GETEVENTS = 1 << 0;
@@ -108,15 +223,54 @@ export const IORING_ENTER_SQ_WAIT = 1 << 2;
 export const IORING_ENTER_EXT_ARG = 1 << 3;
 export const IORING_ENTER_REGISTERED_RING = 1 << 4;
 
-// io_uring_register(2) opcodes.
+// io_uring_register(2) opcodes and their arguments' flags.
+export const IORING_REGISTER_BUFFERS = 0;
+export const IORING_UNREGISTER_BUFFERS = 1;
+export const IORING_REGISTER_FILES = 2;
+export const IORING_UNREGISTER_FILES = 3;
 export const IORING_REGISTER_EVENTFD = 4;
 export const IORING_UNREGISTER_EVENTFD = 5;
+export const IORING_REGISTER_FILES_UPDATE = 6;
+export const IORING_REGISTER_EVENTFD_ASYNC = 7;
+export const IORING_REGISTER_PROBE = 8;
+export const IORING_REGISTER_PERSONALITY = 9;
+export const IORING_UNREGISTER_PERSONALITY = 10;
+export const IORING_REGISTER_RESTRICTIONS = 11;
+export const IORING_REGISTER_ENABLE_RINGS = 12;
+export const IORING_REGISTER_FILES2 = 13;
+export const IORING_REGISTER_FILES_UPDATE2 = 14;
+export const IORING_REGISTER_BUFFERS2 = 15;
+export const IORING_REGISTER_BUFFERS_UPDATE = 16;
+export const IORING_REGISTER_IOWQ_AFF = 17;
+export const IORING_UNREGISTER_IOWQ_AFF = 18;
+export const IORING_REGISTER_IOWQ_MAX_WORKERS = 19;
+export const IORING_REGISTER_RING_FDS = 20;
+export const IORING_UNREGISTER_RING_FDS = 21;
 export const IORING_REGISTER_PBUF_RING = 22;
 export const IORING_UNREGISTER_PBUF_RING = 23;
+export const IORING_REGISTER_SYNC_CANCEL = 24;
+export const IORING_REGISTER_FILE_ALLOC_RANGE = 25;
+/** Linux 6.8. */
+export const IORING_REGISTER_PBUF_STATUS = 26;
+/** Beside an opcode: the descriptor is the index of a registered ring. Linux 6.3. */
+export const IORING_REGISTER_USE_REGISTERED_RING = 0x80000000;
+/** As a descriptor in an update: leaves that slot of the registered files as it is. */
+export const IORING_REGISTER_FILES_SKIP = -2;
+export const IORING_RSRC_REGISTER_SPARSE = 1 << 0;
+export const IO_URING_OP_SUPPORTED = 1 << 0;
+/** Linux 6.12. */
+export const IOU_PBUF_RING_INC = 1 << 1;
+export const IORING_RESTRICTION_REGISTER_OP = 0;
+export const IORING_RESTRICTION_SQE_OP = 1;
+export const IORING_RESTRICTION_SQE_FLAGS_ALLOWED = 2;
+export const IORING_RESTRICTION_SQE_FLAGS_REQUIRED = 3;
 
 /** struct io_uring_buf, an entry of a provided buffer ring; the ring's tail lies in the first entry's last two bytes. */
 export const BUF_BYTES = 16;
 export const BUF_RING_TAIL_OFFSET = 14;
+
+/** struct epoll_event, which is packed on x86-64 alone. */
+export const EPOLL_EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 
 /** struct msghdr and struct iovec on 64-bit Linux; what a multishot recvmsg puts before the address and the payload. */
 export const MSGHDR_BYTES = 56;
@@ -166,84 +320,3 @@ export const MSG_TRUNC = 0x20;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_WAITALL = 0x100;
 export const POLLIN = 1;
-
-/** Name and expected value of every line of `layout` in ffi/ringloop.c, in the same order. */
-export const layout: readonly (readonly [name: string, value: number])[] = [
-  ["RL_ABI_VERSION", RL_ABI_VERSION],
-  ["sizeof(void *)", 8],
-  ["sizeof(struct io_uring_sqe)", SQE_BYTES],
-  ["io_uring_sqe.opcode", 0],
-  ["io_uring_sqe.flags", 1],
-  ["io_uring_sqe.ioprio", 2],
-  ["io_uring_sqe.fd", 4],
-  ["io_uring_sqe.off", 8],
-  ["io_uring_sqe.addr", 16],
-  ["io_uring_sqe.len", 24],
-  ["io_uring_sqe.msg_flags", 28],
-  ["io_uring_sqe.user_data", 32],
-  ["io_uring_sqe.buf_group", 40],
-  ["io_uring_sqe.splice_fd_in", 44],
-  ["sizeof(struct io_uring_cqe)", CQE_BYTES],
-  ["io_uring_cqe.user_data", 0],
-  ["io_uring_cqe.res", 8],
-  ["io_uring_cqe.flags", 12],
-  ["sizeof(struct io_uring_buf)", BUF_BYTES],
-  ["io_uring_buf.addr", 0],
-  ["io_uring_buf.len", 8],
-  ["io_uring_buf.bid", 12],
-  ["io_uring_buf_ring.tail", BUF_RING_TAIL_OFFSET],
-  ["sizeof(struct sockaddr_in)", 16],
-  ["sizeof(struct sockaddr_in6)", 28],
-  ["sizeof(struct sockaddr_un)", 110],
-  ["sizeof(struct msghdr)", MSGHDR_BYTES],
-  ["msghdr.msg_namelen", 8],
-  ["msghdr.msg_iov", 16],
-  ["msghdr.msg_iovlen", 24],
-  ["msghdr.msg_flags", 48],
-  ["sizeof(struct io_uring_recvmsg_out)", RECVMSG_OUT_BYTES],
-  ["io_uring_recvmsg_out.namelen", 0],
-  ["io_uring_recvmsg_out.payloadlen", 8],
-  ["io_uring_recvmsg_out.flags", 12],
-  ["IORING_OP_READ", IORING_OP_READ],
-  ["IORING_OP_ACCEPT", IORING_OP_ACCEPT],
-  ["IORING_OP_ASYNC_CANCEL", IORING_OP_ASYNC_CANCEL],
-  ["IORING_OP_CLOSE", IORING_OP_CLOSE],
-  ["IORING_OP_POLL_ADD", IORING_OP_POLL_ADD],
-  ["IORING_OP_POLL_REMOVE", IORING_OP_POLL_REMOVE],
-  ["IORING_OP_RECV", IORING_OP_RECV],
-  ["IORING_OP_SENDMSG", IORING_OP_SENDMSG],
-  ["IORING_OP_RECVMSG", IORING_OP_RECVMSG],
-  ["IORING_OP_SEND", IORING_OP_SEND],
-  ["IORING_OP_SHUTDOWN", IORING_OP_SHUTDOWN],
-  ["IORING_OP_TIMEOUT", IORING_OP_TIMEOUT],
-  ["IORING_OP_SEND_ZC", IORING_OP_SEND_ZC],
-  ["IORING_SETUP_SQPOLL", IORING_SETUP_SQPOLL],
-  ["IORING_SETUP_CQSIZE", IORING_SETUP_CQSIZE],
-  ["IORING_SETUP_SUBMIT_ALL", IORING_SETUP_SUBMIT_ALL],
-  ["IORING_SETUP_COOP_TASKRUN", IORING_SETUP_COOP_TASKRUN],
-  ["IORING_SETUP_TASKRUN_FLAG", IORING_SETUP_TASKRUN_FLAG],
-  ["IORING_SETUP_SINGLE_ISSUER", IORING_SETUP_SINGLE_ISSUER],
-  ["IORING_SETUP_DEFER_TASKRUN", IORING_SETUP_DEFER_TASKRUN],
-  ["IORING_FEAT_FAST_POLL", IORING_FEAT_FAST_POLL],
-  ["IORING_FEAT_NODROP", IORING_FEAT_NODROP],
-  ["IORING_FEAT_EXT_ARG", IORING_FEAT_EXT_ARG],
-  ["IORING_SQ_NEED_WAKEUP", IORING_SQ_NEED_WAKEUP],
-  ["IORING_SQ_CQ_OVERFLOW", IORING_SQ_CQ_OVERFLOW],
-  ["IORING_SQ_TASKRUN", IORING_SQ_TASKRUN],
-  ["IORING_CQ_EVENTFD_DISABLED", IORING_CQ_EVENTFD_DISABLED],
-  ["IORING_CQE_F_BUFFER", IORING_CQE_F_BUFFER],
-  ["IORING_CQE_F_MORE", IORING_CQE_F_MORE],
-  ["IORING_CQE_BUFFER_SHIFT", IORING_CQE_BUFFER_SHIFT],
-  ["IORING_RECV_MULTISHOT", IORING_RECV_MULTISHOT],
-  ["IORING_ACCEPT_MULTISHOT", IORING_ACCEPT_MULTISHOT],
-  ["IORING_ENTER_GETEVENTS", IORING_ENTER_GETEVENTS],
-  ["IORING_ENTER_SQ_WAKEUP", IORING_ENTER_SQ_WAKEUP],
-  ["IORING_ENTER_SQ_WAIT", IORING_ENTER_SQ_WAIT],
-  ["IORING_ENTER_EXT_ARG", IORING_ENTER_EXT_ARG],
-  ["IORING_ENTER_REGISTERED_RING", IORING_ENTER_REGISTERED_RING],
-  ["IORING_REGISTER_PBUF_RING", IORING_REGISTER_PBUF_RING],
-  ["IORING_ASYNC_CANCEL_ALL", IORING_ASYNC_CANCEL_ALL],
-  ["IORING_ASYNC_CANCEL_FD", IORING_ASYNC_CANCEL_FD],
-  ["IOSQE_BUFFER_SELECT", IOSQE_BUFFER_SELECT],
-  ["IOSQE_CQE_SKIP_SUCCESS", IOSQE_CQE_SKIP_SUCCESS],
-];

@@ -7,7 +7,7 @@
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { layout } from "./abi.ts";
+import { layout } from "./layout.ts";
 
 const { i32, u32, f64, ptr: pointer, void: nothing } = FFIType;
 
@@ -15,6 +15,7 @@ const symbols = {
   rl_layout: { args: [pointer, u32], returns: i32 },
   rl_ring_open: { args: [pointer, pointer], returns: i32 },
   rl_ring_register_fd: { args: [pointer], returns: i32 },
+  rl_ring_unregister_fd: { args: [pointer], returns: i32 },
   rl_ring_close: { args: [pointer], returns: nothing },
   rl_enter: { args: [i32, u32, u32, u32, i32], returns: i32 },
   rl_register: { args: [i32, u32, pointer, u32], returns: i32 },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { layout } from "../../src/sys/abi.ts";
+import { layout } from "../../src/sys/layout.ts";
 import { libraryPath } from "../../src/sys/library.ts";
 
 const root = join(import.meta.dir, "../..");

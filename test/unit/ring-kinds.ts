@@ -1,5 +1,8 @@
 /** The kinds of ring that a test runs on: what differs is who submits, and who runs the kernel's task work. */
+import { test } from "bun:test";
 import {
+  errnoName,
+  getProbe,
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_SQPOLL,
@@ -7,6 +10,7 @@ import {
   type RingParams,
   type Sqe,
 } from "../../src/ring/index.ts";
+import { check } from "../../src/sys/errno.ts";
 
 /** The SQ thread of an idle ring would otherwise take a core for a second. */
 const SQ_THREAD_IDLE_MS = 20;
@@ -26,7 +30,7 @@ export function nextSqe(ring: Ring): Sqe {
   for (;;) {
     const sqe = ring.getSqe();
     if (sqe) return sqe;
-    if (ring.sqpoll) ring.waitForSqSpace();
+    if (ring.sqpoll) ring.sqringWait();
     else ring.submit();
   }
 }
@@ -53,4 +57,30 @@ export function nextCompletions(ring: Ring, count: number): Completion[] {
 
 export function nextCompletion(ring: Ring): Completion {
   return nextCompletions(ring, 1)[0]!;
+}
+
+/** Prepares one entry, submits it, and waits for its completion. Nothing else may be in flight. */
+export function complete(ring: Ring, prepare: (sqe: Sqe) => unknown): Completion {
+  prepare(nextSqe(ring));
+  ring.submit();
+  return nextCompletion(ring);
+}
+
+/** Like `complete`, for what must succeed. Returns the result. */
+export function succeed(ring: Ring, prepare: (sqe: Sqe) => unknown): number {
+  return check(complete(ring, prepare).res, "io_uring");
+}
+
+/** Like `complete`, for what must fail. Returns the error's code, such as "ENOENT". */
+export function fail(ring: Ring, prepare: (sqe: Sqe) => unknown): string {
+  const { res } = complete(ring, prepare);
+  if (res >= 0) throw new Error(`the operation succeeded with ${res}`);
+  return errnoName(-res);
+}
+
+const probe = getProbe();
+
+/** A test that is skipped, by its name, where the kernel has not got an operation. */
+export function testWith(...opcodes: number[]): ReturnType<typeof test.if> {
+  return test.if(opcodes.every((opcode) => probe.opcodeSupported(opcode)));
 }

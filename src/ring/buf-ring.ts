@@ -1,0 +1,86 @@
+/**
+ * A ring of provided buffers under liburing's names, io_uring_setup_buf_ring: whose memory the buffers are, and which of them are the
+ * kernel's, is for its user to know. `BufferRing` knows both.
+ */
+import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
+import { Mapping } from "../sys/memory.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import type { Ring } from "./ring.ts";
+
+export class BufRing {
+  readonly entries: number;
+  readonly bgid: number;
+  private readonly ring: Ring;
+  private readonly mapping: Mapping;
+  private readonly words: Uint32Array;
+  private readonly bids: Uint16Array;
+  private readonly tailWord: Uint16Array;
+  private tail = 0;
+
+  /** Throws SystemError: EINVAL before Linux 5.19 or where `entries` is no power of two, EEXIST for a group in use, ENOMEM. */
+  constructor(ring: Ring, entries: number, bgid: number, flags = 0) {
+    requireInteger("entries", entries, 1, 32768);
+    this.ring = ring;
+    this.entries = entries;
+    this.bgid = bgid;
+    this.mapping = new Mapping(entries * BUF_BYTES);
+    this.words = new Uint32Array(this.mapping.buffer);
+    this.bids = new Uint16Array(this.mapping.buffer);
+    this.tailWord = new Uint16Array(this.mapping.buffer, BUF_RING_TAIL_OFFSET, 1);
+    try {
+      ring.registerBufRing({ address: this.mapping.address, entries, bgid, flags });
+    } catch (error) {
+      this.mapping.release();
+      throw error;
+    }
+  }
+
+  /** io_uring_buf_ring_mask(3). */
+  get mask(): number {
+    return this.entries - 1;
+  }
+
+  /** io_uring_buf_ring_add(3): a buffer for the `offset`th entry after those that were advanced over. */
+  add(address: number, bytes: number, bid: number, offset = 0): this {
+    requireInteger("bytes", bytes, 0, U32_MAX);
+    requireInteger("bid", bid, 0, U16_MAX);
+    requireInteger("offset", offset, 0, this.mask);
+    const index = (this.tail + offset) & this.mask;
+    this.words[index * 4] = address;
+    this.words[index * 4 + 1] = address / 4294967296;
+    this.words[index * 4 + 2] = bytes;
+    this.bids[index * 8 + 6] = bid; // Beside it, in the first entry, lies the tail.
+    return this;
+  }
+
+  /** io_uring_buf_ring_advance(3): gives the kernel `count` buffers that were added. */
+  advance(count: number): void {
+    requireInteger("count", count, 0, this.entries);
+    this.tail = (this.tail + count) & U16_MAX;
+    Atomics.store(this.tailWord, 0, this.tail);
+  }
+
+  /** io_uring_buf_ring_cq_advance(3): `advance` and `ring.cqAdvance` in one. */
+  cqAdvance(count: number): void {
+    this.ring.cqAdvance(count);
+    this.advance(count);
+  }
+
+  /** Buffers that the kernel has and has not used, io_uring_buf_ring_available. Linux 6.8. */
+  get available(): number {
+    return (this.tail - this.ring.bufRingHead(this.bgid)) & U16_MAX;
+  }
+
+  /** io_uring_free_buf_ring: unregisters and unmaps. Nothing that uses the group may be in flight. */
+  free(): void {
+    try {
+      this.ring.unregisterBufRing(this.bgid);
+    } finally {
+      this.mapping.release();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+}

@@ -1,0 +1,21 @@
+/** Which operations the kernel has, io_uring_get_probe(3). Not which flags they take: those are found by trying (features.ts). */
+import { IO_URING_OP_SUPPORTED } from "../sys/abi.ts";
+import { requireInteger } from "./require-integer.ts";
+
+export class Probe {
+  /** The last opcode that the kernel knows. */
+  readonly lastOp: number;
+  /** struct io_uring_probe. */
+  private readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.lastOp = bytes[0]!;
+  }
+
+  /** io_uring_opcode_supported(3), for IORING_OP_*. */
+  opcodeSupported(opcode: number): boolean {
+    requireInteger("opcode", opcode, 0, 255);
+    return opcode <= this.lastOp && (this.bytes[16 + opcode * 8 + 2]! & IO_URING_OP_SUPPORTED) !== 0;
+  }
+}

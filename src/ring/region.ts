@@ -1,0 +1,35 @@
+/** A piece of mapped memory, which the kernel may see. `RingMemory` hands them out. */
+const TWO_32 = 4294967296;
+
+/** Where a structure lies. */
+export interface Place {
+  address: number;
+  buffer: Buffer;
+}
+
+/** A piece of mapped memory. */
+export class Region {
+  readonly address: number;
+  /** The piece and nothing else. */
+  readonly buffer: Buffer;
+
+  constructor({ address, buffer }: Place) {
+    this.address = address;
+    this.buffer = buffer;
+  }
+
+  get bytes(): number {
+    return this.buffer.length;
+  }
+
+  /** An unsigned integer up to 2^53, in 64 bits. */
+  writeU64(offset: number, value: number): void {
+    this.buffer.writeUInt32LE(value % TWO_32, offset);
+    this.buffer.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
+  }
+
+  /** 64 bits as a number: exact up to 2^53. */
+  readU64(offset: number): number {
+    return this.buffer.readUInt32LE(offset) + this.buffer.readUInt32LE(offset + 4) * TWO_32;
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * What is registered with a ring, io_uring_register(2): buffers, files, eventfd, personalities, restrictions, workers, provided buffers.
+ *
+ * Guarantees: an argument's memory is read before the call returns, and need not live longer, except that of registered buffers
+ * (until they are unregistered). Every function throws SystemError with syscall "io_uring_register", and TypeError or RangeError for an
+ * argument that has no meaning. Leaves to others: the system call (`register`), and the ring's own descriptor (ring.ts).
+ */
+import {
+  IORING_ASYNC_CANCEL_FD,
+  IORING_REGISTER_BUFFERS,
+  IORING_REGISTER_BUFFERS2,
+  IORING_REGISTER_BUFFERS_UPDATE,
+  IORING_REGISTER_ENABLE_RINGS,
+  IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_EVENTFD_ASYNC,
+  IORING_REGISTER_FILE_ALLOC_RANGE,
+  IORING_REGISTER_FILES,
+  IORING_REGISTER_FILES2,
+  IORING_REGISTER_FILES_SKIP,
+  IORING_REGISTER_FILES_UPDATE,
+  IORING_REGISTER_FILES_UPDATE2,
+  IORING_REGISTER_IOWQ_AFF,
+  IORING_REGISTER_IOWQ_MAX_WORKERS,
+  IORING_REGISTER_PBUF_RING,
+  IORING_REGISTER_PBUF_STATUS,
+  IORING_REGISTER_PERSONALITY,
+  IORING_REGISTER_PROBE,
+  IORING_REGISTER_RESTRICTIONS,
+  IORING_REGISTER_SYNC_CANCEL,
+  IORING_RSRC_REGISTER_SPARSE,
+  IORING_UNREGISTER_BUFFERS,
+  IORING_UNREGISTER_EVENTFD,
+  IORING_UNREGISTER_FILES,
+  IORING_UNREGISTER_IOWQ_AFF,
+  IORING_UNREGISTER_PBUF_RING,
+  IORING_UNREGISTER_PERSONALITY,
+} from "../sys/abi.ts";
+import { PAGE_BYTES } from "../sys/memory.ts";
+import { Probe } from "./probe.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { RingMemory } from "./ring-memory.ts";
+
+/** A piece of mapped memory: `RingMemory`'s regions, a `Mapping`, a `Chunk`'s part. */
+export interface BufferPiece {
+  address: number;
+  bytes: number;
+}
+
+/** One rule of io_uring_register_restrictions(3). `type`: IORING_RESTRICTION_*; `value`: an opcode, or IOSQE_* flags. */
+export interface Restriction {
+  type: number;
+  value: number;
+}
+
+/** struct io_uring_sync_cancel_reg: what to cancel, and how long to wait for it. */
+export interface SyncCancel {
+  /** User data of the operations. Not with `fd`. */
+  low?: number;
+  high?: number;
+  /** Descriptor of the operations (IORING_ASYNC_CANCEL_FD is added). */
+  fd?: number;
+  /** IORING_ASYNC_CANCEL_*. Default 0. */
+  flags?: number;
+  /** Default: no limit. */
+  timeoutMs?: number;
+}
+
+/** struct io_uring_buf_reg. */
+export interface BufRingRegistration {
+  /** Address of `entries` struct io_uring_buf, at a page's start. */
+  address: number;
+  /** A power of two up to 32768. */
+  entries: number;
+  /** Buffer group id. */
+  bgid: number;
+  /** IOU_PBUF_RING_INC. Default 0. */
+  flags?: number;
+}
+
+const PROBE_OPS_MAX = 256;
+const IOVEC_COUNT_MAX = 16384;
+
+export abstract class Registrations {
+  /** io_uring_register(2) with an argument in JavaScript's own memory, which the kernel reads before the call returns. */
+  abstract register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number;
+
+  /** io_uring_register_buffers(3): memory for prepReadFixed and its like, by index. Counts against RLIMIT_MEMLOCK. */
+  registerBuffers(buffers: readonly BufferPiece[]): void {
+    this.register(IORING_REGISTER_BUFFERS, iovecs(buffers), buffers.length);
+  }
+
+  /** io_uring_register_buffers_tags: a tag that is not 0 comes as a completion's user data when its buffer is no longer in use. */
+  registerBuffersTags(buffers: readonly BufferPiece[], tags: readonly bigint[]): void {
+    requireSameLength(buffers, tags);
+    this.registerResources(IORING_REGISTER_BUFFERS2, buffers.length, 0, iovecs(buffers), tags);
+  }
+
+  /** io_uring_register_buffers_sparse: `count` empty slots, for registerBuffersUpdateTag. Linux 5.19. */
+  registerBuffersSparse(count: number): void {
+    requireInteger("count", count, 1, IOVEC_COUNT_MAX);
+    this.registerResources(IORING_REGISTER_BUFFERS2, count, IORING_RSRC_REGISTER_SPARSE);
+  }
+
+  /** io_uring_register_buffers_update_tag: other buffers from slot `offset` on. Returns how many. */
+  registerBuffersUpdateTag(offset: number, buffers: readonly BufferPiece[], tags: readonly bigint[]): number {
+    requireSameLength(buffers, tags);
+    return this.updateResources(IORING_REGISTER_BUFFERS_UPDATE, offset, buffers.length, iovecs(buffers), tags);
+  }
+
+  /** io_uring_unregister_buffers(3). */
+  unregisterBuffers(): void {
+    this.register(IORING_UNREGISTER_BUFFERS, null, 0);
+  }
+
+  /** io_uring_register_files(3): descriptors by index, -1 for an empty slot. They may be closed afterwards. */
+  registerFiles(fds: readonly number[]): void {
+    this.register(IORING_REGISTER_FILES, descriptors(fds), fds.length);
+  }
+
+  /** io_uring_register_files_tags: as registerBuffersTags. */
+  registerFilesTags(fds: readonly number[], tags: readonly bigint[]): void {
+    requireSameLength(fds, tags);
+    this.registerResources(IORING_REGISTER_FILES2, fds.length, 0, descriptors(fds), tags);
+  }
+
+  /** io_uring_register_files_sparse(3): `count` empty slots. Linux 5.19. */
+  registerFilesSparse(count: number): void {
+    requireInteger("count", count, 1, U32_MAX);
+    this.registerResources(IORING_REGISTER_FILES2, count, IORING_RSRC_REGISTER_SPARSE);
+  }
+
+  /** io_uring_register_files_update(3): from slot `offset` on; -1 empties, IORING_REGISTER_FILES_SKIP keeps. Returns how many. */
+  registerFilesUpdate(offset: number, fds: readonly number[]): number {
+    requireInteger("offset", offset, 0, U32_MAX);
+    const data = descriptors(fds);
+    using memory = scratch(data.byteLength);
+    const update = memory.allocate(16);
+    update.buffer.writeUInt32LE(offset, 0);
+    update.writeU64(8, memory.copy(bytesOf(data)).address);
+    return this.register(IORING_REGISTER_FILES_UPDATE, update.buffer, fds.length);
+  }
+
+  /** io_uring_register_files_update_tag. Returns how many. */
+  registerFilesUpdateTag(offset: number, fds: readonly number[], tags: readonly bigint[]): number {
+    requireSameLength(fds, tags);
+    return this.updateResources(IORING_REGISTER_FILES_UPDATE2, offset, fds.length, descriptors(fds), tags);
+  }
+
+  /** io_uring_register_file_alloc_range(3): which slots IORING_FILE_INDEX_ALLOC takes. Linux 6.0. */
+  registerFileAllocRange(offset: number, count: number): void {
+    requireInteger("offset", offset, 0, U32_MAX);
+    requireInteger("count", count, 0, U32_MAX);
+    this.register(IORING_REGISTER_FILE_ALLOC_RANGE, Uint32Array.of(offset, count, 0, 0), 0);
+  }
+
+  /** io_uring_unregister_files(3). */
+  unregisterFiles(): void {
+    this.register(IORING_UNREGISTER_FILES, null, 0);
+  }
+
+  /** io_uring_register_eventfd(3): signalled by every completion, unless cqEventfdToggle says otherwise. */
+  registerEventfd(fd: number): void {
+    this.register(IORING_REGISTER_EVENTFD, Int32Array.of(fd), 1);
+  }
+
+  /** io_uring_register_eventfd_async(3): signalled only by completions of worker threads, not by those of this thread or the SQ thread. */
+  registerEventfdAsync(fd: number): void {
+    this.register(IORING_REGISTER_EVENTFD_ASYNC, Int32Array.of(fd), 1);
+  }
+
+  /** io_uring_unregister_eventfd(3). */
+  unregisterEventfd(): void {
+    this.register(IORING_UNREGISTER_EVENTFD, null, 0);
+  }
+
+  /** io_uring_get_probe_ring(3), io_uring_register_probe: which operations the kernel has. */
+  getProbe(): Probe {
+    const bytes = new Uint8Array(16 + PROBE_OPS_MAX * 8);
+    this.register(IORING_REGISTER_PROBE, bytes, PROBE_OPS_MAX);
+    return new Probe(bytes);
+  }
+
+  /** io_uring_register_personality: the calling thread's credentials as they are now. Returns the id for `sqe.setPersonality`. */
+  registerPersonality(): number {
+    return this.register(IORING_REGISTER_PERSONALITY, null, 0);
+  }
+
+  /** io_uring_unregister_personality. */
+  unregisterPersonality(id: number): void {
+    requireInteger("id", id, 1, U16_MAX);
+    this.register(IORING_UNREGISTER_PERSONALITY, null, id);
+  }
+
+  /**
+   * io_uring_register_restrictions: from `enableRings` on, the ring does nothing but what these allow: list the opcodes of io_uring_register(2)
+   * that are needed later, too. For a ring with IORING_SETUP_R_DISABLED; once.
+   */
+  registerRestrictions(restrictions: readonly Restriction[]): void {
+    const bytes = new Uint8Array(Math.max(1, restrictions.length) * 16);
+    for (const [i, { type, value }] of restrictions.entries()) {
+      requireInteger(`restrictions[${i}].type`, type, 0, U16_MAX);
+      requireInteger(`restrictions[${i}].value`, value, 0, 255);
+      bytes.set([type & 0xff, type >> 8, value], i * 16);
+    }
+    this.register(IORING_REGISTER_RESTRICTIONS, bytes, restrictions.length);
+  }
+
+  /** io_uring_enable_rings: starts a ring that was set up with IORING_SETUP_R_DISABLED. */
+  enableRings(): void {
+    this.register(IORING_REGISTER_ENABLE_RINGS, null, 0);
+  }
+
+  /** io_uring_register_iowq_aff(3): the CPUs that worker threads run on. */
+  registerIowqAff(cpus: readonly number[]): void {
+    if (cpus.length === 0) throw new TypeError("cpus must name one CPU at least, not []");
+    for (const cpu of cpus) requireInteger("cpus", cpu, 0, 8191);
+    const mask = new Uint8Array((Math.max(...cpus) >> 3) + 1);
+    for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);
+    this.register(IORING_REGISTER_IOWQ_AFF, mask, mask.length);
+  }
+
+  /** io_uring_unregister_iowq_aff(3). */
+  unregisterIowqAff(): void {
+    this.register(IORING_UNREGISTER_IOWQ_AFF, null, 0);
+  }
+
+  /**
+   * io_uring_register_iowq_max_workers(3): worker threads at most, for files and block devices (bounded) and for the rest (unbounded);
+   * 0 leaves a limit as it is. Returns the limits from before.
+   */
+  registerIowqMaxWorkers(bounded: number, unbounded: number): [bounded: number, unbounded: number] {
+    requireInteger("bounded", bounded, 0, U32_MAX);
+    requireInteger("unbounded", unbounded, 0, U32_MAX);
+    const limits = Uint32Array.of(bounded, unbounded);
+    this.register(IORING_REGISTER_IOWQ_MAX_WORKERS, limits, 2);
+    return [limits[0]!, limits[1]!];
+  }
+
+  /** io_uring_register_buf_ring(3): a ring of provided buffers in memory of yours. `setupBufRing` and `BufferRing` bring their own. */
+  registerBufRing({ address, entries, bgid, flags = 0 }: BufRingRegistration): void {
+    this.register(IORING_REGISTER_PBUF_RING, bufRingArgument(address, entries, bgid, flags), 1);
+  }
+
+  /** io_uring_unregister_buf_ring(3). */
+  unregisterBufRing(bgid: number): void {
+    this.register(IORING_UNREGISTER_PBUF_RING, bufRingArgument(0, 0, bgid, 0), 1);
+  }
+
+  /** Up to which entry of the ring of provided buffers the kernel has used them. Linux 6.8; io_uring_buf_ring_head is newer than liburing 2.3. */
+  bufRingHead(bgid: number): number {
+    requireInteger("bgid", bgid, 0, U16_MAX);
+    const status = new Uint32Array(10);
+    status[0] = bgid;
+    this.register(IORING_REGISTER_PBUF_STATUS, status, 1);
+    return status[1]!;
+  }
+
+  /**
+   * io_uring_register_sync_cancel(3): cancels, and waits until it is done. Throws ENOENT where there is nothing, ETIME. Returns how many with
+   * IORING_ASYNC_CANCEL_ALL or _ANY, else 0. Linux 6.0.
+   */
+  registerSyncCancel({ low = 0, high = 0, fd, flags = 0, timeoutMs }: SyncCancel): number {
+    using memory = scratch();
+    const argument = memory.allocate(64);
+    argument.buffer.writeUInt32LE(low, 0);
+    argument.buffer.writeUInt32LE(high, 4);
+    argument.buffer.writeInt32LE(fd ?? -1, 8);
+    argument.buffer.writeUInt32LE(flags | (fd === undefined ? 0 : IORING_ASYNC_CANCEL_FD), 12);
+    if (timeoutMs === undefined) argument.buffer.fill(0xff, 16, 32);
+    else memory.timespec(timeoutMs).buffer.copy(argument.buffer, 16);
+    return this.register(IORING_REGISTER_SYNC_CANCEL, argument.buffer, 1);
+  }
+
+  /** struct io_uring_rsrc_register. */
+  private registerResources(
+    opcode: number,
+    count: number,
+    flags: number,
+    data?: NodeJS.TypedArray,
+    tags?: readonly bigint[],
+  ): void {
+    using memory = scratch((data?.byteLength ?? 0) + (tags?.length ?? 0) * 8);
+    const argument = memory.allocate(32);
+    argument.buffer.writeUInt32LE(count, 0);
+    argument.buffer.writeUInt32LE(flags, 4);
+    if (data) argument.writeU64(16, memory.copy(bytesOf(data)).address);
+    if (tags) argument.writeU64(24, memory.copy(bytesOf(BigUint64Array.from(tags))).address);
+    this.register(opcode, argument.buffer, argument.bytes);
+  }
+
+  /** struct io_uring_rsrc_update2. */
+  private updateResources(
+    opcode: number,
+    offset: number,
+    count: number,
+    data: NodeJS.TypedArray,
+    tags: readonly bigint[],
+  ): number {
+    requireInteger("offset", offset, 0, U32_MAX);
+    using memory = scratch(data.byteLength + tags.length * 8);
+    const argument = memory.allocate(32);
+    argument.buffer.writeUInt32LE(offset, 0);
+    argument.writeU64(8, memory.copy(bytesOf(data)).address);
+    argument.writeU64(16, memory.copy(bytesOf(BigUint64Array.from(tags))).address);
+    argument.buffer.writeUInt32LE(count, 24);
+    return this.register(opcode, argument.buffer, argument.bytes);
+  }
+}
+
+/** For an argument that points at further memory, of this size. */
+function scratch(bytes = 0): RingMemory {
+  return new RingMemory(PAGE_BYTES + bytes);
+}
+
+function bytesOf(view: NodeJS.TypedArray): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+function descriptors(fds: readonly number[]): Int32Array {
+  for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, IORING_REGISTER_FILES_SKIP, 0x7fffffff);
+  return fds.length === 0 ? new Int32Array(1) : Int32Array.from(fds); // Bun has no address for an empty view.
+}
+
+function iovecs(buffers: readonly BufferPiece[]): BigUint64Array {
+  for (const [i, { address, bytes }] of buffers.entries()) {
+    requireInteger(`buffers[${i}].address`, address, 0, Number.MAX_SAFE_INTEGER);
+    requireInteger(`buffers[${i}].bytes`, bytes, 0, Number.MAX_SAFE_INTEGER);
+  }
+  const words = buffers.flatMap(({ address, bytes }) => [BigInt(address), BigInt(bytes)]);
+  return words.length === 0 ? new BigUint64Array(1) : BigUint64Array.from(words);
+}
+
+/** struct io_uring_buf_reg. */
+function bufRingArgument(address: number, entries: number, bgid: number, flags: number): Uint32Array {
+  requireInteger("address", address, 0, Number.MAX_SAFE_INTEGER);
+  requireInteger("entries", entries, 0, U32_MAX);
+  requireInteger("bgid", bgid, 0, U16_MAX);
+  requireInteger("flags", flags, 0, U16_MAX);
+  const argument = new Uint32Array(10);
+  argument.set([address >>> 0, Math.floor(address / 4294967296), entries, bgid | (flags << 16)]);
+  return argument;
+}
+
+function requireSameLength(list: readonly unknown[], tags: readonly bigint[]): void {
+  if (list.length !== tags.length)
+    throw new RangeError(`tags must be ${list.length}, one for each, not ${tags.length}`);
+}

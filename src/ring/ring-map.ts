@@ -1,0 +1,184 @@
+/**
+ * Sets up a ring, and finds its parts in the mapped memory: io_uring_setup(2) and what follows it in io_uring_queue_init_params(3).
+ *
+ * Guarantees: parameters that would lay the queues out in a way that Ring does not read are refused by name; every view lies in
+ * memory that is the ring's until `rl_ring_close`. Leaves to others: everything that happens on a ring (ring.ts).
+ */
+import {
+  CQE_BYTES,
+  IORING_SETUP_CLAMP,
+  IORING_SETUP_CQE32,
+  IORING_SETUP_CQE_MIXED,
+  IORING_SETUP_CQSIZE,
+  IORING_SETUP_NO_MMAP,
+  IORING_SETUP_NO_SQARRAY,
+  IORING_SETUP_SQE128,
+  IORING_SETUP_SQE_MIXED,
+  SQE_BYTES,
+} from "../sys/abi.ts";
+import { check } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import { Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
+import { requireInteger, U32_MAX } from "./require-integer.ts";
+
+/** What io_uring_queue_init_params(3) takes. */
+export interface RingParams {
+  /** IORING_SETUP_*. Default 0. */
+  flags?: number;
+  /** Entries of the completion queue, a power of two after rounding up. Default: twice the submission queue's. */
+  cqEntries?: number;
+  /** How long the SQPOLL thread spins after the last submission before it sleeps. Default: the kernel's 1000. */
+  sqThreadIdleMs?: number;
+  /** The SQPOLL thread's CPU, with IORING_SETUP_SQ_AFF. */
+  sqThreadCpu?: number;
+  /** A ring's descriptor whose workers are shared, with IORING_SETUP_ATTACH_WQ. */
+  attachFd?: number;
+}
+
+/** Flags with which a queue mixes entries of two sizes. */
+const mixedFlags = { IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE_MIXED };
+
+/** struct io_rings, which lies before the completion entries. */
+const RINGS_HEADER_BYTES_MAX = PAGE_BYTES;
+
+/** What `rl_ring_open` takes, in its order. */
+const enum RingInput {
+  Entries,
+  Flags,
+  CqEntries,
+  SqThreadIdleMs,
+  SqThreadCpu,
+  AttachFd,
+  RingsAddress,
+  SqesAddress,
+  Count,
+}
+
+/** What `rl_ring_open` reports, in its order. */
+const enum RingMap {
+  Handle,
+  SqHead,
+  SqTail,
+  SqFlags,
+  SqDropped,
+  Sqes,
+  CqHead,
+  CqTail,
+  CqOverflow,
+  Cqes,
+  CqFlags,
+  SqArray,
+  Fd,
+  SqEntries,
+  CqEntries,
+  Features,
+  Flags,
+  Count,
+}
+
+/** A ring's parts: single words that the kernel and this process share, and the entries of both queues. */
+export interface MappedRing {
+  handle: number;
+  fd: number;
+  sqEntries: number;
+  cqEntries: number;
+  features: number;
+  flags: number;
+  sqHead: Uint32Array;
+  sqTail: Uint32Array;
+  sqFlags: Uint32Array;
+  sqDropped: Uint32Array;
+  cqHead: Uint32Array;
+  cqTail: Uint32Array;
+  cqOverflow: Uint32Array;
+  cqFlags: Uint32Array;
+  sqeWords: Uint32Array;
+  cqeWords: Int32Array;
+  /** How far entry i lies beyond entry 0: i << shift entries of the usual size. 1 with SQE128 and CQE32. */
+  sqeShift: 0 | 1;
+  cqeShift: 0 | 1;
+  /** To detach before the ring is closed. */
+  buffers: ArrayBuffer[];
+  /** To release after it is closed: this process's own memory, with IORING_SETUP_NO_MMAP. */
+  memory: Mapping[];
+}
+
+/** Throws TypeError or RangeError for a wrong parameter, SystemError of io_uring_setup or mmap. */
+export function openMappedRing(entries: number, params: RingParams): MappedRing {
+  const { cqEntries = 0, sqThreadIdleMs = 0, sqThreadCpu = 0, attachFd = 0 } = params;
+  const flags = validFlags(entries, params) | (params.cqEntries === undefined ? 0 : IORING_SETUP_CQSIZE);
+  for (const [name, value] of Object.entries({ cqEntries, sqThreadIdleMs, sqThreadCpu, attachFd }))
+    requireInteger(name, value, 0, U32_MAX);
+  const sqeShift = (flags & IORING_SETUP_SQE128) === 0 ? 0 : 1;
+  const cqeShift = (flags & IORING_SETUP_CQE32) === 0 ? 0 : 1;
+  const memory = (flags & IORING_SETUP_NO_MMAP) === 0 ? [] : ownMemory(entries, cqEntries, sqeShift, cqeShift);
+  const input = new Float64Array(RingInput.Count);
+  input[RingInput.Entries] = entries;
+  input[RingInput.Flags] = flags >>> 0;
+  input[RingInput.CqEntries] = cqEntries;
+  input[RingInput.SqThreadIdleMs] = sqThreadIdleMs;
+  input[RingInput.SqThreadCpu] = sqThreadCpu;
+  input[RingInput.AttachFd] = attachFd;
+  input[RingInput.RingsAddress] = memory[0]?.address ?? 0;
+  input[RingInput.SqesAddress] = memory[1]?.address ?? 0;
+  const map = new Float64Array(RingMap.Count);
+  try {
+    check(native().rl_ring_open(pointerTo(input), pointerTo(map)), "io_uring_setup");
+  } catch (error) {
+    for (const mapping of memory) mapping.release();
+    throw error;
+  }
+
+  const sqCount = map[RingMap.SqEntries]!;
+  const buffers: ArrayBuffer[] = [];
+  const view = (field: RingMap, bytes: number): ArrayBuffer => {
+    const buffer = viewMemory(map[field]!, bytes);
+    buffers.push(buffer);
+    return buffer;
+  };
+  const word = (field: RingMap): Uint32Array => new Uint32Array(view(field, 4));
+  // Entries are submitted in the order they are written: the indirection of the SQ array stays the identity for good.
+  if ((flags & IORING_SETUP_NO_SQARRAY) === 0) {
+    const array = new Uint32Array(view(RingMap.SqArray, sqCount * 4));
+    for (let i = 0; i < array.length; i++) array[i] = i;
+  }
+  return {
+    handle: map[RingMap.Handle]!,
+    fd: map[RingMap.Fd]!,
+    sqEntries: sqCount,
+    cqEntries: map[RingMap.CqEntries]!,
+    features: map[RingMap.Features]! >>> 0,
+    flags: map[RingMap.Flags]! >>> 0,
+    sqHead: word(RingMap.SqHead),
+    sqTail: word(RingMap.SqTail),
+    sqFlags: word(RingMap.SqFlags),
+    sqDropped: word(RingMap.SqDropped),
+    cqHead: word(RingMap.CqHead),
+    cqTail: word(RingMap.CqTail),
+    cqOverflow: word(RingMap.CqOverflow),
+    cqFlags: word(RingMap.CqFlags),
+    sqeWords: new Uint32Array(view(RingMap.Sqes, (sqCount * SQE_BYTES) << sqeShift)),
+    cqeWords: new Int32Array(view(RingMap.Cqes, (map[RingMap.CqEntries]! * CQE_BYTES) << cqeShift)),
+    sqeShift,
+    cqeShift,
+    buffers,
+    memory,
+  };
+}
+
+function validFlags(entries: number, { flags = 0 }: RingParams): number {
+  requireInteger("flags", flags, 0, U32_MAX);
+  if (!Number.isInteger(entries) || entries < 1 || entries > ((flags & IORING_SETUP_CLAMP) === 0 ? 32768 : U32_MAX))
+    throw new TypeError(`entries must be an integer from 1 to 32768, not ${String(entries)}`);
+  const mixed = Object.entries(mixedFlags).find(([, bit]) => (flags & bit) !== 0);
+  if (mixed) throw new TypeError(`flags must not have ${mixed[0]}, which mixes entries of two sizes in a queue`);
+  return flags;
+}
+
+/** The two pieces of memory that a ring with IORING_SETUP_NO_MMAP is laid out in: both queues' heads and entries, and the SQEs. */
+function ownMemory(entries: number, cqEntries: number, sqeShift: number, cqeShift: number): Mapping[] {
+  const sqCount = 2 ** Math.ceil(Math.log2(entries));
+  const cqCount = Math.max(2 * sqCount, 2 ** Math.ceil(Math.log2(Math.max(1, cqEntries))));
+  const ringsBytes = RINGS_HEADER_BYTES_MAX + ((cqCount * CQE_BYTES) << cqeShift) + sqCount * 4;
+  return [new Mapping(ringsBytes), new Mapping((sqCount * SQE_BYTES) << sqeShift)];
+}

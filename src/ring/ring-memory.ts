@@ -1,0 +1,153 @@
+/**
+ * Memory for what operations point at: paths, vectors, messages, times, results. The kernel may see mapped memory only, since the garbage
+ * collector moves and frees what lies on the heap while an operation is in flight.
+ *
+ * Guarantees: what is allocated is zeroed, aligned, and stays where it is until `reset()` or `release()`; after `release()` every view of it
+ * is empty. Leaves to others when that may be: the owner calls neither before the last completion of every operation that was given
+ * an address of this memory, the two of a SEND_ZC and the end of a multishot operation included. One RingMemory for what lives
+ * equally long; `Arena` for chunks that come and go.
+ */
+import { Mapping } from "../sys/memory.ts";
+import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
+import { type Place, Region } from "./region.ts";
+import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec } from "./structs.ts";
+
+const BYTES_DEFAULT = 65536;
+const BYTES_MAX = 2 ** 40;
+/** Of malloc(3), and enough for every structure here. */
+const ALIGNMENT_BYTES = 16;
+
+export class RingMemory {
+  /** Bytes in all: whole pages. */
+  readonly bytes: number;
+  private readonly mapping: Mapping;
+  private used = 0;
+
+  /** `bytes`: how much can be allocated until `reset()`, rounded up to pages; default 64 KiB. Throws SystemError (ENOMEM). */
+  constructor(bytes = BYTES_DEFAULT) {
+    requireInteger("bytes", bytes, 1, BYTES_MAX);
+    this.mapping = new Mapping(bytes);
+    this.bytes = this.mapping.bytes;
+  }
+
+  get bytesLeft(): number {
+    return this.bytes - this.used;
+  }
+
+  /** `bytes` zeroes, at a multiple of `alignment` (a power of two; 4096 for O_DIRECT). Throws RangeError when there is no room. */
+  allocate(bytes: number, alignment: number = ALIGNMENT_BYTES): Region {
+    return this.place(bytes, alignment, (place) => new Region(place));
+  }
+
+  /** A copy of bytes, or of text as UTF-8 without a NUL. */
+  copy(data: Uint8Array | string): Region {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    const region = this.allocate(bytes.length);
+    region.buffer.set(bytes);
+    return region;
+  }
+
+  /** A NUL-terminated path or name. Throws a TypeError for one with a NUL in it. */
+  cString(text: string): Region {
+    if (text.includes("\0")) throw new TypeError(`text must be a string without NUL, not ${Bun.inspect(text)}`);
+    return this.copy(`${text}\0`);
+  }
+
+  /** struct iovec for readv, writev and messages: pieces of memory, in order. The pieces must live as long. */
+  iovec(pieces: readonly { address: number; bytes: number }[]): Iovec {
+    return this.place(Iovec.bytesFor(pieces), ALIGNMENT_BYTES, (place) => new Iovec(place, pieces));
+  }
+
+  /** struct __kernel_timespec of a time in milliseconds, fractions included: from now, or of a clock with IORING_TIMEOUT_ABS. */
+  timespec(ms: number): Timespec {
+    return this.place(Timespec.bytes, ALIGNMENT_BYTES, (place) => new Timespec(place, ms));
+  }
+
+  /** struct open_how of openat2(2). `flags`: O_*, `resolve`: RESOLVE_*. Default: 0 each. */
+  openHow(how: { flags?: number; mode?: number; resolve?: number }): OpenHow {
+    return this.place(OpenHow.bytes, ALIGNMENT_BYTES, (place) => new OpenHow(place, how));
+  }
+
+  /** Room for a struct statx, to read after the completion. */
+  statx(): Statx {
+    return this.place(Statx.bytes, ALIGNMENT_BYTES, (place) => new Statx(place));
+  }
+
+  /** struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long. */
+  msghdr(parts: MessageParts): Msghdr {
+    return this.place(Msghdr.bytes, ALIGNMENT_BYTES, (place) => new Msghdr(place, parts));
+  }
+
+  /** A sockaddr: numeric `hostname` and `port`, or `unix`, a path or an abstract name with a leading NUL. Throws a TypeError. */
+  sockaddr(options: SockaddrOptions): Region {
+    return this.copy(sockaddrBytes(options));
+  }
+
+  /** Room for the address that accept or recvmsg reports. */
+  roomForSockaddr(): RoomForSockaddr {
+    return this.place(RoomForSockaddr.bytes, ALIGNMENT_BYTES, (place) => new RoomForSockaddr(place));
+  }
+
+  /** Room for the siginfo_t of waitid(2). */
+  siginfo(): Siginfo {
+    return this.place(Siginfo.bytes, ALIGNMENT_BYTES, (place) => new Siginfo(place));
+  }
+
+  /** struct epoll_event: `events` EPOLL*, and the two halves of what comes back with them. */
+  epollEvent(events: number, low = 0, high = 0): EpollEvents {
+    return this.epollEvents(1).set(0, events, low, high);
+  }
+
+  /** Room for `count` struct epoll_event. */
+  epollEvents(count: number): EpollEvents {
+    requireInteger("count", count, 1, U32_MAX);
+    return this.place(count * EpollEvents.bytesEach, ALIGNMENT_BYTES, (place) => new EpollEvents(place, count));
+  }
+
+  /** 32-bit words: descriptors for prepFilesUpdate, room for prepPipe, a futex. */
+  int32(...values: readonly number[]): Int32s {
+    return this.place(Math.max(1, values.length) * 4, ALIGNMENT_BYTES, (place) => new Int32s(place, values));
+  }
+
+  /** `count` struct futex_waitv: each waits while the 32 bits at `address` are `value`. `flags`: FUTEX2_*. */
+  futexWaitv(waiters: readonly { address: number; value: number; flags: number }[]): Region {
+    const region = this.allocate(waiters.length * 24);
+    for (const [i, { address, value, flags }] of waiters.entries()) {
+      region.writeU64(i * 24, value);
+      region.writeU64(i * 24 + 8, address);
+      region.buffer.writeUInt32LE(flags, i * 24 + 16);
+    }
+    return region;
+  }
+
+  /** All of it may be allocated again. What was handed out before is anybody's: nothing that points at it may be in flight. */
+  reset(): void {
+    this.used = 0;
+  }
+
+  /** Unmaps; views become empty. Nothing that points at it may be in flight. May be called again. */
+  release(): void {
+    this.mapping.release();
+    this.used = this.bytes;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  private place<T extends Region>(bytes: number, alignment: number, make: (place: Place) => T): T {
+    requireInteger("bytes", bytes, 0, BYTES_MAX);
+    if (!Number.isInteger(alignment) || alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)) !== 0)
+      throw new TypeError(`alignment must be a power of two from 1 to 4096, not ${Bun.inspect(alignment)}`);
+    const offset = Math.ceil(this.used / alignment) * alignment;
+    if (offset + bytes > this.bytes)
+      throw new RangeError(
+        `bytes must be at most ${Math.max(0, this.bytes - offset)}, what is left of ${this.bytes}, not ${bytes}`,
+      );
+    const buffer = Buffer.from(this.mapping.buffer, offset, bytes);
+    buffer.fill(0);
+    this.used = offset + bytes;
+    return make({ address: this.mapping.address + offset, buffer });
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * The 64 bytes of a submission entry, and what is set on an entry whatever its operation: flags, user data, where the result goes.
+ *
+ * Guarantees: `prep` sets all 64 bytes, so nothing of the entry's former use remains; a number that would spill into the field beside
+ * its own is refused. Leaves to others: which fields an operation wants (prep-*.ts), and to the kernel what a descriptor, an address or a
+ * flag is worth: its answer is the completion's `res` (EBADF, EFAULT, EINVAL).
+ */
+import {
+  IORING_FILE_INDEX_ALLOC,
+  IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS,
+  IOSQE_FIXED_FILE,
+  IOSQE_IO_DRAIN,
+  IOSQE_IO_HARDLINK,
+  IOSQE_IO_LINK,
+} from "../sys/abi.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+
+/** Exact: the product of a multiple of 2^32 below 2^53 and a power of two. */
+const PER_TWO_32 = 1 / 4294967296;
+
+export const low32 = (data: bigint): number => Number(data & 0xffffffffn);
+export const high32 = (data: bigint): number => Number((data >> 32n) & 0xffffffffn);
+
+export class SqeFields {
+  /** The whole SQE array as u32 words, and this entry's first word in it. */
+  protected readonly words: Uint32Array;
+  protected readonly base: number;
+
+  private readonly commandBytes: number;
+
+  /** `index` in entries of 64 bytes; `big` for an entry of two of them (IORING_SETUP_SQE128). */
+  constructor(words: Uint32Array, index: number, big = false) {
+    this.words = words;
+    this.base = index * 16;
+    this.commandBytes = big ? 80 : 16;
+  }
+
+  /**
+   * The raw form behind all prep functions. `address` and `offset` are unsigned integers up to 2^53; an offset of -1 is the
+   * file's current position (all 64 bits set).
+   */
+  prep(opcode: number, fd: number, address: number, length: number, offset: number, opFlags = 0, ioprio = 0): this {
+    const words = this.words;
+    const base = this.base;
+    const addressLow = address >>> 0;
+    words[base] = opcode | (ioprio << 16);
+    words[base + 1] = fd;
+    if (offset >= 0) {
+      const offsetLow = offset >>> 0;
+      words[base + 2] = offsetLow;
+      words[base + 3] = (offset - offsetLow) * PER_TWO_32;
+    } else {
+      words[base + 2] = 0xffffffff;
+      words[base + 3] = 0xffffffff;
+    }
+    words[base + 4] = addressLow;
+    words[base + 5] = (address - addressLow) * PER_TWO_32;
+    words[base + 6] = length;
+    words[base + 7] = opFlags;
+    words[base + 8] = 0;
+    words[base + 9] = 0;
+    words[base + 10] = 0;
+    words[base + 11] = 0;
+    words[base + 12] = 0;
+    words[base + 13] = 0;
+    words[base + 14] = 0;
+    words[base + 15] = 0;
+    return this;
+  }
+
+  /** io_uring_sqe_set_flags(3). Adds IOSQE_* flags to those that the entry has; a prep function takes all away. */
+  setFlags(flags: number): this {
+    this.words[this.base]! |= flags << 8;
+    return this;
+  }
+
+  /** The two u32 halves that come back in the completion. */
+  setUserData(low: number, high: number): this {
+    this.words[this.base + 8] = low;
+    this.words[this.base + 9] = high;
+    return this;
+  }
+
+  /** io_uring_sqe_set_data64(3): the same 64 bits as a BigInt; slower than `setUserData`. */
+  setData64(data: bigint): this {
+    return this.setUserData(low32(data), high32(data));
+  }
+
+  /** io_uring_sqe_set_data(3) for a number, an integer from 0 to 2^53: an index, or an address. */
+  setData(data: number): this {
+    return this.setWide(8, data);
+  }
+
+  /** The next entry starts when this one has succeeded, and is cancelled (ECANCELED) when it has not (IOSQE_IO_LINK). */
+  link(): this {
+    return this.setFlags(IOSQE_IO_LINK);
+  }
+
+  /** The next entry starts when this one is over, whatever came of it (IOSQE_IO_HARDLINK). */
+  hardLink(): this {
+    return this.setFlags(IOSQE_IO_HARDLINK);
+  }
+
+  /** Starts when all that was submitted before is over; what is submitted after waits for it (IOSQE_IO_DRAIN). */
+  drain(): this {
+    return this.setFlags(IOSQE_IO_DRAIN);
+  }
+
+  /** A success leaves no completion; a failure does (IOSQE_CQE_SKIP_SUCCESS, Linux 5.17). */
+  skipSuccess(): this {
+    return this.setFlags(IOSQE_CQE_SKIP_SUCCESS);
+  }
+
+  /** `fd` was an index of the registered files, not a descriptor (IOSQE_FIXED_FILE). */
+  fixedFile(): this {
+    return this.setFlags(IOSQE_FIXED_FILE);
+  }
+
+  /** Group of provided buffers to take a buffer from (IOSQE_BUFFER_SELECT), from 0 to 65535. */
+  setBufferGroup(bgid: number): this {
+    if ((bgid & U16_MAX) !== bgid) requireInteger("bgid", bgid, 0, U16_MAX);
+    this.words[this.base + 10]! |= bgid;
+    return this.setFlags(IOSQE_BUFFER_SELECT);
+  }
+
+  /**
+   * The argument of an IORING_OP_URING_CMD, for the driver that the descriptor belongs to: the entry's last 16 bytes, or 80 with
+   * IORING_SETUP_SQE128, of which a prep function clears the first 16.
+   */
+  get command(): Uint8Array {
+    return new Uint8Array(this.words.buffer, this.words.byteOffset + this.base * 4 + 48, this.commandBytes);
+  }
+
+  /** Credentials of `ring.registerPersonality()` to run as, io_uring_register(2). */
+  setPersonality(id: number): this {
+    requireInteger("id", id, 0, U16_MAX);
+    this.words[this.base + 10] = (this.words[this.base + 10]! & U16_MAX) | (id << 16);
+    return this;
+  }
+
+  /** What the operation opens goes into this slot of the registered files, or into a free one (IORING_FILE_INDEX_ALLOC). */
+  protected setTargetFile(fileIndex: number): this {
+    requireInteger("fileIndex", fileIndex, 0, U32_MAX);
+    // The kernel counts from one here: 0 is an ordinary descriptor.
+    this.words[this.base + 11] = fileIndex === IORING_FILE_INDEX_ALLOC ? fileIndex : fileIndex + 1;
+    return this;
+  }
+
+  /** A registered buffer's index, or a buffer group where that is the operation's argument. */
+  protected setBufferIndex(name: string, index: number): this {
+    requireInteger(name, index, 0, U16_MAX);
+    this.words[this.base + 10]! |= index;
+    return this;
+  }
+
+  /** The user data of another operation, where that is an operation's argument. */
+  protected setTarget(low: number, high: number): this {
+    this.words[this.base + 4] = low;
+    this.words[this.base + 5] = high;
+    return this;
+  }
+
+  /** The 64 bits beside `fd` (off, addr2), as halves. */
+  protected setOffset(low: number, high: number): this {
+    this.words[this.base + 2] = low;
+    this.words[this.base + 3] = high;
+    return this;
+  }
+
+  /** The word that some operations have a third argument in (splice_fd_in, file_index, addr_len). */
+  protected setWord11(value: number): this {
+    this.words[this.base + 11] = value;
+    return this;
+  }
+
+  /** An address in the place of `setOffset`. */
+  protected setAddress2(address: number): this {
+    return this.setWide(2, address);
+  }
+
+  /** A third address or a mask (addr3). */
+  protected setAddress3(address: number): this {
+    return this.setWide(12, address);
+  }
+
+  private setWide(word: number, value: number): this {
+    const low = value >>> 0;
+    this.words[this.base + word] = low;
+    this.words[this.base + word + 1] = (value - low) * PER_TWO_32;
+    return this;
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The kernel's structures in mapped memory: written once, or read after a completion. `RingMemory` makes them; who may use them, and for
+ * how long, is written there.
+ */
+import { EPOLL_EVENT_BYTES, IOVEC_BYTES } from "../sys/abi.ts";
+import { type Place, Region } from "./region.ts";
+import { requireInteger } from "./require-integer.ts";
+
+export class Iovec extends Region {
+  /** How many pieces: what prepReadv and prepWritev want beside the address. */
+  readonly count: number;
+
+  static bytesFor(pieces: readonly unknown[]): number {
+    return pieces.length * IOVEC_BYTES;
+  }
+
+  constructor(place: Place, pieces: readonly { address: number; bytes: number }[]) {
+    super(place);
+    this.count = pieces.length;
+    for (const [i, { address, bytes }] of pieces.entries()) {
+      this.writeU64(i * IOVEC_BYTES, address);
+      this.writeU64(i * IOVEC_BYTES + 8, bytes);
+    }
+  }
+}
+
+export class Timespec extends Region {
+  static readonly bytes = 16;
+
+  constructor(place: Place, ms: number) {
+    super(place);
+    this.set(ms);
+  }
+
+  /** Another time, for an entry that is not submitted yet. */
+  set(ms: number): this {
+    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
+      throw new RangeError(`ms must be from 0 to ${Number.MAX_SAFE_INTEGER}, not ${Bun.inspect(ms)}`);
+    const seconds = Math.floor(ms / 1000);
+    this.writeU64(0, seconds);
+    this.writeU64(8, Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));
+    return this;
+  }
+}
+
+export class OpenHow extends Region {
+  static readonly bytes = 24;
+
+  constructor(place: Place, { flags = 0, mode = 0, resolve = 0 }: { flags?: number; mode?: number; resolve?: number }) {
+    super(place);
+    this.writeU64(0, flags);
+    this.writeU64(8, mode);
+    this.writeU64(16, resolve);
+  }
+}
+
+/** statx(2). Times in milliseconds since 1970, with fractions; sizes in bytes. Numbers are exact up to 2^53. */
+export class Statx extends Region {
+  static readonly bytes = 256;
+
+  /** STATX_*: which fields the file system has filled in. */
+  get mask(): number {
+    return this.buffer.readUInt32LE(0);
+  }
+
+  get blockBytes(): number {
+    return this.buffer.readUInt32LE(4);
+  }
+
+  get nlink(): number {
+    return this.buffer.readUInt32LE(16);
+  }
+
+  get uid(): number {
+    return this.buffer.readUInt32LE(20);
+  }
+
+  get gid(): number {
+    return this.buffer.readUInt32LE(24);
+  }
+
+  /** Type and permissions, S_IF* and S_I*. */
+  get mode(): number {
+    return this.buffer.readUInt16LE(28);
+  }
+
+  get ino(): number {
+    return this.readU64(32);
+  }
+
+  get size(): number {
+    return this.readU64(40);
+  }
+
+  /** Of 512 bytes. */
+  get blocks(): number {
+    return this.readU64(48);
+  }
+
+  get atimeMs(): number {
+    return this.timeMs(64);
+  }
+
+  get birthtimeMs(): number {
+    return this.timeMs(80);
+  }
+
+  get ctimeMs(): number {
+    return this.timeMs(96);
+  }
+
+  get mtimeMs(): number {
+    return this.timeMs(112);
+  }
+
+  get rdevMajor(): number {
+    return this.buffer.readUInt32LE(128);
+  }
+
+  get rdevMinor(): number {
+    return this.buffer.readUInt32LE(132);
+  }
+
+  get devMajor(): number {
+    return this.buffer.readUInt32LE(136);
+  }
+
+  get devMinor(): number {
+    return this.buffer.readUInt32LE(140);
+  }
+
+  private timeMs(offset: number): number {
+    return Number(this.buffer.readBigInt64LE(offset)) * 1000 + this.buffer.readUInt32LE(offset + 8) / 1e6;
+  }
+}
+
+/** What waitid(2) reports of a child. */
+export class Siginfo extends Region {
+  static readonly bytes = 128;
+
+  /** CLD_EXITED, CLD_KILLED and so on. */
+  get code(): number {
+    return this.buffer.readInt32LE(8);
+  }
+
+  get pid(): number {
+    return this.buffer.readInt32LE(16);
+  }
+
+  /** Exit code, or signal number. */
+  get status(): number {
+    return this.buffer.readInt32LE(24);
+  }
+}
+
+export class EpollEvents extends Region {
+  static readonly bytesEach = EPOLL_EVENT_BYTES;
+  readonly count: number;
+
+  constructor(place: Place, count: number) {
+    super(place);
+    this.count = count;
+  }
+
+  set(index: number, events: number, low: number, high: number): this {
+    const data = this.dataOffset(index);
+    this.buffer.writeUInt32LE(events, index * EPOLL_EVENT_BYTES);
+    this.buffer.writeUInt32LE(low, data);
+    this.buffer.writeUInt32LE(high, data + 4);
+    return this;
+  }
+
+  /** EPOLL*. */
+  events(index: number): number {
+    return this.buffer.readUInt32LE(index * EPOLL_EVENT_BYTES);
+  }
+
+  low(index: number): number {
+    return this.buffer.readUInt32LE(this.dataOffset(index));
+  }
+
+  high(index: number): number {
+    return this.buffer.readUInt32LE(this.dataOffset(index) + 4);
+  }
+
+  private dataOffset(index: number): number {
+    requireInteger("index", index, 0, this.count - 1);
+    return (index + 1) * EPOLL_EVENT_BYTES - 8;
+  }
+}
+
+export class Int32s extends Region {
+  /** To read and write with `Atomics`, where the kernel or another thread does, too. */
+  readonly words: Int32Array;
+
+  constructor(place: Place, values: readonly number[]) {
+    super(place);
+    this.words = new Int32Array(place.buffer.buffer as ArrayBuffer, place.buffer.byteOffset, place.buffer.length / 4);
+    this.words.set(values);
+  }
+}

@@ -1,0 +1,60 @@
+/** Socket addresses: between the kernel's sockaddr bytes and host, port and family as Node and Bun name them. */
+import { AF_INET, AF_UNIX } from "./abi.ts";
+import { check } from "./errno.ts";
+import { native, pointerTo } from "./library.ts";
+
+export interface SocketAddress {
+  address: string;
+  port: number;
+  family: "IPv4" | "IPv6";
+}
+
+/** sizeof(struct sockaddr_storage). */
+export const SOCKADDR_BYTES_MAX = 128;
+
+/** A numeric address or a host name (resolved by the system, blocking) as sockaddr bytes. Throws with code ENOTFOUND. */
+export function encodeAddress(hostname: string, port: number): Uint8Array {
+  const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
+  if (length < 0) {
+    const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
+    throw Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname });
+  }
+  return bytes.subarray(0, length);
+}
+
+/** sizeof(sun_path). */
+const UNIX_PATH_BYTES = 108;
+
+/** A path, or an abstract name with a leading NUL, as sockaddr_un bytes. Throws a TypeError for one that is too long or empty. */
+export function encodeUnixAddress(unix: string): Uint8Array {
+  const path = Buffer.from(unix);
+  const isAbstract = path[0] === 0;
+  // unix(7): a path may fill sun_path without its NUL, an abstract name is as long as the address says.
+  if (path.length === 0 || path.length > UNIX_PATH_BYTES - (isAbstract ? 0 : 1) || path.indexOf(0, 1) >= 0)
+    throw new TypeError(
+      `unix must be a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL, not ${Bun.inspect(unix)}`,
+    );
+  const bytes = new Uint8Array(2 + path.length + (isAbstract ? 0 : 1));
+  bytes[0] = AF_UNIX;
+  bytes.set(path, 2);
+  return bytes;
+}
+
+export function familyOf(address: Uint8Array): number {
+  return address[0]! | (address[1]! << 8);
+}
+
+/** The host and port in sockaddr bytes. */
+export function decodeAddress(bytes: Uint8Array): SocketAddress {
+  const text = new Uint8Array(64);
+  const length = check(
+    native().rl_format_address(pointerTo(bytes), bytes.length, pointerTo(text), text.length),
+    "getnameinfo",
+  );
+  return {
+    address: Buffer.from(text.buffer, 0, length).latin1Slice(),
+    port: (bytes[2]! << 8) | bytes[3]!,
+    family: familyOf(bytes) === AF_INET ? "IPv4" : "IPv6",
+  };
+}

@@ -1,0 +1,153 @@
+/** Submitting and waiting in liburing's several ways. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { IOSQE_ASYNC, type Ring, RingMemory } from "../../src/ring/index.ts";
+import { nextCompletions, nextSqe, openRing, ringKinds } from "./ring-kinds.ts";
+import { Pipe } from "./pipe.ts";
+import { SeededRandom } from "./seeded-random.ts";
+
+describe.each(ringKinds)("on a %s ring", (_, flags) => {
+  let ring: Ring;
+  let memory: RingMemory;
+
+  beforeEach(() => {
+    ring = openRing(8, flags);
+    memory = new RingMemory();
+  });
+
+  afterEach(() => {
+    ring.close();
+    memory.release();
+  });
+
+  function nops(count: number): void {
+    for (let i = 0; i < count; i++) nextSqe(ring).prepNop().setData(i).setFlags(IOSQE_ASYNC);
+  }
+
+  /** A read that nothing comes for. */
+  function stall(pipe: Pipe): void {
+    nextSqe(ring).prepRead(pipe.readEnd, memory.allocate(1).address, 1).setData(99);
+  }
+
+  test("waitCqeNr waits for so many, and shows the oldest", () => {
+    nops(5);
+    ring.submit();
+    expect(ring.waitCqeNr(5)).not.toBeNull();
+    expect(ring.cqReady).toBe(5);
+    expect(ring.waitCqeNr(0)).not.toBeNull();
+  });
+
+  test("waitCqeNr(0) only looks", () => {
+    expect(ring.waitCqeNr(0)).toBeNull();
+  });
+
+  test("waitCqes gives up after its time, and shows what there is", () => {
+    using pipe = new Pipe();
+    stall(pipe);
+    nops(1);
+    ring.submit();
+    expect(ring.waitCqe(5_000_000)).not.toBeNull();
+    const start = performance.now();
+    expect(ring.waitCqes(2, 20_000)!.data).toBe(0);
+    expect(performance.now() - start).toBeGreaterThanOrEqual(20);
+    ring.cqeSeen();
+    expect(ring.waitCqes(2, 1000)).toBeNull();
+  });
+
+  test("waitCqeTimeout gives up after its time", () => {
+    const start = performance.now();
+    expect(ring.waitCqeTimeout(2000)).toBeNull();
+    expect(performance.now() - start).toBeGreaterThanOrEqual(2);
+    nops(1);
+    ring.submit();
+    expect(ring.waitCqeTimeout(5_000_000)!.data).toBe(0);
+  });
+
+  test("submitAndWaitTimeout submits, waits for so many, and gives up after its time", () => {
+    using pipe = new Pipe();
+    nops(3);
+    expect(ring.submitAndWaitTimeout(3, 5_000_000)).not.toBeNull();
+    expect(ring.cqReady).toBe(3);
+    ring.cqAdvance(3);
+    stall(pipe);
+    const start = performance.now();
+    expect(ring.submitAndWaitTimeout(1, 3000)).toBeNull();
+    expect(performance.now() - start).toBeGreaterThanOrEqual(3);
+    if (!ring.sqpoll) expect(ring.sqReady).toBe(0);
+  });
+
+  test("submitAndGetEvents submits, and runs what is due", () => {
+    nextSqe(ring).prepNop().setData(7);
+    expect(ring.submitAndGetEvents()).toBe(1);
+    expect(ring.waitCqe(5_000_000)!.data).toBe(7);
+    expect(ring.submitAndGetEvents()).toBe(0);
+    ring.getEvents();
+  });
+
+  test("peekBatchCqe shows as many as are asked for, oldest first, and keeps them", () => {
+    expect(ring.peekBatchCqe(8)).toEqual([]);
+    for (let i = 0; i < 4; i++) nextSqe(ring).prepNop().setData(i);
+    ring.submitAndWait(4);
+    const datas = (count: number): number[] => ring.peekBatchCqe(count).map(({ data }) => data);
+    expect(datas(3)).toEqual([0, 1, 2]);
+    expect(datas(8)).toEqual([0, 1, 2, 3]);
+    ring.cqAdvance(3);
+    expect(datas(8)).toEqual([3]);
+    expect(datas(0)).toEqual([]);
+  });
+
+  test("sqSpaceLeft counts free entries; sqringWait returns when there are any", () => {
+    expect(ring.sqSpaceLeft).toBe(8);
+    for (let i = 0; i < 8; i++) ring.getSqe()!.prepNop();
+    expect(ring.sqSpaceLeft).toBe(0);
+    ring.submit();
+    ring.sqringWait();
+    expect(ring.sqSpaceLeft).toBeGreaterThan(0);
+    ring.sqringWait();
+    nextCompletions(ring, 8);
+  });
+
+  test("queueExit ends the ring", () => {
+    ring.queueExit();
+    expect(() => ring.sqringWait()).toThrow("EBADF");
+    expect(() => ring.waitCqes(1)).toThrow();
+  });
+
+  // What goes wrong here goes wrong when a completion comes just between two looks at the queue.
+  test("no wait is ever empty-handed, in whatever order workers and waits meet", () => {
+    const random = new SeededRandom(6);
+    for (let round = 0; round < 400; round++) {
+      const count = 1 + random.below(4);
+      nops(count);
+      ring.submit();
+      const cqe = random.below(2) === 0 ? ring.waitCqeNr(count) : ring.waitCqe(5_000_000);
+      expect(cqe).not.toBeNull();
+      nextCompletions(ring, count);
+    }
+  });
+
+  test.each<[message: string, call: (ring: Ring) => unknown]>([
+    ["count must be from 0 to 16, not 17", (it) => it.waitCqes(17)],
+    ["count must be from 0 to 16, not -1", (it) => it.waitCqeNr(-1)],
+    ["count must be from 0 to 16, not 17", (it) => it.peekBatchCqe(17)],
+    ["minComplete must be from 0 to 16, not 17", (it) => it.submitAndWait(17)],
+    ["timeoutUs must be from 0 to 2147483647, not -1", (it) => it.waitCqeTimeout(-1)],
+    ["timeoutUs must be from 0 to 2147483647, not 2147483648", (it) => it.submitAndWaitTimeout(1, 2 ** 31)],
+    ["timeoutUs must be from -1 to 2147483647, not -2", (it) => it.waitCqe(-2)],
+    ["timeoutUs must be an integer from -1 to 2147483647, not 0.5", (it) => it.waitCqe(0.5)],
+  ])("%s", (message, call) => {
+    expect(() => call(ring)).toThrow(message);
+  });
+});
+
+test("examples/hello-writev.ts writes what it says", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ringloop-hello-"));
+  const path = join(directory, "hello.txt");
+  const example = join(import.meta.dir, "../../examples/hello-writev.ts");
+  const run = Bun.spawnSync([process.execPath, example, path]);
+  expect(run.stdout.toString() + run.stderr.toString()).toMatch(/^12 bytes written to .*hello\.txt, after \d+ turns/);
+  expect(readFileSync(path, "latin1")).toBe("Hello world\n");
+  rmSync(directory, { recursive: true });
+});

@@ -1,0 +1,211 @@
+/** An entry that ringloop prepares is, byte for byte, the one that liburing prepares (sqe-bytes.c). */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { constants } from "node:fs";
+import { join } from "node:path";
+import * as ring from "../../src/ring/index.ts";
+import { Sqe } from "../../src/ring/index.ts";
+import { outputOfC } from "./compiled-c.ts";
+
+const A = 0x123456789abc;
+const B = 0x0fedcba98765;
+const C = 0x7ffff0001238;
+const OFFSET = 0x1234567890ab;
+const OFFSET2 = 0x0edcba987654;
+/** The halves of DATA and DATA2 in C. */
+const DATA = [0x76543210, 0xfedcba98] as const;
+const DATA2 = [0x89abcdef, 0x01234567] as const;
+const BYTES = 0x89abcdef;
+const FLAGS = 0x70;
+const { O_RDWR, O_CREAT, O_EXCL } = constants;
+const O_CLOEXEC = 0o2000000;
+
+const entries: Record<string, (sqe: Sqe) => Sqe> = {
+  nop: (sqe) => sqe.prepNop(),
+  "nop with flags and data": (sqe) =>
+    sqe.prepNop().link().setFlags(ring.IOSQE_ASYNC).skipSuccess().setData64(0xfedcba9876543210n),
+  "nop with a pointer": (sqe) => sqe.prepNop().setData(A),
+  "nop with a personality": (sqe) => sqe.prepNop().setPersonality(0xfedc).hardLink().drain(),
+
+  read: (sqe) => sqe.prepRead(7, A, BYTES, OFFSET),
+  "read at the position": (sqe) => sqe.prepRead(7, A, BYTES),
+  "read of a fixed file": (sqe) => sqe.prepRead(7, A, BYTES, 0).fixedFile(),
+  "read from a group": (sqe) => sqe.prepRead(7, 0, BYTES, 0).setBufferGroup(0xabcd),
+  write: (sqe) => sqe.prepWrite(7, A, BYTES, OFFSET),
+  readv: (sqe) => sqe.prepReadv(7, A, 3, OFFSET, FLAGS),
+  writev: (sqe) => sqe.prepWritev(7, A, 3, OFFSET, FLAGS),
+  readFixed: (sqe) => sqe.prepReadFixed(7, A, BYTES, OFFSET, 0xabcd),
+  writeFixed: (sqe) => sqe.prepWriteFixed(7, A, BYTES, OFFSET, 0xabcd),
+  "kernel:readvFixed": (sqe) => sqe.prepReadvFixed(7, A, 3, OFFSET, FLAGS, 0xabcd),
+  "kernel:writevFixed": (sqe) => sqe.prepWritevFixed(7, A, 3, OFFSET, FLAGS, 0xabcd),
+  "kernel:readMultishot": (sqe) => sqe.prepReadMultishot(7, BYTES, OFFSET, 9),
+  fsync: (sqe) => sqe.prepFsync(7),
+  fdatasync: (sqe) => sqe.prepFdatasync(7),
+  syncFileRange: (sqe) => sqe.prepSyncFileRange(7, BYTES, OFFSET, 5),
+  fallocate: (sqe) => sqe.prepFallocate(7, 3, OFFSET, OFFSET2),
+  "kernel:ftruncate": (sqe) => sqe.prepFtruncate(7, OFFSET),
+  fadvise: (sqe) => sqe.prepFadvise(7, OFFSET, BYTES, 4),
+  madvise: (sqe) => sqe.prepMadvise(A, BYTES, 4),
+  splice: (sqe) => sqe.prepSplice(8, OFFSET, 9, OFFSET2, BYTES, ring.SPLICE_F_FD_IN_FIXED | ring.SPLICE_F_MOVE),
+  "splice between pipes": (sqe) => sqe.prepSplice(8, -1, 9, -1, BYTES),
+  tee: (sqe) => sqe.prepTee(8, 9, BYTES, ring.SPLICE_F_NONBLOCK),
+  close: (sqe) => sqe.prepClose(7),
+  closeDirect: (sqe) => sqe.prepCloseDirect(6),
+  "kernel:fixedFdInstall": (sqe) => sqe.prepFixedFdInstall(6, ring.IORING_FIXED_FD_NO_CLOEXEC),
+
+  openat: (sqe) => sqe.prepOpenat(ring.AT_FDCWD, A, O_RDWR | O_CREAT | O_EXCL, 0o640),
+  openatDirect: (sqe) => sqe.prepOpenatDirect(ring.AT_FDCWD, A, O_RDWR, 0o640, 5),
+  "kernel:openatDirect into a free slot": (sqe) =>
+    sqe.prepOpenatDirect(ring.AT_FDCWD, A, O_RDWR, 0o640, ring.IORING_FILE_INDEX_ALLOC),
+  openat2: (sqe) => sqe.prepOpenat2(7, A, B),
+  openat2Direct: (sqe) => sqe.prepOpenat2Direct(7, A, B, 5),
+  statx: (sqe) => sqe.prepStatx(ring.AT_FDCWD, A, ring.AT_SYMLINK_NOFOLLOW, ring.STATX_BASIC_STATS, B),
+  renameat: (sqe) => sqe.prepRenameat(7, A, 8, B, ring.RENAME_EXCHANGE),
+  rename: (sqe) => sqe.prepRename(A, B),
+  unlinkat: (sqe) => sqe.prepUnlinkat(7, A, ring.AT_REMOVEDIR),
+  unlink: (sqe) => sqe.prepUnlink(A),
+  mkdirat: (sqe) => sqe.prepMkdirat(7, A, 0o750),
+  mkdir: (sqe) => sqe.prepMkdir(A, 0o750),
+  symlinkat: (sqe) => sqe.prepSymlinkat(A, 7, B),
+  symlink: (sqe) => sqe.prepSymlink(A, B),
+  linkat: (sqe) => sqe.prepLinkat(7, A, 8, B, ring.AT_SYMLINK_FOLLOW),
+  link: (sqe) => sqe.prepLink(A, B),
+  getxattr: (sqe) => sqe.prepGetxattr(A, B, C, BYTES),
+  setxattr: (sqe) => sqe.prepSetxattr(A, B, C, ring.XATTR_CREATE, BYTES),
+  fgetxattr: (sqe) => sqe.prepFgetxattr(7, A, B, BYTES),
+  fsetxattr: (sqe) => sqe.prepFsetxattr(7, A, B, ring.XATTR_REPLACE, BYTES),
+
+  socket: (sqe) => sqe.prepSocket(ring.AF_INET6, ring.SOCK_STREAM | ring.SOCK_CLOEXEC, ring.IPPROTO_TCP),
+  socketDirect: (sqe) => sqe.prepSocketDirect(ring.AF_INET6, ring.SOCK_STREAM, ring.IPPROTO_TCP, 5),
+  socketDirectAlloc: (sqe) => sqe.prepSocketDirectAlloc(ring.AF_INET6, ring.SOCK_STREAM, ring.IPPROTO_TCP),
+  "kernel:bind": (sqe) => sqe.prepBind(7, A, 28),
+  "kernel:listen": (sqe) => sqe.prepListen(7, 128),
+  accept: (sqe) => sqe.prepAccept(7, ring.SOCK_CLOEXEC, A, B),
+  "accept without an address": (sqe) => sqe.prepAccept(7),
+  acceptDirect: (sqe) => sqe.prepAcceptDirect(7, 0, 5, A, B),
+  multishotAccept: (sqe) => sqe.prepMultishotAccept(7, ring.SOCK_CLOEXEC),
+  multishotAcceptDirect: (sqe) => sqe.prepMultishotAcceptDirect(7),
+  connect: (sqe) => sqe.prepConnect(7, A, 28),
+  recv: (sqe) => sqe.prepRecv(7, A, BYTES, ring.MSG_WAITALL),
+  recvMultishot: (sqe) => sqe.prepRecvMultishot(7, 3, ring.MSG_DONTWAIT),
+  sendmsg: (sqe) => sqe.prepSendmsg(7, A, ring.MSG_NOSIGNAL),
+  sendmsgZc: (sqe) => sqe.prepSendmsgZc(7, A, ring.MSG_NOSIGNAL),
+  recvmsg: (sqe) => sqe.prepRecvmsg(7, A, ring.MSG_TRUNC),
+  recvmsgMultishot: (sqe) => sqe.prepRecvmsgMultishot(7, A, 3),
+  send: (sqe) => sqe.prepSend(7, A, BYTES, ring.MSG_NOSIGNAL),
+  sendto: (sqe) => sqe.prepSendto(7, A, BYTES, 0, B, 28),
+  sendZc: (sqe) => sqe.prepSendZc(7, A, BYTES, ring.MSG_WAITALL, ring.IORING_RECVSEND_POLL_FIRST),
+  "sendZc to an address": (sqe) => sqe.prepSendZc(7, A, BYTES).setSendAddress(B, 16),
+  sendZcFixed: (sqe) => sqe.prepSendZcFixed(7, A, BYTES, ring.MSG_WAITALL, ring.IORING_RECVSEND_POLL_FIRST, 0xabcd),
+  shutdown: (sqe) => sqe.prepShutdown(7, ring.SHUT_RDWR),
+  "kernel:cmdSock": (sqe) =>
+    sqe.prepCmdSock(ring.SOCKET_URING_OP_SETSOCKOPT, 7, ring.SOL_SOCKET, ring.SO_KEEPALIVE, A, 4),
+
+  pollAdd: (sqe) => sqe.prepPollAdd(7, ring.POLLIN | ring.POLLRDHUP | ring.EPOLLEXCLUSIVE),
+  pollMultishot: (sqe) => sqe.prepPollMultishot(7, ring.POLLOUT),
+  pollUpdate: (sqe) =>
+    sqe.prepPollUpdate(
+      ...DATA,
+      ...DATA2,
+      ring.POLLOUT,
+      ring.IORING_POLL_UPDATE_EVENTS | ring.IORING_POLL_UPDATE_USER_DATA,
+    ),
+  pollRemove: (sqe) => sqe.prepPollRemove(...DATA),
+  timeout: (sqe) => sqe.prepTimeout(A, 5, ring.IORING_TIMEOUT_ABS | ring.IORING_TIMEOUT_REALTIME),
+  "kernel:timeoutMultishot": (sqe) => sqe.prepTimeoutMultishot(A, 5),
+  timeoutUpdate: (sqe) => sqe.prepTimeoutUpdate(A, ...DATA, ring.IORING_LINK_TIMEOUT_UPDATE),
+  timeoutRemove: (sqe) => sqe.prepTimeoutRemove(...DATA),
+  linkTimeout: (sqe) => sqe.prepLinkTimeout(A, ring.IORING_TIMEOUT_BOOTTIME),
+  cancel: (sqe) => sqe.prepCancel(0x56789abc, 0x1234, ring.IORING_ASYNC_CANCEL_ALL),
+  cancel64: (sqe) => sqe.prepCancel64(0xfedcba9876543210n, ring.IORING_ASYNC_CANCEL_ALL),
+  cancelFd: (sqe) => sqe.prepCancelFd(7, ring.IORING_ASYNC_CANCEL_ALL),
+  cancelAny: (sqe) => sqe.prepCancelAny(ring.IORING_ASYNC_CANCEL_ALL),
+  epollCtl: (sqe) => sqe.prepEpollCtl(7, 8, ring.EPOLL_CTL_MOD, A),
+  "kernel:epollWait": (sqe) => sqe.prepEpollWait(7, A, 12),
+  msgRing: (sqe) => sqe.prepMsgRing(7, BYTES, ...DATA),
+  "kernel:msgRingCqeFlags": (sqe) => sqe.prepMsgRingCqeFlags(7, BYTES, ...DATA, 0, 0x12340001),
+  "kernel:msgRingFd": (sqe) => sqe.prepMsgRingFd(7, 4, 5, ...DATA, ring.IORING_MSG_RING_CQE_SKIP),
+  "kernel:msgRingFdAlloc": (sqe) => sqe.prepMsgRingFdAlloc(7, 4, ...DATA),
+  "kernel:futexWait": (sqe) =>
+    sqe.prepFutexWait(A, BYTES, ring.FUTEX_BITSET_MATCH_ANY, ring.FUTEX2_SIZE_U32 | ring.FUTEX2_PRIVATE),
+  "kernel:futexWake": (sqe) =>
+    sqe.prepFutexWake(A, 3, ring.FUTEX_BITSET_MATCH_ANY, ring.FUTEX2_SIZE_U32 | ring.FUTEX2_PRIVATE),
+  "kernel:futexWaitv": (sqe) => sqe.prepFutexWaitv(A, 2),
+  "kernel:waitid": (sqe) => sqe.prepWaitid(ring.P_PID, 4321, A, ring.WEXITED | ring.WNOWAIT),
+  "kernel:pipe": (sqe) => sqe.prepPipe(A, O_CLOEXEC),
+  "kernel:pipeDirect": (sqe) => sqe.prepPipeDirect(A, 0, 4),
+  filesUpdate: (sqe) => sqe.prepFilesUpdate(A, 3, 4),
+  provideBuffers: (sqe) => sqe.prepProvideBuffers(A, 4096, 8, 0xabcd, 5),
+  removeBuffers: (sqe) => sqe.prepRemoveBuffers(8, 0xabcd),
+};
+
+let expected: Map<string, string>;
+
+beforeAll(() => {
+  const lines = outputOfC(join(import.meta.dir, "sqe-bytes.c"))
+    .trimEnd()
+    .split("\n");
+  expected = new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]),
+  );
+});
+
+test.each(Object.keys(entries))("%s", (name) => {
+  // What an entry was used for before must not shine through.
+  const words = new Uint32Array(32).fill(0xffffffff);
+  entries[name]!(new Sqe(words, 1));
+  expect(Buffer.from(words.buffer, 64).toString("hex")).toBe(expected.get(name)!);
+  expect(words.subarray(0, 16).every((word) => word === 0xffffffff)).toBe(true);
+});
+
+test("every entry in C has its like here", () => {
+  expect(Object.keys(entries).toSorted()).toEqual([...expected.keys()].toSorted());
+});
+
+/** Every prep function of an entry. */
+function prepFunctions(): string[] {
+  const names = new Set<string>();
+  for (let level: object = Sqe.prototype; level !== Object.prototype; level = Object.getPrototypeOf(level) as object)
+    for (const name of Object.getOwnPropertyNames(level)) if (/^prep[A-Z]/.test(name)) names.add(name);
+  return [...names].toSorted();
+}
+
+test("every prep function is compared", () => {
+  const compared = Object.values(entries).flatMap((prepare) => /\.(prep\w+)\(/.exec(String(prepare))?.[1] ?? []);
+  expect(prepFunctions().filter((name) => !compared.includes(name))).toEqual([]);
+});
+
+test("every prep function is run in the kernel by a test of its operation", async () => {
+  const files = [...new Bun.Glob("{operations-*,ring}.test.ts").scanSync({ cwd: import.meta.dir })];
+  const texts = await Promise.all(files.map((file) => Bun.file(join(import.meta.dir, file)).text()));
+  const run = new Set(texts.flatMap((text) => [...text.matchAll(/\.(prep\w+)\(/g)].map((match) => match[1]!)));
+  expect(prepFunctions().filter((name) => !run.has(name))).toEqual([]);
+});
+
+describe("a number that would spill into the field beside its own is refused:", () => {
+  const sqe = (): Sqe => new Sqe(new Uint32Array(16), 0).prepNop();
+
+  test.each<[name: string, prepare: () => unknown, message: string]>([
+    ["a buffer group", () => sqe().setBufferGroup(65536), "bgid must be from 0 to 65535, not 65536"],
+    ["a negative buffer group", () => sqe().prepRecvMultishot(0, -1), "bgid must be from 0 to 65535, not -1"],
+    ["a personality", () => sqe().setPersonality(-1), "id must be from 0 to 65535, not -1"],
+    ["a buffer index", () => sqe().prepReadFixed(0, 0, 0, 0, 1e6), "bufferIndex must be from 0 to 65535, not 1000000"],
+    [
+      "a group to provide",
+      () => sqe().prepProvideBuffers(0, 1, 1, 70000, 0),
+      "bgid must be from 0 to 65535, not 70000",
+    ],
+    ["a file index", () => sqe().prepCloseDirect(-1), "fileIndex must be from 0 to 4294967295, not -1"],
+    ["an address's length", () => sqe().setSendAddress(0, 65536), "bytes must be from 0 to 65535, not 65536"],
+    [
+      "advice about 4 GiB",
+      () => sqe().prepFadvise(0, 0, 2 ** 32, 0),
+      "bytes must be from 0 to 4294967295, not 4294967296",
+    ],
+  ])("%s", (_, prepare, message) => {
+    expect(prepare).toThrow(new RangeError(message));
+  });
+
+  test("what is no integer", () => {
+    expect(() => sqe().setBufferGroup(1.5)).toThrow(new TypeError("bgid must be an integer from 0 to 65535, not 1.5"));
+  });
+});
