@@ -1,84 +1,123 @@
 /**
- * Sends a part of a file as a response's body: read by the ring into the memory that is sent, so that no byte passes through JavaScript.
+ * Sends a part of a file as a response's body. What is in the page cache goes from there to the socket (sendfile), and small files, and what
+ * is not in the cache, by way of memory that the ring reads into: no byte passes through JavaScript, and nothing waits for a disk.
  *
- * Guarantees: the head leaves with the file's first bytes, so that a file that cannot be read is still an error for the handler; what waits
- * for the client is bounded; the file is closed when it was read, and when the client is gone.
+ * Guarantees: what waits for the client is bounded; the file is closed when it was sent, and when the client is gone. The head of a small
+ * file leaves with its first bytes, so that one which cannot be read is still an error for the handler.
  */
 import { FileReader } from "../fs/file-reader.ts";
 import type { Chunk } from "../ring/arena.ts";
-import { SystemError } from "../sys/errno.ts";
+import { EAGAIN, EINTR, ENODATA, SystemError } from "../sys/errno.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import type { FileBody } from "./file-plan.ts";
 
-/** Bytes of one read: large enough to make the calls cheap, small enough to be still in the cache when they are sent. */
+/** Up to this, one read and one send with the head in it are cheaper than sendfile. */
+const SMALL_BYTES = 65536;
+/** Bytes of one read of what is not in the cache. */
 const READ_BYTES = 262144;
-/** Bytes that are read ahead of what the client has taken. */
-const READ_AHEAD_BYTES = 524288;
+/** Bytes of one sendfile, after which others get their turn. */
+const SENDFILE_BYTES = 1048576;
 
 export class FileSender implements BodySender {
   private readonly target: BodyTarget;
-  private readonly head: string;
+  private readonly fd: number;
   private readonly reader: FileReader;
+  /** What is not sent of it. */
+  private head: Buffer;
+  private headSent = false;
   private offset: number;
   private left: number;
-  private headSent = false;
   private reading = false;
 
   constructor(target: BodyTarget, head: string, { fd, offset, bytes }: FileBody) {
     this.target = target;
-    this.head = head;
+    this.head = Buffer.from(head, "latin1");
+    this.fd = fd;
     this.offset = offset;
     this.left = bytes;
     this.reader = new FileReader(target.transport.reactor, fd, (chunk, result) => this.wasRead(chunk, result));
   }
 
   start(): void {
-    const chunk = this.allocate(this.head.length);
-    chunk.length = chunk.buffer.latin1Write(this.head, 0, this.head.length);
-    this.read(chunk);
+    const { transport } = this.target;
+    if (this.left <= SMALL_BYTES) this.read(this.head.length + this.left);
+    else if (transport.isDrained) this.send();
+    else transport.requestDrain();
   }
 
   drained(): void {
-    if (!this.reading) this.read(this.allocate(0));
+    if (!this.reading) this.send();
   }
 
   abort(): void {
     this.reader.close();
   }
 
-  private allocate(headBytes: number): Chunk {
-    return this.target.transport.reactor.arena.allocate(Math.min(headBytes + this.left, READ_BYTES));
+  /** From the cache to the socket. */
+  private send(): void {
+    const { transport } = this.target;
+    const { head } = this;
+    const result = transport.sendFile(head, this.fd, this.offset, Math.min(this.left, SENDFILE_BYTES));
+    if (result > 0) {
+      this.headSent = true;
+      this.head = head.subarray(Math.min(result, head.length));
+      this.advance(Math.max(result - head.length, 0));
+      if (this.left > 0) transport.requestWritable();
+      return;
+    }
+    switch (-result) {
+      case EAGAIN:
+      case EINTR:
+        return transport.requestWritable();
+      case ENODATA:
+        return this.read(READ_BYTES);
+      case 0:
+        return this.fail(this.tooShort());
+      default:
+        return this.fail(new SystemError(-result, "sendfile"));
+    }
   }
 
-  private read(chunk: Chunk): void {
+  /** By way of a chunk of the arena, with what is not sent of the head before it. */
+  private read(bytes: number): void {
+    const { head } = this;
+    const chunk = this.target.transport.reactor.arena.allocate(bytes);
+    chunk.buffer.set(head);
+    chunk.length = head.length;
+    this.head = head.subarray(head.length);
     this.reading = true;
     this.reader.read(chunk, Math.min(this.left, chunk.room), this.offset);
   }
 
   private wasRead(chunk: Chunk, result: number): void {
-    const { target } = this;
-    const { transport } = target;
+    const { transport } = this.target;
     this.reading = false;
     if (result <= 0) {
       transport.reactor.arena.free(chunk);
-      this.reader.close();
-      const error =
-        result < 0
-          ? new SystemError(-result, "read")
-          : new Error(`the file ended ${this.left} bytes before its length`);
-      return target.bodyFailed(error, this.headSent);
+      return this.fail(result < 0 ? new SystemError(-result, "read") : this.tooShort());
     }
     this.headSent = true;
-    this.offset += result;
-    this.left -= result;
     chunk.length += result;
     transport.append(chunk);
-    target.bodyProgressed();
-    if (this.left === 0) {
-      this.reader.close();
-      return target.bodySent();
-    }
-    if (transport.queuedBytes < READ_AHEAD_BYTES) this.read(this.allocate(0));
-    else transport.requestDrain();
+    this.advance(result);
+    if (this.left > 0) transport.requestDrain();
+  }
+
+  private advance(bytes: number): void {
+    this.offset += bytes;
+    this.left -= bytes;
+    this.target.bodyProgressed();
+    if (this.left > 0) return;
+    this.reader.close();
+    this.target.bodySent();
+  }
+
+  private tooShort(): Error {
+    return new Error(`the file ended ${this.left} bytes before its length`);
+  }
+
+  private fail(error: Error): void {
+    this.reader.close();
+    this.target.bodyFailed(error, this.headSent);
   }
 }

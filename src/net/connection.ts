@@ -15,8 +15,9 @@ import {
   SO_LINGER,
   SOL_SOCKET,
 } from "../sys/abi.ts";
-import { EAGAIN, EBADF, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { EAGAIN, EBADF, ECANCELED, ECONNRESET, EINTR, ENOBUFS, EPIPE, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
+import { POLLOUT } from "../sys/linux.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
@@ -57,6 +58,7 @@ export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionSt
 const enum Kind {
   Receive,
   Send,
+  Poll,
   Cancel,
   Close,
 }
@@ -85,6 +87,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   private paused = false;
   private cancelInFlight = false;
   private sendInFlight = false;
+  private pollArmed = false;
   private sendRequested = 0;
   /** The message of a send of several chunks, while it is in flight. */
   private message: Chunk | null = null;
@@ -135,6 +138,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   commit(chunk: Chunk, bytes: number): void {
     chunk.length += bytes;
     this.queuedBytes += bytes;
+    this.reactor.unsubmittedBytes += bytes;
     if (!this.flushScheduled && !this.sendInFlight) {
       this.flushScheduled = true;
       this.reactor.scheduleFlush(this);
@@ -186,6 +190,35 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   /** Asks for `onDrain` when everything queued has left. */
   requestDrain(): void {
     this.notifyDrain = true;
+  }
+
+  /** Nothing is queued or on its way. */
+  get isDrained(): boolean {
+    return this.head === null && !this.sendInFlight;
+  }
+
+  /**
+   * Sends `head` and then bytes from a file's page cache at once, past the queue, which must be drained. Returns how many bytes of both the
+   * socket took, or -EAGAIN for none (see `requestWritable`), -ENODATA for a file that must be read from its disk first, or another -errno.
+   */
+  sendFile(head: Uint8Array, file: number, offset: number, bytes: number): number {
+    if (!this.isDrained) throw new Error("a file cannot overtake what is queued");
+    if (this.state >= ConnectionState.Closing) return -EAGAIN;
+    const address = head.length > 0 ? pointerTo(head) : null;
+    const sent = native().rl_send_file(this.fd, address, head.length, file, offset, bytes);
+    if (sent === -EPIPE || sent === -ECONNRESET) {
+      this.destroy(new SystemError(-sent, "sendfile")); // The peer is gone.
+      return -EAGAIN;
+    }
+    if (sent > 0) this.sentBytes += sent;
+    return sent;
+  }
+
+  /** Asks for `onDrain` when the socket takes bytes again. */
+  requestWritable(): void {
+    if (this.pollArmed || this.state >= ConnectionState.Closing) return;
+    this.pollArmed = true;
+    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
   }
 
   // ---- reading ---------------------------------------------------------------------------------------------------
@@ -293,6 +326,10 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
         return this.received(result, flags);
       case Kind.Send:
         return this.sent(result);
+      case Kind.Poll:
+        this.pollArmed = false;
+        if (this.state >= ConnectionState.Closing) break;
+        return this.protocol.onDrain(); // Whatever it said: an error shows at the next try.
       case Kind.Cancel:
         this.cancelInFlight = false;
         // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
@@ -345,6 +382,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   private cancelAll(): void {
     if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
     if (this.sendInFlight) this.reactor.cancel(this.slot, Kind.Send, Kind.Cancel);
+    if (this.pollArmed) this.reactor.cancel(this.slot, Kind.Poll, Kind.Cancel);
   }
 
   private received(result: number, flags: number): void {

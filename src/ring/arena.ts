@@ -139,8 +139,7 @@ export class Arena {
   adopt(bytes: Uint8Array, dispose: boolean): Chunk {
     if (bytes.length < ADOPTED_BYTES_MIN)
       throw new RangeError(`bytes must be at least ${ADOPTED_BYTES_MIN} long, not ${bytes.length}`);
-    const buffer = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
-    const chunk = new Chunk(null, buffer, pointerTo(bytes), dispose);
+    const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), dispose); // Full: nobody writes to its buffer.
     chunk.length = bytes.length;
     this.usedBytes += chunk.capacity;
     return chunk;

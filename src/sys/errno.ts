@@ -14,6 +14,7 @@ export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
 export const ENOSYS = 38;
+export const ENODATA = 61;
 export const ETIME = 62;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
@@ -61,7 +62,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [ENOSYS]: ["ENOSYS", "function not implemented"],
   39: ["ENOTEMPTY", "directory not empty"],
   40: ["ELOOP", "too many symbolic links encountered"],
-  61: ["ENODATA", "no data available"],
+  [ENODATA]: ["ENODATA", "no data available"],
   [ETIME]: ["ETIME", "timer expired"],
   71: ["EPROTO", "protocol error"],
   75: ["EOVERFLOW", "value too large for defined data type"],
