@@ -20,7 +20,7 @@ import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
 import { RoutedRequest } from "./routed-request.ts";
 import type { Route } from "./routes.ts";
 import { pathOf, type Router } from "./router.ts";
-import type { StaticContent } from "./static-content.ts";
+import { ContentInMemory, type StaticContent } from "./static-content.ts";
 import { StreamSender } from "./stream-sender.ts";
 import { isResponse, Memory, PlainJson } from "./tracked-response.ts";
 
@@ -266,6 +266,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     const { router } = host;
     const target = router === null ? "" : this.target(start);
     const route = router === null ? undefined : router.match(parser.method, pathOf(target));
+    if (route !== undefined && route.content instanceof ContentInMemory && body === null && !parser.conditional) {
+      this.sendAtOnce(route.content);
+      return at;
+    }
     const request = new (route === undefined ? RingRequest : RoutedRequest)(
       this,
       parser.method,
@@ -429,6 +433,17 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     else this.sendPlan(plan);
   }
 
+  /** A route's content that needs no look at the request: none is made. */
+  private sendAtOnce(content: ContentInMemory): void {
+    const { parser, host } = this;
+    this.state = State.Busy;
+    const isHead = parser.method === "HEAD";
+    const keepAlive = this.keepAlive && !host.stopping;
+    const exchange = { isHead, http10: parser.minorVersion === 0, keepAlive };
+    this.write(content.plan(exchange, host.heads.date(host.reactor.nowMs)));
+    this.afterExchange();
+  }
+
   private exchangeOf(request: RingRequest): Exchange {
     const { parser, host } = this;
     const { method } = request;
@@ -442,16 +457,23 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   }
 
   private sendPlan(plan: ResponsePlan): void {
+    this.write(plan);
+    if (this.sender === null) this.completeResponse();
+    else this.sender.start();
+  }
+
+  /** Writes all of a response that is in memory; makes the sender of another. */
+  private write(plan: ResponsePlan): void {
     const { transport } = this;
     const { head, body } = plan;
     this.keepAlive = plan.keepAlive;
     switch (body.kind) {
       case "stream":
         this.sender = new StreamSender(this, plan, body.stream);
-        return this.sender.start();
+        break;
       case "file":
         this.sender = new FileSender(this, head, body);
-        return this.sender.start();
+        break;
       case "text":
         transport.writeLatin1(head);
         transport.writeUtf8(body.text, plan.contentLength!);
@@ -463,7 +485,6 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
       case "none":
         transport.writeLatin1(head);
     }
-    this.completeResponse();
   }
 
   bodyProgressed(): void {

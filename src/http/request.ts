@@ -186,9 +186,9 @@ export class RingRequest {
     if (this.#rare?.native) return this.#rare.native[as]();
     const { requestBody } = this;
     try {
-      const bytes = requestBody === null ? Buffer.alloc(0) : requestBody.bytes();
-      if (bytes instanceof Promise) return bytes.then((bytes) => this.#convert(bytes, as));
-      return Promise.resolve(this.#convert(bytes, as));
+      const body = requestBody === null ? Buffer.alloc(0) : requestBody.bytes();
+      if (body instanceof Promise) return body.then((bytes) => this.#convert(bytes, as));
+      return Promise.resolve(this.#convert(body, as));
     } catch (error) {
       return Promise.reject(error);
     }

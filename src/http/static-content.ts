@@ -61,9 +61,12 @@ export function contentOfFile(blob: Blob, path: string): StaticContent {
   return new ContentOfFile(blob, parts);
 }
 
-class ContentInMemory implements StaticContent {
+/** Small bodies are kept as text behind their head, so that one write is enough. */
+const TOGETHER_BYTES_MAX = 4096;
+
+export class ContentInMemory implements StaticContent {
   private readonly parts: HeadParts;
-  private readonly bytes: Uint8Array;
+  private readonly bytes: Buffer;
   private readonly validators: Validators;
   /** The head and the plan of the most usual exchange, for one second. */
   private date = "";
@@ -79,15 +82,18 @@ class ContentInMemory implements StaticContent {
       lastModifiedMs: typeof modified === "string" ? Date.parse(modified) : undefined,
     };
     this.parts = isBodiless(status) || bytes.length === 0 ? { ...parts, defaultType: "" } : parts;
-    this.bytes = bytes;
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   plan(exchange: Exchange, date: string): ResponsePlan {
     const { isHead, http10, keepAlive, conditions } = exchange;
     if (isHead || http10 || !keepAlive || conditions !== undefined) return this.planAnew(exchange, date);
     if (this.date !== date || this.usual === undefined) {
-      this.usual = this.planAnew(exchange, date);
       this.date = date;
+      const plan = this.planAnew(exchange, date);
+      const { bytes } = this;
+      const together = plan.body.kind === "bytes" && bytes.length <= TOGETHER_BYTES_MAX;
+      this.usual = together ? { ...plan, head: plan.head + bytes.latin1Slice(), body: { kind: "none" } } : plan;
     }
     return this.usual;
   }
