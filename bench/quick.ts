@@ -4,20 +4,28 @@
  * Every server runs in a process of its own. Rates: three rounds, subjects interleaved, medians; answers are checked by the load
  * programs. CPU is that of the whole server process with the kernel threads of its rings, from /proc. Prints tables with ratios to Bun's
  * own, and writes bench/results/quick.json (partial.json with `--only`). `--only http,echo,enters,idle,loop,churn` picks parts; app is about
- * routes, bodies and files, burst and memory about sockets.
+ * routes, bodies and files, slow and heap about memory, burst and memory about sockets.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { echoLoad, type LoadResult, wrk, type WrkRequest } from "./runner/load.ts";
-import { measureChurn, measureIdle, measureMemory, measureLoop, measureSparse } from "./runner/life.ts";
+import {
+  measureChurn,
+  measureHeap,
+  measureIdle,
+  measureLoop,
+  measureMemory,
+  measureSlow,
+  measureSparse,
+} from "./runner/life.ts";
 import { median, printTable, ratio, thousands } from "./runner/report.ts";
 import { ServerProcess } from "./runner/server.ts";
 import { countEnters } from "./runner/strace.ts";
 import type { Subject } from "./servers/subject.ts";
 
-const parts = ["http", "app", "echo", "enters", "idle", "loop", "churn", "burst", "memory"] as const;
+const parts = ["http", "app", "echo", "enters", "idle", "loop", "churn", "burst", "memory", "slow", "heap"] as const;
 /** The others are for `--only`: see bench:http and bench:sockets in package.json. */
 const quickParts = ["http", "echo", "enters", "idle", "loop", "churn"];
 const { values } = parseArgs({
@@ -224,6 +232,22 @@ if (chosen.includes("memory")) {
   report.memory = memory;
   const rows = subjects.map((subject) => [subject, (memory[subject] * 1024).toFixed(0)]);
   printTable("10,000 idle TCP connections", ["subject", "resident bytes each"], rows);
+}
+
+if (chosen.includes("slow")) {
+  const slow = await measureSlow(subjects, 10_000);
+  report.slow = slow;
+  const rows = subjects.map((subject) => [subject, (slow[subject] * 1024).toFixed(0)]);
+  printTable("10,000 clients with half a head", ["subject", "resident bytes each"], rows);
+}
+
+if (chosen.includes("heap")) {
+  const heap = await measureHeap("defer", 20_000_000);
+  report.heap = heap;
+  const rows = heap.map(({ requests, heapBytes, objects, residentKiB }) =>
+    [requests, heapBytes / 1024, objects, residentKiB].map(thousands),
+  );
+  printTable("Memory after requests, defer", ["requests", "heap KiB", "objects", "resident KiB"], rows);
 }
 
 report.seconds = (performance.now() - startMs) / 1000;

@@ -147,6 +147,52 @@ export function measureMemory(subjects: readonly Subject[], count: number): Prom
   });
 }
 
+/** What is left in a server's memory after each so many requests. */
+export interface HeapSample {
+  requests: number;
+  heapBytes: number;
+  objects: number;
+  residentKiB: number;
+}
+
+/** The JavaScript heap and the resident memory while a server answers `total` requests, 16 in a write. */
+export async function measureHeap(subject: Subject, total: number): Promise<HeapSample[]> {
+  const server = await ServerProcess.start("http-hello.ts", subject);
+  const samples: HeapSample[] = [];
+  let requests = (await wrk(server.port, 50, 1, { depth: 16 })).count;
+  for (;;) {
+    const { bytes: heapBytes, objects } = await server.collect();
+    samples.push({ requests, heapBytes, objects, residentKiB: server.residentKiB() });
+    if (requests >= total) break;
+    requests += (await wrk(server.port, 50, 3, { depth: 16 })).count;
+  }
+  await server.stop();
+  return samples;
+}
+
+/** KiB of resident memory that each of `count` clients costs which have sent the half of a head, and no more. */
+export function measureSlow(subjects: readonly Subject[], count: number): Promise<Record<Subject, number>> {
+  return withServers("http-hello.ts", subjects, async (server) => {
+    const open = async (clients: number): Promise<Bun.Socket[]> => {
+      const sockets: Bun.Socket[] = [];
+      while (sockets.length < clients) {
+        const client = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
+        client.write("GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow and never done\r\nX-Half");
+        sockets.push(client);
+      }
+      await Bun.sleep(500); // All is read, and a reactor parks.
+      return sockets;
+    };
+    await wrk(server.port, 50, 1);
+    const first = await open(count / 10);
+    const before = server.residentKiB();
+    const sockets = await open(count);
+    const each = (server.residentKiB() - before) / count;
+    for (const socket of [...first, ...sockets]) socket.terminate();
+    return each;
+  });
+}
+
 async function openSilent(port: number, count: number): Promise<Bun.Socket[]> {
   const sockets: Bun.Socket[] = [];
   while (sockets.length < count) {

@@ -52,9 +52,9 @@ export class ServerProcess {
     return (await this.ask<{ stats: ReactorStats | null }>("stats")).stats;
   }
 
-  /** Collects garbage, in any subject alike. */
-  async collect(): Promise<void> {
-    await this.ask("collect");
+  /** Collects garbage, in any subject alike. Returns what is left of the JavaScript heap. */
+  async collect(): Promise<{ bytes: number; objects: number }> {
+    return (await this.ask<{ heap: { bytes: number; objects: number } }>("collect")).heap;
   }
 
   /** From /proc/PID/task/TID/schedstat: nanoseconds, where `stat` has hundredths of a second. */

@@ -1,4 +1,5 @@
 /** A server process under measurement: `bun <server>.ts <subject>`; subjects are Bun's own functions, and ringloop in each mode. */
+import { heapStats } from "bun:jsc";
 import type { ReactorStats } from "../../src/index.ts";
 
 export type Subject = "bun" | "defer" | "sqpoll";
@@ -12,7 +13,8 @@ export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
 export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;
 
 /** What a server tells its runner. */
-export type FromServer = { port: number } | { stats: ReactorStats | null } | { loop: unknown };
+export type FromServer =
+  { port: number } | { heap: { bytes: number; objects: number } } | { stats: ReactorStats | null } | { loop: unknown };
 
 /** Says where to connect, and answers questions about the ring. */
 export function announce(port: number, answer?: (question: string) => Promise<FromServer> | undefined): void {
@@ -21,7 +23,8 @@ export function announce(port: number, answer?: (question: string) => Promise<Fr
     if (answered) process.send!(await answered);
     else if (question === "collect") {
       Bun.gc(true); // So that memory which is merely not collected yet is not taken for lost.
-      process.send!({ port } satisfies FromServer);
+      const { heapSize, objectCount } = heapStats();
+      process.send!({ heap: { bytes: heapSize, objects: objectCount } } satisfies FromServer);
     } else if (question === "stats")
       process.send!({ stats: ringloop?.useReactor().stats() ?? null } satisfies FromServer);
   });
