@@ -5,10 +5,10 @@
  * `BUFFERED_BYTES_MAX` before its connection is paused; it can be read once.
  */
 
-/** The connection's side: asked to stop and go on delivering. */
+/** Where it comes from: asked to stop and go on delivering. */
 export interface BodySource {
-  pauseBody(): void;
-  resumeBody(): void;
+  pause(): void;
+  resume(): void;
 }
 
 const BUFFERED_BYTES_MAX = 262144;
@@ -143,13 +143,13 @@ export class RequestBody {
   private pause(): void {
     if (this.paused || this.ended) return;
     this.paused = true;
-    this.source.pauseBody();
+    this.source.pause();
   }
 
   private resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.source.resumeBody();
+    this.source.resume();
   }
 }
 

@@ -1,58 +1,28 @@
 /**
- * HTTP/1.1 on one connection: one request at a time, its body, its response, then the next.
+ * HTTP/1.1 on one connection while something is under way on it: a request, its body, its response, then the next. Between requests the
+ * connection is one of IdleConnections, and this object serves another.
  *
  * Guarantees: responses leave in the order of their requests, whatever the handlers do, because a request is parsed only when the one
  * before it is answered; what a client sends meanwhile is held up to a limit and then left in the kernel; a client that does not read
  * its answers is not served further ones. Errors in the protocol are answered and end the connection.
  */
-import { Connection, ConnectionState, type Protocol } from "../net/connection.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import type { Connection, Protocol } from "../net/connection.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { type SystemError } from "../sys/errno.ts";
-import { type BodySource as BodyFeeder, RequestBody } from "./body.ts";
+import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
 import { FileSender } from "./file-sender.ts";
-import { BYTES_TYPE, type HeadCache, JSON_TYPE, type PlainType, reasons, TEXT_TYPE } from "./head.ts";
-import { INCOMPLETE, RequestParser } from "./parser.ts";
+import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
+import type { HttpHost } from "./host.ts";
+import { setIdleTimeout } from "./idle-connections.ts";
+import { INCOMPLETE } from "./parser.ts";
 import { RingRequest } from "./request.ts";
 import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
+import { pathOf } from "./router.ts";
 import { RoutedRequest } from "./routed-request.ts";
-import type { Route } from "./routes.ts";
-import { pathOf, type Router } from "./router.ts";
 import { ContentInMemory, type StaticContent } from "./static-content.ts";
 import { StreamSender } from "./stream-sender.ts";
 import { isResponse, Memory, PlainJson } from "./tracked-response.ts";
-
-/** What a connection needs of its server. */
-export interface HttpHost {
-  readonly reactor: Reactor;
-  readonly heads: HeadCache;
-  readonly defaultOrigin: string;
-  readonly limits: HttpLimits;
-  /** Null for a server with a fetch handler alone. */
-  readonly router: Router<Route> | null;
-  /** No further request is taken on a connection once its current one is answered. */
-  readonly stopping: boolean;
-  pendingRequests: number;
-  /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
-  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
-  handleError(error: unknown): Response | Promise<Response>;
-  closed(connection: HttpConnection): void;
-}
-
-export interface HttpLimits {
-  /** Bytes of a request's head, trailers likewise. */
-  headerBytesMax: number;
-  /** Bytes of a request's body. */
-  requestBodyBytesMax: number;
-  /** Bytes of responses that the client has not taken; no further request is served above that. */
-  writeQueueBytesMax: number;
-  /** Without traffic; 0 never ends an idle connection. */
-  idleTimeoutMs: number;
-  /** From a head's first byte to its last; 0 is no limit. */
-  headerTimeoutMs: number;
-}
 
 /** Bytes that a client may send ahead of the request that is being answered. */
 const HELD_BYTES_MAX = 65536;
@@ -61,22 +31,13 @@ const SHARED_TEXT_BYTES_MAX = 4096;
 /** The rest of a body that nobody reads is taken up to this, so that the connection can go on. */
 const DISCARD_BYTES_MAX = 1048576;
 
-const State = {
-  /** Between requests, or in a head. */
-  Head: 0,
-  /** A handler or a response is under way. */
-  Busy: 1,
-  /** Nothing that comes is looked at any more; the last bytes are on their way out. */
-  Done: 2,
-} as const;
+export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
+  /** The connection that it serves; null while it is spare. */
+  transport!: Connection;
 
-export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarget {
-  readonly transport: Connection;
-  readonly defaultOrigin: string;
-
-  private readonly host: HttpHost;
-  private readonly parser: RequestParser;
-  private state: number = State.Head;
+  readonly host: HttpHost;
+  private isAttached = false;
+  /** What the handler is asked, until it is answered. */
   private request: RingRequest | null = null;
   /** The request body that is being received, until its last byte. */
   private body: RequestBody | null = null;
@@ -84,36 +45,58 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   private bodyBytesLeft = 0;
   private bodyBytes = 0;
   private chunked: ChunkedDecoder | null = null;
-  /** Bytes received and not yet parsed: a head's beginning, or what came during a request. */
+  /** What came during a request. */
   private held: Buffer | null = null;
   private peerEnded = false;
+  private headResumed = false;
+  /** The client does not read: the next request waits. */
   private stalled = false;
   private processing = false;
-  /** A head has begun, and its time is running. */
-  private headStarted = false;
   /** Of a response whose body is not in memory, until all of it is queued. */
   private sender: BodySender | null = null;
   private keepAlive = true;
+  private http10 = false;
+  private conditional = false;
+  /** What is being processed, decoded. */
   private text: string | null = null;
   private textBase = 0;
-  private idleTimeoutMs: number;
-  private sentBytesSeen = 0;
+  private idleTimeoutMs = 0;
 
-  constructor(host: HttpHost, fd: number) {
+  constructor(host: HttpHost) {
     this.host = host;
-    this.defaultOrigin = host.defaultOrigin;
-    this.parser = new RequestParser(host.limits);
-    this.idleTimeoutMs = host.limits.idleTimeoutMs;
-    this.transport = new Connection(host.reactor, fd, this);
-    this.extendTimeout();
   }
 
-  get isIdle(): boolean {
-    return this.state === State.Head && this.body === null && !this.headStarted;
+  /** Begins to serve a connection that was idle. `resumed`: a head had begun, whose time is running. */
+  attach(transport: Connection, resumed: boolean): void {
+    if (this.isAttached) throw new Error("an HttpConnection serves one connection at a time");
+    this.isAttached = true;
+    this.transport = transport;
+    transport.protocol = this;
+    transport.context = null;
+    this.peerEnded = false;
+    this.headResumed = resumed;
+    this.idleTimeoutMs = this.host.limits.idleTimeoutMs;
+  }
+
+  /** Lets go of the connection: whoever took it over hears of it from now on. */
+  private detach(): void {
+    this.isAttached = false;
+    this.held = null;
+    this.stalled = false;
+    if (!this.processing) this.host.spare.push(this);
+  }
+
+  get defaultOrigin(): string {
+    return this.host.defaultOrigin;
   }
 
   get writeQueueBytesMax(): number {
     return this.host.limits.writeQueueBytesMax;
+  }
+
+  /** Whether a request came on this connection and is not answered. */
+  isServing(request: RingRequest): boolean {
+    return this.request === request;
   }
 
   /** For `server.timeout`: how long the exchange under way may be without traffic. 0 is no limit. */
@@ -122,25 +105,19 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     this.extendTimeout();
   }
 
-  /** Ends the connection if nothing is under way on it. Returns whether it did. */
-  closeWhenIdle(): boolean {
-    if (!this.isIdle) return false;
-    this.finishConnection();
-    return true;
-  }
-
   /** Ends the connection at once; a handler that is under way is told by its request's signal. */
-  abort(): void {
+  abort(reset = false): void {
+    const { transport, host } = this;
     this.abortRequest();
-    this.state = State.Done;
-    this.transport.destroy();
+    this.detach();
+    host.idle.finish(transport, false);
+    transport.destroy(undefined, reset);
   }
 
   // ---- from the transport ----------------------------------------------------------------------------------------
 
   onData(memory: Buffer, start: number, end: number): void {
-    // A head that trickles in does not get more time with each byte.
-    if (!this.headStarted) this.extendTimeout();
+    this.extendTimeout();
     if (this.held === null) return this.process(memory, start, end);
     const joined = Buffer.concat([this.held, memory.subarray(start, end)]);
     this.held = null;
@@ -149,12 +126,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
 
   onEnd(): void {
     this.peerEnded = true;
-    if (this.body) {
-      // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
-      return this.abort();
-    }
-    // A client may close its side after the last request and still wait for the answers.
-    if (this.state === State.Head && !this.stalled) this.finishConnection();
+    // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
+    // Else a client may close its side after the last request and still wait for the answers.
+    if (this.body) this.abort();
   }
 
   onDrain(): void {
@@ -165,31 +139,27 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   }
 
   onTimeout(): void {
-    const { sentBytes } = this.transport;
-    if (sentBytes !== this.sentBytesSeen) {
-      // A slow client that takes its answer is not idle.
-      this.sentBytesSeen = sentBytes;
-      return this.extendTimeout();
-    }
-    if (this.headStarted) this.refuse(408);
+    // A slow client that takes its answer is not idle.
+    if (this.transport.takeProgress()) this.extendTimeout();
     else this.abort();
   }
 
-  onClose(_error: SystemError | undefined): void {
+  onClose(): void {
     this.abortRequest();
-    this.state = State.Done;
-    this.held = null;
-    this.host.closed(this);
+    this.detach();
+    this.host.closed();
   }
 
   // ---- requests --------------------------------------------------------------------------------------------------
 
-  private process(memory: Buffer, start: number, end: number): void {
+  /** Goes through what has come, and lets go of the connection if nothing is under way afterwards. */
+  process(memory: Buffer, start: number, end: number): void {
+    const { host } = this;
     this.processing = true;
     this.text = null;
     let at = start;
-    while (at < end) {
-      if (this.state === State.Done) break;
+    let head: string | null = null;
+    while (at < end && this.isAttached) {
       if (this.body !== null) {
         at = this.receiveBody(memory, at, end);
         if (at < 0) {
@@ -198,14 +168,13 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
         }
         continue;
       }
-      if (this.state === State.Busy || this.stalled) {
+      if (this.request !== null || this.stalled) {
         this.hold(memory, at, end);
         break;
       }
-      const next = this.parser.parse(memory, at, end);
+      const next = host.parser.parse(memory, at, end);
       if (next === INCOMPLETE) {
-        this.held = Buffer.from(memory.subarray(at, end));
-        if (!this.headStarted) this.limitHead();
+        head = memory.latin1Slice(at, end);
         break;
       }
       if (next < 0) {
@@ -215,6 +184,18 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
       at = this.begin(memory, at, next, end);
     }
     this.processing = false;
+    this.text = null;
+    if (!this.isAttached) host.spare.push(this);
+    else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
+  }
+
+  /** Everything that was asked is answered. */
+  private rest(head: string | null): void {
+    const { transport, host } = this;
+    if (this.peerEnded) return this.finishConnection();
+    this.detach();
+    host.idle.rest(transport, head);
+    transport.resume();
   }
 
   private hold(memory: Buffer, start: number, end: number): void {
@@ -224,20 +205,18 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
 
   /** A response was completed, or the client has read: goes on with what was held. */
   private continue(): void {
-    if (this.state !== State.Head || this.stalled || this.processing) return;
-    const { held } = this;
+    if (this.processing) return;
+    const { held, transport } = this;
     this.held = null;
-    if (held !== null) this.process(held, 0, held.length);
-    // The state may have changed under process().
-    if ((this.state as number) !== State.Head || this.stalled) return;
-    if (this.peerEnded) return this.finishConnection();
-    this.transport.resume();
+    if (held === null) return this.rest(null);
+    this.process(held, 0, held.length);
+    if (this.isAttached && this.transport === transport) transport.resume();
   }
 
   /** A head is complete, from `start` to `bodyStart`. Returns where to go on. */
   private begin(memory: Buffer, start: number, bodyStart: number, end: number): number {
-    const { parser, host } = this;
-    parser.reset();
+    const { host, transport } = this;
+    const { parser } = host;
     if (parser.contentLength > host.limits.requestBodyBytesMax) {
       this.refuse(413);
       return end;
@@ -247,21 +226,23 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
       this.text = memory.latin1Slice(start, textEnd);
       this.textBase = start;
     }
+    if (this.headResumed) {
+      this.headResumed = false;
+      this.extendTimeout();
+    }
     this.keepAlive = parser.keepAlive;
+    this.http10 = parser.minorVersion === 0;
+    this.conditional = parser.conditional;
     let at = bodyStart;
     let body: RequestBody | null = null;
     if (!parser.chunked && parser.contentLength > 0 && bodyStart + parser.contentLength <= end) {
       at = bodyStart + parser.contentLength;
-      body = RequestBody.whole(this, memory, bodyStart, at);
+      body = RequestBody.whole(transport, memory, bodyStart, at);
     } else if (parser.chunked || parser.contentLength > 0) {
-      body = this.body = new RequestBody(this);
+      body = this.body = new RequestBody(transport);
       this.bodyBytes = 0;
       this.bodyBytesLeft = parser.contentLength;
       this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
-    }
-    if (this.headStarted) {
-      this.headStarted = false;
-      this.extendTimeout();
     }
     const { router } = host;
     const target = router === null ? "" : this.target(start);
@@ -279,7 +260,6 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
       bodyStart - this.textBase,
       body,
     );
-    this.state = State.Busy;
     this.request = request;
     host.pendingRequests++;
     if (this.body !== null) {
@@ -289,7 +269,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
           this.refuse(-at);
           return end;
         }
-      } else if (parser.expectsContinue) this.transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
+      } else if (parser.expectsContinue) transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
     }
     if (route === undefined) this.answer(request, host.handle(request));
     else if (route.content !== undefined) this.sendContent(request, route.content, target);
@@ -302,8 +282,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
 
   /** The path and query of the request whose head is being looked at. `start` is the head's first byte. */
   private target(start: number): string {
+    const { targetStart, targetEnd } = this.host.parser;
     const base = start - this.textBase;
-    const target = this.text!.slice(base + this.parser.targetStart, base + this.parser.targetEnd);
+    const target = this.text!.slice(base + targetStart, base + targetEnd);
     return target.charCodeAt(0) === 47 ? target : /^\w+:\/\/[^/?]*(.*)/.exec(target)?.[1] || "/";
   }
 
@@ -335,26 +316,24 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
     if (this.request === null) this.afterExchange();
   }
 
-  pauseBody(): void {
-    this.transport.pause();
-  }
-
-  resumeBody(): void {
-    this.transport.resume();
-  }
-
   private abortRequest(): void {
-    const { request, body } = this;
-    this.body = null;
-    body?.fail(
-      Object.assign(new Error("The client closed the connection"), { code: "ECONNRESET", name: "AbortError" }),
-    );
+    const { request } = this;
+    this.failBody();
     if (request) {
       this.endExchange();
       RingRequest.abort(request);
     }
     this.sender?.abort();
     this.sender = null;
+  }
+
+  /** The rest of the body will not come. */
+  private failBody(): void {
+    const { body } = this;
+    this.body = null;
+    this.chunked = null;
+    const error = new Error("The client closed the connection");
+    body?.fail(Object.assign(error, { code: "ECONNRESET", name: "AbortError" }));
   }
 
   // ---- responses -------------------------------------------------------------------------------------------------
@@ -377,7 +356,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   private respond(request: RingRequest, response: Response): void {
     if (this.request !== request) return; // The connection is gone.
     const { host } = this;
-    if (this.keepAlive && this.parser.minorVersion > 0 && !host.stopping && request.method !== "HEAD") {
+    if (this.keepAlive && !this.http10 && !host.stopping && request.method !== "HEAD") {
       const plain = RoutedRequest.changedCookies(request) === undefined ? Memory.takePlain(response) : undefined;
       if (plain !== undefined) {
         if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
@@ -435,23 +414,20 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
 
   /** A route's content that needs no look at the request: none is made. */
   private sendAtOnce(content: ContentInMemory): void {
-    const { parser, host } = this;
-    this.state = State.Busy;
-    const isHead = parser.method === "HEAD";
-    const keepAlive = this.keepAlive && !host.stopping;
-    const exchange = { isHead, http10: parser.minorVersion === 0, keepAlive };
+    const { host, http10 } = this;
+    const isHead = host.parser.method === "HEAD";
+    const exchange = { isHead, http10, keepAlive: this.keepAlive && !host.stopping };
     this.write(content.plan(exchange, host.heads.date(host.reactor.nowMs)));
     this.afterExchange();
   }
 
   private exchangeOf(request: RingRequest): Exchange {
-    const { parser, host } = this;
     const { method } = request;
     return {
       isHead: method === "HEAD",
-      http10: parser.minorVersion === 0,
-      keepAlive: this.keepAlive && !host.stopping,
-      conditions: parser.conditional && (method === "GET" || method === "HEAD") ? request.headers : undefined,
+      http10: this.http10,
+      keepAlive: this.keepAlive && !this.host.stopping,
+      conditions: this.conditional && (method === "GET" || method === "HEAD") ? request.headers : undefined,
       cookies: RoutedRequest.changedCookies(request),
     };
   }
@@ -522,9 +498,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   private breakResponse(request: RingRequest, error: unknown): void {
     if (this.request !== request) return;
     console.error(error);
-    this.abortRequest();
-    this.state = State.Done;
-    this.transport.destroy(undefined, true);
+    this.abort(true);
   }
 
   private endExchange(): void {
@@ -552,49 +526,35 @@ export class HttpConnection implements Protocol, ChunkSink, BodyFeeder, BodyTarg
   /** The request was received and answered. */
   private afterExchange(): void {
     if (!this.keepAlive || this.host.stopping) return this.finishConnection();
-    this.state = State.Head;
-    if (this.transport.queuedBytes >= this.host.limits.writeQueueBytesMax) {
+    const { transport } = this;
+    if (transport.queuedBytes >= this.writeQueueBytesMax) {
       this.stalled = true;
-      this.transport.requestDrain();
-      this.transport.pause();
+      transport.requestDrain();
+      transport.pause();
       return;
     }
-    if (!this.processing) {
-      this.extendTimeout();
-      this.continue();
-    }
+    if (this.processing) return;
+    this.extendTimeout();
+    this.continue();
   }
 
-  /** A request that cannot be understood or is too large: one answer, and the end. */
+  /** A request that cannot be understood or is too large. */
   private refuse(status: number): void {
-    const { transport, host } = this;
+    const { transport, host, peerEnded } = this;
     this.abortRequest();
-    const date = host.heads.date(host.reactor.nowMs);
-    const line = `HTTP/1.1 ${status} ${reasons[status]}`;
-    transport.writeLatin1(`${line}\r\nDate: ${date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-    this.finishConnection(true);
+    this.detach();
+    host.idle.refuse(transport, status, !peerEnded);
   }
 
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
   private finishConnection(peerSends = false): void {
-    this.state = State.Done;
-    this.held = null;
-    if (peerSends && !this.peerEnded) this.transport.lingerAfterSending();
-    else this.transport.closeAfterSending();
-  }
-
-  /** A head has begun: it must be complete in time, however steadily it comes. */
-  private limitHead(): void {
-    this.headStarted = true;
-    const { headerTimeoutMs } = this.host.limits;
-    const { idleTimeoutMs } = this;
-    if (headerTimeoutMs > 0 && (idleTimeoutMs === 0 || headerTimeoutMs < idleTimeoutMs))
-      this.transport.setTimeout(headerTimeoutMs);
+    const { transport, host, peerEnded } = this;
+    this.failBody();
+    this.detach();
+    host.idle.finish(transport, peerSends && !peerEnded);
   }
 
   private extendTimeout(): void {
-    if (this.transport.state >= ConnectionState.Lingering) return;
-    if (this.idleTimeoutMs > 0) this.transport.setTimeout(this.idleTimeoutMs);
-    else this.transport.clearTimeout();
+    setIdleTimeout(this.transport, this.idleTimeoutMs);
   }
 }

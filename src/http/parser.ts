@@ -1,8 +1,8 @@
 /**
  * HTTP/1.1 request heads: RFC 9112 sections 2 to 7 and RFC 9110 section 5, strictly.
  *
- * Guarantees: never reads outside `start` to `end`; allocates nothing; a head that arrives in pieces is parsed line by line, each line
- * once it is whole; everything ambiguous is refused, because what two parsers read differently is how requests are smuggled.
+ * Guarantees: never reads outside `start` to `end`; allocates nothing; everything ambiguous is refused, because what two parsers read
+ * differently is how requests are smuggled.
  * Leaves to others: strings (positions are offsets from the head's first byte), bodies (chunked.ts), and what a request means.
  */
 
@@ -40,11 +40,6 @@ const TAB = 9;
 const COMMA = 44;
 const COLON = 58;
 
-const enum Stage {
-  RequestLine,
-  Headers,
-}
-
 export interface ParserLimits {
   /** Bytes of the whole head. Beyond it: 431, or 414 while still in the request line. */
   headerBytesMax: number;
@@ -70,9 +65,6 @@ export class RequestParser {
   hostEnd = 0;
 
   private readonly headerBytesMax: number;
-  private stage: Stage = Stage.RequestLine;
-  /** Offset of the first line that was not parsed yet. */
-  private line = 0;
   private hosts = 0;
   private transferEncoded = false;
   private connectionClose = false;
@@ -84,31 +76,25 @@ export class RequestParser {
 
   /**
    * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 413, 414, 417, 431, 501, 505).
-   * After INCOMPLETE call it again with the same bytes and more, wherever they are now.
+   * Nothing is remembered of an incomplete head.
    */
   parse(bytes: Uint8Array, start: number, end: number): number {
     const limit = start + this.headerBytesMax;
-    let at = start + this.line;
-    if (this.stage === Stage.RequestLine) {
-      // An empty line or two before a request is ignored (RFC 9112 section 2.2).
-      while (at < end && bytes[at] === CR) {
-        if (at + 1 >= end) return INCOMPLETE;
-        if (bytes[at + 1] !== LF) return -400;
-        at += 2;
-        if (at - start > 8) return -400;
-        this.line = at - start;
-      }
-      const next = this.parseRequestLine(bytes, start, at, Math.min(end, limit));
-      if (next === INCOMPLETE && end >= limit) return -414;
-      if (next < 0) return next;
-      at = next;
-      this.headersStart = this.line = at - start;
-      this.stage = Stage.Headers;
-      this.beginHeaders();
+    let at = start;
+    // An empty line or two before a request is ignored (RFC 9112 section 2.2).
+    while (at < end && bytes[at] === CR) {
+      if (at + 1 >= end) return INCOMPLETE;
+      if (bytes[at + 1] !== LF) return -400;
+      at += 2;
+      if (at - start > 8) return -400;
     }
     const stop = Math.min(end, limit);
-    for (;;) {
-      if (at >= stop) break;
+    at = this.parseRequestLine(bytes, start, at, stop);
+    if (at === INCOMPLETE && end >= limit) return -414;
+    if (at < 0) return at;
+    this.headersStart = at - start;
+    this.beginHeaders();
+    while (at < stop) {
       if (bytes[at] === CR) {
         if (at + 1 >= stop) break;
         if (bytes[at + 1] !== LF) return -400;
@@ -119,15 +105,8 @@ export class RequestParser {
       if (next === INCOMPLETE) break;
       if (next < 0) return next;
       at = next;
-      this.line = at - start;
     }
     return end >= limit ? -431 : INCOMPLETE;
-  }
-
-  /** Forgets the head, for the next one. */
-  reset(): void {
-    this.stage = Stage.RequestLine;
-    this.line = 0;
   }
 
   private beginHeaders(): void {

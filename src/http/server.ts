@@ -11,10 +11,14 @@ import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
-import { HttpConnection, type HttpHost, type HttpLimits } from "./connection.ts";
+import { Connection } from "../net/connection.ts";
+import { HttpConnection } from "./connection.ts";
 import { errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
+import type { HttpHost, HttpLimits } from "./host.ts";
+import { IdleConnections } from "./idle-connections.ts";
+import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
 import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
@@ -110,7 +114,10 @@ function hotKey({ id, hostname, port, unix }: Options): string | undefined {
 class RingServer implements Server, HttpHost {
   readonly reactor: Reactor;
   readonly heads = new HeadCache();
+  readonly idle = new IdleConnections(this);
+  readonly spare: HttpConnection[] = [];
   readonly limits: HttpLimits;
+  readonly parser: RequestParser;
   readonly defaultOrigin: string;
   readonly hostname: string | undefined;
   readonly port: number | undefined;
@@ -123,7 +130,7 @@ class RingServer implements Server, HttpHost {
 
   private readonly listener: Listener;
   private readonly unix: string | undefined;
-  private readonly connections = new Set<HttpConnection>();
+  private connectionCount = 0;
   private routes: RouteTable;
   private fetchHandler: FetchHandler;
   private errorHandler: ErrorHandler | undefined;
@@ -133,6 +140,7 @@ class RingServer implements Server, HttpHost {
   constructor(reactor: Reactor, options: Options) {
     this.reactor = reactor;
     this.limits = readLimits(options);
+    this.parser = new RequestParser(this.limits);
     const target = readTarget(options);
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
@@ -176,16 +184,16 @@ class RingServer implements Server, HttpHost {
       this.stopping = true;
       this.listener.close();
     }
-    for (const connection of [...this.connections]) {
-      if (closeActiveConnections) connection.abort();
-      else connection.closeWhenIdle();
-    }
-    if (this.connections.size === 0) this.end();
+    if (closeActiveConnections) for (const connection of this.connections()) abort(connection);
+    else this.closeIdleConnections();
+    if (this.connectionCount === 0) this.end();
     return this.stopped.promise;
   }
 
   closeIdleConnections(): number {
-    return [...this.connections].filter((connection) => connection.closeWhenIdle()).length;
+    const idle = this.connections().filter((connection) => this.idle.isIdle(connection));
+    for (const connection of idle) this.idle.finish(connection, false);
+    return idle.length;
   }
 
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
@@ -279,9 +287,16 @@ class RingServer implements Server, HttpHost {
     );
   }
 
-  closed(connection: HttpConnection): void {
-    this.connections.delete(connection);
-    if (this.connections.size === 0 && this.stopping) this.end();
+  closed(): void {
+    this.connectionCount--;
+    if (this.connectionCount === 0 && this.stopping) this.end();
+  }
+
+  /** All open connections. They are in the reactor's table, and in no other: what is seldom asked for need not cost memory in each. */
+  private connections(): Connection[] {
+    const isOurs = (owner: unknown): owner is Connection =>
+      owner instanceof Connection && (owner.protocol as { host?: unknown }).host === this;
+    return [...this.reactor.operations.allOwners()].filter(isOurs);
   }
 
   private end(): void {
@@ -295,15 +310,15 @@ class RingServer implements Server, HttpHost {
   }
 
   private accept(fd: number): void {
-    const connection = new HttpConnection(this, fd);
-    if (!this.referenced) connection.transport.setReferenced(false);
-    this.connections.add(connection);
+    const connection = this.idle.accept(fd);
+    if (!this.referenced) connection.setReferenced(false);
+    this.connectionCount++;
   }
 
   private setReferenced(referenced: boolean): void {
     this.referenced = referenced;
     this.listener.setReferenced(referenced);
-    for (const { transport } of this.connections) transport.setReferenced(referenced);
+    for (const connection of this.connections()) connection.setReferenced(referenced);
   }
 }
 
@@ -313,7 +328,13 @@ const notFound: FetchHandler = () => new Response(null, { status: 404 });
 function connectionOf(method: string, request: Request): HttpConnection | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
   const origin = request instanceof RingRequest ? request.origin : undefined;
-  return origin instanceof HttpConnection ? origin : undefined;
+  return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
+}
+
+/** Ends a connection at once, whatever is under way on it. */
+function abort(connection: Connection): void {
+  if (connection.protocol instanceof HttpConnection) connection.protocol.abort();
+  else connection.destroy();
 }
 
 function authority(hostname: string, port: number): string {

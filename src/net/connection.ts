@@ -21,39 +21,22 @@ import { POLLOUT } from "../sys/linux.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
-import { WheelEntry } from "../reactor/wheel.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
+import { ConnectionFlags, ConnectionState } from "./connection-flags.ts";
 import { gather } from "./gather.ts";
 
 /** What is spoken over a connection. Handlers may write to, pause, end and destroy the connection. */
 export interface Protocol {
   /** Bytes from `start` to `end` of `memory`, which are the caller's again when this returns: copy what is needed for longer. */
-  onData(memory: Buffer, start: number, end: number): void;
+  onData(memory: Buffer, start: number, end: number, connection: Connection): void;
   /** The peer sends no more. */
-  onEnd(): void;
-  /** All that was queued has left, after `queuedBytes` was not 0 at the end of a `flush`. */
-  onDrain(): void;
+  onEnd(connection: Connection): void;
+  /** All that was queued has left, after `requestDrain()`, or the socket takes bytes again, after `requestWritable()`. */
+  onDrain(connection: Connection): void;
   /** The time set with `setTimeout` is over. */
-  onTimeout(): void;
-  onClose(error: SystemError | undefined): void;
+  onTimeout(connection: Connection): void;
+  onClose(error: SystemError | undefined, connection: Connection): void;
 }
-
-/** A connection's life. Only `transition` writes `state`; the comment says what may be in flight. */
-export const ConnectionState = {
-  /** Receive, and one send. */
-  Open: 0,
-  /** Receive, and one send; `end()` was called: FIN follows the last queued byte. */
-  Ending: 1,
-  /** Receive; FIN is sent. */
-  Ended: 2,
-  /** Receive whose bytes are dropped, until the peer closes or the time is over. */
-  Lingering: 3,
-  /** Cancel and close are submitted; the last completions of a receive and a send may be missing. */
-  Closing: 4,
-  /** Nothing. */
-  Closed: 5,
-} as const;
-export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const enum Kind {
   Receive,
@@ -71,35 +54,27 @@ const LINGER_MS = 2000;
 /** The smallest chunk for a write, so that a few small writes share it. */
 const CHUNK_BYTES_MIN = 4096;
 
-export class Connection extends WheelEntry implements OperationOwner, Flushable {
+export class Connection extends ConnectionFlags implements OperationOwner, Flushable {
   readonly reactor: Reactor;
   fd: number;
-  state: ConnectionState = ConnectionState.Open;
   /** Bytes that were written and that the kernel has not taken. */
   queuedBytes = 0;
   /** Bytes that the kernel has taken. */
   sentBytes = 0;
 
+  /** Who hears of what happens. May be replaced. */
+  protocol: Protocol;
+  /** The protocol's own. */
+  context: unknown = null;
+
   private readonly slot: number;
-  private readonly protocol: Protocol;
-  private receiveArmed = false;
-  private receiveEnded = false;
-  private paused = false;
-  private cancelInFlight = false;
-  private sendInFlight = false;
-  private pollArmed = false;
   private sendRequested = 0;
   /** The message of a send of several chunks, while it is in flight. */
   private message: Chunk | null = null;
-  private flushScheduled = false;
-  private notifyDrain = false;
-  private closeWhenDrained = false;
-  private lingerWhenDrained = false;
   private head: Chunk | null = null;
   private tail: Chunk | null = null;
   /** What came while paused, copied. */
   private held: Buffer[] | null = null;
-  private referenced = true;
   private closeError: SystemError | undefined;
 
   /** Takes over a connected, blocking descriptor and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
@@ -210,7 +185,10 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
       this.destroy(new SystemError(-sent, "sendfile")); // The peer is gone.
       return -EAGAIN;
     }
-    if (sent > 0) this.sentBytes += sent;
+    if (sent > 0) {
+      this.sentBytes += sent;
+      this.progressed = true;
+    }
     return sent;
   }
 
@@ -275,6 +253,13 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
 
   // ---- the rest --------------------------------------------------------------------------------------------------
 
+  /** Whether the kernel has taken bytes since the last call. */
+  takeProgress(): boolean {
+    const progress = this.progressed;
+    this.progressed = false;
+    return progress;
+  }
+
   /** Calls `onTimeout` once, after `delayMs` (to 250 ms). Calling it again moves the deadline. */
   setTimeout(delayMs: number): void {
     if (this.state >= ConnectionState.Lingering) return;
@@ -295,8 +280,8 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
 
   /** Whether the open connection keeps the process alive. It does at first. */
   setReferenced(referenced: boolean): void {
-    if (this.referenced === referenced || this.state === ConnectionState.Closed) return;
-    this.referenced = referenced;
+    if (this.unreferenced !== referenced || this.state === ConnectionState.Closed) return;
+    this.unreferenced = !referenced;
     if (referenced) this.reactor.ref();
     else this.reactor.unref();
   }
@@ -329,7 +314,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
       case Kind.Poll:
         this.pollArmed = false;
         if (this.state >= ConnectionState.Closing) break;
-        return this.protocol.onDrain(); // Whatever it said: an error shows at the next try.
+        return this.protocol.onDrain(this); // Whatever it said: an error shows at the next try.
       case Kind.Cancel:
         this.cancelInFlight = false;
         // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
@@ -360,7 +345,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
   /** The wheel's: the time set with `setTimeout`, or for lingering, is over. */
   override fire(): void {
     if (this.state === ConnectionState.Lingering) this.destroy();
-    else if (this.state < ConnectionState.Closing) this.protocol.onTimeout();
+    else if (this.state < ConnectionState.Closing) this.protocol.onTimeout(this);
   }
 
   private armTimer(delayMs: number): void {
@@ -424,7 +409,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
 
   private deliver(memory: Buffer, start: number, end: number): void {
     if (this.state >= ConnectionState.Lingering) return;
-    if (!this.paused && this.held === null) return this.protocol.onData(memory, start, end);
+    if (!this.paused && this.held === null) return this.protocol.onData(memory, start, end, this);
     // What was under way when pause() was called. A cancel that missed its receive is sent again.
     (this.held ??= []).push(Buffer.from(memory.subarray(start, end)));
     if (this.paused) this.cancelReceive();
@@ -435,7 +420,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
       const bytes = this.held.shift();
       if (this.held.length === 0) this.held = null;
       if (bytes === undefined) break; // Only the end of the stream was held.
-      this.protocol.onData(bytes, 0, bytes.length);
+      this.protocol.onData(bytes, 0, bytes.length, this);
     }
     if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing) this.tellEnd();
   }
@@ -456,7 +441,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
 
   private tellEnd(): void {
     try {
-      this.protocol.onEnd();
+      this.protocol.onEnd(this);
     } finally {
       if (this.state === ConnectionState.Ended) this.destroy();
     }
@@ -495,6 +480,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     if (result < this.sendRequested) counters.shortSends++;
     this.queuedBytes -= result;
     this.sentBytes += result;
+    this.progressed = true;
     for (let left = result; left > 0;) {
       const chunk = this.head!;
       const part = Math.min(left, chunk.length - chunk.sent);
@@ -514,7 +500,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     if (this.notifyDrain) {
       this.notifyDrain = false;
       try {
-        this.protocol.onDrain();
+        this.protocol.onDrain(this);
       } catch (error) {
         this.scheduleFlush(); // For what else waited for this.
         throw error;
@@ -557,7 +543,7 @@ export class Connection extends WheelEntry implements OperationOwner, Flushable 
     this.transition(ConnectionState.Closed);
     this.dropQueue(); // What a handler wrote after destroy().
     this.reactor.operations.release(this.slot);
-    if (this.referenced) this.reactor.unref();
-    this.protocol.onClose(this.closeError);
+    if (!this.unreferenced) this.reactor.unref();
+    this.protocol.onClose(this.closeError, this);
   }
 }

@@ -10,7 +10,8 @@ import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODEL
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import type { SocketAddress } from "./address.ts";
-import { Connection, ConnectionState, type Protocol } from "./connection.ts";
+import { Connection, type Protocol } from "./connection.ts";
+import { ConnectionState } from "./connection-flags.ts";
 import type { SocketListener } from "./listen.ts";
 import { PlainSocket } from "./plain-socket.ts";
 

@@ -41,6 +41,11 @@ export class OpTable {
     return this.owners.length;
   }
 
+  /** Everyone who has a slot. */
+  *allOwners(): Generator<OperationOwner> {
+    for (const owner of this.owners) if (owner !== noOwner) yield owner;
+  }
+
   acquire(owner: OperationOwner): number {
     const slot = this.freeSlots.pop() ?? this.extend();
     this.owners[slot] = owner;

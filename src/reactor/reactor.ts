@@ -515,6 +515,8 @@ export class Reactor {
     }
     this.parks++;
     this.arena.trim();
+    // In defer the kernel writes only while it is entered. An SQ thread might be writing now.
+    if (!this.ring.sqpoll) this.receiveBuffers.trim();
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
     else this.waker.disarm(false);
     this.armWheelTimer();

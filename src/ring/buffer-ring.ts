@@ -58,6 +58,9 @@ export class BufferRing {
   private publishedTail = 0;
   /** Ids below this one circulate. */
   private circulating = 0;
+  private readonly initial: number;
+  /** Buffers beyond the initial ones have been filled since `trim()`. */
+  private touched = false;
   private kernelOwned = 0;
 
   /** Throws SystemError: EINVAL before Linux 5.19, EEXIST for a group in use, ENOMEM. */
@@ -82,7 +85,8 @@ export class BufferRing {
       this.pool.release();
       throw error;
     }
-    this.circulate(Math.max(1, Math.min(initial, count)));
+    this.initial = Math.max(1, Math.min(initial, count));
+    this.circulate(this.initial);
   }
 
   /** Buffers that the kernel could still fill. */
@@ -104,6 +108,7 @@ export class BufferRing {
       throw new RingIntegrityError(`completion fills ${filledBytes} of ${this.bytes} bytes in buffer ${bid}`);
     this.owners[bid] = Owner.Process;
     this.kernelOwned--;
+    if (bid >= this.initial) this.touched = true;
     return bid * this.stride;
   }
 
@@ -127,6 +132,16 @@ export class BufferRing {
     if (this.circulating >= this.count) return false;
     this.circulate(Math.min(this.circulating, this.count - this.circulating));
     return true;
+  }
+
+  /**
+   * Gives the pages of buffers beyond the initial ones back to the system, if all are the kernel's. Nothing may be on its way into them: not
+   * while an SQ thread runs, nor with a completion that was not reaped.
+   */
+  trim(): void {
+    if (!this.touched || this.kernelOwned < this.circulating) return;
+    this.touched = false;
+    this.pool.discard(this.initial * this.stride);
   }
 
   /** Unregisters and unmaps. Nothing that uses the group may be in flight. */

@@ -41,9 +41,10 @@ export class Mapping {
     this.buffer = viewMemory(address, this.bytes);
   }
 
-  /** Gives the pages back to the system and keeps the addresses; the memory reads as zeroes afterwards. */
-  discard(): void {
-    native().rl_discard(this.address, this.bytes);
+  /** Gives the whole pages from an offset on back to the system and keeps the addresses; the memory reads as zeroes afterwards. */
+  discard(from = 0): void {
+    const start = Math.ceil(from / PAGE_BYTES) * PAGE_BYTES;
+    if (start < this.bytes) native().rl_discard(this.address + start, this.bytes - start);
   }
 
   /** Detaches all views and unmaps. May be called again. */

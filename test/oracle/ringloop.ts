@@ -37,7 +37,6 @@ export const readWithRingloop: Reader = (stream, ends = [stream.length]) => {
         const bodyStart = parser.parse(memory, at, stop);
         if (bodyStart === INCOMPLETE) break;
         if (bodyStart < 0) return { messages, verdict: "refused", reason: String(-bodyStart) };
-        parser.reset();
         const head = memory.latin1Slice(at, bodyStart);
         message = describeHead(parser, head);
         at = bodyStart;

@@ -462,10 +462,8 @@ test("a parser that was reset remembers nothing of the former head", () => {
   for (const former of requests) {
     for (const text of requests) {
       parser.parse(Buffer.from(former), 0, former.length);
-      parser.reset();
       const end = parser.parse(Buffer.from(text), 0, text.length);
       expect(describeHead(parser, text, end)).toEqual(parse(text) as ReturnType<typeof describeHead>);
-      parser.reset();
     }
   }
 });

@@ -1,0 +1,143 @@
+/**
+ * Where a connection stands in its life, and the yes and no of its state, in one number: there are many connections, and each field of its
+ * own would cost eight bytes in every one.
+ */
+import { WheelEntry } from "../reactor/wheel.ts";
+
+/** A connection's life. Only `transition` writes `state`; the comment says what may be in flight. */
+export const ConnectionState = {
+  /** Receive, and one send. */
+  Open: 0,
+  /** Receive, and one send; `end()` was called: FIN follows the last queued byte. */
+  Ending: 1,
+  /** Receive; FIN is sent. */
+  Ended: 2,
+  /** Receive whose bytes are dropped, until the peer closes or the time is over. */
+  Lingering: 3,
+  /** Cancel and close are submitted; the last completions of a receive and a send may be missing. */
+  Closing: 4,
+  /** Nothing. */
+  Closed: 5,
+} as const;
+export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+export abstract class ConnectionFlags extends WheelEntry {
+  /** The state in the lowest four bits, and the flags above them. */
+  private bits = 0;
+
+  get state(): ConnectionState {
+    return (this.bits & 0xf) as ConnectionState;
+  }
+
+  protected set state(value: ConnectionState) {
+    this.bits = (this.bits & ~0xf) | value;
+  }
+
+  /** A multishot receive is in flight. */
+  protected get receiveArmed(): boolean {
+    return (this.bits & 0x10) !== 0;
+  }
+
+  protected set receiveArmed(value: boolean) {
+    this.put(0x10, value);
+  }
+
+  /** The peer sends no more. */
+  protected get receiveEnded(): boolean {
+    return (this.bits & 0x20) !== 0;
+  }
+
+  protected set receiveEnded(value: boolean) {
+    this.put(0x20, value);
+  }
+
+  /** By `pause()`. */
+  protected get paused(): boolean {
+    return (this.bits & 0x40) !== 0;
+  }
+
+  protected set paused(value: boolean) {
+    this.put(0x40, value);
+  }
+
+  /** Of the receive, by `pause()`. */
+  protected get cancelInFlight(): boolean {
+    return (this.bits & 0x80) !== 0;
+  }
+
+  protected set cancelInFlight(value: boolean) {
+    this.put(0x80, value);
+  }
+
+  protected get sendInFlight(): boolean {
+    return (this.bits & 0x100) !== 0;
+  }
+
+  protected set sendInFlight(value: boolean) {
+    this.put(0x100, value);
+  }
+
+  /** For `requestWritable()`. */
+  protected get pollArmed(): boolean {
+    return (this.bits & 0x200) !== 0;
+  }
+
+  protected set pollArmed(value: boolean) {
+    this.put(0x200, value);
+  }
+
+  /** The kernel has taken bytes since `takeProgress()`. */
+  protected get progressed(): boolean {
+    return (this.bits & 0x400) !== 0;
+  }
+
+  protected set progressed(value: boolean) {
+    this.put(0x400, value);
+  }
+
+  protected get flushScheduled(): boolean {
+    return (this.bits & 0x800) !== 0;
+  }
+
+  protected set flushScheduled(value: boolean) {
+    this.put(0x800, value);
+  }
+
+  /** By `requestDrain()`. */
+  protected get notifyDrain(): boolean {
+    return (this.bits & 0x1000) !== 0;
+  }
+
+  protected set notifyDrain(value: boolean) {
+    this.put(0x1000, value);
+  }
+
+  protected get closeWhenDrained(): boolean {
+    return (this.bits & 0x2000) !== 0;
+  }
+
+  protected set closeWhenDrained(value: boolean) {
+    this.put(0x2000, value);
+  }
+
+  protected get lingerWhenDrained(): boolean {
+    return (this.bits & 0x4000) !== 0;
+  }
+
+  protected set lingerWhenDrained(value: boolean) {
+    this.put(0x4000, value);
+  }
+
+  /** The connection does not hold the process. */
+  protected get unreferenced(): boolean {
+    return (this.bits & 0x8000) !== 0;
+  }
+
+  protected set unreferenced(value: boolean) {
+    this.put(0x8000, value);
+  }
+
+  private put(bit: number, value: boolean): void {
+    this.bits = value ? this.bits | bit : this.bits & ~bit;
+  }
+}
