@@ -3,7 +3,8 @@
  *
  * Every server runs in a process of its own. Rates: three rounds, subjects interleaved, medians; answers are checked by the load
  * programs. CPU is that of the whole server process with the kernel threads of its rings, from /proc. Prints tables with ratios to Bun's
- * own, and writes bench/results/quick.json (partial.json with `--only`). `--only http,echo,enters,idle,loop,churn` picks parts; app is about
+ * own, and writes bench/results/quick.json (with `--only`
+ * partial.json, or what `--out` names). `--only http,echo,enters,idle,loop,churn` picks parts; app is about
  * routes, bodies and files, slow and heap about memory, burst and memory about sockets.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -29,7 +30,11 @@ const parts = ["http", "app", "echo", "enters", "idle", "loop", "churn", "burst"
 /** The others are for `--only`: see bench:http and bench:sockets in package.json. */
 const quickParts = ["http", "echo", "enters", "idle", "loop", "churn"];
 const { values } = parseArgs({
-  options: { only: { type: "string", default: quickParts.join(",") }, rounds: { type: "string", default: "3" } },
+  options: {
+    only: { type: "string", default: quickParts.join(",") },
+    rounds: { type: "string", default: "3" },
+    out: { type: "string" },
+  },
 });
 const chosen = values.only.split(",");
 const wrong = chosen.find((part) => !parts.includes(part as (typeof parts)[number]));
@@ -253,7 +258,7 @@ if (chosen.includes("heap")) {
 report.seconds = (performance.now() - startMs) / 1000;
 const directory = join(import.meta.dir, "results");
 mkdirSync(directory, { recursive: true });
-const name = values.only === quickParts.join(",") ? "quick.json" : "partial.json";
+const name = `${values.out ?? (values.only === quickParts.join(",") ? "quick" : "partial")}.json`;
 const file = join(directory, name);
 writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 console.log(`\n${Math.round(report.seconds as number)} s; bench/results/${name}`);

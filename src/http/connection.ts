@@ -251,15 +251,13 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       this.sendAtOnce(route.content);
       return at;
     }
-    const request = new (route === undefined ? RingRequest : RoutedRequest)(
-      this,
-      parser.method,
-      this.text,
-      start - this.textBase,
-      parser,
-      bodyStart - this.textBase,
-      body,
-    );
+    const { method } = parser;
+    const base = start - this.textBase;
+    const headersEnd = bodyStart - this.textBase;
+    const request =
+      route === undefined
+        ? new RingRequest(this, method, this.text, base, parser, headersEnd, body)
+        : new RoutedRequest(this, method, this.text, base, parser, headersEnd, body);
     this.request = request;
     host.pendingRequests++;
     if (this.body !== null) {
@@ -357,7 +355,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.request !== request) return; // The connection is gone.
     const { host } = this;
     if (this.keepAlive && !this.http10 && !host.stopping && request.method !== "HEAD") {
-      const plain = RoutedRequest.changedCookies(request) === undefined ? Memory.takePlain(response) : undefined;
+      const changesCookies = host.router !== null && RoutedRequest.changedCookies(request) !== undefined;
+      const plain = changesCookies ? undefined : Memory.takePlain(response);
       if (plain !== undefined) {
         if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
         else if (plain instanceof PlainJson) this.sendText(plain.text, JSON_TYPE);
@@ -375,8 +374,12 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** Head and body in one piece of memory: the path of most small responses. */
   private sendText(text: string, type: PlainType): void {
     const { transport, host } = this;
+    const { heads } = host;
+    const { nowMs } = host.reactor;
+    const repeated = heads.repeatedMessage(nowMs, type, text);
+    if (repeated !== undefined) return transport.writeLatin1(repeated);
     const bytes = Buffer.byteLength(text);
-    const head = host.heads.of(host.reactor.nowMs, type, bytes);
+    const head = heads.of(nowMs, type, bytes);
     if (bytes > CHUNK_BYTES_MAX - 1024) {
       transport.writeLatin1(head);
       return transport.writeUtf8(text, bytes);

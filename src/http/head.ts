@@ -102,6 +102,10 @@ export class HeadCache {
   private text = "";
   /** By Content-Type, then by Content-Length. */
   private plain: Record<string, string[]> = {};
+  /** The last short text that was sent, and with its head if it was sent twice. */
+  private lastText: string | undefined;
+  private lastType: PlainType | undefined;
+  private lastMessage: string | undefined;
 
   /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
   date(nowMs: number): string {
@@ -110,6 +114,7 @@ export class HeadCache {
       const wallMs = nowMs + Date.now() - performance.now();
       this.validUntilMs = nowMs + 1000 - (wallMs % 1000);
       this.text = new Date(wallMs).toUTCString();
+      this.lastText = undefined;
       this.plain = { [TEXT_TYPE]: [], [JSON_TYPE]: [], [BYTES_TYPE]: [] };
     }
     return this.text;
@@ -125,7 +130,27 @@ export class HeadCache {
     if (bytes < 4096) heads[bytes] = head;
     return head;
   }
+
+  /**
+   * Head and text in one, where the same short text is sent again: the answers of many handlers are a few constants. Undefined for another
+   * text than the last one, or one beyond ASCII.
+   */
+  repeatedMessage(nowMs: number, type: PlainType, text: string): string | undefined {
+    if (text.length > REPEATED_LENGTH_MAX) return undefined;
+    this.date(nowMs); // Forgets what is out of date.
+    if (text === this.lastText && type === this.lastType) {
+      if (this.lastMessage === undefined && Buffer.byteLength(text) === text.length)
+        this.lastMessage = this.of(nowMs, type, text.length) + text;
+      return this.lastMessage;
+    }
+    this.lastText = text;
+    this.lastType = type;
+    this.lastMessage = undefined;
+    return undefined;
+  }
 }
+
+const REPEATED_LENGTH_MAX = 1024;
 
 /** RFC 9110 section 15 and the registry. */
 export const reasons: Record<number, string> = {
