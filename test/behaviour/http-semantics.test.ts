@@ -1,10 +1,11 @@
 /** What a handler gets, what its answer becomes, and what a server does besides: Request, Response and Server as programs know them. */
-import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { run } from "./process.ts";
+import { quietly } from "./quietly.ts";
 import { ask, md5, RawClient } from "./raw-client.ts";
 import { isBun, serve, type ServeOptions, type Server } from "./subject.ts";
 
@@ -33,17 +34,6 @@ async function observe(request: string, look: (request: Request, server: Server)
   const { status, text } = await ask(server.port, request);
   expect(status).toBe(200);
   return JSON.parse(text);
-}
-
-/** Runs `body` while what the subject says on stderr about failing handlers is kept back. Returns what ringloop said. */
-async function quietly(body: () => Promise<void>): Promise<unknown[]> {
-  const spy = spyOn(console, "error").mockImplementation(() => {});
-  try {
-    await body();
-    return spy.mock.calls.map(([first]) => first);
-  } finally {
-    spy.mockRestore();
-  }
 }
 
 describe("the request", () => {

@@ -1,10 +1,11 @@
 /** Where a server listens, what its members say, how long it waits, and what it answers by itself. */
-import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect as connectUnix } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./process.ts";
+import { quietly } from "./quietly.ts";
 import { ask, RawClient } from "./raw-client.ts";
 import { isBun, serve, type ServeOptions, type Server } from "./subject.ts";
 
@@ -12,17 +13,6 @@ const start = (fetch: ServeOptions["fetch"], more: Partial<ServeOptions> = {}): 
   serve({ port: 0, hostname: "127.0.0.1", development: false, fetch: fetch!, ...more });
 const get = (target: string, ...fields: string[]): string =>
   [`GET ${target} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
-
-/** Runs `body` while what is said on stderr is kept back. Returns what ringloop said. */
-async function quietly(body: () => Promise<void>): Promise<unknown[]> {
-  const spy = spyOn(console, "error").mockImplementation(() => {});
-  try {
-    await body();
-    return spy.mock.calls.map(([first]) => first);
-  } finally {
-    spy.mockRestore();
-  }
-}
 
 let directory: string;
 beforeAll(() => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Arena, type Chunk } from "../../src/ring/index.ts";
+import { ADOPTED_BYTES_MIN } from "../../src/ring/arena.ts";
 import { pointerTo } from "../../src/sys/library.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
@@ -146,4 +147,32 @@ test("chunks in use never overlap, whatever is allocated and freed in between", 
   expect({ overlapping, damaged }).toEqual({ overlapping: [], damaged: [] });
   for (const chunk of live.keys()) arena.free(chunk);
   expect(arena.bytesInUse).toBe(0);
+});
+
+describe("adopt", () => {
+  const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(7);
+
+  test("gives a full chunk of the very bytes", () => {
+    const own = bytes(ADOPTED_BYTES_MIN);
+    const chunk = arena.adopt(own, false);
+    expect([chunk.length, chunk.room, chunk.sent]).toEqual([own.length, 0, 0]);
+    expect(chunk.address).toBe(pointerTo(own));
+    expect(arena.bytesInUse).toBe(own.length);
+    arena.free(chunk);
+    expect(arena.bytesInUse).toBe(0);
+    expect(own[0]).toBe(7);
+    expect(() => arena.free(chunk)).toThrow("twice");
+  });
+
+  test("lets go of the memory when the chunk is freed, if that was asked for, and not before", () => {
+    const own = bytes(100_000);
+    const chunk = arena.adopt(own, true);
+    expect(own.length).toBe(100_000);
+    arena.free(chunk);
+    expect(own.length).toBe(0);
+  });
+
+  test("refuses what may lie in the garbage-collected heap", () => {
+    expect(() => arena.adopt(bytes(ADOPTED_BYTES_MIN - 1), false)).toThrow(RangeError);
+  });
 });

@@ -10,6 +10,7 @@ import {
   Ring,
   RingIntegrityError,
 } from "../../src/ring/index.ts";
+import { PAGE_BYTES } from "../../src/sys/memory.ts";
 import { type Completion, nextCompletion, openRing, ringKinds } from "./ring-kinds.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SocketPair } from "./socket-pair.ts";
@@ -53,6 +54,26 @@ describe.each(ringKinds)("provided buffers on a %s ring", (_, flags) => {
     const start = buffers.take(bid, completion.res);
     return { text: buffers.memory.toString("latin1", start, start + completion.res), bid };
   }
+
+  test("buffers whose pages went back to the system are filled like others", () => {
+    provide({ count: 8, bytes: 8192, initial: 1 });
+    buffers.grow();
+    buffers.grow();
+    for (const round of ["first", "second"]) {
+      const received = Array.from({ length: 4 }, (_, i) => receiveText(`${round} ${i} ${"x".repeat(8000)}`));
+      expect(received.map(({ text }) => text.slice(0, 8).trim())).toEqual([0, 1, 2, 3].map((i) => `${round} ${i}`));
+      buffers.trim(); // Does nothing while one is not the kernel's.
+      for (const { bid } of received) {
+        const start = buffers.offsetOf(bid);
+        expect(buffers.memory.latin1Slice(start, start + round.length)).toBe(round);
+        buffers.recycle(bid);
+      }
+      buffers.publish();
+      buffers.trim();
+      const beyond = Math.ceil(buffers.offsetOf(1) / PAGE_BYTES) * PAGE_BYTES;
+      expect(buffers.memory.subarray(beyond).every((byte) => byte === 0)).toBe(true);
+    }
+  });
 
   test("the completion names the buffer that holds the data", () => {
     provide({});

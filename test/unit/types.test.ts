@@ -1,6 +1,15 @@
 /** ringloop's types fit where Bun's are asked for. The checks are made by `bun check`; running shows that the names exist. */
 import { expect, test } from "bun:test";
-import { connect, listen, type Socket, type SocketListener, type UdpSocket, udpSocket } from "../../src/index.ts";
+import {
+  connect,
+  listen,
+  serve,
+  type Server,
+  type Socket,
+  type SocketListener,
+  type UdpSocket,
+  udpSocket,
+} from "../../src/index.ts";
 
 /** Compiles only where a `From` may be used as a `To`. */
 function assignable<From, To>(_use: (from: From) => To): void {}
@@ -11,6 +20,25 @@ test("sockets, listeners and UDP sockets may be used as Bun's", () => {
   assignable<SocketListener, Bun.TCPSocketListener<undefined>>((listener) => listener);
   assignable<UdpSocket, Bun.udp.Socket<"buffer">>((socket) => socket);
   expect([listen, connect, udpSocket].map((each) => typeof each)).toEqual(["function", "function", "function"]);
+});
+
+test("servers may be used as Bun's", () => {
+  assignable<Server, Bun.Server<undefined>>((server) => server);
+  assignable<Server<{ id: number }>, Bun.Server<{ id: number }>>((server) => server);
+  // Called by nobody: that it compiles is the test.
+  const uses = [
+    () => (serve as typeof Bun.serve)({ fetch: () => new Response() }),
+    () =>
+      serve({
+        routes: {
+          "/users/:id": (request) => new Response(request.params.id),
+          "/posts": { POST: async (request) => Response.json(await request.json()) },
+          "/static": new Response("static"),
+        },
+        headerTimeout: 5,
+      }),
+  ];
+  expect(uses).toHaveLength(2);
 });
 
 test("options written for Bun are taken", () => {
