@@ -290,6 +290,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private receiveBody(memory: Buffer, start: number, end: number): number {
     if (this.chunked) {
       const at = this.chunked.feed(memory, start, end, this);
+      if (this.request === null && this.bodyBytes > DISCARD_BYTES_MAX) {
+        this.finishConnection(true);
+        return end;
+      }
       if (this.bodyBytes > this.host.limits.requestBodyBytesMax) return -413;
       if (this.chunked.done) this.endBody();
       return at;
@@ -518,8 +522,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const { body } = this;
     if (body !== null) {
       // The rest of a request that was answered early is dropped, if it is not too long; else the connection is.
-      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || this.chunked !== null || !this.keepAlive)
-        return this.finishConnection(true);
+      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || !this.keepAlive) return this.finishConnection(true);
+      this.bodyBytes = 0;
       body.discard();
       return;
     }
