@@ -1,65 +1,199 @@
-/** Draws docs/charts/quick.svg from bench/results/quick.json: `bun bench/chart.ts`. Readable on light and dark pages. */
+/**
+ * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. Readable on light and dark pages.
+ *
+ * quick.svg from quick.json; connections.svg (rate and CPU by connections, with the limit in C) and latency.svg (at a fixed rate) from lab.json.
+ */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as echarts from "echarts";
+import type { Peer } from "./runner/peers.ts";
+import type { Result, Results } from "./runner/rates.ts";
 
-interface Report {
-  machine: { cpu: string; cores: number; kernel: string; bun: string };
-  rates: Record<string, Record<"bun" | "defer" | "sqpoll", { rate: number; cpuUs: number }>>;
+const INK = "#7d8590"; // A grey that stands out from white and from black.
+const looks: Record<Peer, { label: string; color: string; dashed?: boolean }> = {
+  bun: { label: "Bun's own", color: "#9aa4b2" },
+  defer: { label: "ringloop defer", color: "#2f81f7" },
+  sqpoll: { label: "ringloop sqpoll", color: "#e3653b" },
+  node: { label: "Node's own", color: "#57ab5a" },
+  "c-epoll": { label: "C, epoll", color: "#9aa4b2", dashed: true },
+  "c-defer": { label: "C, io_uring defer", color: "#2f81f7", dashed: true },
+  "c-sqpoll": { label: "C, io_uring sqpoll", color: "#e3653b", dashed: true },
+};
+
+const text = { color: INK, fontFamily: "system-ui, sans-serif" };
+const splitLine = { lineStyle: { color: INK, opacity: 0.25 } };
+
+async function ratesOf(name: string): Promise<Results | undefined> {
+  const file = join(import.meta.dir, "results", `${name}.json`);
+  return existsSync(file) ? ((await Bun.file(file).json()) as { rates: Results }).rates : undefined;
 }
 
-const report = (await Bun.file(join(import.meta.dir, "results/quick.json")).json()) as Report;
-const names = Object.keys(report.rates);
-const ink = "#7d8590"; // A grey that stands out from white and from black.
-const colors = { bun: "#9aa4b2", defer: "#2f81f7", sqpoll: "#e3653b" };
-const labels = { bun: "Bun's own", defer: "ringloop defer", sqpoll: "ringloop sqpoll" };
-const subjects = ["bun", "defer", "sqpoll"] as const;
+async function draw(name: string, width: number, height: number, option: object): Promise<void> {
+  const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
+  chart.setOption({ animation: false, textStyle: text, ...option });
+  await Bun.write(join(import.meta.dir, "../docs/charts", `${name}.svg`), chart.renderToSVGString());
+  chart.dispose();
+}
 
-const panels = [
-  { title: "Rate, Bun's own = 1", field: "rate" },
-  { title: "CPU of each request, Bun's own = 1 (less is better)", field: "cpuUs" },
-] as const;
-
-const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: 1040, height: 430 });
-chart.setOption({
-  animation: false,
-  textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
-  legend: { bottom: 0, itemGap: 40, textStyle: { color: ink }, data: Object.values(labels) },
-  title: panels.map(({ title }, i) => ({
-    text: title,
-    left: i === 0 ? 285 : 655,
-    textStyle: { color: ink, fontSize: 13 },
-  })),
-  grid: [
-    { left: 285, width: 330, top: 40, bottom: 50 },
-    { left: 655, width: 345, top: 40, bottom: 50 },
-  ],
-  yAxis: panels.map((_, gridIndex) => ({
-    type: "category",
-    gridIndex,
-    inverse: true,
-    data: names,
-    axisLabel: { show: gridIndex === 0, color: ink },
-    axisTick: { show: false },
-  })),
-  xAxis: panels.map((_, gridIndex) => ({
-    type: "value",
-    gridIndex,
-    axisLabel: { color: ink },
-    splitLine: { lineStyle: { color: ink, opacity: 0.25 } },
-  })),
-  series: panels.flatMap(({ field }, i) =>
-    subjects.map((subject) => ({
-      type: "bar",
-      name: labels[subject],
-      xAxisIndex: i,
-      yAxisIndex: i,
-      itemStyle: { color: colors[subject] },
-      data: names.map((name) =>
-        Number((report.rates[name]![subject][field] / report.rates[name]!.bun[field]).toFixed(2)),
-      ),
-      label: { show: true, position: "right", color: ink, fontSize: 10 },
-    })),
-  ),
+const legendOf = (peers: readonly Peer[]): object => ({
+  bottom: 0,
+  itemGap: 24,
+  textStyle: { color: INK },
+  data: peers.map((peer) => looks[peer].label),
 });
-await Bun.write(join(import.meta.dir, "../docs/charts/quick.svg"), chart.renderToSVGString());
-chart.dispose();
+
+/** Two panels of bars, each workload's ratio to Bun's own. */
+async function drawRatios(rates: Results): Promise<void> {
+  const names = Object.keys(rates);
+  const peers = ["bun", "defer", "sqpoll"] as const;
+  const panels = [
+    { title: "Rate, Bun's own = 1", field: "rate" },
+    { title: "CPU of each request, Bun's own = 1 (less is better)", field: "cpuUs" },
+  ] as const;
+  await draw("quick", 1040, 460, {
+    legend: legendOf(peers),
+    title: panels.map((panel, i) => ({
+      text: panel.title,
+      left: i === 0 ? 285 : 655,
+      textStyle: { color: INK, fontSize: 13 },
+    })),
+    grid: [
+      { left: 285, width: 330, top: 40, bottom: 50 },
+      { left: 655, width: 345, top: 40, bottom: 50 },
+    ],
+    yAxis: panels.map((_, gridIndex) => ({
+      type: "category",
+      gridIndex,
+      inverse: true,
+      data: names,
+      axisLabel: { show: gridIndex === 0, color: INK },
+      axisTick: { show: false },
+    })),
+    xAxis: panels.map((_, gridIndex) => ({ type: "value", gridIndex, axisLabel: { color: INK }, splitLine })),
+    series: panels.flatMap(({ field }, i) =>
+      peers.map((peer) => ({
+        type: "bar",
+        name: looks[peer].label,
+        xAxisIndex: i,
+        yAxisIndex: i,
+        itemStyle: { color: looks[peer].color },
+        data: names.map((name) => Number((rates[name]![peer]![field] / rates[name]!.bun![field]).toFixed(2))),
+        label: { show: true, position: "right", color: INK, fontSize: 10 },
+      })),
+    ),
+  });
+}
+
+/** Lines over the number of connections: HTTP and echo, rate and CPU. */
+async function drawConnections(rates: Results): Promise<void> {
+  const families = [
+    { title: "HTTP hello", pattern: /^HTTP hello by load\.c, (\d+) connections$/ },
+    { title: "TCP echo of 64 B", pattern: /^TCP echo 64 B, (\d+) connections$/ },
+  ];
+  const measures = [
+    { title: "thousands a second", of: ({ rate }: Result) => rate / 1000 },
+    { title: "CPU us each, whole server process", of: ({ cpuUs }: Result) => cpuUs },
+  ];
+  const peers = Object.keys(looks) as Peer[];
+  const panels = families.flatMap((family) => measures.map((measure) => ({ family, measure })));
+  const sweeps = families.map(({ pattern }) =>
+    Object.keys(rates)
+      .map((name) => ({ name, connections: Number(pattern.exec(name)?.[1]) }))
+      .filter(({ connections }) => connections > 0)
+      .toSorted((a, b) => a.connections - b.connections),
+  );
+  await draw("connections", 1040, 680, {
+    legend: legendOf(peers),
+    title: panels.map(({ family, measure }, i) => ({
+      text: `${family.title}: ${measure.title}`,
+      left: i % 2 === 0 ? 60 : 575,
+      top: i < 2 ? 0 : 320,
+      textStyle: { color: INK, fontSize: 13 },
+    })),
+    grid: panels.map((_, i) => ({
+      left: i % 2 === 0 ? 60 : 575,
+      width: 440,
+      top: i < 2 ? 35 : 355,
+      height: 235,
+    })),
+    xAxis: panels.map((_, gridIndex) => ({
+      type: "category",
+      gridIndex,
+      data: sweeps[gridIndex >> 1]!.map(({ connections }) => connections.toLocaleString("en")),
+      axisLabel: { color: INK },
+      name: gridIndex > 1 ? "connections" : "",
+      nameLocation: "middle",
+      nameGap: 25,
+    })),
+    yAxis: panels.map((_, gridIndex) => ({ type: "value", gridIndex, min: 0, axisLabel: { color: INK }, splitLine })),
+    series: panels.flatMap(({ measure }, i) =>
+      peers.map((peer) => ({
+        type: "line",
+        name: looks[peer].label,
+        xAxisIndex: i,
+        yAxisIndex: i,
+        symbolSize: 6,
+        itemStyle: { color: looks[peer].color },
+        lineStyle: { color: looks[peer].color, type: looks[peer].dashed ? "dashed" : "solid" },
+        data: sweeps[i >> 1]!.map(({ name }) => {
+          const result = rates[name]![peer];
+          return result ? Number(measure.of(result).toFixed(2)) : null;
+        }),
+      })),
+    ),
+  });
+}
+
+/** Bars on a logarithmic scale: how long answers take at a rate that does not depend on the server. */
+async function drawLatency(rates: Results): Promise<void> {
+  const names = Object.keys(rates).filter((name) => name.includes("of Bun's rate"));
+  const peers = ["bun", "defer", "sqpoll", "c-epoll", "c-defer"] as const;
+  const percentiles = [
+    { title: "p50", field: "p50Us" },
+    { title: "p99", field: "p99Us" },
+    { title: "p99.9", field: "p999Us" },
+  ] as const;
+  await draw("latency", 1040, 420, {
+    legend: legendOf(peers),
+    title: percentiles.map(({ title }, i) => ({
+      text: `${title}, microseconds`,
+      left: 210 + i * 285,
+      textStyle: { color: INK, fontSize: 13 },
+    })),
+    grid: percentiles.map((_, i) => ({ left: 210 + i * 285, width: 245, top: 35, bottom: 60 })),
+    yAxis: percentiles.map((_, gridIndex) => ({
+      type: "category",
+      gridIndex,
+      inverse: true,
+      data: names.map((name) => name.replace("HTTP hello at ", "").replace(", ", ",\n")),
+      axisLabel: { show: gridIndex === 0, color: INK },
+      axisTick: { show: false },
+    })),
+    xAxis: percentiles.map((_, gridIndex) => ({
+      type: "log",
+      gridIndex,
+      min: 10,
+      axisLabel: { color: INK },
+      splitLine,
+    })),
+    series: percentiles.flatMap(({ field }, i) =>
+      peers.map((peer) => ({
+        type: "bar",
+        name: looks[peer].label,
+        xAxisIndex: i,
+        yAxisIndex: i,
+        itemStyle: { color: looks[peer].color, opacity: looks[peer].dashed ? 0.5 : 1 },
+        data: names.map((name) => Math.round(rates[name]![peer]?.[field] ?? 0)),
+        label: { show: true, position: "right", color: INK, fontSize: 9 },
+      })),
+    ),
+  });
+}
+
+const quick = await ratesOf("quick");
+if (quick) await drawRatios(quick);
+const lab = await ratesOf("lab");
+if (lab) {
+  await drawConnections(lab);
+  await drawLatency(lab);
+}

@@ -1,5 +1,5 @@
 /** What a server does besides its rate: rest, wake up, share the thread with Bun's own loop, and let connections go. */
-import type { Subject } from "../servers/subject.ts";
+import type { BunPeer, Service } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { median, percentile } from "./report.ts";
 import { ServerProcess } from "./server.ts";
@@ -8,17 +8,17 @@ const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BODY = "Hello, World!";
 
 async function withServers<T>(
-  file: string,
-  subjects: readonly Subject[],
+  service: Service,
+  subjects: readonly BunPeer[],
   measure: (server: ServerProcess) => Promise<T>,
-): Promise<Record<Subject, T>> {
-  const results: Partial<Record<Subject, T>> = {};
+): Promise<Record<BunPeer, T>> {
+  const results: Partial<Record<BunPeer, T>> = {};
   for (const subject of subjects) {
-    const server = await ServerProcess.start(file, subject);
+    const server = await ServerProcess.start(service, subject);
     results[subject] = await measure(server);
     await server.stop();
   }
-  return results as Record<Subject, T>;
+  return results as Record<BunPeer, T>;
 }
 
 /** A connection that asks and waits for the whole answer. */
@@ -69,8 +69,8 @@ class Client {
 }
 
 /** Clock ticks of 10 ms that each server uses in `seconds` without a connection, after it has served one. All at the same time. */
-export async function measureIdle(subjects: readonly Subject[], seconds: number): Promise<Record<Subject, number>> {
-  const servers = await Promise.all(subjects.map((subject) => ServerProcess.start("http-hello.ts", subject)));
+export async function measureIdle(subjects: readonly BunPeer[], seconds: number): Promise<Record<BunPeer, number>> {
+  const servers = await Promise.all(subjects.map((subject) => ServerProcess.start("http-hello", subject)));
   for (const { port } of servers) {
     const client = await Client.connect(port);
     await client.ask();
@@ -79,16 +79,16 @@ export async function measureIdle(subjects: readonly Subject[], seconds: number)
   await Bun.sleep(1000); // The SQ thread goes to sleep.
   const before = servers.map((server) => server.ticks());
   await Bun.sleep(seconds * 1000);
-  const results = servers.map((server, i) => [server.subject, server.ticks() - before[i]!] as const);
+  const results = servers.map((server, i) => [server.peer, server.ticks() - before[i]!] as const);
   for (const server of servers) await server.stop();
-  return Object.fromEntries(results) as Record<Subject, number>;
+  return Object.fromEntries(results) as Record<BunPeer, number>;
 }
 
 /** One request every 5 ms on one connection, of servers whose code is compiled already. */
 export function measureSparse(
-  subjects: readonly Subject[],
-): Promise<Record<Subject, { p50Us: number; p99Us: number }>> {
-  return withServers("http-hello.ts", subjects, async ({ port }) => {
+  subjects: readonly BunPeer[],
+): Promise<Record<BunPeer, { p50Us: number; p99Us: number }>> {
+  return withServers("http-hello", subjects, async ({ port }) => {
     await wrk(port, 50, 1);
     const client = await Client.connect(port);
     const samples: number[] = [];
@@ -106,10 +106,10 @@ export function measureSparse(
 type Lateness = Record<string, { medianMs: number; maxMs: number }>;
 
 /** Timers, files, fetch, children and workers in a server's process: without load in plain Bun, and under full load in each subject. */
-export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partial<Record<Subject, Lateness>> }> {
-  const other = await ServerProcess.start("http-hello.ts", "bun");
-  const run = async (subject: Subject, loaded: boolean): Promise<Lateness> => {
-    const server = await ServerProcess.start("loop.ts", subject);
+export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partial<Record<BunPeer, Lateness>> }> {
+  const other = await ServerProcess.start("http-hello", "bun");
+  const run = async (subject: BunPeer, loaded: boolean): Promise<Lateness> => {
+    const server = await ServerProcess.start("loop", subject);
     const load = loaded ? wrk(server.port, 50, 2) : undefined;
     if (loaded) await Bun.sleep(300);
     const { loop } = await server.ask<{ loop: Record<string, number[]> }>(`go http://127.0.0.1:${other.port}/`);
@@ -120,7 +120,7 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
     );
   };
   const idleBun = await run("bun", false);
-  const loaded: Partial<Record<Subject, Lateness>> = {};
+  const loaded: Partial<Record<BunPeer, Lateness>> = {};
   for (const subject of ["bun", "defer", "sqpoll"] as const) loaded[subject] = await run(subject, true);
   await other.stop();
   return { idleBun, loaded };
@@ -130,8 +130,8 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
  * KiB of resident memory that each of `count` connections takes in the server while it is open and silent, after it has been used once.
  * A tenth as many come and go before, so that what a server sets up once is not counted.
  */
-export function measureMemory(subjects: readonly Subject[], count: number): Promise<Record<Subject, number>> {
-  return withServers("echo.ts", subjects, async (server) => {
+export function measureMemory(subjects: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
+  return withServers("echo", subjects, async (server) => {
     const listening = server.sockets();
     const close = async (sockets: Bun.Socket[]): Promise<void> => {
       for (const socket of sockets) socket.terminate();
@@ -156,8 +156,8 @@ export interface HeapSample {
 }
 
 /** The JavaScript heap and the resident memory while a server answers `total` requests, 16 in a write. */
-export async function measureHeap(subject: Subject, total: number): Promise<HeapSample[]> {
-  const server = await ServerProcess.start("http-hello.ts", subject);
+export async function measureHeap(subject: BunPeer, total: number): Promise<HeapSample[]> {
+  const server = await ServerProcess.start("http-hello", subject);
   const samples: HeapSample[] = [];
   let requests = (await wrk(server.port, 50, 1, { depth: 16 })).count;
   for (;;) {
@@ -171,8 +171,8 @@ export async function measureHeap(subject: Subject, total: number): Promise<Heap
 }
 
 /** KiB of resident memory that each of `count` clients costs which have sent the half of a head, and no more. */
-export function measureSlow(subjects: readonly Subject[], count: number): Promise<Record<Subject, number>> {
-  return withServers("http-hello.ts", subjects, async (server) => {
+export function measureSlow(subjects: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
+  return withServers("http-hello", subjects, async (server) => {
     const open = async (clients: number): Promise<Bun.Socket[]> => {
       const sockets: Bun.Socket[] = [];
       while (sockets.length < clients) {
@@ -221,10 +221,10 @@ interface State {
 
 /** `count` connections at once, each asks once, all close; after a smaller round that fills pools and warms the compiler. */
 export function measureChurn(
-  subjects: readonly Subject[],
+  subjects: readonly BunPeer[],
   count: number,
-): Promise<Record<Subject, { before: State; open: State; after: State }>> {
-  return withServers("http-hello.ts", subjects, async (server) => {
+): Promise<Record<BunPeer, { before: State; open: State; after: State }>> {
+  return withServers("http-hello", subjects, async (server) => {
     const state = (): State => ({ residentKiB: server.residentKiB(), sockets: server.sockets() });
     const listening = server.sockets();
     const round = async (atOnce: number): Promise<{ before: State; open: State; after: State }> => {

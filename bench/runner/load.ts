@@ -1,4 +1,4 @@
-/** Load from programs of their own: wrk for HTTP, limit/echo-load.c for echo. Each run is bounded in time and checks what it gets. */
+/** Load from programs of their own: wrk, and limit/load.c. Each run is bounded in time and checks what it gets. */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
@@ -8,6 +8,8 @@ export interface LoadResult {
   count: number;
   p50Us: number;
   p99Us: number;
+  /** Of limit/load.c alone. */
+  p999Us?: number;
 }
 
 const build = join(import.meta.dir, "../build");
@@ -54,19 +56,31 @@ export async function wrk(
   return { rate: Number(count) / Number(time), count: Number(count), p50Us: percentile(50), p99Us: percentile(99) };
 }
 
-/** One run of the echo load. Throws when a byte was wrong or lost. */
-export async function echoLoad(port: number, connections: number, bytes: number, seconds: number): Promise<LoadResult> {
-  const program = await compile("echo-load");
-  const text = await output([program, "127.0.0.1", String(port), String(connections), String(seconds), String(bytes)]);
-  const result = JSON.parse(text) as { messages: number; seconds: number; p50_us: number; p99_us: number };
-  return { rate: result.messages / result.seconds, count: result.messages, p50Us: result.p50_us, p99Us: result.p99_us };
+/** One run of limit/load.c: closed loop, or open loop with `rate` messages a second. Throws when a byte was wrong or lost. */
+export async function load(
+  port: number,
+  connections: number,
+  seconds: number,
+  { service, bytes, rate = 0 }: { service: "echo" | "udp" | "http"; bytes: number; rate?: number },
+): Promise<LoadResult> {
+  const numbers = [port, connections, seconds, bytes, Math.round(rate)].map(String);
+  const text = await output([await compile("load"), service, ...numbers]);
+  const result = JSON.parse(text) as Record<"messages" | "seconds" | "p50_us" | "p99_us" | "p999_us", number>;
+  return {
+    rate: result.messages / result.seconds,
+    count: result.messages,
+    p50Us: result.p50_us,
+    p99Us: result.p99_us,
+    p999Us: result.p999_us,
+  };
 }
 
 /** Compiles a program of bench/limit unless it is fresh. Returns its path. */
 export async function compile(name: string): Promise<string> {
   const source = join(import.meta.dir, "../limit", `${name}.c`);
   const program = join(build, name);
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
+  const changed = Math.max(...[source, join(source, "../server.h")].map((file) => statSync(file).mtimeMs));
+  if (existsSync(program) && statSync(program).mtimeMs > changed) return program;
   mkdirSync(build, { recursive: true });
   await output(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-luring", "-lpthread"]);
   return program;

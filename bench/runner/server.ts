@@ -1,7 +1,8 @@
 /** A server in a process of its own, and what it costs: CPU of all its threads (the kernel's for it included), memory, descriptors. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { ReactorStats } from "../../src/index.ts";
-import type { FromServer, Subject } from "../servers/subject.ts";
+import type { FromServer } from "../servers/subject.ts";
+import { commandOf, isBunPeer, type Peer, type Service } from "./peers.ts";
 
 export interface Usage {
   /** Nanoseconds of CPU of the whole process, kernel threads of its rings included. */
@@ -11,27 +12,39 @@ export interface Usage {
 }
 
 export class ServerProcess {
-  readonly subject: Subject;
+  readonly peer: Peer;
   port = 0;
   private readonly child: Bun.Subprocess;
   private answers: ((message: FromServer) => void)[] = [];
 
-  static async start(file: string, subject: Subject): Promise<ServerProcess> {
-    const server = new ServerProcess(file, subject);
-    const first = await server.next();
-    if (!("port" in first)) throw new Error(`${file} did not announce its port`);
-    server.port = first.port;
+  /** `cpu` pins it to one processor. Throws for a service that the peer does not have. */
+  static async start(service: Service, peer: Peer, cpu?: number): Promise<ServerProcess> {
+    const command = await commandOf(peer, service);
+    if (!command) throw new TypeError(`${peer} has no server for ${service}`);
+    const server = new ServerProcess(peer, cpu === undefined ? command : ["taskset", "-c", String(cpu), ...command]);
+    server.port = await server.announcedPort();
     return server;
   }
 
-  private constructor(file: string, subject: Subject) {
-    this.subject = subject;
-    this.child = Bun.spawn([process.execPath, `${import.meta.dir}/../servers/${file}`, subject], {
-      ipc: (message) => this.answers.shift()?.(message as FromServer),
-      stdout: "inherit",
+  private constructor(peer: Peer, command: string[]) {
+    this.peer = peer;
+    this.child = Bun.spawn(command, {
+      ...(isBunPeer(peer) && { ipc: (message) => this.answers.shift()?.(message as FromServer) }),
+      stdout: isBunPeer(peer) ? "inherit" : "pipe",
       stderr: "inherit",
       env: { ...process.env, NODE_ENV: "production" },
     });
+  }
+
+  private async announcedPort(): Promise<number> {
+    if (isBunPeer(this.peer)) {
+      const first = await this.next();
+      if ("port" in first) return first.port;
+    } else {
+      for await (const text of this.child.stdout as ReadableStream<Uint8Array>)
+        return Number(Buffer.from(text).toString());
+    }
+    throw new Error(`the server of ${this.peer} did not announce its port`);
   }
 
   get pid(): number {
@@ -72,6 +85,11 @@ export class ServerProcess {
       if (Number(thread) === this.pid) jsNs = ran;
     }
     return { cpuNs, jsNs };
+  }
+
+  /** The most resident memory that it ever had. */
+  peakKiB(): number {
+    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1"))![1]);
   }
 
   /** Clock ticks (10 ms) of the process, as `top` and `ps` count. */

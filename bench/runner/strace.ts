@@ -1,5 +1,5 @@
 /** System calls per request: from the ring's own counter in a run without strace, and from `strace -c` in a second run. */
-import type { Subject } from "../servers/subject.ts";
+import type { BunPeer } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { ServerProcess } from "./server.ts";
 
@@ -13,11 +13,11 @@ export interface EnterCount {
 }
 
 export async function countEnters(
-  subject: Exclude<Subject, "bun">,
+  subject: Exclude<BunPeer, "bun">,
   connections: number,
   depth: number,
 ): Promise<EnterCount> {
-  const server = await ServerProcess.start("http-hello.ts", subject);
+  const server = await ServerProcess.start("http-hello", subject);
   const before = (await server.stats())!;
   const { count } = await wrk(server.port, connections, 1, { depth });
   const after = (await server.stats())!;

@@ -2,15 +2,14 @@
 import { heapStats } from "bun:jsc";
 import type { ReactorStats } from "../../src/index.ts";
 
-export type Subject = "bun" | "defer" | "sqpoll";
-
-const subject = (process.argv[2] ?? "defer") as Subject;
+const subject = process.argv[2] ?? "defer";
 if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
 
 const ringloop = subject === "bun" ? undefined : await import("../../src/index.ts");
 
 export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
 export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;
+export const udpSocket = (ringloop?.udpSocket ?? Bun.udpSocket) as typeof Bun.udpSocket;
 
 /** What a server tells its runner. */
 export type FromServer =

@@ -1,0 +1,105 @@
+/**
+ * The throughput lab: `bun run bench` measures everything in about 15 minutes, `bench:quick` the essential in 90 seconds.
+ *
+ *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
+ *   --peers bun,node      default: all, and in quick those that run in Bun
+ *   --conns 50,500        connections that the groups hello and echo go through
+ *   --rounds 3 --seconds 1 --pin --out NAME
+ *
+ * Every server runs in a process of its own; rounds are interleaved and shuffled, answers checked by the load programs, CPU is that of the
+ * whole server process with the kernel threads of its rings, from /proc. Prints tables and writes bench/results/NAME.json, by default
+ * lab.json, quick.json, or partial.json with options; bench/compare.ts compares two of them.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { parts } from "./runner/parts.ts";
+import { bunPeers, type Peer, peers } from "./runner/peers.ts";
+import { measureRates, printRates } from "./runner/rates.ts";
+import { groups, workloadsOf } from "./runner/workloads.ts";
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    peers: { type: "string" },
+    conns: { type: "string" },
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string" },
+    pin: { type: "boolean", default: false },
+    out: { type: "string" },
+  },
+});
+
+const everything = [...groups, ...Object.keys(parts)];
+const quickOnes = ["http", "echo", "enters", "idle", "loop", "churn"];
+const chosen = listOf("only", everything, values.quick ? quickOnes : everything);
+const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
+const sweep =
+  values.conns?.split(",").map((each) => requireCount("conns", each, 20_000)) ??
+  (values.quick ? [50, 500] : [1, 50, 500, 2000, 5000]);
+const rounds = requireCount("rounds", values.rounds, 100);
+const seconds = Number(values.seconds ?? (values.quick ? 0.7 : 1));
+if (!(seconds > 0 && seconds <= 600))
+  throw new TypeError(`--seconds must be more than 0 and at most 600, not ${values.seconds}`);
+
+function listOf(option: "only" | "peers", allowed: readonly string[], byDefault: readonly string[]): readonly string[] {
+  const given = values[option]?.split(",") ?? byDefault;
+  const wrong = given.find((each) => !allowed.includes(each));
+  if (wrong !== undefined) throw new TypeError(`--${option} takes ${allowed.join(", ")}, not ${JSON.stringify(wrong)}`);
+  return given;
+}
+
+function requireCount(option: string, text: string, max: number): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= max) return count;
+  throw new TypeError(`--${option} must be from 1 to ${max}, not ${JSON.stringify(text)}`);
+}
+
+async function firstLine(command: string[]): Promise<string> {
+  const child = Bun.spawn(command, { stdout: "pipe", stderr: "ignore", cwd: import.meta.dir });
+  return ((await child.stdout.text()).split("\n")[0] ?? "").trim();
+}
+
+const startMs = performance.now();
+const workloads = workloadsOf(chosen, sweep);
+const runs = workloads.length * chosenPeers.length * rounds;
+let done = 0;
+const progress = (workload: string, peer: Peer): void => {
+  if (!process.stderr.isTTY) return;
+  const spentMs = performance.now() - startMs;
+  const left = done > 0 ? `about ${Math.ceil(((spentMs / done) * (runs - done)) / 1000)} s left` : "";
+  process.stderr.write(`\r\x1b[K${done} of ${runs}: ${workload}, ${peer} ${left}`);
+  done++;
+};
+
+const report: Record<string, unknown> = {
+  machine: { cpu: cpus()[0]!.model, cores: cpus().length, kernel: release() },
+  versions: {
+    bun: Bun.version,
+    node: await firstLine(["node", "--version"]),
+    cc: await firstLine(["cc", "--version"]),
+  },
+  commit: await firstLine(["git", "describe", "--always", "--dirty"]),
+  date: new Date().toISOString(),
+  rounds,
+  seconds,
+};
+if (workloads.length > 0) {
+  const rates = await measureRates(workloads, { peers: chosenPeers, rounds, seconds, pin: values.pin, progress });
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  report.rates = rates;
+  printRates(rates);
+}
+for (const [name, measure] of Object.entries(parts)) if (chosen.includes(name)) Object.assign(report, await measure());
+
+report.took = (performance.now() - startMs) / 1000;
+const isWhole =
+  [values.only, values.peers, values.conns, values.seconds].every((option) => option === undefined) && !values.pin;
+const name = values.out ?? (isWhole ? (values.quick ? "quick" : "lab") : "partial");
+const directory = join(import.meta.dir, "results");
+mkdirSync(directory, { recursive: true });
+writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+console.log(`\n${Math.round(report.took as number)} s; bench/results/${name}.json`);
+process.exit(0);

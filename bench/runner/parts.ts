@@ -1,0 +1,99 @@
+/** What is measured besides rates. Each part prints its table and returns what goes into the report. */
+import {
+  measureChurn,
+  measureHeap,
+  measureIdle,
+  measureLoop,
+  measureMemory,
+  measureSlow,
+  measureSparse,
+} from "./life.ts";
+import { bunPeers } from "./peers.ts";
+import { printTable, ratio, thousands } from "./report.ts";
+import { countEnters } from "./strace.ts";
+
+export const parts: Record<string, () => Promise<Record<string, unknown>>> = {
+  /** System calls. */
+  async enters() {
+    const rows: string[][] = [];
+    const enters: Record<string, unknown> = {};
+    for (const depth of [1, 16]) {
+      for (const peer of ["defer", "sqpoll"] as const) {
+        const result = await countEnters(peer, 50, depth);
+        enters[`${peer}, pipeline ${depth}`] = result;
+        const { perRequest, tracedPerRequest, otherCalls } = result;
+        rows.push([peer, String(depth), perRequest.toFixed(4), tracedPerRequest.toFixed(4), otherCalls]);
+      }
+    }
+    const columns = [
+      "peer",
+      "pipeline",
+      "enters/request",
+      "under strace -c",
+      "other system calls/request under strace",
+    ];
+    printTable("io_uring_enter calls, HTTP hello, 50 connections", columns, rows);
+    return { enters };
+  },
+
+  async idle() {
+    const idle = await measureIdle(bunPeers, 5);
+    const sparse = await measureSparse(bunPeers);
+    const rows = bunPeers.map((peer) => {
+      const { p50Us, p99Us } = sparse[peer];
+      return [peer, String(idle[peer]), thousands(p50Us), ratio(p50Us / sparse.bun.p50Us), thousands(p99Us)];
+    });
+    printTable("Idle", ["peer", "ticks in 5 s", "p50 us, a request every 5 ms", "", "p99 us"], rows);
+    return { idle, sparse };
+  },
+
+  async loop() {
+    const loop = await measureLoop();
+    const rows = Object.entries(loop.loaded.defer!).map(([name]) => [
+      name,
+      ...[loop.idleBun, loop.loaded.bun!, loop.loaded.defer!, loop.loaded.sqpoll!].map((result) => {
+        const { medianMs, maxMs } = result[name]!;
+        return `${medianMs.toFixed(2)} / ${maxMs.toFixed(2)}`;
+      }),
+    ]);
+    const loaded = bunPeers.map((peer) => `${peer}, loaded`);
+    const columns = ["milliseconds late, median / worst of 20", "bun, no load", ...loaded];
+    printTable("Bun's own loop while the server is under full load", columns, rows);
+    return { loop };
+  },
+
+  async churn() {
+    const churn = await measureChurn(bunPeers, 10_000);
+    const rows = bunPeers.map((peer) => {
+      const { before, open, after } = churn[peer];
+      const cells = [before, open, after].flatMap((state) => [thousands(state.residentKiB), String(state.sockets)]);
+      return [peer, ...cells];
+    });
+    const columns = ["peer", "before KiB", "sockets", "10,000 open KiB", "sockets", "after KiB", "sockets"];
+    printTable("10,000 connections opened, used and closed", columns, rows);
+    return { churn };
+  },
+
+  async memory() {
+    const memory = await measureMemory(bunPeers, 10_000);
+    const rows = bunPeers.map((peer) => [peer, (memory[peer] * 1024).toFixed(0)]);
+    printTable("10,000 idle TCP connections", ["peer", "resident bytes each"], rows);
+    return { memory };
+  },
+
+  async slow() {
+    const slow = await measureSlow(bunPeers, 10_000);
+    const rows = bunPeers.map((peer) => [peer, (slow[peer] * 1024).toFixed(0)]);
+    printTable("10,000 clients with half a head", ["peer", "resident bytes each"], rows);
+    return { slow };
+  },
+
+  async heap() {
+    const heap = await measureHeap("defer", 20_000_000);
+    const rows = heap.map(({ requests, heapBytes, objects, residentKiB }) =>
+      [requests, heapBytes / 1024, objects, residentKiB].map(thousands),
+    );
+    printTable("Memory after requests, defer", ["requests", "heap KiB", "objects", "resident KiB"], rows);
+    return { heap };
+  },
+};

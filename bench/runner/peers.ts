@@ -1,0 +1,30 @@
+/** Who is measured, and the program that serves each service for each of them. */
+import { join } from "node:path";
+import { compile } from "./load.ts";
+
+/** Bun's own functions, ringloop in each mode, Node's, and the same in C: over epoll, and over liburing in each mode. */
+export const peers = ["bun", "defer", "sqpoll", "node", "c-epoll", "c-defer", "c-sqpoll"] as const;
+export type Peer = (typeof peers)[number];
+/** Those whose server is a Bun program of bench/servers, which answers questions. */
+export const bunPeers = ["bun", "defer", "sqpoll"] as const;
+export type BunPeer = (typeof bunPeers)[number];
+
+/** http-hello, http-app (routes, bodies, files), echo, udp, burst (many small writes), loop (Bun's own loop beside the server). */
+export type Service = "http-hello" | "http-app" | "echo" | "udp" | "burst" | "loop";
+
+const servers = join(import.meta.dir, "../servers");
+
+export function isBunPeer(peer: Peer): peer is BunPeer {
+  return (bunPeers as readonly Peer[]).includes(peer);
+}
+
+/** What starts the server; undefined where the peer has none. All but Bun programs print their port. */
+export async function commandOf(peer: Peer, service: Service): Promise<string[] | undefined> {
+  if (isBunPeer(peer)) return [process.execPath, join(servers, `${service}.ts`), peer];
+  if (peer === "node")
+    return ["http-hello", "echo", "udp"].includes(service) ? ["node", join(servers, "node.cjs"), service] : undefined;
+  if (service !== "http-hello" && service !== "echo") return undefined;
+  const what = service === "echo" ? "echo" : "http";
+  const [, model = ""] = peer.split("-");
+  return model === "epoll" ? [await compile("server-epoll"), what] : [await compile("server-uring"), what, model];
+}

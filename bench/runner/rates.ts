@@ -1,0 +1,154 @@
+/** Rates, latency and cost: rounds interleaved and shuffled, a warm-up dropped, medians with their spread. */
+import { load, type LoadResult, wrk } from "./load.ts";
+import { commandOf, type Peer } from "./peers.ts";
+import { median, printTable, ratio, thousands } from "./report.ts";
+import { ServerProcess } from "./server.ts";
+import type { Workload } from "./workloads.ts";
+
+export interface RateOptions {
+  peers: readonly Peer[];
+  rounds: number;
+  /** Of each run. */
+  seconds: number;
+  /** Pins servers to processor 0. */
+  pin: boolean;
+  /** Called before each run. */
+  progress(workload: string, peer: Peer): void;
+}
+
+/** Medians over the rounds. */
+export interface Result {
+  /** Requests or messages a second. */
+  rate: number;
+  /** (highest - lowest) / median of the rates. */
+  spread: number;
+  /** Of the server's process with the kernel threads of its rings, for one request or message. */
+  cpuUs: number;
+  /** Of its JavaScript (or only) thread alone. */
+  jsUs: number;
+  p50Us: number;
+  p99Us: number;
+  p999Us?: number;
+  /** The server's most resident memory. */
+  peakKiB: number;
+}
+export type Results = Record<string, Partial<Record<Peer, Result>>>;
+
+export async function measureRates(workloads: readonly Workload[], options: RateOptions): Promise<Results> {
+  const results: Results = {};
+  for (const workload of workloads) results[workload.title] = await measure(workload, options, results);
+  return results;
+}
+
+async function measure(workload: Workload, options: RateOptions, before: Results): Promise<Results[string]> {
+  const { service, title } = workload;
+  const { rounds, seconds, progress } = options;
+  const servers = new Map<Peer, ServerProcess>();
+  const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
+  for (const peer of options.peers) {
+    if (!(await commandOf(peer, service))) continue;
+    servers.set(peer, await ServerProcess.start(service, peer, options.pin ? 0 : undefined));
+    samples.set(peer, []);
+  }
+  const rate = await openLoopRate(workload, servers, before);
+  for (const { port } of servers.values()) await run(workload, port, Math.min(seconds, 1), rate); // Warm-up.
+  for (let round = 0; round < rounds; round++) {
+    for (const [peer, server] of shuffled([...servers])) {
+      progress(title, peer);
+      const start = server.usage();
+      const result = await run(workload, server.port, seconds, rate);
+      const end = server.usage();
+      const of = (ns: number): number => ns / 1000 / result.count;
+      samples.get(peer)!.push({ ...result, cpuUs: of(end.cpuNs - start.cpuNs), jsUs: of(end.jsNs - start.jsNs) });
+    }
+  }
+  const medians: Partial<Record<Peer, Result>> = {};
+  for (const [peer, runs] of samples) {
+    const of = (field: "rate" | "cpuUs" | "jsUs" | "p50Us" | "p99Us"): number =>
+      median(runs.map((each) => each[field]));
+    const rates = runs.map((each) => each.rate);
+    const p999 = runs.map((each) => each.p999Us).filter((us) => us !== undefined);
+    medians[peer] = {
+      rate: of("rate"),
+      spread: (Math.max(...rates) - Math.min(...rates)) / of("rate"),
+      cpuUs: of("cpuUs"),
+      jsUs: of("jsUs"),
+      p50Us: of("p50Us"),
+      p99Us: of("p99Us"),
+      ...(p999.length > 0 && { p999Us: median(p999) }),
+      peakKiB: servers.get(peer)!.peakKiB(),
+    };
+  }
+  for (const server of servers.values()) await server.stop();
+  return medians;
+}
+
+function run({ load: spec, connections }: Workload, port: number, seconds: number, rate: number): Promise<LoadResult> {
+  return spec.by === "wrk"
+    ? wrk(port, connections, seconds, spec)
+    : load(port, connections, seconds, { ...spec, rate });
+}
+
+/** Messages a second of an open loop; 0 for a closed one. Bun's own capacity is measured in the same run. */
+async function openLoopRate(
+  { load: spec, connections, title }: Workload,
+  servers: Map<Peer, ServerProcess>,
+  before: Results,
+): Promise<number> {
+  if (spec.by === "wrk" || spec.ofBunsRate === undefined) return 0;
+  const bun = servers.get("bun");
+  if (!bun) throw new TypeError(`"${title}" needs the peer bun`);
+  const known = Object.entries(before).find(
+    ([name]) => name === `HTTP hello by load.c, ${connections} connections`,
+  )?.[1].bun;
+  const capacity = known?.rate ?? (await load(bun.port, connections, 2, { service: "http", bytes: 0 })).rate;
+  return capacity * spec.ofBunsRate;
+}
+
+function shuffled<T>(items: T[]): T[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const other = Math.floor(Math.random() * (i + 1));
+    [items[i], items[other]] = [items[other]!, items[i]!];
+  }
+  return items;
+}
+
+export function printRates(results: Results): void {
+  const rows = Object.entries(results).flatMap(([title, byPeer]) =>
+    (Object.entries(byPeer) as [Peer, Result][]).map(([peer, result], i) => {
+      const { rate, spread, cpuUs, jsUs, p50Us, p99Us, p999Us } = result;
+      const bun = byPeer.bun ?? result;
+      return [
+        i === 0 ? title : "",
+        peer,
+        thousands(rate),
+        `${(spread * 100).toFixed(0)}%`,
+        ratio(rate / bun.rate),
+        cpuUs.toFixed(2),
+        ratio(cpuUs / bun.cpuUs),
+        jsUs.toFixed(2),
+        ratio(jsUs / bun.jsUs),
+        ...[p50Us, p99Us, p999Us ?? Number.NaN].map(thousands),
+      ];
+    }),
+  );
+  const columns = [
+    "workload",
+    "peer",
+    "per second",
+    "+-",
+    "",
+    "CPU us",
+    "",
+    "JS CPU us",
+    "",
+    "p50 us",
+    "p99 us",
+    "p99.9",
+  ];
+  printTable(
+    "Rates and cost of one request or message (ratios to Bun's own; CPU with the ring's kernel threads)",
+    columns,
+    rows,
+  );
+}

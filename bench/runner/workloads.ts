@@ -1,0 +1,84 @@
+/** What is measured, as data. */
+import type { Service } from "./peers.ts";
+import type { WrkRequest } from "./load.ts";
+
+export interface Workload {
+  /** For `--only`. */
+  group: Group;
+  title: string;
+  service: Service;
+  connections: number;
+  /** By wrk, the outside judge, or by limit/load.c. */
+  load:
+    ({ by: "wrk" } & WrkRequest) | { by: "load"; service: "echo" | "udp" | "http"; bytes: number; ofBunsRate?: number };
+}
+
+export const groups = ["http", "app", "hello", "echo", "udp", "burst", "rate"] as const;
+export type Group = (typeof groups)[number];
+
+const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
+  group,
+  title: `HTTP ${what}, ${connections} connections`,
+  service,
+  connections,
+  load: { by: "wrk", ...request },
+});
+const app = (what: string, request: WrkRequest): Workload => byWrk("app", what, "http-app", 50, request);
+const echo = (group: Group, connections: number, bytes = 64): Workload => ({
+  group,
+  title: `TCP echo ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}, ${connections} connections`,
+  service: "echo",
+  connections,
+  load: { by: "load", service: "echo", bytes },
+});
+const rate = (connections: number, ofBunsRate: number): Workload => ({
+  group: "rate",
+  title: `HTTP hello at ${ofBunsRate * 100} % of Bun's rate, ${connections} connections`,
+  service: "http-hello",
+  connections,
+  load: { by: "load", service: "http", bytes: 0, ofBunsRate },
+});
+
+/** `sweep`: how many connections the groups hello and echo go through. */
+export function workloadsOf(chosen: readonly string[], sweep: readonly number[]): Workload[] {
+  const all: Workload[] = [
+    byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
+    ...[50, 256, 1000].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
+    app("static route", { path: "/static" }),
+    app("JSON route with a parameter", { path: "/user/7" }),
+    app("JSON route, pipeline 16", { path: "/user/7", depth: 16 }),
+    app("POST of 1 KiB, echoed", { path: "/echo", postBytes: 1024 }),
+    app("64 KiB from memory", { path: "/64KiB" }),
+    app("1 MiB from memory", { path: "/1MiB" }),
+    app("1 MiB from a file", { path: "/file" }),
+    app("1 MiB from a file's route", { path: "/file-route" }),
+    ...sweep.map((connections): Workload => ({
+      group: "hello",
+      title: `HTTP hello by load.c, ${connections} connections`,
+      service: "http-hello",
+      connections,
+      load: { by: "load", service: "http", bytes: 0 },
+    })),
+    ...sweep.map((connections) => echo("echo", connections)),
+    echo("echo", 50, 16384),
+    {
+      group: "udp",
+      title: "UDP echo 64 B, 50 clients",
+      service: "udp",
+      connections: 50,
+      load: { by: "load", service: "udp", bytes: 64 },
+    },
+    ...[50, 500].map((connections): Workload => ({
+      group: "burst",
+      title: `1,024 B sent back in 16 writes, ${connections} connections`,
+      service: "burst",
+      connections,
+      load: { by: "load", service: "echo", bytes: 1024 },
+    })),
+    rate(50, 0.5),
+    rate(50, 0.9),
+    rate(256, 0.5),
+    rate(256, 0.9),
+  ];
+  return all.filter(({ group }) => chosen.includes(group));
+}
