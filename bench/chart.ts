@@ -1,7 +1,8 @@
 /**
  * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. Readable on light and dark pages.
  *
- * quick.svg from quick.json; connections.svg (rate and CPU by connections, with the limit in C) and latency.svg (at a fixed rate) from lab.json.
+ * quick.svg from quick.json; connections.svg (rate and CPU by connections, with the limit in C) and latency.svg (at a fixed rate) from lab.json,
+ * io-models.svg from models.json.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -18,6 +19,11 @@ const looks: Record<Peer, { label: string; color: string; dashed?: boolean }> = 
   "c-epoll": { label: "C, epoll", color: "#9aa4b2", dashed: true },
   "c-defer": { label: "C, io_uring defer", color: "#2f81f7", dashed: true },
   "c-sqpoll": { label: "C, io_uring sqpoll", color: "#e3653b", dashed: true },
+  "c-threads": { label: "C, a thread each", color: "#8957e5" },
+  "c-spin": { label: "C, spinning", color: "#bf8700" },
+  "c-select": { label: "C, select", color: "#d4a5a5" },
+  "c-poll": { label: "C, poll", color: "#c9510c" },
+  "c-sigio": { label: "C, SIGIO", color: "#1b7c83" },
 };
 
 const text = { color: INK, fontFamily: "system-ui, sans-serif" };
@@ -29,10 +35,10 @@ async function ratesOf(name: string): Promise<Results | undefined> {
 }
 
 async function draw(name: string, width: number, height: number, option: object): Promise<void> {
-  const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
-  chart.setOption({ animation: false, textStyle: text, ...option });
-  await Bun.write(join(import.meta.dir, "../docs/charts", `${name}.svg`), chart.renderToSVGString());
-  chart.dispose();
+  const canvas = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
+  canvas.setOption({ animation: false, textStyle: text, ...option });
+  await Bun.write(join(import.meta.dir, "../docs/charts", `${name}.svg`), canvas.renderToSVGString());
+  canvas.dispose();
 }
 
 const legendOf = (peers: readonly Peer[]): object => ({
@@ -85,16 +91,17 @@ async function drawRatios(rates: Results): Promise<void> {
 }
 
 /** Lines over the number of connections: HTTP and echo, rate and CPU. */
-async function drawConnections(rates: Results): Promise<void> {
-  const families = [
-    { title: "HTTP hello", pattern: /^HTTP hello by load\.c, (\d+) connections$/ },
-    { title: "TCP echo of 64 B", pattern: /^TCP echo 64 B, (\d+) connections$/ },
-  ];
+async function drawConnections(
+  chart: string,
+  rates: Results,
+  families: { title: string; pattern: RegExp }[],
+): Promise<void> {
   const measures = [
     { title: "thousands a second", of: ({ rate }: Result) => rate / 1000 },
     { title: "CPU us each, whole server process", of: ({ cpuUs }: Result) => cpuUs },
   ];
-  const peers = Object.keys(looks) as Peer[];
+  const measured = new Set(Object.values(rates).flatMap((byPeer) => Object.keys(byPeer)));
+  const peers = (Object.keys(looks) as Peer[]).filter((peer) => measured.has(peer));
   const panels = families.flatMap((family) => measures.map((measure) => ({ family, measure })));
   const sweeps = families.map(({ pattern }) =>
     Object.keys(rates)
@@ -102,7 +109,7 @@ async function drawConnections(rates: Results): Promise<void> {
       .filter(({ connections }) => connections > 0)
       .toSorted((a, b) => a.connections - b.connections),
   );
-  await draw("connections", 1040, 680, {
+  await draw(chart, 1040, 40 + 320 * families.length, {
     legend: legendOf(peers),
     title: panels.map(({ family, measure }, i) => ({
       text: `${family.title}: ${measure.title}`,
@@ -121,7 +128,7 @@ async function drawConnections(rates: Results): Promise<void> {
       gridIndex,
       data: sweeps[gridIndex >> 1]!.map(({ connections }) => connections.toLocaleString("en")),
       axisLabel: { color: INK },
-      name: gridIndex > 1 ? "connections" : "",
+      name: gridIndex >= panels.length - 2 ? "connections" : "",
       nameLocation: "middle",
       nameGap: 25,
     })),
@@ -194,6 +201,14 @@ const quick = await ratesOf("quick");
 if (quick) await drawRatios(quick);
 const lab = await ratesOf("lab");
 if (lab) {
-  await drawConnections(lab);
+  await drawConnections("connections", lab, [
+    { title: "HTTP hello", pattern: /^HTTP hello by load\.c, (\d+) connections$/ },
+    { title: "TCP echo of 64 B", pattern: /^TCP echo 64 B, (\d+) connections$/ },
+  ]);
   await drawLatency(lab);
 }
+const models = await ratesOf("models");
+if (models)
+  await drawConnections("io-models", models, [
+    { title: "TCP echo of 64 B", pattern: /^I\/O models, echo of 64 B, (\d+) connections$/ },
+  ]);

@@ -32,9 +32,10 @@ const { values } = parseArgs({
   },
 });
 
-const everything = [...groups, ...Object.keys(parts)];
+const all = [...groups, ...Object.keys(parts)];
+const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
 const quickOnes = ["http", "echo", "enters", "idle", "loop", "churn"];
-const chosen = listOf("only", everything, values.quick ? quickOnes : everything);
+const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =
   values.conns?.split(",").map((each) => requireCount("conns", each, 20_000)) ??
@@ -64,7 +65,7 @@ async function firstLine(command: string[]): Promise<string> {
 
 const startMs = performance.now();
 const workloads = workloadsOf(chosen, sweep);
-const runs = workloads.length * chosenPeers.length * rounds;
+const runs = workloads.reduce((sum, workload) => sum + (workload.peers ?? chosenPeers).length * rounds, 0);
 let done = 0;
 const progress = (workload: string, peer: Peer): void => {
   if (!process.stderr.isTTY) return;

@@ -82,6 +82,6 @@ export async function compile(name: string): Promise<string> {
   const changed = Math.max(...[source, join(source, "../server.h")].map((file) => statSync(file).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > changed) return program;
   mkdirSync(build, { recursive: true });
-  await output(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-luring", "-lpthread"]);
+  await output(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-luring", "-lpthread", "-lrt"]);
   return program;
 }

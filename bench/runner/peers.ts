@@ -4,7 +4,9 @@ import { compile } from "./load.ts";
 
 /** Bun's own functions, ringloop in each mode, Node's, and the same in C: over epoll, and over liburing in each mode. */
 export const peers = ["bun", "defer", "sqpoll", "node", "c-epoll", "c-defer", "c-sqpoll"] as const;
-export type Peer = (typeof peers)[number];
+/** The classic I/O models, for TCP echo alone. */
+export const modelPeers = ["c-threads", "c-spin", "c-select", "c-poll", "c-sigio"] as const;
+export type Peer = (typeof peers)[number] | (typeof modelPeers)[number];
 /** Those whose server is a Bun program of bench/servers, which answers questions. */
 export const bunPeers = ["bun", "defer", "sqpoll"] as const;
 export type BunPeer = (typeof bunPeers)[number];
@@ -26,5 +28,7 @@ export async function commandOf(peer: Peer, service: Service): Promise<string[] 
   if (service !== "http-hello" && service !== "echo") return undefined;
   const what = service === "echo" ? "echo" : "http";
   const [, model = ""] = peer.split("-");
+  if ((modelPeers as readonly Peer[]).includes(peer))
+    return service === "echo" ? [await compile("server-models"), model] : undefined;
   return model === "epoll" ? [await compile("server-epoll"), what] : [await compile("server-uring"), what, model];
 }

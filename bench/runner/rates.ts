@@ -45,13 +45,23 @@ async function measure(workload: Workload, options: RateOptions, before: Results
   const { rounds, seconds, progress } = options;
   const servers = new Map<Peer, ServerProcess>();
   const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
-  for (const peer of options.peers) {
+  for (const peer of workload.peers ?? options.peers) {
     if (!(await commandOf(peer, service))) continue;
     servers.set(peer, await ServerProcess.start(service, peer, options.pin ? 0 : undefined));
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers, before);
-  for (const { port } of servers.values()) await run(workload, port, Math.min(seconds, 1), rate); // Warm-up.
+  for (const [peer, server] of servers) {
+    try {
+      await run(workload, server.port, Math.min(seconds, 1), rate); // Warm-up.
+    } catch (error) {
+      // A model that breaks at so many connections is a result; with others it is a fault.
+      if (!workload.peers) throw error;
+      await server.stop();
+      servers.delete(peer);
+      samples.delete(peer);
+    }
+  }
   for (let round = 0; round < rounds; round++) {
     for (const [peer, server] of shuffled([...servers])) {
       progress(title, peer);

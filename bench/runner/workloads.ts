@@ -1,5 +1,5 @@
 /** What is measured, as data. */
-import type { Service } from "./peers.ts";
+import { modelPeers, type Peer, type Service } from "./peers.ts";
 import type { WrkRequest } from "./load.ts";
 
 export interface Workload {
@@ -8,12 +8,14 @@ export interface Workload {
   title: string;
   service: Service;
   connections: number;
+  /** Who is measured, whatever is chosen. */
+  peers?: readonly Peer[];
   /** By wrk, the outside judge, or by limit/load.c. */
   load:
     ({ by: "wrk" } & WrkRequest) | { by: "load"; service: "echo" | "udp" | "http"; bytes: number; ofBunsRate?: number };
 }
 
-export const groups = ["http", "app", "hello", "echo", "udp", "burst", "rate"] as const;
+export const groups = ["http", "app", "hello", "echo", "udp", "burst", "rate", "models"] as const;
 export type Group = (typeof groups)[number];
 
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
@@ -74,6 +76,11 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[])
       service: "burst",
       connections,
       load: { by: "load", service: "echo", bytes: 1024 },
+    })),
+    ...sweep.map((connections): Workload => ({
+      ...echo("models", connections),
+      title: `I/O models, echo of 64 B, ${connections} connections`,
+      peers: [...modelPeers, "c-epoll", "c-defer", "c-sqpoll", "defer", "sqpoll"],
     })),
     rate(50, 0.5),
     rate(50, 0.9),
