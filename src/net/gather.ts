@@ -1,10 +1,10 @@
 /** One send of several chunks: the msghdr and the iovecs of sendmsg(2), in a chunk of their own that lives as long as the send. */
 import { IOVEC_BYTES, MSGHDR_BYTES } from "../sys/abi.ts";
 import type { Arena, Chunk } from "../ring/arena.ts";
+import { writeU64 } from "../ring/region.ts";
 
 /** More wait for the next send. */
 const CHUNKS_MAX = 16;
-const TWO_32 = 4294967296;
 
 export interface Gathered {
   /** Freed by the caller after the send's completion. Its address is the message's. */
@@ -30,9 +30,4 @@ export function gather(arena: Arena, first: Chunk): Gathered {
   writeU64(buffer, 16, header.address + MSGHDR_BYTES);
   buffer.writeUInt32LE(count, 24);
   return { header, bytes };
-}
-
-function writeU64(buffer: Buffer, at: number, value: number): void {
-  buffer.writeUInt32LE(value % TWO_32, at);
-  buffer.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
 }

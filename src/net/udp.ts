@@ -10,6 +10,7 @@ import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
 import type { BufferRing } from "../ring/buffer-ring.ts";
+import { writeU64 } from "../ring/region.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -85,6 +86,7 @@ const enum Kind {
 
 /** Datagram and address, and the header that the kernel puts before them. */
 const PAYLOAD_BYTES_MAX = 65507;
+const SOCKADDR_IN_BYTES = 16;
 const ADDRESS_BYTES = 28;
 const BUFFER_BYTES = 65536 + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
 const BUFFERS = 64;
@@ -259,7 +261,11 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
     const bytes = toBytes(data, 0, undefined);
-    const to = this.connected ? undefined : this.encodeTarget(port, address);
+    if (!this.connected && (!Number.isInteger(port) || port! < 1 || port! > 65535))
+      throw new TypeError(`port must be an integer from 1 to 65535, not ${Bun.inspect(port)}`);
+    // The usual case is written as it is; others take the way through the system.
+    const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
+    const to = this.connected || ipv4 !== undefined ? undefined : this.encodeTarget(port!, address);
     if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
     if (this.sendsInFlight >= SENDS_MAX) {
       this.refused = true;
@@ -272,14 +278,21 @@ export class UdpSocket implements OperationOwner, Flushable {
     const { buffer } = chunk;
     // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec { base, len }.
     buffer.fill(0, 0, payloadAt);
-    if (to) {
-      buffer.writeBigUInt64LE(BigInt(chunk.address + nameAt), 0);
+    if (ipv4 !== undefined) {
+      // struct sockaddr_in { family, port, address, zero }
+      writeU64(buffer, 0, chunk.address + nameAt);
+      buffer.writeUInt32LE(SOCKADDR_IN_BYTES, 8);
+      buffer.writeUInt16LE(AF_INET, nameAt);
+      buffer.writeUInt16BE(port!, nameAt + 2);
+      buffer.writeUInt32BE(ipv4, nameAt + 4);
+    } else if (to) {
+      writeU64(buffer, 0, chunk.address + nameAt);
       buffer.writeUInt32LE(to.length, 8);
       buffer.set(to, nameAt);
     }
-    buffer.writeBigUInt64LE(BigInt(chunk.address + MSGHDR_BYTES), 16);
+    writeU64(buffer, 16, chunk.address + MSGHDR_BYTES);
     buffer.writeUInt32LE(1, 24);
-    buffer.writeBigUInt64LE(BigInt(chunk.address + payloadAt), MSGHDR_BYTES);
+    writeU64(buffer, MSGHDR_BYTES, chunk.address + payloadAt);
     buffer.writeUInt32LE(bytes.length, MSGHDR_BYTES + 8);
     buffer.set(bytes, payloadAt);
     this.sendsInFlight++;
@@ -287,16 +300,23 @@ export class UdpSocket implements OperationOwner, Flushable {
     return true;
   }
 
-  private encodeTarget(port: number | undefined, address: string | undefined): Uint8Array {
-    if (!Number.isInteger(port) || port! < 1 || port! > 65535)
-      throw new TypeError(`port must be an integer from 1 to 65535, not ${Bun.inspect(port)}`);
+  /** A dotted address as a number; undefined for another text. Answers go where the last datagram came from: that one is known. */
+  private ipv4Of(address: string | undefined): number | undefined {
+    if (address === this.lastSender && address !== "") return this.lastSenderBytes;
+    const [, a, b, c, d] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(address ?? "") ?? [];
+    if (d === undefined) return undefined;
+    const parts = [Number(a), Number(b), Number(c), Number(d)];
+    return parts.some((part) => part > 255) ? undefined : parts.reduce((bits, part) => bits * 256 + part, 0);
+  }
+
+  private encodeTarget(port: number, address: string | undefined): Uint8Array {
     if (typeof address !== "string" || !/^[\d.]+$|:/.test(address))
       throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
     let text = address;
     if (this.family === AF_INET6 && !address.includes(":")) text = `::ffff:${address}`;
     let encoded: Uint8Array;
     try {
-      encoded = encodeAddress(text, port!);
+      encoded = encodeAddress(text, port);
     } catch {
       throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
     }

@@ -1,6 +1,12 @@
 /** A piece of mapped memory, which the kernel may see. `RingMemory` hands them out. */
 const TWO_32 = 4294967296;
 
+/** An unsigned integer up to 2^53, in 64 bits. */
+export function writeU64(buffer: Buffer, offset: number, value: number): void {
+  buffer.writeUInt32LE(value % TWO_32, offset);
+  buffer.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
+}
+
 /** Where a structure lies. */
 export interface Place {
   address: number;
@@ -24,8 +30,7 @@ export class Region {
 
   /** An unsigned integer up to 2^53, in 64 bits. */
   writeU64(offset: number, value: number): void {
-    this.buffer.writeUInt32LE(value % TWO_32, offset);
-    this.buffer.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
+    writeU64(this.buffer, offset, value);
   }
 
   /** 64 bits as a number: exact up to 2^53. */
