@@ -86,7 +86,7 @@ export abstract class ConnectionFlags extends WheelEntry {
     this.put(0x200, value);
   }
 
-  /** The kernel has taken bytes since `takeProgress()`. */
+  /** The kernel has taken a part of what is queued since `takeProgress()`. */
   protected get progressed(): boolean {
     return (this.bits & 0x400) !== 0;
   }

@@ -185,10 +185,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       this.destroy(new SystemError(-sent, "sendfile")); // The peer is gone.
       return -EAGAIN;
     }
-    if (sent > 0) {
-      this.sentBytes += sent;
-      this.progressed = true;
-    }
+    if (sent > 0) this.sentBytes += sent;
     return sent;
   }
 
@@ -253,7 +250,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   // ---- the rest --------------------------------------------------------------------------------------------------
 
-  /** Whether the kernel has taken bytes since the last call. */
+  /** Whether the kernel has taken a part of what is queued since the last call: the peer reads, if slowly. */
   takeProgress(): boolean {
     const progress = this.progressed;
     this.progressed = false;
@@ -480,7 +477,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     if (result < this.sendRequested) counters.shortSends++;
     this.queuedBytes -= result;
     this.sentBytes += result;
-    this.progressed = true;
+    if (this.queuedBytes > 0) this.progressed = true;
     for (let left = result; left > 0;) {
       const chunk = this.head!;
       const part = Math.min(left, chunk.length - chunk.sent);

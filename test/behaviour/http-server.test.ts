@@ -225,6 +225,19 @@ describe("time", () => {
     10_000,
   );
 
+  test.skipIf(isBun)("without traffic runs from the last answer, once", async () => {
+    using server = startTimed({ idleTimeout: 1 });
+    using client = await RawClient.connect(server.port);
+    for (let i = 0; i < 3; i++) {
+      await client.write(get("/"));
+      await client.readResponse();
+    }
+    const began = performance.now();
+    expect(await client.closed).toBe("end");
+    expect(performance.now() - began).toBeGreaterThan(900);
+    expect(performance.now() - began).toBeLessThan(1700);
+  });
+
   test.skipIf(isBun)("that timeout() set for a request is for that request alone", async () => {
     using server = start(
       (request, server) => {
