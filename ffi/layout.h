@@ -17,6 +17,9 @@
 #include <netinet/in.h>
 
 /* Newer than liburing 2.3's header: the kernel's values, where the header has none. */
+#ifndef IORING_NOP_INJECT_RESULT
+#define IORING_NOP_INJECT_RESULT (1U << 0)
+#endif
 #ifndef IORING_OP_READ_MULTISHOT
 #define IORING_OP_READ_MULTISHOT 49
 #endif
@@ -232,6 +235,7 @@ static const uint32_t layout[] = {
     IORING_MSG_RING_CQE_SKIP,
     IORING_MSG_RING_FLAGS_PASS,
     IORING_MSG_SEND_FD,
+    IORING_NOP_INJECT_RESULT,
     IORING_OP_ACCEPT,
     IORING_OP_ASYNC_CANCEL,
     IORING_OP_BIND,

@@ -1,25 +1,33 @@
 /**
  * `npm test`: unit tests and the HTTP parser's comparison with llhttp once, then the behaviour tests against three subjects: Bun's own
- * functions, and ringloop in each ring mode.
+ * functions, and ringloop in each ring mode; some of them once more while the ring's operations are disturbed (src/reactor/faults.ts).
  *
  * Ends with the counts of all runs on one line, `N passed, N failed`, and exits 1 unless all passed. Arguments after `--` go to
  * `bun test`, for instance a file name.
  */
-const runs = [
-  { name: "unit", path: "test/unit", subject: undefined },
-  { name: "parser against llhttp", path: "test/oracle", subject: undefined },
-  { name: "behaviour of Bun", path: "test/behaviour", subject: "bun" },
-  { name: "behaviour in defer", path: "test/behaviour", subject: "defer" },
-  { name: "behaviour in sqpoll", path: "test/behaviour", subject: "sqpoll" },
-] as const;
+const disturbed = ["http-messages", "listen", "connect", "stream-socket"].map(
+  (name) => `test/behaviour/${name}.test.ts`,
+);
+const faults = "seed=1,rate=0.05";
+
+const runs: { name: string; paths: string[]; env?: Record<string, string> }[] = [
+  { name: "unit", paths: ["test/unit"] },
+  { name: "parser against llhttp", paths: ["test/oracle"] },
+  { name: "behaviour of Bun", paths: ["test/behaviour"], env: { RINGLOOP_TEST_SUBJECT: "bun" } },
+];
+for (const subject of ["defer", "sqpoll"]) {
+  const env = { RINGLOOP_TEST_SUBJECT: subject };
+  runs.push({ name: `behaviour in ${subject}`, paths: ["test/behaviour"], env });
+  runs.push({ name: `behaviour in ${subject}, disturbed`, paths: disturbed, env: { ...env, RINGLOOP_FAULTS: faults } });
+}
 
 let passed = 0;
 let failed = 0;
-for (const { name, path, subject } of runs) {
+for (const { name, paths, env } of runs) {
   console.log(`\n== ${name}`);
-  const child = Bun.spawn([process.execPath, "test", `./${path}`, ...process.argv.slice(2)], {
+  const child = Bun.spawn([process.execPath, "test", ...paths.map((path) => `./${path}`), ...process.argv.slice(2)], {
     cwd: `${import.meta.dir}/..`,
-    env: { ...process.env, ...(subject && { RINGLOOP_TEST_SUBJECT: subject }) },
+    env: { ...process.env, ...env },
     stdout: "pipe",
     stderr: "pipe",
   });

@@ -334,6 +334,7 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   /** @internal One send has completed. */
   sent(send: Send, result: number): void {
+    if ((result === -EINTR || result === -EAGAIN) && !this.isClosed) return this.submit(send); // Nothing has left.
     // What ICMP reports of one datagram fails the next one in its place, which may be for somebody else: that one is sent again.
     if (isReported(result) && !this.connected && !send.again && !this.isClosed) {
       send.again = true;

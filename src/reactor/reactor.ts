@@ -27,6 +27,7 @@ import { featureNames, receivesMultishot } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
+import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { OpTable } from "./op-table.ts";
@@ -58,7 +59,7 @@ export interface ReactorStats {
   wakeups: number;
   sqes: number;
   cqes: number;
-  /** Completions that found the completion queue full; none is lost. */
+  /** Submissions that found completions waiting, because the completion queue was full; none is lost. */
   overflows: number;
   /** Receives that found no buffer. */
   enobufs: number;
@@ -125,7 +126,10 @@ export class Reactor {
   unsubmittedBytes = 0;
 
   /** Counted by those who see it happen. */
-  readonly counters = { enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
+  readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
+
+  /** For tests: see faults.ts. */
+  readonly faults = Faults.fromEnvironment();
 
   private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly options: Required<ReactorOptions>;
@@ -197,7 +201,6 @@ export class Reactor {
       wakeups: this.waker.wakeups,
       sqes: this.sqes,
       cqes: this.cqes,
-      overflows: this.ring.overflow,
       ...this.counters,
       turns: this.turns,
       parks: this.parks,
@@ -218,6 +221,7 @@ export class Reactor {
   /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
   tag(sqe: Sqe, slot: number, kind: number): void {
     sqe.setUserData(slot, this.operations.begin(slot, kind));
+    if (this.faults !== undefined) this.faults.disturb(sqe);
     this.sqes++;
     if (this.parked) this.schedule();
   }
@@ -357,7 +361,7 @@ export class Reactor {
     for (;;) {
       if (this.batchCursor === this.batchCount) {
         this.batchCursor = 0;
-        this.batchCount = this.ring.reap(batch);
+        this.batchCount = this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch);
         if (this.batchCount === 0) return dispatched;
       }
       while (this.batchCursor < this.batchCount) {
@@ -427,6 +431,7 @@ export class Reactor {
   private submit(waitUs: number): void {
     const ring = this.ring;
     this.unsubmittedBytes = 0;
+    if (ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
     if (this.starved.length > 0) this.feedStarved();
     if (ring.sqpoll) return this.submitToThread(waitUs);
@@ -434,7 +439,8 @@ export class Reactor {
     const toSubmit = ring.sqReady;
     ring.publish();
     if (toSubmit === 0 && wait === 0 && ring.kernelFlags === 0) return;
-    this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS)); // The nest's timer ends a wait.
+    // The nest's timer ends a wait.
+    this.judge(this.faults?.enterFails() ?? ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS));
   }
 
   /** The SQ thread takes the entries by itself; the kernel is entered to wake it, and to wait. */

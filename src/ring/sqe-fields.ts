@@ -69,6 +69,37 @@ export class SqeFields {
     return this;
   }
 
+  /** IORING_OP_*, as prepared. */
+  get opcode(): number {
+    return this.words[this.base]! & 0xff;
+  }
+
+  /** `ioprio`: a priority, or flags of the operation such as IORING_RECV_MULTISHOT. */
+  get ioprio(): number {
+    return this.words[this.base]! >>> 16;
+  }
+
+  set ioprio(value: number) {
+    this.words[this.base] = (this.words[this.base]! & U16_MAX) | (value << 16);
+  }
+
+  /** `len`: bytes or a count, for most operations. */
+  get length(): number {
+    return this.words[this.base + 6]!;
+  }
+
+  set length(value: number) {
+    this.words[this.base + 6] = value;
+  }
+
+  get userDataLow(): number {
+    return this.words[this.base + 8]!;
+  }
+
+  get userDataHigh(): number {
+    return this.words[this.base + 9]!;
+  }
+
   /** io_uring_sqe_set_flags(3). Adds IOSQE_* flags to those that the entry has; a prep function takes all away. */
   setFlags(flags: number): this {
     this.words[this.base]! |= flags << 8;

@@ -191,6 +191,8 @@ export const IORING_ASYNC_CANCEL_FD_FIXED = 1 << 3;
 export const IORING_ASYNC_CANCEL_USERDATA = 1 << 4;
 /** Linux 6.6. */
 export const IORING_ASYNC_CANCEL_OP = 1 << 5;
+/** Linux 6.10. */
+export const IORING_NOP_INJECT_RESULT = 1 << 0;
 export const IORING_RECVSEND_POLL_FIRST = 1 << 0;
 export const IORING_RECV_MULTISHOT = 1 << 1;
 export const IORING_RECVSEND_FIXED_BUF = 1 << 2;

@@ -19,6 +19,7 @@ export const ETIME = 62;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
 export const ENETUNREACH = 101;
+export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ETIMEDOUT = 110;
@@ -77,7 +78,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   99: ["EADDRNOTAVAIL", "address not available"],
   100: ["ENETDOWN", "network is down"],
   [ENETUNREACH]: ["ENETUNREACH", "network is unreachable"],
-  103: ["ECONNABORTED", "software caused connection abort"],
+  [ECONNABORTED]: ["ECONNABORTED", "software caused connection abort"],
   [ECONNRESET]: ["ECONNRESET", "connection reset by peer"],
   [ENOBUFS]: ["ENOBUFS", "no buffer space available"],
   106: ["EISCONN", "socket is already connected"],

@@ -8,6 +8,7 @@ import type {
   connect as ringConnect,
   listen as ringListen,
   Reactor,
+  ReactorOptions,
   ReactorStats,
   RingServeOptions,
   Server as RingServer,
@@ -54,7 +55,8 @@ if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
 const ring = subject === "bun" ? undefined : await import("../../src/index.ts");
 
 if (ring) {
-  const { mode } = ring.useReactor().info;
+  // RINGLOOP_TEST_RING: options of the reactor, as JSON.
+  const { mode } = ring.useReactor(JSON.parse(process.env.RINGLOOP_TEST_RING ?? "{}") as ReactorOptions).info;
   if (mode !== subject) throw new Error(`the reactor runs in mode ${mode}, and these tests are for ${subject}`);
 }
 

@@ -1,0 +1,134 @@
+/**
+ * A server that answers in every way there is, and clients that do everything at once: pieces, pipelines, bodies that nobody reads, resets,
+ * half-closes. Each answer tells whose it is.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SeededRandom } from "../unit/seeded-random.ts";
+import { RawClient } from "./raw-client.ts";
+import { isBun, serve, type Server } from "./subject.ts";
+
+/** What each path answers with, for a request with that id and body. */
+const kinds: Record<string, (id: string, body: string) => string> = {
+  "/text": (id, body) => `${id} ${body.length}`,
+  "/later": (id, body) => `${id} later ${body.length}`,
+  "/json": (id) => JSON.stringify({ id }),
+  "/bytes": (id) => id.repeat(2000),
+  "/stream": (id) => `${id} in parts`.repeat(50),
+  "/ignores": (id) => `${id} ignores`,
+  "/early": (id) => `${id} early`,
+  "/static": () => "static",
+  "/small": () => Buffer.alloc(700, "small file ").toString(),
+  "/large": () => Buffer.alloc(300_000, "large file ").toString(),
+  "/throws": (id) => `caught ${id}`,
+};
+const paths = Object.keys(kinds);
+
+/** A server that answers in all those ways. `directory` gets its files. */
+export function startChaosServer(directory: string): Server {
+  for (const [name, bytes] of Object.entries({ small: 700, large: 300_000 }))
+    writeFileSync(join(directory, name), Buffer.alloc(bytes, `${name} file `));
+  const idOf = (request: Request): string => request.headers.get("x-id")!;
+  return serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    routes: {
+      "/static": new Response("static"),
+      "/small": Bun.file(join(directory, "small")),
+      "/large": () => new Response(Bun.file(join(directory, "large"))),
+      "/json": (request) => Response.json({ id: idOf(request) }),
+      "/throws": (request) => {
+        throw new Error(idOf(request));
+      },
+    },
+    error: ({ message }) => new Response(`caught ${message}`, { status: 500 }),
+    async fetch(request) {
+      const id = idOf(request);
+      const path = new URL(request.url).pathname;
+      if (path === "/ignores") return new Response(kinds[path]!(id, ""));
+      if (path === "/early") {
+        void request.text().catch(() => {}); // Goes on reading after it has answered.
+        return new Response(kinds[path]!(id, ""));
+      }
+      const body = await request.text();
+      if (path === "/later") await Bun.sleep(Number(id.split(".")[1]) % 4);
+      if (path === "/bytes") return new Response(Buffer.from(kinds[path]!(id, body)));
+      if (path !== "/stream") return new Response(kinds[path]!(id, body));
+      let left = 50;
+      return new Response(
+        new ReadableStream({
+          async pull(controller) {
+            if (left % 7 === 0) await Bun.sleep(0);
+            if (left-- > 0) controller.enqueue(`${id} in parts`);
+            else controller.close();
+          },
+        }),
+      );
+    },
+  });
+}
+
+interface Asked {
+  bytes: string;
+  answer: string;
+}
+
+function ask(random: SeededRandom, id: string): Asked {
+  const path = paths[random.below(paths.length)]!;
+  const body = random.below(3) === 0 ? "b".repeat(random.below(20_000)) : "";
+  const head = `${body ? "POST" : "GET"} ${path} HTTP/1.1\r\nHost: test\r\nX-Id: ${id}\r\n`;
+  const isChunked = random.below(2) === 0;
+  let bytes = `${head}\r\n`;
+  if (body && isChunked) {
+    bytes = `${head}Transfer-Encoding: chunked\r\n\r\n`;
+    for (let at = 0; at < body.length;) {
+      const size = Math.min(body.length - at, 1 + random.below(5000));
+      bytes += `${size.toString(16)}\r\n${body.slice(at, at + size)}\r\n`;
+      at += size;
+    }
+    bytes += "0\r\n\r\n";
+  } else if (body) bytes = `${head}Content-Length: ${body.length}\r\n\r\n${body}`;
+  return { bytes, answer: kinds[path]!(id, body) };
+}
+
+/** An answer that is not that of its request: what must not happen, whatever breaks. */
+export class WrongAnswer extends Error {}
+
+/** One client's life. Returns how many answers it saw. Throws WrongAnswer, and another Error when its connection breaks. */
+export async function live(port: number, seed: number, name: number): Promise<number> {
+  const random = new SeededRandom(seed);
+  using client = await RawClient.connect(port);
+  let seen = 0;
+  for (let round = 0; round < 1 + random.below(4); round++) {
+    // Bun takes no second request before the first is answered.
+    const asked = Array.from({ length: isBun ? 1 : 1 + random.below(5) }, (_, i) =>
+      ask(random, `${name}.${round * 10 + i}`),
+    );
+    const bytes = asked.map((each) => each.bytes).join("");
+    const fate = random.below(10);
+    if (fate === 0) {
+      // Leaves in the middle of a request, or of an answer.
+      await client.write(bytes.slice(0, random.below(bytes.length)));
+      if (random.below(2) === 0) client.reset();
+      return seen;
+    }
+    for (let at = 0; at < bytes.length;) {
+      const size = random.below(3) === 0 ? 1 + random.below(40) : 1 + random.below(9000);
+      void client.write(bytes.slice(at, at + size));
+      if (random.below(4) === 0) await new Promise((resolve) => setImmediate(resolve));
+      at += size;
+    }
+    const leavesAfter = fate === 1 ? random.below(asked.length) : asked.length;
+    if (fate === 2 && !isBun) client.end(); // Half: the answers still come. Bun takes it for the end.
+    for (const { answer } of asked.slice(0, leavesAfter)) {
+      const { text } = await client.readResponse();
+      if (text !== answer)
+        throw new WrongAnswer(`connection ${name}, seed ${seed}: ${text.slice(0, 60)} for ${answer.slice(0, 60)}`);
+      seen++;
+    }
+    if (leavesAfter < asked.length) client.reset();
+    if (fate <= 2) return seen;
+  }
+  return seen;
+}
