@@ -74,10 +74,10 @@ interface Asked {
   answer: string;
 }
 
-function ask(random: SeededRandom, id: string): Asked {
+function ask(random: SeededRandom, id: string, isLast: boolean): Asked {
   const path = paths[random.below(paths.length)]!;
   const body = random.below(3) === 0 ? "b".repeat(random.below(20_000)) : "";
-  const head = `${body ? "POST" : "GET"} ${path} HTTP/1.1\r\nHost: test\r\nX-Id: ${id}\r\n`;
+  const head = `${body ? "POST" : "GET"} ${path} HTTP/1.1\r\nHost: test\r\nX-Id: ${id}\r\n${isLast ? "Connection: close\r\n" : ""}`;
   const isChunked = random.below(2) === 0;
   let bytes = `${head}\r\n`;
   if (body && isChunked) {
@@ -101,12 +101,14 @@ export async function live(port: number, seed: number, name: number): Promise<nu
   using client = await RawClient.connect(port);
   let seen = 0;
   for (let round = 0; round < 1 + random.below(4); round++) {
-    // Bun takes no second request before the first is answered.
-    const asked = Array.from({ length: isBun ? 1 : 1 + random.below(5) }, (_, i) =>
-      ask(random, `${name}.${round * 10 + i}`),
-    );
-    const bytes = asked.map((each) => each.bytes).join("");
+    // What this round is to end with: an abrupt end, an answer that is not waited for, half a connection, an answer that closes, nonsense.
     const fate = random.below(10);
+    // Bun takes no second request before the first is answered, and resets a connection when it closes it with something unread.
+    const count = isBun ? 1 : 1 + random.below(5);
+    const asked = Array.from({ length: count }, (_, i) =>
+      ask(random, `${name}.${round * 10 + i}`, fate === 3 && !isBun && i === count - 1),
+    );
+    const bytes = asked.map((each) => each.bytes).join("") + (fate === 4 && !isBun ? "NON SENSE\r\n\r\n" : "");
     if (fate === 0) {
       // Leaves in the middle of a request, or of an answer.
       await client.write(bytes.slice(0, random.below(bytes.length)));
@@ -128,7 +130,10 @@ export async function live(port: number, seed: number, name: number): Promise<nu
       seen++;
     }
     if (leavesAfter < asked.length) client.reset();
-    if (fate <= 2) return seen;
+    if (fate === 4 && !isBun && (await client.readResponse()).status !== 400)
+      throw new WrongAnswer(`connection ${name}, seed ${seed}: nonsense was taken`);
+    if ((fate === 3 || fate === 4) && !isBun && (await client.closed) !== "end") throw new Error("not closed in order");
+    if (fate <= 4) return seen;
   }
   return seen;
 }

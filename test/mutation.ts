@@ -1,0 +1,185 @@
+/**
+ * `npm run test:mutation`: breaks one invariant after another in a copy of the sources, and wants a test to fail for each. Prints which test
+ * caught it; exits 1 when one went unnoticed.
+ */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface Mutation {
+  what: string;
+  file: string;
+  from: string;
+  to: string;
+  /** Those that should notice, below test/. */
+  tests: string[];
+  env?: Record<string, string>;
+}
+
+const disturbed = { RINGLOOP_FAULTS: "seed=1,rate=0.05" };
+const mutations: Mutation[] = [
+  {
+    what: "a receive buffer is not recycled",
+    file: "net/connection.ts",
+    from: "        buffers.recycle(bid);\n        if (!this.receiveArmed)",
+    to: "        if (!this.receiveArmed)",
+    tests: ["behaviour/listen.test.ts", "behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "a receive buffer is recycled twice",
+    file: "net/connection.ts",
+    from: "        buffers.recycle(bid);\n        if (!this.receiveArmed)",
+    to: "        buffers.recycle(bid);\n        buffers.recycle(bid);\n        if (!this.receiveArmed)",
+    tests: ["behaviour/listen.test.ts"],
+  },
+  {
+    what: "a multishot receive that ended is not armed again",
+    file: "net/connection.ts",
+    from: "    this.reactor.counters.rearms++;\n    this.armReceive();",
+    to: "    this.reactor.counters.rearms++;",
+    tests: ["behaviour/http-messages.test.ts"],
+    env: disturbed,
+  },
+  {
+    what: "a multishot accept that ended is not armed again",
+    file: "net/listener.ts",
+    from: "    this.reactor.counters.rearms++;\n    this.flush();",
+    to: "    this.reactor.counters.rearms++;",
+    tests: ["behaviour/http-messages.test.ts"],
+    env: disturbed,
+  },
+  {
+    what: "a short send is taken for a whole one",
+    file: "net/connection.ts",
+    from: "      chunk.sent += part;",
+    to: "      chunk.sent = chunk.length;",
+    tests: ["behaviour/listen.test.ts", "behaviour/http-chaos.test.ts"],
+    env: disturbed,
+  },
+  {
+    what: "a short send is sent again from its beginning",
+    file: "net/connection.ts",
+    from: "      if (chunk.sent < chunk.length) break;",
+    to: "      if (chunk.sent < chunk.length) {\n        chunk.sent = 0;\n        break;\n      }",
+    tests: ["behaviour/listen.test.ts", "behaviour/http-chaos.test.ts"],
+    env: disturbed,
+  },
+  {
+    what: "an interrupted send is lost",
+    file: "net/connection.ts",
+    from: "      if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();",
+    to: "      if (result === -EINTR || result === -EAGAIN) return;",
+    tests: ["behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "a receive without a buffer waits for nothing",
+    file: "net/connection.ts",
+    from: "        if (!this.paused) this.reactor.awaitBuffers(this);",
+    to: "",
+    tests: ["behaviour/http-messages.test.ts"],
+    env: disturbed,
+  },
+  {
+    what: "a cancellation that missed is not sent again",
+    file: "net/connection.ts",
+    from: "        if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();",
+    to: "",
+    tests: ["behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "a completion of a slot's former life is delivered",
+    file: "reactor/op-table.ts",
+    from: "this.generations[slot] === high >>> 8 && this.inFlightCounts[slot]! > 0",
+    to: "this.inFlightCounts[slot]! >= 0",
+    tests: ["unit/op-table.test.ts"],
+  },
+  {
+    what: "the others' flush is lost when a handler throws",
+    file: "reactor/reactor.ts",
+    from: "      while (next < targets.length) this.flushes.push(targets[next++]!);\n",
+    to: "",
+    tests: ["behaviour/listen.test.ts", "behaviour/loop.test.ts", "behaviour/http-semantics.test.ts"],
+  },
+  {
+    what: "the memory of a gathered send is not freed",
+    file: "net/connection.ts",
+    from: "      arena.free(this.message);\n",
+    to: "",
+    tests: ["behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "a file that was sent stays open",
+    file: "fs/file-reader.ts",
+    from: "    native().rl_close(this.fd);\n",
+    to: "",
+    tests: ["behaviour/http-routes.test.ts", "behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "what came during a request is dropped",
+    file: "http/connection.ts",
+    from: "    this.held = Buffer.from(memory.subarray(start, end));",
+    to: "    this.held = Buffer.alloc(0);",
+    tests: ["behaviour/http-messages.test.ts"],
+  },
+  {
+    what: "an answer goes to whoever has the connection now",
+    file: "http/connection.ts",
+    from: "    if (this.request !== request) return; // The connection is gone.",
+    to: "    if (this.request === null) return;",
+    tests: ["behaviour/http-chaos.test.ts"],
+  },
+  {
+    what: "an idle connection's server object serves two connections",
+    file: "http/connection.ts",
+    from: "    if (!this.processing) this.host.spare.push(this);",
+    to: "    this.host.spare.push(this);",
+    tests: ["behaviour/http-chaos.test.ts", "behaviour/http-messages.test.ts"],
+  },
+  {
+    what: "Content-Length may be given twice",
+    file: "http/parser.ts",
+    from: "    if (this.contentLength >= 0 || value === end) return -400;",
+    to: "    if (value === end) return -400;",
+    tests: ["oracle"],
+  },
+  {
+    what: "a chunk's size may have a sign before it",
+    file: "http/chunked.ts",
+    from: "        if (this.digits === 0) return -400;",
+    to: "        if (this.digits === 0) return byte === 43 ? 0 : -400;",
+    tests: ["oracle"],
+  },
+];
+
+const root = join(import.meta.dir, "..");
+const directory = mkdtempSync(join(tmpdir(), "ringloop-mutation-"));
+let survived = 0;
+try {
+  for (const part of ["src", "test", "ffi", "examples", "docs", "package.json", "tsconfig.json", "bunfig.toml"])
+    cpSync(join(root, part), join(directory, part), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
+  for (const { what, file, from, to, tests, env } of mutations) {
+    const path = join(directory, "src", file);
+    const original = readFileSync(path, "utf8");
+    if (original.split(from).length !== 2) throw new Error(`"${what}": its line is not there once in ${file}`);
+    writeFileSync(path, original.replace(from, to));
+    const child = Bun.spawn([process.execPath, "test", ...tests.map((test) => `./test/${test}`)], {
+      cwd: directory,
+      env: { ...process.env, RINGLOOP_TEST_SUBJECT: "defer", ...env },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    // A process that hangs has been caught, too.
+    const limit = setTimeout(() => child.kill("SIGKILL"), 90_000);
+    const [, text, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    clearTimeout(limit);
+    writeFileSync(path, original);
+    const catcher = /^\(fail\) (.*?)(?: \[[\d.]+ms\])?$/m.exec(text)?.[1] ?? `the process ended with ${code}`;
+    console.log(`${code === 0 ? "NOT NOTICED" : "caught"}: ${what}${code === 0 ? "" : `\n        by "${catcher}"`}`);
+    if (code === 0) survived++;
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+console.log(`\n${mutations.length - survived} of ${mutations.length} caught`);
+process.exit(survived === 0 ? 0 : 1);
