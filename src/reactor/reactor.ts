@@ -30,6 +30,7 @@ import { findEventLoopFd } from "./bun-loop.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { OpTable } from "./op-table.ts";
+import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -109,7 +110,7 @@ const RECEIVE_GROUP = 0;
 const INITIAL_RECEIVE_BUFFERS = 128;
 const BATCH_COMPLETIONS = 2048;
 
-export class Reactor {
+export class Reactor extends Operations {
   readonly ring: Ring;
   readonly info: ReactorInfo;
   readonly operations = new OpTable();
@@ -151,6 +152,7 @@ export class Reactor {
 
   /** Throws SystemError where io_uring cannot be had, LibraryError, and TypeError for a wrong option. */
   constructor(options: ReactorOptions = {}) {
+    super();
     const mode = resolveMode(requestedMode(options.mode));
     this.options = { ...defaults(), ...options, mode };
     for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
@@ -215,6 +217,14 @@ export class Reactor {
     return this.ring.getSqe() ?? this.makeRoom();
   }
 
+  /** Sees to it that the next `count` entries are submitted together, as linked ones must be. Throws RangeError for more than there are. */
+  reserve(count: number): void {
+    const { ring } = this;
+    if (count > ring.sqEntries)
+      throw new RangeError(`a chain takes at most ${ring.sqEntries} entries, timeouts included, not ${count}`);
+    while (ring.sqSpaceLeft < count) this.submit(0);
+  }
+
   /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
   tag(sqe: Sqe, slot: number, kind: number): void {
     sqe.setUserData(slot, this.operations.begin(slot, kind));
@@ -275,6 +285,7 @@ export class Reactor {
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
     this.arena.close();
+    this.closeOperations();
     this.nest.close();
     this.waker.close();
   }

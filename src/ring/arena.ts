@@ -15,6 +15,8 @@ export const ADOPTED_BYTES_MIN = 16384;
 const SLAB_BYTES = 1048576;
 /** Chunks a power of two apart would share a few cache sets. */
 const STRIDE_PADDING_BYTES = 64;
+/** What O_DIRECT asks for at most: a page, and a logical block. */
+export const DIRECT_ALIGNMENT_BYTES = 4096;
 
 export class Chunk {
   /** The chunk's memory and nothing else. */
@@ -57,11 +59,13 @@ class Slab {
 class SizeClass {
   readonly slabs: Slab[] = [];
   private readonly chunkBytes: number;
+  private readonly stride: number;
   private readonly freeChunks: Chunk[] = [];
   private closed = false;
 
-  constructor(chunkBytes: number) {
+  constructor(chunkBytes: number, padding: number) {
     this.chunkBytes = chunkBytes;
+    this.stride = chunkBytes + padding;
   }
 
   allocate(): Chunk {
@@ -87,7 +91,7 @@ class SizeClass {
   }
 
   private cut(): Chunk {
-    const stride = this.chunkBytes + STRIDE_PADDING_BYTES;
+    const { stride } = this;
     const count = Math.max(1, Math.floor(SLAB_BYTES / stride));
     const slab = new Slab(count * stride);
     this.slabs.push(slab);
@@ -106,8 +110,14 @@ class SizeClass {
 }
 
 export class Arena {
-  private readonly classes = chunkSizes.map((bytes) => new SizeClass(bytes));
+  private readonly classes: SizeClass[];
   private usedBytes = 0;
+
+  /** `aligned`: chunks begin at multiples of DIRECT_ALIGNMENT_BYTES. The page between two of them is never touched, and costs no memory. */
+  constructor(aligned = false) {
+    const padding = aligned ? DIRECT_ALIGNMENT_BYTES : STRIDE_PADDING_BYTES;
+    this.classes = chunkSizes.map((bytes) => new SizeClass(bytes, padding));
+  }
 
   /** Bytes in chunks that somebody owns. */
   get bytesInUse(): number {

@@ -95,6 +95,14 @@ export function errnoName(errno: number): string {
   return names[errno]?.[0] ?? `E${errno}`;
 }
 
+/** What a failure is about. */
+export interface Where {
+  address?: string;
+  port?: number;
+  path?: string;
+  dest?: string;
+}
+
 /** A failed system call or operation. `errno` is negative, as in Node. */
 export class SystemError extends Error {
   readonly code: string;
@@ -103,12 +111,14 @@ export class SystemError extends Error {
   declare address?: string;
   declare port?: number;
   declare path?: string;
+  /** The second path, of a rename or a link. */
+  declare dest?: string;
 
-  constructor(errno: number, syscall: string, where?: { address?: string; port?: number; path?: string }) {
+  constructor(errno: number, syscall: string, where?: Where) {
     const [code, message] = names[errno] ?? [`E${errno}`, `error ${errno}`];
     const place =
       where?.path !== undefined
-        ? ` '${where.path}'`
+        ? ` '${where.path}'${where.dest === undefined ? "" : ` -> '${where.dest}'`}`
         : where?.address !== undefined
           ? ` ${where.address}${where.port === undefined ? "" : `:${where.port}`}`
           : "";
@@ -125,11 +135,7 @@ export class SystemError extends Error {
 }
 
 /** Passes a result >= 0 through; throws the SystemError that a result of -errno stands for. */
-export function check(
-  result: number,
-  syscall: string,
-  where?: { address?: string; port?: number; path?: string },
-): number {
+export function check(result: number, syscall: string, where?: Where): number {
   if (result < 0) throw new SystemError(-result, syscall, where);
   return result;
 }
