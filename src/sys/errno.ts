@@ -5,6 +5,7 @@
 export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
+export const EIO = 5;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -17,6 +18,7 @@ export const ENOSYS = 38;
 export const ENODATA = 61;
 export const ETIME = 62;
 export const EMSGSIZE = 90;
+export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const ENETUNREACH = 101;
 export const ECONNRESET = 104;
@@ -32,7 +34,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [ENOENT]: ["ENOENT", "no such file or directory"],
   3: ["ESRCH", "no such process"],
   [EINTR]: ["EINTR", "interrupted system call"],
-  5: ["EIO", "i/o error"],
+  [EIO]: ["EIO", "i/o error"],
   6: ["ENXIO", "no such device or address"],
   7: ["E2BIG", "argument list too long"],
   [EBADF]: ["EBADF", "bad file descriptor"],
@@ -71,7 +73,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],
   92: ["ENOPROTOOPT", "protocol not available"],
   93: ["EPROTONOSUPPORT", "protocol not supported"],
-  95: ["EOPNOTSUPP", "operation not supported on socket"],
+  [EOPNOTSUPP]: ["EOPNOTSUPP", "operation not supported on socket"],
   97: ["EAFNOSUPPORT", "address family not supported"],
   [EADDRINUSE]: ["EADDRINUSE", "address already in use"],
   99: ["EADDRNOTAVAIL", "address not available"],
