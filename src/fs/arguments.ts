@@ -45,7 +45,8 @@ export function openFlags(flags: string | number): number {
 export function modeOf(mode: string | number): number {
   const bits = typeof mode === "string" ? Number.parseInt(mode, 8) : mode;
   if (Number.isInteger(bits) && bits >= 0 && bits <= 0o7777) return bits;
-  throw outOfRange("mode", "an integer from 0 to 0o7777, or octal digits", mode);
+  const error = new RangeError(`mode must be an integer from 0 to 0o7777, or octal digits, not ${Bun.inspect(mode)}`);
+  throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
 }
 
 export function requireView(name: string, view: unknown): asserts view is NodeJS.ArrayBufferView {

@@ -58,7 +58,15 @@ export class FileHandle implements AsyncDisposable {
   }
 
   /** read(2), pread(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(options)`. The bytes may be fewer; 0 at the end. */
-  read<View extends NodeJS.ArrayBufferView = Buffer>(
+  read<View extends NodeJS.ArrayBufferView>(
+    buffer: View,
+    offset?: number | null | ReadOptions<View>,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): Promise<ReadResult<View>>;
+  read<View extends NodeJS.ArrayBufferView>(options: ReadOptions<View> & { buffer: View }): Promise<ReadResult<View>>;
+  read(options?: ReadOptions<Buffer>): Promise<ReadResult<Buffer>>;
+  read<View extends NodeJS.ArrayBufferView>(
     buffer?: View | ReadOptions<View>,
     offset?: number | null | ReadOptions<View>,
     length?: number | null,
@@ -66,7 +74,10 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<ReadResult<View>> {
     try {
       if (this.descriptor < 0) throw new SystemError(EBADF, "read");
-      if (!ArrayBuffer.isView(buffer)) return this.readWith(buffer ?? {});
+      if (!ArrayBuffer.isView(buffer)) {
+        if (typeof buffer !== "object" && buffer !== undefined) requireView("buffer", buffer);
+        return this.readWith((buffer as ReadOptions<View> | undefined) ?? {});
+      }
       if (typeof offset === "object" && offset !== null) return this.readWith({ ...offset, buffer });
       return this.readInto(buffer, offset, length, position);
     } catch (error) {
@@ -182,7 +193,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
-    return readableOf((chunk) => this.read<Buffer>(chunk), options);
+    return readableOf((chunk) => this.read(chunk), options);
   }
 
   /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
@@ -192,7 +203,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** Chunks of fresh memory from the file's position on. */
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
-    return chunksOf((chunk) => this.read<Buffer>(chunk), {});
+    return chunksOf((chunk) => this.read(chunk), {});
   }
 
   /** fstat(2). */

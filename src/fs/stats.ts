@@ -40,19 +40,19 @@ export class Stats implements Omit<NodeStats, Instants> {
   }
 
   get atime(): Date {
-    return new Date(Math.round(this.atimeMs));
+    return new Date(this.atimeMs);
   }
 
   get mtime(): Date {
-    return new Date(Math.round(this.mtimeMs));
+    return new Date(this.mtimeMs);
   }
 
   get ctime(): Date {
-    return new Date(Math.round(this.ctimeMs));
+    return new Date(this.ctimeMs);
   }
 
   get birthtime(): Date {
-    return new Date(Math.round(this.birthtimeMs));
+    return new Date(this.birthtimeMs);
   }
 
   isFile(): boolean {

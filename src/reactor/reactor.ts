@@ -49,6 +49,8 @@ export interface ReactorOptions {
   spinUs?: number;
   /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
   sqThreadIdleMs?: number;
+  /** The ring does what ringloop uses and nothing else, for its life (restrictions.ts): the kernel refuses other operations. Default true. */
+  restrict?: boolean;
 }
 
 /** Counters since the reactor's start. */
@@ -91,6 +93,8 @@ export interface ReactorInfo {
   /** Whether the ring's descriptor is registered, and whether Bun's loop was found; both are optimizations. */
   registeredRingFd: boolean;
   nestedOverBunsLoop: boolean;
+  /** See ReactorOptions.restrict. */
+  restricted: boolean;
 }
 
 /** Something with work for the next submission: called once after `reactor.scheduleFlush(this)`. */
@@ -159,8 +163,9 @@ export class Reactor extends Operations {
       requirePowerOfTwo(name, this.options[name]);
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
       requireCount(name, this.options[name]);
-    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs } = this.options;
-    this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs });
+    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = this.options;
+    if (typeof restrict !== "boolean") throw new TypeError(`restrict must be true or false, not ${String(restrict)}`);
+    this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs }, restrict);
     try {
       requireFeatures(this.ring);
       this.receiveBuffers = this.bufferGroup({
@@ -189,6 +194,7 @@ export class Reactor extends Operations {
       limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
       registeredRingFd,
       nestedOverBunsLoop: loopFd !== undefined,
+      restricted: restrict,
     };
     this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
@@ -562,6 +568,7 @@ function defaults(): Required<ReactorOptions> {
     receiveBufferBytes: 16384,
     spinUs: availableParallelism() > 2 ? 20 : 0,
     sqThreadIdleMs: 10,
+    restrict: true,
   };
 }
 
