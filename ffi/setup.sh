@@ -38,7 +38,7 @@ test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && ne
   need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
-bench) need wrk wrk && need strace strace ;;
+bench) need wrk wrk && need strace strace && need fio fio && need nodejs node ;;
 esac
 
 if [ -n "$packages" ]; then
