@@ -13,13 +13,16 @@ import { STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
 import { readKind, readvKind, writeKind, writevKind } from "../reactor/operation-files.ts";
 import { statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { DirectPosition } from "./direct-position.ts";
 import { Stats } from "./stats.ts";
 
 /** Of one read or write, so the kernel: MAX_RW_COUNT. */
 const BYTES_MAX = 0x7ffff000;
+
+/** A disk is idle until it is told: after 12 reads of its own they are submitted, though more completions wait to be seen. */
+const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
 
 /** A read whose value is that of Node's FileHandle.read. */
 const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
@@ -90,7 +93,10 @@ export class RingBackend implements Backend {
     operation.offset = offset;
     operation.length = length;
     operation.position = position;
-    operation.aligned = direct !== null;
+    if (direct !== null) {
+      operation.aligned = true;
+      this.reactor.unsubmittedBytes += DIRECT_READ_WEIGHT_BYTES;
+    }
     return operation.start() as unknown as Promise<ReadResult<View>>;
   }
 

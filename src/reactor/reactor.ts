@@ -109,7 +109,7 @@ const IDLE_TURNS_BEFORE_PARK = 10;
 /** How many completions are dispatched between two looks at the clock. */
 const COMPLETIONS_PER_CLOCK = 32;
 /** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
-const EARLY_SUBMIT_BYTES = 262144;
+export const EARLY_SUBMIT_BYTES = 262144;
 const RECEIVE_GROUP = 0;
 const INITIAL_RECEIVE_BUFFERS = 128;
 const BATCH_COMPLETIONS = 2048;
@@ -126,7 +126,7 @@ export class Reactor extends Operations {
   /** performance.now() as of the last look at the clock: once a turn or oftener. */
   nowMs = performance.now();
 
-  /** Bytes that were written for sending since the last submission; added to by those who write. */
+  /** Bytes that were written for sending since the last submission, or what counts like them; added to by those who write. */
   unsubmittedBytes = 0;
 
   /** Counted by those who see it happen. */
