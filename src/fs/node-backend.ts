@@ -36,8 +36,18 @@ function call<T>(
 const positionOf = (position: number): number | null => (position < 0 ? null : position);
 
 export class NodeBackend implements Backend {
-  open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
-    return call("open", options, (done) => fs.open(path, flags, mode, done));
+  async open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+    let isWanted = true;
+    try {
+      return await call("open", options, (done: Callback<number>) =>
+        fs.open(path, flags, mode, (error, fd) => {
+          if (!error && !isWanted) fs.closeSync(fd); // It was opened after the promise was rejected.
+          done(error, fd);
+        }),
+      );
+    } finally {
+      isWanted = false;
+    }
   }
 
   close(fd: number): Promise<void> {

@@ -2,6 +2,7 @@
 import { requireInteger } from "../ring/require-integer.ts";
 import { Siginfo } from "../ring/structs.ts";
 import { ETIME } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
 import { P_PID, WEXITED } from "../sys/linux.ts";
 import { noResult, theResult } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
@@ -46,6 +47,9 @@ const pipe: Kind<[readFd: number, writeFd: number]> = {
   },
   prepare: (sqe, { address, flags }) => void sqe.prepPipe(address, flags),
   finish: ({ chunk }) => [chunk!.buffer.readInt32LE(0), chunk!.buffer.readInt32LE(4)],
+  discard({ chunk }) {
+    for (const at of [0, 4]) native().rl_close(chunk!.buffer.readInt32LE(at));
+  },
 };
 
 export class EventOperations extends SocketOperations {

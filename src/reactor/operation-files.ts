@@ -7,6 +7,7 @@
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { IOVEC_BYTES } from "../sys/abi.ts";
+import { native } from "../sys/library.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
 
@@ -17,6 +18,8 @@ const VECTOR_PIECES_MAX = 1024;
 
 export const theResult = (_operation: Operation<number>, result: number): number => result;
 export const noResult = (): void => {};
+/** For a result that is a descriptor. */
+export const closeResult = (_operation: Operation<number>, result: number): void => void native().rl_close(result);
 
 /** Room for `length` bytes, and what was read of them copied to `data` at `offset`. */
 export const readKind: Kind<number> = {

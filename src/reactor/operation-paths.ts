@@ -5,7 +5,7 @@
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { FileOperations, noResult, theResult } from "./operation-files.ts";
+import { closeResult, FileOperations, noResult, theResult } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
 const NAME_BYTES_MAX = 65536;
@@ -24,6 +24,7 @@ export const openKind: Kind<number> = {
   place: placePath,
   prepare: (sqe, { fd, address, flags, mode }) => void sqe.prepOpenat(fd, address, flags, mode),
   finish: theResult,
+  discard: closeResult,
 };
 
 const openat2: Kind<number> = {
@@ -37,6 +38,7 @@ const openat2: Kind<number> = {
   },
   prepare: (sqe, { fd, address, address2 }) => void sqe.prepOpenat2(fd, address, address2),
   finish: theResult,
+  discard: closeResult,
 };
 
 /** `T` from a copy of the result, which lives as long as anybody wants it. */

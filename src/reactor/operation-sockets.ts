@@ -5,7 +5,7 @@
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../ring/require-integer.ts";
 import { MSG_NOSIGNAL, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { noResult, placeData, readKind, theResult } from "./operation-files.ts";
+import { closeResult, noResult, placeData, readKind, theResult } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 
@@ -13,6 +13,7 @@ const socket: Kind<number> = {
   syscall: "socket",
   prepare: (sqe, { fd, flags, mode }) => void sqe.prepSocket(fd, flags, mode),
   finish: theResult,
+  discard: closeResult,
 };
 const listen: Kind<void> = {
   syscall: "listen",
@@ -23,6 +24,7 @@ const accept: Kind<number> = {
   syscall: "accept",
   prepare: (sqe, { fd }) => void sqe.prepAccept(fd, SOCK_CLOEXEC),
   finish: theResult,
+  discard: closeResult,
 };
 const bind: Kind<void> = {
   syscall: "bind",

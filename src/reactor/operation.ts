@@ -31,6 +31,8 @@ export interface Kind<T> {
   prepare(sqe: Sqe, operation: Operation<T>): void;
   /** The promise's value from a result that is no error. */
   finish(operation: Operation<T>, result: number): T;
+  /** It succeeded after its promise was rejected: closes what nobody will get. */
+  discard?(operation: Operation<T>, result: number): void;
 }
 
 const enum Part {
@@ -269,7 +271,11 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
 
   private completed(result: number, flags: number): void {
     // Of a zero-copy send: the bytes are sent; the memory is free with the notification.
-    if ((flags & IORING_CQE_F_NOTIF) !== 0 || this.state !== State.Running) return;
+    if ((flags & IORING_CQE_F_NOTIF) !== 0) return;
+    if (this.state !== State.Running) {
+      if (result >= 0 && this.kind.discard !== undefined) this.kind.discard(this, result);
+      return;
+    }
     if (result === -EINTR && this.submitFlags === 0 && this.timer === null) return this.enter();
     // Whether it is the timer that has ended it, the timer's completion says.
     if (this.timing && (result === -ECANCELED || result === -EINTR)) {

@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmSync,
   writeFileSync,
+  readdirSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -191,6 +192,23 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
     expect(await failure(reading)).toBe(reason);
     await settled(slotsInUse);
     expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
+  });
+
+  test("that opens something after its promise was rejected closes it", async () => {
+    const descriptors = (): number => readdirSync("/proc/self/fd").length;
+    const before = descriptors();
+    const { slotsInUse } = reactorStats();
+    const rejected: Promise<unknown>[] = [];
+    for (let i = 0; i < 20; i++) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      rejected.push(failure(reactor.openat(AT_FDCWD, path, constants.O_RDONLY, 0, { signal })));
+      rejected.push(failure(reactor.socket(2, 1, 0, { signal })));
+      controller.abort(); // In the queue they are before their cancellation.
+    }
+    for (const error of (await Promise.all(rejected)) as Error[]) expect(error.name).toBe("AbortError");
+    await settled(slotsInUse);
+    expect(descriptors()).toBe(before);
   });
 
   test("does not start with a signal that is aborted", async () => {
