@@ -8,9 +8,15 @@ import { ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { SystemError } from "../sys/errno.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "../sys/linux.ts";
-import { STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { readKind, readvKind, writeKind, writevKind } from "../reactor/operation-files.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_NOFOLLOW,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+} from "../sys/linux.ts";
+import { readKind, readvKind, writeKind, writevKind } from "../reactor/operation-data.ts";
 import { statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
 import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";

@@ -74,14 +74,14 @@ export async function writeFile(
   const { encoding, mode = 0o666, flag = "w", flush = false, atomic = false, ...limits } = named(options);
   if (file instanceof FileHandle) {
     if (atomic) throw new TypeError("atomic must be false for a file that is open");
-    return writeChunks(file.fd, data, encoding, limits);
+    return writeChunks(data, encoding, (bytes) => file.writeFile(bytes, limits));
   }
   const path = pathOf(file);
   if (atomic) return writeAtomically(path, data, encoding, modeOf(mode), limits);
   const used = backend();
   const fd = await used.open(path, openFlags(flag), modeOf(mode), limits);
   try {
-    await writeChunks(fd, data, encoding, limits);
+    await writeChunks(data, encoding, (bytes) => writeAll(used, fd, bytes, -1, null, limits));
     if (flush) await used.sync(fd);
   } finally {
     await used.close(fd);
@@ -110,7 +110,7 @@ async function writeAtomically(
   const fd = await used.open(temporary, openFlags("wx"), mode, options);
   try {
     try {
-      await writeChunks(fd, data, encoding, options);
+      await writeChunks(data, encoding, (bytes) => writeAll(used, fd, bytes, -1, null, options));
       await used.sync(fd);
     } finally {
       await used.close(fd);
@@ -130,10 +130,9 @@ async function writeAtomically(
 }
 
 async function writeChunks(
-  fd: number,
   data: FileData,
   encoding: BufferEncoding | null | undefined,
-  options: OperationOptions,
+  write: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const toBytes = (chunk: Chunk): Uint8Array => {
     if (typeof chunk === "string") return Buffer.from(chunk, encoding ?? "utf8");
@@ -142,9 +141,9 @@ async function writeChunks(
     throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
   };
   const isIterable = typeof data === "object" && data !== null && !ArrayBuffer.isView(data);
-  if (!isIterable) return writeAll(backend(), fd, toBytes(data), -1, null, options);
+  if (!isIterable) return write(toBytes(data));
   if (!(Symbol.asyncIterator in data || Symbol.iterator in data)) toBytes(data as Chunk);
-  for await (const chunk of data) await writeAll(backend(), fd, toBytes(chunk), -1, null, options);
+  for await (const chunk of data) await write(toBytes(chunk));
 }
 
 /**

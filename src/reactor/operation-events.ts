@@ -1,14 +1,12 @@
 /** Operations that wait: for a descriptor, for a time, for a child process. */
 import { requireInteger } from "../ring/require-integer.ts";
-import { Siginfo } from "../ring/structs.ts";
+import { Siginfo, Timespec } from "../ring/structs.ts";
 import { ETIME } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { P_PID, WEXITED } from "../sys/linux.ts";
-import { noResult, theResult } from "./operation-files.ts";
+import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { SocketOperations } from "./operation-sockets.ts";
-
-const TIMESPEC_BYTES = 16;
 
 const nop: Kind<void> = { syscall: "nop", prepare: (sqe) => void sqe.prepNop(), finish: noResult };
 const poll: Kind<number> = {
@@ -19,11 +17,7 @@ const poll: Kind<number> = {
 const timeout: Kind<void> = {
   syscall: "timeout",
   place(operation) {
-    const { address, buffer } = operation.room(TIMESPEC_BYTES);
-    const seconds = Math.floor(operation.position / 1000);
-    buffer.writeBigInt64LE(BigInt(seconds), 0);
-    buffer.writeBigInt64LE(BigInt(Math.round((operation.position - seconds * 1000) * 1e6)), 8);
-    operation.address = address;
+    operation.address = new Timespec(operation.room(Timespec.bytes), operation.position).address;
   },
   prepare: (sqe, { address, flags }) => void sqe.prepTimeout(address, 0, flags),
   finish: noResult,

@@ -5,7 +5,8 @@
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { closeResult, FileOperations, noResult, theResult } from "./operation-files.ts";
+import { closeResult, noResult, theResult } from "./operation-data.ts";
+import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
 const NAME_BYTES_MAX = 65536;

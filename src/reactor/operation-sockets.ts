@@ -5,7 +5,7 @@
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../ring/require-integer.ts";
 import { MSG_NOSIGNAL, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { closeResult, noResult, placeData, readKind, theResult } from "./operation-files.ts";
+import { closeResult, noResult, placeData, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 

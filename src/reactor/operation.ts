@@ -7,11 +7,12 @@
  */
 import { IORING_CQE_F_NOTIF } from "../sys/abi.ts";
 import { ECANCELED, EINTR, ENOENT, ETIME, ETIMEDOUT, SystemError } from "../sys/errno.ts";
-import { type Arena, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import type { Chunk } from "../ring/arena.ts";
 import type { Sqe } from "../ring/sqe.ts";
+import { Timespec } from "../ring/structs.ts";
+import { OperationMemory } from "./operation-memory.ts";
 import type { OperationOwner } from "./op-table.ts";
 import type { Reactor } from "./reactor.ts";
-import { WheelEntry } from "./wheel.ts";
 
 export interface OperationOptions {
   /** Rejects the promise with the signal's reason at once, and cancels the operation. What it has done by then is done. */
@@ -52,8 +53,6 @@ const enum State {
 
 /** How soon a cancellation that has missed twice is tried again. */
 const CANCEL_RETRY_MS = 250;
-/** struct __kernel_timespec. */
-const TIMESPEC_BYTES = 16;
 const NO_RESULT = -0x80000000;
 
 type Resolve = (value: unknown) => void;
@@ -67,7 +66,7 @@ const capture = (resolve: Resolve, reject: Reject): void => {
   captured.reject = reject;
 };
 
-export class Operation<T = unknown> extends WheelEntry implements OperationOwner {
+export class Operation<T = unknown> extends OperationMemory implements OperationOwner {
   // Arguments, as the kind uses them.
   fd = -1;
   fd2 = -1;
@@ -80,20 +79,14 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
   path: string | undefined = undefined;
   path2: string | undefined = undefined;
   data: unknown = undefined;
-  /** Memory that begins at multiples of 4096 bytes, for O_DIRECT. */
-  aligned = false;
   // Where things lie, once placed.
   address = 0;
   address2 = 0;
-  /** What was placed first; the others follow by `next`. */
-  chunk: Chunk | null = null;
 
-  private readonly reactor: Reactor;
   private readonly pool: Operation[] | null;
   private kind: Kind<T>;
   private state = State.Described;
   private slot = -1;
-  private last: Chunk | null = null;
   private signal: AbortSignal | undefined = undefined;
   private timeoutMs = -1;
   private timer: Chunk | null = null;
@@ -106,8 +99,7 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
 
   /** `pool`: where the object goes when it is done with. */
   constructor(reactor: Reactor, kind: Kind<T>, pool: Operation[] | null) {
-    super();
-    this.reactor = reactor;
+    super(reactor);
     this.kind = kind;
     this.pool = pool;
   }
@@ -197,47 +189,9 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
     reactor.tag(reactor.nextSqe().prepLinkTimeout(this.timer.address).setFlags(submitFlags), slot, Part.Timer);
   }
 
-  // ---- memory --------------------------------------------------------------------------------------------------------
-
-  /** `bytes` of mapped memory, until the last completion. Throws RangeError above 1 MiB, SystemError ENOMEM. */
-  room(bytes: number): Chunk {
-    if (bytes > CHUNK_BYTES_MAX)
-      throw new RangeError(`an operation takes at most ${CHUNK_BYTES_MAX} bytes in one piece, not ${bytes}`);
-    return this.keep(this.arena.allocate(bytes));
-  }
-
-  /** Memory of JavaScript's own that nobody else has yet, and that is large enough not to lie in the collected heap. */
-  adopt(bytes: Uint8Array): Chunk {
-    return this.keep(this.arena.adopt(bytes, false));
-  }
-
-  /** The address of a path with its NUL. */
-  placePath(path: string): number {
-    const bytes = Buffer.byteLength(path) + 1;
-    const chunk = this.keep(this.arena.allocate(bytes));
-    if (bytes > chunk.capacity)
-      throw new RangeError(`path must be at most ${chunk.capacity - 1} bytes, not ${bytes - 1}`);
-    chunk.buffer.utf8Write(path, 0);
-    chunk.buffer[bytes - 1] = 0;
-    return chunk.address;
-  }
-
-  private get arena(): Arena {
-    return this.aligned ? this.reactor.alignedArena : this.reactor.arena;
-  }
-
-  private keep(chunk: Chunk): Chunk {
-    if (this.last === null) this.chunk = chunk;
-    else this.last.next = chunk;
-    this.last = chunk;
-    return chunk;
-  }
-
   private placeTimer(): void {
-    const timer = (this.timer = this.reactor.arena.allocate(TIMESPEC_BYTES));
-    const seconds = Math.floor(this.timeoutMs / 1000);
-    timer.buffer.writeBigInt64LE(BigInt(seconds), 0);
-    timer.buffer.writeBigInt64LE(BigInt(Math.round((this.timeoutMs - seconds * 1000) * 1e6)), 8);
+    this.timer = this.reactor.arena.allocate(Timespec.bytes);
+    new Timespec(this.timer, this.timeoutMs);
   }
 
   // ---- completion ----------------------------------------------------------------------------------------------------
@@ -339,13 +293,7 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
 
   private release(): void {
     const { reactor, slot } = this;
-    const arena = this.arena;
-    for (let chunk = this.chunk; chunk !== null;) {
-      const next: Chunk | null = chunk.next;
-      arena.free(chunk);
-      chunk = next;
-    }
-    this.chunk = this.last = null;
+    this.freeMemory();
     if (this.timer !== null) reactor.arena.free(this.timer);
     this.timer = null;
     if (this.armed) reactor.wheel.clear(this);
@@ -359,7 +307,6 @@ export class Operation<T = unknown> extends WheelEntry implements OperationOwner
     this.timeoutMs = -1;
     this.held = NO_RESULT;
     this.cancellations = 0;
-    this.aligned = false;
     this.pool.push(this as Operation);
   }
 }
