@@ -366,6 +366,22 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       await settled(slotsInUse);
     });
 
+    test("that waits for the one before cannot be cancelled yet, and leaves nothing behind", async () => {
+      const { slotsInUse, sendBytesInUse } = reactorStats();
+      const { op } = reactor;
+      using ends = new Pipe();
+      const controller = new AbortController();
+      const { signal } = controller;
+      const chain = reactor.chain(op.read(ends.readEnd, Buffer.alloc(1)), op.nop({ signal }));
+      await reactor.nop();
+      controller.abort();
+      for (let i = 0; i < 4; i++) await reactor.nop(); // By then the cancellation has missed twice.
+      await reactor.write(ends.writeEnd, Buffer.from("x"));
+      expect((await failure(chain)).name).toBe("AbortError");
+      await settled(slotsInUse);
+      expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
+    });
+
     test("runs once, and takes no other's place in a queue that is too short", async () => {
       const { op } = reactor;
       const once = op.nop();
