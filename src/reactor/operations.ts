@@ -74,6 +74,11 @@ class OperationRunner {
     return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as Values<Chain>;
   }
 
+  /** For idle moments. */
+  protected trimOperations(): void {
+    this.aligned?.trim();
+  }
+
   protected closeOperations(): void {
     this.aligned?.close();
   }

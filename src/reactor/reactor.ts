@@ -532,6 +532,7 @@ export class Reactor extends Operations {
     }
     this.parks++;
     this.arena.trim();
+    this.trimOperations();
     // In defer the kernel writes only while it is entered. An SQ thread might be writing now.
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);

@@ -15,8 +15,6 @@ export const ADOPTED_BYTES_MIN = 16384;
 const SLAB_BYTES = 1048576;
 /** Chunks a power of two apart would share a few cache sets. */
 const STRIDE_PADDING_BYTES = 64;
-/** What O_DIRECT asks for at most: a page, and a logical block. */
-export const DIRECT_ALIGNMENT_BYTES = 4096;
 
 export class Chunk {
   /** The chunk's memory and nothing else. */
@@ -113,9 +111,9 @@ export class Arena {
   private readonly classes: SizeClass[];
   private usedBytes = 0;
 
-  /** `aligned`: chunks begin at multiples of DIRECT_ALIGNMENT_BYTES. The page between two of them is never touched, and costs no memory. */
+  /** `aligned`: chunks begin at multiples of 4096 bytes, which is what O_DIRECT asks for at most, and lie side by side. */
   constructor(aligned = false) {
-    const padding = aligned ? DIRECT_ALIGNMENT_BYTES : STRIDE_PADDING_BYTES;
+    const padding = aligned ? 0 : STRIDE_PADDING_BYTES;
     this.classes = chunkSizes.map((bytes) => new SizeClass(bytes, padding));
   }
 
