@@ -128,6 +128,11 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     return this.timeoutMs < 0 ? 1 : 2;
   }
 
+  /** Throws the reason of a signal that is aborted. */
+  throwIfAborted(): void {
+    this.signal?.throwIfAborted();
+  }
+
   /** Submits it. The promise is rejected with SystemError (`code`, `errno`, `syscall`, `path`), or with the signal's reason. */
   start(): Promise<T> {
     this.place();
@@ -255,12 +260,11 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private timerCompleted(result: number): void {
     this.timing = false;
     if (this.state !== State.Running) return;
-    // ETIME: the operation was cancelled. Another error than ECANCELED (the operation was over before): it could not be, and goes on.
-    const isOver = result === -ETIME || (result !== -ECANCELED && this.held === NO_RESULT && result !== -ENOENT);
-    if (isOver) {
+    // ETIME: it has cancelled the operation. EALREADY: it could not yet. ECANCELED, ENOENT: the operation was over before.
+    if (result !== -ECANCELED && result !== -ENOENT) {
       this.settle();
       this.reject(this.error(ETIMEDOUT));
-      if (result !== -ETIME) this.cancel();
+      if (result !== -ETIME && this.held === NO_RESULT) this.cancel();
     } else if (this.held !== NO_RESULT) this.answer(this.held);
   }
 

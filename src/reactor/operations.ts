@@ -48,7 +48,7 @@ class OperationRunner {
   /**
    * Runs operations one after the other without coming back between them (IOSQE_IO_LINK): each starts when the one before has succeeded,
    * completely (a short read or write ends the chain). The values in order, once all is over; or the error of the first that failed, when those
-   * after it have been cancelled. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.close(fd))`.
+   * after it have been cancelled. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const reactor = this as unknown as Reactor;
@@ -61,6 +61,8 @@ class OperationRunner {
         placed++;
       }
       reactor.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
+      // An entry that is left out would link somebody else's to the one before it.
+      for (const operation of operations) operation.throwIfAborted();
     } catch (error) {
       for (const operation of operations.slice(0, placed)) operation.drop();
       throw error;

@@ -382,6 +382,16 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
     });
 
+    test("does not start with a signal that is aborted, and nor does the rest", async () => {
+      const { sqes, sendBytesInUse } = reactorStats();
+      const { op } = reactor;
+      const reading = op.read(fd, Buffer.alloc(10), 0);
+      const error = await failure(reactor.chain(reading, op.nop({ signal: AbortSignal.abort() })));
+      expect(error.name).toBe("AbortError");
+      expect(reactorStats().sqes).toBe(sqes);
+      expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
+    });
+
     test("runs once, and takes no other's place in a queue that is too short", async () => {
       const { op } = reactor;
       const once = op.nop();
