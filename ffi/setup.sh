@@ -38,7 +38,7 @@ test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && ne
   need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
-bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset ;;
+bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio ;;
 esac
 
 if [ -n "$packages" ]; then

@@ -13,6 +13,8 @@ export { connectStream, listenStream, type StreamListener, type StreamSocket } f
 export type { BinaryType, Socket, SocketHandlers, Writable } from "./net/socket.ts";
 export { type ReceiveFlags, type UdpHandlers, type UdpOptions, udpSocket, type UdpSocket } from "./net/udp.ts";
 export type { SocketAddress } from "./net/address.ts";
+export type { FileHandle, Stats } from "./fs/index.ts";
+export type { Operation, OperationOptions } from "./reactor/operation.ts";
 export { useReactor } from "./reactor/thread.ts";
 export type { Mode } from "./reactor/mode.ts";
 export type { Reactor, ReactorInfo, ReactorOptions, ReactorStats } from "./reactor/reactor.ts";

@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import {
   IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_R_DISABLED,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_SQPOLL,
   IORING_SETUP_SUBMIT_ALL,
@@ -14,6 +15,7 @@ import {
 } from "../sys/abi.ts";
 import { EINVAL, SystemError } from "../sys/errno.ts";
 import { Ring, type RingParams } from "../ring/ring.ts";
+import { restrictAndEnable } from "./restrictions.ts";
 
 /** `sqpoll`: a kernel thread submits. `defer`: one system call per batch. `auto`: see `resolveMode`. */
 export type Mode = "auto" | "sqpoll" | "defer";
@@ -58,14 +60,25 @@ export function resolveMode(mode: Mode): "sqpoll" | "defer" {
   return availableParallelism() >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
 }
 
-/** Sets up a ring of the given mode with the best flags that the kernel takes. Throws SystemError. */
-export function openRing(mode: "sqpoll" | "defer", entries: number, params: RingParams): Ring {
-  for (const flags of tiers[mode]) {
+/** Sets up a ring of the given mode with the best flags that the kernel takes. `restrict`: see restrictions.ts. Throws SystemError. */
+export function openRing(mode: "sqpoll" | "defer", entries: number, params: RingParams, restrict: boolean): Ring {
+  for (const tier of tiers[mode]) {
     try {
-      return Ring.queueInit(entries, { ...params, flags });
+      const ring = Ring.queueInit(entries, { ...params, flags: restrict ? tier | IORING_SETUP_R_DISABLED : tier });
+      return restrict ? restricted(ring) : ring;
     } catch (error) {
       if (!(error instanceof SystemError) || error.errno !== -EINVAL) throw error;
     }
   }
   throw new SystemError(EINVAL, "io_uring_setup");
+}
+
+function restricted(ring: Ring): Ring {
+  try {
+    restrictAndEnable(ring);
+    return ring;
+  } catch (error) {
+    ring.close();
+    throw error;
+  }
 }

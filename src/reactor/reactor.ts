@@ -31,6 +31,7 @@ import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { OpTable } from "./op-table.ts";
+import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -49,6 +50,8 @@ export interface ReactorOptions {
   spinUs?: number;
   /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
   sqThreadIdleMs?: number;
+  /** The ring does what ringloop uses and nothing else, for its life (restrictions.ts): the kernel refuses other operations. Default true. */
+  restrict?: boolean;
 }
 
 /** Counters since the reactor's start. */
@@ -91,6 +94,8 @@ export interface ReactorInfo {
   /** Whether the ring's descriptor is registered, and whether Bun's loop was found; both are optimizations. */
   registeredRingFd: boolean;
   nestedOverBunsLoop: boolean;
+  /** See ReactorOptions.restrict. */
+  restricted: boolean;
 }
 
 /** Something with work for the next submission: called once after `reactor.scheduleFlush(this)`. */
@@ -105,12 +110,12 @@ const IDLE_TURNS_BEFORE_PARK = 10;
 /** How many completions are dispatched between two looks at the clock. */
 const COMPLETIONS_PER_CLOCK = 32;
 /** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
-const EARLY_SUBMIT_BYTES = 262144;
+export const EARLY_SUBMIT_BYTES = 262144;
 const RECEIVE_GROUP = 0;
 const INITIAL_RECEIVE_BUFFERS = 128;
 const BATCH_COMPLETIONS = 2048;
 
-export class Reactor {
+export class Reactor extends Operations {
   readonly ring: Ring;
   readonly info: ReactorInfo;
   readonly operations = new OpTable();
@@ -122,7 +127,7 @@ export class Reactor {
   /** performance.now() as of the last look at the clock: once a turn or oftener. */
   nowMs = performance.now();
 
-  /** Bytes that were written for sending since the last submission; added to by those who write. */
+  /** Bytes that were written for sending since the last submission, or what counts like them; added to by those who write. */
   unsubmittedBytes = 0;
 
   /** Counted by those who see it happen. */
@@ -155,14 +160,16 @@ export class Reactor {
 
   /** Throws SystemError where io_uring cannot be had, LibraryError, and TypeError for a wrong option. */
   constructor(options: ReactorOptions = {}) {
+    super();
     const mode = resolveMode(requestedMode(options.mode));
     this.options = { ...defaults(), ...options, mode };
     for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
       requirePowerOfTwo(name, this.options[name]);
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
       requireCount(name, this.options[name]);
-    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs } = this.options;
-    this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs });
+    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = this.options;
+    if (typeof restrict !== "boolean") throw new TypeError(`restrict must be true or false, not ${String(restrict)}`);
+    this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs }, restrict);
     try {
       requireFeatures(this.ring);
       this.receiveBuffers = this.bufferGroup({
@@ -191,6 +198,7 @@ export class Reactor {
       limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
       registeredRingFd,
       nestedOverBunsLoop: loopFd !== undefined,
+      restricted: restrict,
     };
     this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
@@ -216,6 +224,14 @@ export class Reactor {
   /** The next submission entry. Prepare it, then `tag` it. */
   nextSqe(): Sqe {
     return this.ring.getSqe() ?? this.makeRoom();
+  }
+
+  /** Sees to it that the next `count` entries are submitted together, as linked ones must be. Throws RangeError for more than there are. */
+  reserve(count: number): void {
+    const { ring } = this;
+    if (count > ring.sqEntries)
+      throw new RangeError(`a chain takes at most ${ring.sqEntries} entries, timeouts included, not ${count}`);
+    while (ring.sqSpaceLeft < count) this.submit(0);
   }
 
   /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
@@ -279,6 +295,7 @@ export class Reactor {
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
     this.arena.close();
+    this.closeOperations();
     this.nest.close();
     this.waker.close();
   }
@@ -521,6 +538,7 @@ export class Reactor {
     }
     this.parks++;
     this.arena.trim();
+    this.trimOperations();
     // In defer the kernel writes only while it is entered. An SQ thread might be writing now.
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
@@ -557,6 +575,7 @@ function defaults(): Required<ReactorOptions> {
     receiveBufferBytes: 16384,
     spinUs: availableParallelism() > 2 ? 20 : 0,
     sqThreadIdleMs: 10,
+    restrict: true,
   };
 }
 

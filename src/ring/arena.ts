@@ -57,11 +57,13 @@ class Slab {
 class SizeClass {
   readonly slabs: Slab[] = [];
   private readonly chunkBytes: number;
+  private readonly stride: number;
   private readonly freeChunks: Chunk[] = [];
   private closed = false;
 
-  constructor(chunkBytes: number) {
+  constructor(chunkBytes: number, padding: number) {
     this.chunkBytes = chunkBytes;
+    this.stride = chunkBytes + padding;
   }
 
   allocate(): Chunk {
@@ -87,7 +89,7 @@ class SizeClass {
   }
 
   private cut(): Chunk {
-    const stride = this.chunkBytes + STRIDE_PADDING_BYTES;
+    const { stride } = this;
     const count = Math.max(1, Math.floor(SLAB_BYTES / stride));
     const slab = new Slab(count * stride);
     this.slabs.push(slab);
@@ -106,8 +108,14 @@ class SizeClass {
 }
 
 export class Arena {
-  private readonly classes = chunkSizes.map((bytes) => new SizeClass(bytes));
+  private readonly classes: SizeClass[];
   private usedBytes = 0;
+
+  /** `aligned`: chunks begin at multiples of 4096 bytes, which is what O_DIRECT asks for at most, and lie side by side. */
+  constructor(aligned = false) {
+    const padding = aligned ? 0 : STRIDE_PADDING_BYTES;
+    this.classes = chunkSizes.map((bytes) => new SizeClass(bytes, padding));
+  }
 
   /** Bytes in chunks that somebody owns. */
   get bytesInUse(): number {

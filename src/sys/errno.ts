@@ -5,6 +5,7 @@
 export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
+export const EIO = 5;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -17,6 +18,7 @@ export const ENOSYS = 38;
 export const ENODATA = 61;
 export const ETIME = 62;
 export const EMSGSIZE = 90;
+export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const ENETUNREACH = 101;
 export const ECONNABORTED = 103;
@@ -33,7 +35,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [ENOENT]: ["ENOENT", "no such file or directory"],
   3: ["ESRCH", "no such process"],
   [EINTR]: ["EINTR", "interrupted system call"],
-  5: ["EIO", "i/o error"],
+  [EIO]: ["EIO", "i/o error"],
   6: ["ENXIO", "no such device or address"],
   7: ["E2BIG", "argument list too long"],
   [EBADF]: ["EBADF", "bad file descriptor"],
@@ -72,7 +74,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   [EMSGSIZE]: ["EMSGSIZE", "message too long"],
   92: ["ENOPROTOOPT", "protocol not available"],
   93: ["EPROTONOSUPPORT", "protocol not supported"],
-  95: ["EOPNOTSUPP", "operation not supported on socket"],
+  [EOPNOTSUPP]: ["EOPNOTSUPP", "operation not supported on socket"],
   97: ["EAFNOSUPPORT", "address family not supported"],
   [EADDRINUSE]: ["EADDRINUSE", "address already in use"],
   99: ["EADDRNOTAVAIL", "address not available"],
@@ -96,6 +98,14 @@ export function errnoName(errno: number): string {
   return names[errno]?.[0] ?? `E${errno}`;
 }
 
+/** What a failure is about. */
+export interface Where {
+  address?: string;
+  port?: number;
+  path?: string;
+  dest?: string;
+}
+
 /** A failed system call or operation. `errno` is negative, as in Node. */
 export class SystemError extends Error {
   readonly code: string;
@@ -104,12 +114,14 @@ export class SystemError extends Error {
   declare address?: string;
   declare port?: number;
   declare path?: string;
+  /** The second path, of a rename or a link. */
+  declare dest?: string;
 
-  constructor(errno: number, syscall: string, where?: { address?: string; port?: number; path?: string }) {
+  constructor(errno: number, syscall: string, where?: Where) {
     const [code, message] = names[errno] ?? [`E${errno}`, `error ${errno}`];
     const place =
       where?.path !== undefined
-        ? ` '${where.path}'`
+        ? ` '${where.path}'${where.dest === undefined ? "" : ` -> '${where.dest}'`}`
         : where?.address !== undefined
           ? ` ${where.address}${where.port === undefined ? "" : `:${where.port}`}`
           : "";
@@ -126,11 +138,7 @@ export class SystemError extends Error {
 }
 
 /** Passes a result >= 0 through; throws the SystemError that a result of -errno stands for. */
-export function check(
-  result: number,
-  syscall: string,
-  where?: { address?: string; port?: number; path?: string },
-): number {
+export function check(result: number, syscall: string, where?: Where): number {
   if (result < 0) throw new SystemError(-result, syscall, where);
   return result;
 }

@@ -94,6 +94,11 @@ export function reactor(): Reactor | undefined {
   return ring?.useReactor();
 }
 
+/** The subject's functions on files: ringloop/fs, or node:fs/promises as far as the two have the same. */
+export const files = (ring
+  ? await import("../../src/fs/index.ts")
+  : await import("node:fs/promises")) as unknown as typeof import("../../src/fs/index.ts");
+
 /** What the ring has open and has done. Only for tests that are about it. */
 export function reactorStats(): ReactorStats {
   const used = reactor();

@@ -37,6 +37,17 @@ describe("allocate", () => {
     }
   });
 
+  test("of an aligned arena begins at a multiple of 4096", () => {
+    const aligned = new Arena(true);
+    for (const bytes of [4096, 16384, 65536, 262144, 1048576])
+      for (let i = 0; i < 3; i++) {
+        const chunk = aligned.allocate(bytes);
+        expect([chunk.address % 4096, chunk.capacity]).toEqual([0, bytes]);
+        chunk.buffer.fill(1); // All of it is mapped.
+      }
+    aligned.close();
+  });
+
   test("gives out the most recently freed chunk first, as if it were new", () => {
     const [first, second] = [arena.allocate(1), arena.allocate(1)];
     Object.assign(first, { length: 10, sent: 5, next: second });

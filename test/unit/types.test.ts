@@ -1,5 +1,7 @@
 /** ringloop's types fit where Bun's are asked for. The checks are made by `bun check`; running shows that the names exist. */
 import { expect, test } from "bun:test";
+import type * as node from "node:fs/promises";
+import * as files from "../../src/fs/index.ts";
 import {
   connect,
   listen,
@@ -58,4 +60,17 @@ test("options written for Bun are taken", () => {
     () => (udpSocket as unknown as typeof Bun.udpSocket)(forUdp),
   ];
   expect(uses).toHaveLength(3);
+});
+
+test("functions on files may be used as those of node:fs/promises", () => {
+  assignable<typeof files.rename, typeof node.rename>((rename) => rename);
+  assignable<typeof files.unlink, typeof node.unlink>((unlink) => unlink);
+  assignable<typeof files.rmdir, (path: string) => Promise<void>>((rmdir) => rmdir);
+  assignable<typeof files.link, typeof node.link>((link) => link);
+  assignable<typeof files.symlink, typeof node.symlink>((symlink) => symlink);
+  assignable<typeof files.copyFile, typeof node.copyFile>((copyFile) => copyFile);
+  assignable<files.FileHandle, AsyncDisposable>((file) => file);
+  const bytes = (): Promise<Buffer> => files.readFile("x");
+  const text = (): Promise<string> => files.readFile("x", { encoding: "utf8" });
+  expect([bytes, text]).toHaveLength(2);
 });

@@ -1,0 +1,151 @@
+/**
+ * `npm run bench:files`: random reads of 4 KiB at depth 64 from a large file, with O_DIRECT and from the page cache.
+ *
+ * ringloop/fs in both modes, each read awaited, against node:fs/promises on Bun and on Node, with fio's io_uring engine as the limit of
+ * what the machine can do. Every run is a process of its own; rounds with subjects taking turns, medians; every read is checked. CPU is
+ * that of the whole process with the kernel threads of its ring, from /proc (fio's as it reports it itself). Options: `--seconds` of each
+ * run (2), `--rounds` (3), `--file-size-mib` (1024), `--depth` (64), `--directory` for the file (the system's for temporary files; O_DIRECT
+ * means nothing in one that lies in memory). Writes bench/results/files.json.
+ */
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { median, printTable, ratio, thousands } from "./runner/report.ts";
+
+const BLOCK_BYTES = 4096;
+const MIB = 1048576;
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "2" },
+    rounds: { type: "string", default: "3" },
+    depth: { type: "string", default: "64" },
+    "file-size-mib": { type: "string", default: "1024" },
+    directory: { type: "string", default: tmpdir() },
+  },
+});
+const positive = (name: "seconds" | "rounds" | "depth" | "file-size-mib", integer = true): number => {
+  const value = Number(values[name]);
+  if (value > 0 && (!integer || Number.isInteger(value))) return value;
+  throw new TypeError(`--${name} must be a positive ${integer ? "integer" : "number"}, not ${values[name]}`);
+};
+const seconds = positive("seconds", false);
+const rounds = positive("rounds");
+const depth = positive("depth");
+const fileMib = positive("file-size-mib");
+
+interface Sample {
+  rate: number;
+  cpuUs: number;
+}
+
+const accesses = ["direct", "cached"] as const;
+type Access = (typeof accesses)[number];
+const program = join(import.meta.dir, "servers/random-reads.mjs");
+
+async function output(command: string[]): Promise<string> {
+  const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+  const text = await child.stdout.text();
+  if ((await child.exited) !== 0) throw new Error(`${command[0]} ended with ${child.exitCode}`);
+  return text;
+}
+
+const reads =
+  (runtime: string, subject: string) =>
+  async (path: string, access: Access): Promise<Sample> =>
+    JSON.parse(await output([runtime, program, subject, path, String(seconds), String(depth), access])) as Sample;
+
+async function fio(path: string, access: Access): Promise<Sample> {
+  const text = await output([
+    "fio",
+    "--name=random-reads",
+    `--filename=${path}`,
+    "--rw=randread",
+    "--norandommap",
+    "--bs=4k",
+    "--ioengine=io_uring",
+    `--iodepth=${depth}`,
+    `--direct=${access === "direct" ? 1 : 0}`,
+    "--invalidate=0",
+    "--time_based",
+    `--runtime=${seconds}`,
+    "--output-format=json",
+  ]);
+  const { jobs } = JSON.parse(text) as {
+    jobs: { read: { iops: number; total_ios: number; runtime: number }; usr_cpu: number; sys_cpu: number }[];
+  };
+  const { read, usr_cpu, sys_cpu } = jobs[0]!;
+  return { rate: read.iops, cpuUs: (((usr_cpu + sys_cpu) / 100) * read.runtime * 1000) / read.total_ios };
+}
+
+const BUN = "fs.promises, Bun";
+const LIMIT = "fio, io_uring";
+const subjects: Record<string, (path: string, access: Access) => Promise<Sample>> = {
+  [BUN]: reads(process.execPath, "promises"),
+  "fs.promises, Node": reads("node", "promises"),
+  "ringloop/fs, defer": reads(process.execPath, "defer"),
+  "ringloop/fs, sqpoll": reads(process.execPath, "sqpoll"),
+  [LIMIT]: fio,
+};
+
+/** Blocks that begin with their number. */
+function writeBlocks(path: string): void {
+  const fd = openSync(path, "w");
+  const piece = crypto.getRandomValues(Buffer.alloc(65536));
+  const perMib = MIB / BLOCK_BYTES;
+  const mib = Buffer.alloc(MIB, piece);
+  for (let i = 0; i < fileMib; i++) {
+    for (let block = 0; block < perMib; block++) mib.writeUInt32LE(i * perMib + block, block * BLOCK_BYTES);
+    writeSync(fd, mib);
+  }
+  closeSync(fd);
+}
+
+const directory = join(values.directory, `ringloop-bench-files-${process.pid}`);
+mkdirSync(directory);
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+const startMs = performance.now();
+const path = join(directory, "blocks");
+writeBlocks(path);
+await output(["sync", path]);
+
+const results: Record<Access, Record<string, Sample>> = { direct: {}, cached: {} };
+for (const access of accesses) {
+  readFileSync(path); // So that the page cache has it; O_DIRECT does not ask it.
+  const samples = Object.fromEntries(Object.keys(subjects).map((name): [string, Sample[]] => [name, []]));
+  for (let round = 0; round < rounds; round++)
+    for (const [name, run] of Object.entries(subjects)) samples[name]!.push(await run(path, access));
+  for (const [name, list] of Object.entries(samples))
+    results[access][name] = {
+      rate: median(list.map(({ rate }) => rate)),
+      cpuUs: median(list.map(({ cpuUs }) => cpuUs)),
+    };
+  const { [BUN]: bun, [LIMIT]: limit } = results[access];
+  const rows = Object.entries(results[access]).map(([name, { rate, cpuUs }]) => [
+    name,
+    thousands(rate),
+    ratio(rate / bun!.rate),
+    ratio(rate / limit!.rate),
+    cpuUs.toFixed(2),
+    ratio(cpuUs / bun!.cpuUs),
+  ]);
+  const title = `Random reads of 4 KiB, depth ${depth}, ${fileMib} MiB, ${access === "direct" ? "O_DIRECT" : "page cache"}`;
+  printTable(title, ["subject", "per second", "of Bun's", "of fio's", "CPU us", "of Bun's"], rows);
+}
+
+const report = {
+  machine: { cpu: cpus()[0]!.model, cores: cpus().length, kernel: release(), bun: Bun.version },
+  date: new Date().toISOString(),
+  rounds,
+  secondsEach: seconds,
+  depth,
+  fileMib,
+  results,
+  seconds: (performance.now() - startMs) / 1000,
+};
+writeFileSync(join(import.meta.dir, "results/files.json"), `${JSON.stringify(report, null, 2)}\n`);
+console.log(`\n${Math.round(report.seconds)} s; bench/results/files.json`);
+process.exit(0);

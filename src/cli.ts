@@ -1,0 +1,54 @@
+#!/usr/bin/env bun
+/**
+ * The command `ringloop`.
+ *
+ * `ringloop doctor [--json]`: what this machine has for ringloop and what it lacks. Exits with 0 when ringloop runs here on the ring, with 1 when
+ * it would run on Bun's own functions, and with 2 for a wrong command.
+ */
+import { parseArgs } from "node:util";
+import { type Check, diagnose, type Diagnosis } from "./doctor.ts";
+
+const USAGE = "usage: ringloop doctor [--json]";
+
+const signs: Record<Check["state"], string> = { good: "ok", less: "less", lacking: "LACKING", unknown: "?" };
+
+function printTable(checks: readonly Check[]): void {
+  const nameWidth = Math.max(...checks.map(({ name }) => name.length));
+  const signWidth = Math.max(...Object.values(signs).map((sign) => sign.length));
+  for (const { name, value, state, advice } of checks) {
+    console.log(`${signs[state].padEnd(signWidth)}  ${name.padEnd(nameWidth)}  ${value}`);
+    if (advice !== undefined) console.log(`${" ".repeat(signWidth + nameWidth + 4)}-> ${advice}`);
+  }
+}
+
+function print({ runs, mode, reason, checks }: Diagnosis): void {
+  printTable(checks);
+  console.log(
+    runs
+      ? `\nringloop runs here, in mode ${mode}.`
+      : `\nringloop does not run here (${reason}): programs run on Bun's own functions, with one warning.`,
+  );
+}
+
+function main(args: string[]): number {
+  let json: boolean;
+  let command: string[];
+  try {
+    const parsed = parseArgs({ args, allowPositionals: true, options: { json: { type: "boolean", default: false } } });
+    ({ json } = parsed.values);
+    command = parsed.positionals;
+  } catch (error) {
+    console.error(`ringloop: ${(error as Error).message}\n${USAGE}`);
+    return 2;
+  }
+  if (command.length !== 1 || command[0] !== "doctor") {
+    console.error(USAGE);
+    return 2;
+  }
+  const diagnosis = diagnose();
+  if (json) console.log(JSON.stringify(diagnosis, null, 2));
+  else print(diagnosis);
+  return diagnosis.runs ? 0 : 1;
+}
+
+process.exit(main(process.argv.slice(2)));

@@ -1,0 +1,255 @@
+/**
+ * An open file, with the shapes of node:fs/promises' FileHandle, and more.
+ *
+ * Guarantees: `read` fills the caller's memory when the bytes are there, and not after the promise was rejected; operations that were started
+ * before `close` are done on this file. Leaves to its owner: to close it.
+ */
+import { EBADF, SystemError } from "../sys/errno.ts";
+import type { OperationOptions } from "../reactor/operation.ts";
+import { positionOf, requireView, requireWithin } from "./arguments.ts";
+import type { Backend, ReadResult } from "./backend.ts";
+import type { DirectPosition } from "./direct-position.ts";
+import { bytesOf } from "./ring-backend.ts";
+import { readToEnd, writeAll } from "./sequences.ts";
+import type { Stats } from "./stats.ts";
+import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
+
+/** Of a read without a buffer, as in Node. */
+const READ_BYTES_DEFAULT = 16384;
+const BYTES_MAX = Number.MAX_SAFE_INTEGER;
+
+export interface ReadOptions<View extends NodeJS.ArrayBufferView> extends OperationOptions {
+  /** Default: a fresh one of `length` bytes. */
+  buffer?: View;
+  /** In the buffer. Default 0. */
+  offset?: number | null;
+  /** Default: up to the buffer's end, or 16384. */
+  length?: number | null;
+  /** In the file. Default null: its own position, which moves. */
+  position?: number | bigint | null;
+}
+
+export interface WriteResult<Data> {
+  bytesWritten: number;
+  buffer: Data;
+}
+
+export class FileHandle implements AsyncDisposable {
+  /** -1 once it is closed. */
+  get fd(): number {
+    return this.descriptor;
+  }
+
+  /** Opened with `direct: true`. */
+  get isDirect(): boolean {
+    return this.direct !== null;
+  }
+
+  private readonly backend: Backend;
+  private readonly direct: DirectPosition | null;
+  private descriptor: number;
+  private closing: Promise<void> | undefined;
+
+  /** @internal Takes over `fd`. */
+  constructor(backend: Backend, fd: number, direct: DirectPosition | null) {
+    this.backend = backend;
+    this.descriptor = fd;
+    this.direct = direct;
+  }
+
+  /** read(2), pread(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(options)`. The bytes may be fewer; 0 at the end. */
+  read<View extends NodeJS.ArrayBufferView>(
+    buffer: View,
+    offset?: number | null | ReadOptions<View>,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): Promise<ReadResult<View>>;
+  read<View extends NodeJS.ArrayBufferView>(options: ReadOptions<View> & { buffer: View }): Promise<ReadResult<View>>;
+  read(options?: ReadOptions<Buffer>): Promise<ReadResult<Buffer>>;
+  read<View extends NodeJS.ArrayBufferView>(
+    buffer?: View | ReadOptions<View>,
+    offset?: number | null | ReadOptions<View>,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): Promise<ReadResult<View>> {
+    try {
+      if (this.descriptor < 0) throw new SystemError(EBADF, "read");
+      if (!ArrayBuffer.isView(buffer)) {
+        if (typeof buffer !== "object" && buffer !== undefined) requireView("buffer", buffer);
+        return this.readWith((buffer as ReadOptions<View> | undefined) ?? {});
+      }
+      if (typeof offset === "object" && offset !== null) return this.readWith({ ...offset, buffer });
+      return this.readInto(buffer, offset, length, position);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private readWith<View extends NodeJS.ArrayBufferView>(options: ReadOptions<View>): Promise<ReadResult<View>> {
+    const { buffer, offset, length, position } = options;
+    if (buffer !== undefined) requireView("buffer", buffer);
+    if (buffer !== undefined || offset) {
+      const view = buffer ?? (Buffer.alloc(READ_BYTES_DEFAULT) as unknown as View);
+      return this.readInto(view, offset, length, position, options);
+    }
+    const bytes = length ?? READ_BYTES_DEFAULT;
+    requireWithin("length", bytes, 0x7fffffff);
+    const fresh = Buffer.allocUnsafeSlow(bytes);
+    const read = this.backend.readFresh(this.descriptor, fresh, positionOf(position), this.direct, options);
+    return read as unknown as Promise<ReadResult<View>>;
+  }
+
+  private readInto<View extends NodeJS.ArrayBufferView>(
+    view: View,
+    offset: number | null | undefined,
+    length: number | null | undefined,
+    position: number | bigint | null | undefined,
+    options?: OperationOptions,
+  ): Promise<ReadResult<View>> {
+    const { byteLength } = view;
+    const from = offset ?? 0;
+    requireWithin("offset", from, byteLength);
+    const bytes = length ?? byteLength - from;
+    requireWithin("length", bytes, byteLength - from);
+    return this.backend.read(this.descriptor, view, from, bytes, positionOf(position), this.direct, options);
+  }
+
+  /** write(2), pwrite(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(text, position, encoding)`. */
+  async write<Data extends NodeJS.ArrayBufferView | string>(
+    data: Data,
+    offset?: number | null | { offset?: number; length?: number; position?: number | null },
+    length?: number | BufferEncoding | null,
+    position?: number | null,
+  ): Promise<WriteResult<Data>> {
+    const fd = this.open("write");
+    if (typeof data === "string") {
+      const text = Buffer.from(data, (length as BufferEncoding | undefined) ?? "utf8");
+      const at = positionOf(offset as number | null | undefined);
+      return { bytesWritten: await this.backend.write(fd, text, at, this.direct), buffer: data };
+    }
+    requireView("buffer", data);
+    const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
+    const bytes = bytesOf(data);
+    const from = named.offset ?? 0;
+    requireWithin("offset", from, bytes.length);
+    const count = (named.length as number | null | undefined) ?? bytes.length - from;
+    requireWithin("length", count, bytes.length - from);
+    const piece = bytes.subarray(from, from + count);
+    const bytesWritten = await this.backend.write(fd, piece, positionOf(named.position), this.direct);
+    return { bytesWritten, buffer: data };
+  }
+
+  /** preadv(2), into several views. */
+  async readv<Views extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: Views,
+    position?: number | null,
+  ): Promise<{ bytesRead: number; buffers: Views }> {
+    const views = this.viewsOf(buffers);
+    const fd = this.open("read");
+    return { bytesRead: await this.backend.readv(fd, views, positionOf(position), this.direct), buffers };
+  }
+
+  /** pwritev(2), from several views. */
+  async writev<Views extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: Views,
+    position?: number | null,
+  ): Promise<{ bytesWritten: number; buffers: Views }> {
+    const views = this.viewsOf(buffers);
+    const fd = this.open("write");
+    return { bytesWritten: await this.backend.writev(fd, views, positionOf(position), this.direct), buffers };
+  }
+
+  private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): Uint8Array[] {
+    if (!Array.isArray(buffers)) requireView("buffers", undefined);
+    return buffers.map((view, i) => {
+      requireView(`buffers[${i}]`, view);
+      return bytesOf(view);
+    });
+  }
+
+  /** What is left from the file's position on, as one fresh buffer. */
+  async readAll(options?: OperationOptions): Promise<Buffer> {
+    return readToEnd(this.backend, this.open("read"), this.direct, options);
+  }
+
+  /** The same, or as text: `"utf8"` or `{ encoding }`. */
+  async readFile(
+    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
+  ): Promise<any> {
+    const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    const bytes = await this.readAll(limits);
+    return encoding ? bytes.toString(encoding) : bytes;
+  }
+
+  /** Writes all of it, from the file's position on. */
+  async writeFile(
+    data: string | NodeJS.ArrayBufferView,
+    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
+  ): Promise<void> {
+    const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    const bytes = typeof data === "string" ? Buffer.from(data, encoding ?? "utf8") : bytesOf(data);
+    await writeAll(this.backend, this.open("write"), bytes, -1, this.direct, limits);
+  }
+
+  /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
+  readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
+    return readableOf((chunk) => this.read(chunk), options);
+  }
+
+  /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
+  writable(options: WritableOptions = {}): WritableStream<Uint8Array | string> {
+    return writableOf(this.backend, this.open("write"), this.direct, options);
+  }
+
+  /** Chunks of fresh memory from the file's position on. */
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
+    return chunksOf((chunk) => this.read(chunk), {});
+  }
+
+  /** fstat(2). */
+  async stat(): Promise<Stats> {
+    return this.backend.fstat(this.open("fstat"));
+  }
+
+  /** fsync(2). */
+  async sync(): Promise<void> {
+    return this.backend.sync(this.open("fsync"));
+  }
+
+  /** fdatasync(2). */
+  async datasync(): Promise<void> {
+    return this.backend.datasync(this.open("fdatasync"));
+  }
+
+  /** ftruncate(2), to `bytes`; default 0. */
+  async truncate(bytes = 0): Promise<void> {
+    requireWithin("bytes", bytes, BYTES_MAX);
+    return this.backend.truncate(this.open("ftruncate"), bytes);
+  }
+
+  /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
+  async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
+    requireWithin("bytes", bytes, BYTES_MAX);
+    requireWithin("position", position, BYTES_MAX);
+    return this.backend.allocate(this.open("fallocate"), mode, position, bytes);
+  }
+
+  /** Closes it, after what was started. May be called again. */
+  close(): Promise<void> {
+    if (this.closing === undefined) {
+      this.closing = this.backend.close(this.descriptor);
+      this.descriptor = -1;
+    }
+    return this.closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The descriptor. Throws EBADF when it is closed. */
+  private open(syscall: string): number {
+    if (this.descriptor < 0) throw new SystemError(EBADF, syscall);
+    return this.descriptor;
+  }
+}

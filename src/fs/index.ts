@@ -1,0 +1,17 @@
+/** `ringloop/fs`: files through the ring, in the shapes of node:fs/promises. */
+export { FileHandle, type ReadOptions, type WriteResult } from "./file-handle.ts";
+export { open, type OpenOptions } from "./open.ts";
+export { link, lstat, mkdir, type MkdirOptions, rename, rmdir, stat, symlink, unlink } from "./paths.ts";
+export { Stats } from "./stats.ts";
+export type { ReadableOptions, WritableOptions } from "./streams.ts";
+export { walk, type WalkEntry, type WalkOptions } from "./walk.ts";
+export {
+  appendFile,
+  copyFile,
+  type FileData,
+  readFile,
+  type ReadFileOptions,
+  writeFile,
+  type WriteFileOptions,
+} from "./whole-files.ts";
+export type { OperationOptions } from "../reactor/operation.ts";

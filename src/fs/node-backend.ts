@@ -1,0 +1,150 @@
+/**
+ * Files without a ring: node:fs on descriptors. A signal that is aborted before the call is honoured; one that is aborted later, and a
+ * time limit, reject the promise, and leave the operation to end by itself.
+ */
+import * as fs from "node:fs";
+import { EOPNOTSUPP, ETIMEDOUT, SystemError } from "../sys/errno.ts";
+import type { OperationOptions } from "../reactor/operation.ts";
+import type { Backend, ReadResult } from "./backend.ts";
+import type { DirectPosition } from "./direct-position.ts";
+import type { Stats } from "./stats.ts";
+
+type Callback<T> = (error: Error | null, value?: T) => void;
+
+/** A promise of what a function of node:fs calls back with. */
+function call<T>(
+  syscall: string,
+  options: OperationOptions | undefined,
+  start: (done: Callback<T>) => void,
+): Promise<T> {
+  const { signal, timeoutMs } = options ?? {};
+  return new Promise<T>((resolve, reject) => {
+    signal?.throwIfAborted();
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => reject(new SystemError(ETIMEDOUT, syscall)), timeoutMs);
+    const abort = (): void => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    start((error, value) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      if (error) reject(error);
+      else resolve(value as T);
+    });
+  });
+}
+
+const positionOf = (position: number): number | null => (position < 0 ? null : position);
+
+export class NodeBackend implements Backend {
+  async open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+    let isWanted = true;
+    try {
+      return await call("open", options, (done: Callback<number>) =>
+        fs.open(path, flags, mode, (error, fd) => {
+          if (!error && !isWanted) fs.closeSync(fd); // It was opened after the promise was rejected.
+          done(error, fd);
+        }),
+      );
+    } finally {
+      isWanted = false;
+    }
+  }
+
+  close(fd: number): Promise<void> {
+    return call("close", undefined, (done) => fs.close(fd, done));
+  }
+
+  read<View extends NodeJS.ArrayBufferView>(
+    fd: number,
+    view: View,
+    offset: number,
+    length: number,
+    position: number,
+    _direct: DirectPosition | null,
+    options?: OperationOptions,
+  ): Promise<ReadResult<View>> {
+    return call("read", options, (done) =>
+      fs.read(fd, view, offset, length, positionOf(position), (error, bytesRead) =>
+        done(error, { bytesRead, buffer: view }),
+      ),
+    );
+  }
+
+  readFresh(
+    fd: number,
+    bytes: Buffer,
+    position: number,
+    direct: DirectPosition | null,
+    options?: OperationOptions,
+  ): Promise<ReadResult<Buffer>> {
+    return this.read(fd, bytes, 0, bytes.length, position, direct, options);
+  }
+
+  write(
+    fd: number,
+    bytes: Uint8Array,
+    position: number,
+    _direct: DirectPosition | null,
+    options?: OperationOptions,
+  ): Promise<number> {
+    return call("write", options, (done) => fs.write(fd, bytes, 0, bytes.length, positionOf(position), done));
+  }
+
+  readv(fd: number, views: Uint8Array[], position: number): Promise<number> {
+    return call("read", undefined, (done) => fs.readv(fd, views, positionOf(position) as number, done));
+  }
+
+  writev(fd: number, views: Uint8Array[], position: number): Promise<number> {
+    return call("write", undefined, (done) => fs.writev(fd, views, positionOf(position) as number, done));
+  }
+
+  sync(fd: number): Promise<void> {
+    return call("fsync", undefined, (done) => fs.fsync(fd, done));
+  }
+
+  datasync(fd: number): Promise<void> {
+    return call("fdatasync", undefined, (done) => fs.fdatasync(fd, done));
+  }
+
+  truncate(fd: number, bytes: number): Promise<void> {
+    return call("ftruncate", undefined, (done) => fs.ftruncate(fd, bytes, done));
+  }
+
+  /** Node has no such function. */
+  allocate(): Promise<void> {
+    return Promise.reject(new SystemError(EOPNOTSUPP, "fallocate"));
+  }
+
+  fstat(fd: number): Promise<Stats> {
+    return call("fstat", undefined, (done) => fs.fstat(fd, done as Callback<fs.Stats>));
+  }
+
+  stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats> {
+    const name = followsLinks ? "stat" : "lstat";
+    return call(name, options, (done) => fs[name](path, done as Callback<fs.Stats>));
+  }
+
+  rename(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+    return call("rename", options, (done) => fs.rename(path, newPath, done));
+  }
+
+  unlink(path: string, options?: OperationOptions): Promise<void> {
+    return call("unlink", options, (done) => fs.unlink(path, done));
+  }
+
+  rmdir(path: string, options?: OperationOptions): Promise<void> {
+    return call("rmdir", options, (done) => fs.rmdir(path, done));
+  }
+
+  mkdir(path: string, mode: number, options?: OperationOptions): Promise<void> {
+    return call("mkdir", options, (done) => fs.mkdir(path, mode, done));
+  }
+
+  symlink(target: string, path: string, options?: OperationOptions): Promise<void> {
+    return call("symlink", options, (done) => fs.symlink(target, path, done));
+  }
+
+  link(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+    return call("link", options, (done) => fs.link(path, newPath, done));
+  }
+}

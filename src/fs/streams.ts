@@ -1,0 +1,81 @@
+/** An open file as web streams and as an async iterator. */
+import type { OperationOptions } from "../reactor/operation.ts";
+import { requireWithin } from "./arguments.ts";
+import type { Backend, ReadResult } from "./backend.ts";
+import type { DirectPosition } from "./direct-position.ts";
+import { bytesOf } from "./ring-backend.ts";
+import { writeAll } from "./sequences.ts";
+
+const CHUNK_BYTES_DEFAULT = 65536;
+
+export interface ReadableOptions {
+  /** First byte. Default: the file's position. */
+  start?: number;
+  /** Last byte, as in Node. Default: the file's end. */
+  end?: number;
+  /** Bytes in a chunk at most. Default 65536. */
+  chunkBytes?: number;
+  signal?: AbortSignal;
+}
+
+export interface WritableOptions {
+  /** Where the first byte goes. Default: the file's position. */
+  start?: number;
+  signal?: AbortSignal;
+}
+
+/** The file's `read`, into fresh memory. */
+type ReadChunk = (
+  options: OperationOptions & { length: number; position: number | null },
+) => Promise<ReadResult<Buffer>>;
+
+export async function* chunksOf(read: ReadChunk, options: ReadableOptions): AsyncGenerator<Buffer, void> {
+  const { start, end, chunkBytes = CHUNK_BYTES_DEFAULT, signal } = options;
+  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
+  if (end !== undefined) requireWithin("end", end, Number.MAX_SAFE_INTEGER);
+  requireWithin("chunkBytes", chunkBytes, 0x7fffffff);
+  let position = start ?? null;
+  let left = end === undefined ? Infinity : end + 1 - (start ?? 0);
+  while (left > 0) {
+    const length = Math.min(chunkBytes, left);
+    const { bytesRead, buffer } = await read({ length, position, signal });
+    if (bytesRead === 0) return;
+    left -= bytesRead;
+    if (position !== null) position += bytesRead;
+    yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+  }
+}
+
+export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableStream<Buffer> {
+  const chunks = chunksOf(read, options);
+  return new ReadableStream<Buffer>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await chunks.return();
+      },
+    },
+    { highWaterMark: 0 }, // Reads what is asked for, and nothing ahead.
+  );
+}
+
+export function writableOf(
+  backend: Backend,
+  fd: number,
+  direct: DirectPosition | null,
+  { start, signal }: WritableOptions,
+): WritableStream<Uint8Array | string> {
+  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
+  let position = start ?? -1;
+  return new WritableStream<Uint8Array | string>({
+    async write(chunk) {
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : bytesOf(chunk);
+      await writeAll(backend, fd, bytes, position, direct, { signal });
+      if (position >= 0) position += bytes.length;
+    },
+  });
+}

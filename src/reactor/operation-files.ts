@@ -1,0 +1,252 @@
+/**
+ * Operations on open files: read, write, sync, space, advice, moving data. Each is described with its arguments; running it is operations.ts'.
+ *
+ * Data is copied: from the caller when the operation is started, to the caller when it is over. A position is in bytes; -1 is the file's
+ * own, and what a pipe or a socket wants.
+ */
+import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
+import { Operation, type Kind, type OperationOptions } from "./operation.ts";
+import type { Reactor } from "./reactor.ts";
+
+const FD_MAX = 0x7fffffff;
+
+/** Pieces of a vector at most, IOV_MAX. */
+const VECTOR_PIECES_MAX = 1024;
+
+const fsync: Kind<void> = {
+  syscall: "fsync",
+  prepare: (sqe, { fd }) => void sqe.prepFsync(fd),
+  finish: noResult,
+};
+const fdatasync: Kind<void> = {
+  syscall: "fdatasync",
+  prepare: (sqe, { fd }) => void sqe.prepFdatasync(fd),
+  finish: noResult,
+};
+const syncFileRange: Kind<void> = {
+  syscall: "sync_file_range",
+  prepare: (sqe, { fd, length, position, flags }) => void sqe.prepSyncFileRange(fd, length, position, flags),
+  finish: noResult,
+};
+const fallocate: Kind<void> = {
+  syscall: "fallocate",
+  prepare: (sqe, { fd, mode, position, length }) => void sqe.prepFallocate(fd, mode, position, length),
+  finish: noResult,
+};
+const ftruncate: Kind<void> = {
+  syscall: "ftruncate",
+  prepare: (sqe, { fd, length }) => void sqe.prepFtruncate(fd, length),
+  finish: noResult,
+};
+const fadvise: Kind<void> = {
+  syscall: "fadvise",
+  prepare: (sqe, { fd, position, length, mode }) => void sqe.prepFadvise(fd, position, length, mode),
+  finish: noResult,
+};
+const splice: Kind<number> = {
+  syscall: "splice",
+  prepare: (sqe, { fd, position, fd2, position2, length, flags }) =>
+    void sqe.prepSplice(fd, position, fd2, position2, length, flags),
+  finish: theResult,
+};
+const tee: Kind<number> = {
+  syscall: "tee",
+  prepare: (sqe, { fd, fd2, length, flags }) => void sqe.prepTee(fd, fd2, length, flags),
+  finish: theResult,
+};
+const close: Kind<void> = {
+  syscall: "close",
+  prepare: (sqe, { fd }) => void sqe.prepClose(fd),
+  finish: noResult,
+};
+
+export class FileOperations {
+  private readonly reactor: Reactor;
+  private readonly pool: Operation[] | null;
+
+  /** `pool`: where operations come from and go to; null makes each anew, for callers who keep them. */
+  constructor(reactor: Reactor, pool: Operation[] | null) {
+    this.reactor = reactor;
+    this.pool = pool;
+  }
+
+  /** An operation without arguments yet, for kinds of one's own. */
+  describe<T>(kind: Kind<T>, options?: OperationOptions): Operation<T> {
+    const operation =
+      (this.pool?.pop() as Operation<T> | undefined)?.reuse(kind) ?? new Operation(this.reactor, kind, this.pool);
+    return operation.limit(options);
+  }
+
+  protected onFile<T>(kind: Kind<T>, fd: number, options?: OperationOptions): Operation<T> {
+    requireDescriptor("fd", fd);
+    const operation = this.describe(kind, options);
+    operation.fd = fd;
+    return operation;
+  }
+
+  protected withBytes(
+    kind: Kind<number>,
+    name: string,
+    fd: number,
+    bytes: Uint8Array,
+    options?: OperationOptions,
+  ): Operation<number> {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${Bun.inspect(bytes)}`);
+    if (bytes.length > CHUNK_BYTES_MAX)
+      throw new RangeError(`${name} must be at most ${CHUNK_BYTES_MAX} bytes long, not ${bytes.length}`);
+    const operation = this.onFile(kind, fd, options);
+    operation.data = bytes;
+    operation.offset = 0;
+    operation.length = bytes.length;
+    return operation;
+  }
+
+  /** pread(2): up to `into.length` bytes, at most 1 MiB. The number of bytes, 0 at the end; they are copied to `into` when they are there. */
+  read(fd: number, into: Uint8Array, position = -1, options?: OperationOptions): Operation<number> {
+    requirePosition("position", position);
+    const operation = this.withBytes(readKind, "into", fd, into, options);
+    operation.position = position;
+    return operation;
+  }
+
+  /** pwrite(2): at most 1 MiB, copied when the operation starts. The number of bytes, which may be fewer. */
+  write(fd: number, data: Uint8Array, position = -1, options?: OperationOptions): Operation<number> {
+    requirePosition("position", position);
+    const operation = this.withBytes(writeKind, "data", fd, data, options);
+    operation.position = position;
+    return operation;
+  }
+
+  private withVector(
+    kind: Kind<number>,
+    fd: number,
+    views: readonly Uint8Array[],
+    position: number,
+    options?: OperationOptions,
+  ): Operation<number> {
+    requirePosition("position", position);
+    if (!Array.isArray(views) || views.length > VECTOR_PIECES_MAX || !views.every((view) => view instanceof Uint8Array))
+      throw new TypeError(
+        `views must be an array of at most ${VECTOR_PIECES_MAX} Uint8Array, not ${Bun.inspect(views)}`,
+      );
+    const operation = this.onFile(kind, fd, options);
+    operation.data = views;
+    operation.position = position;
+    return operation;
+  }
+
+  /** preadv(2), of at most 1024 pieces of at most 1 MiB each. */
+  readv(fd: number, views: readonly Uint8Array[], position = -1, options?: OperationOptions): Operation<number> {
+    return this.withVector(readvKind, fd, views, position, options);
+  }
+
+  /** pwritev(2), of at most 1024 pieces of at most 1 MiB each. */
+  writev(fd: number, views: readonly Uint8Array[], position = -1, options?: OperationOptions): Operation<number> {
+    return this.withVector(writevKind, fd, views, position, options);
+  }
+
+  /** fsync(2). */
+  fsync(fd: number, options?: OperationOptions): Operation<void> {
+    return this.onFile(fsync, fd, options);
+  }
+
+  /** fdatasync(2). */
+  fdatasync(fd: number, options?: OperationOptions): Operation<void> {
+    return this.onFile(fdatasync, fd, options);
+  }
+
+  /** sync_file_range(2). `flags`: SYNC_FILE_RANGE_*; `bytes` 0 is up to the end. */
+  syncFileRange(
+    fd: number,
+    position: number,
+    bytes: number,
+    flags: number,
+    options?: OperationOptions,
+  ): Operation<void> {
+    requirePosition("position", position, 0);
+    requireInteger("bytes", bytes, 0, U32_MAX);
+    const operation = this.onFile(syncFileRange, fd, options);
+    operation.position = position;
+    operation.length = bytes;
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** fallocate(2). `mode`: 0 or FALLOC_FL_*. */
+  fallocate(fd: number, mode: number, position: number, bytes: number, options?: OperationOptions): Operation<void> {
+    requirePosition("position", position, 0);
+    requirePosition("bytes", bytes, 0);
+    const operation = this.onFile(fallocate, fd, options);
+    operation.mode = mode;
+    operation.position = position;
+    operation.length = bytes;
+    return operation;
+  }
+
+  /** ftruncate(2). Linux 6.9; EINVAL before. */
+  ftruncate(fd: number, bytes: number, options?: OperationOptions): Operation<void> {
+    requirePosition("bytes", bytes, 0);
+    const operation = this.onFile(ftruncate, fd, options);
+    operation.length = bytes;
+    return operation;
+  }
+
+  /** posix_fadvise(2). `advice`: POSIX_FADV_*; `bytes` 0 is up to the end. */
+  fadvise(fd: number, position: number, bytes: number, advice: number, options?: OperationOptions): Operation<void> {
+    requirePosition("position", position, 0);
+    requireInteger("bytes", bytes, 0, U32_MAX);
+    const operation = this.onFile(fadvise, fd, options);
+    operation.position = position;
+    operation.length = bytes;
+    operation.mode = advice;
+    return operation;
+  }
+
+  /** splice(2): a position is -1 for a pipe. `flags`: SPLICE_F_*. The number of bytes. */
+  splice(
+    fdIn: number,
+    positionIn: number,
+    fdOut: number,
+    positionOut: number,
+    bytes: number,
+    flags = 0,
+    options?: OperationOptions,
+  ): Operation<number> {
+    requireDescriptor("fdOut", fdOut);
+    requireInteger("bytes", bytes, 0, U32_MAX);
+    const operation = this.onFile(splice, fdIn, options);
+    operation.position = positionIn;
+    operation.fd2 = fdOut;
+    operation.position2 = positionOut;
+    operation.length = bytes;
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** tee(2). The number of bytes. */
+  tee(fdIn: number, fdOut: number, bytes: number, flags = 0, options?: OperationOptions): Operation<number> {
+    requireDescriptor("fdOut", fdOut);
+    requireInteger("bytes", bytes, 0, U32_MAX);
+    const operation = this.onFile(tee, fdIn, options);
+    operation.fd2 = fdOut;
+    operation.length = bytes;
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** close(2). */
+  closeFd(fd: number, options?: OperationOptions): Operation<void> {
+    return this.onFile(close, fd, options);
+  }
+}
+
+export function requireDescriptor(name: string, fd: number): void {
+  if ((fd | 0) !== fd || fd < 0) requireInteger(name, fd, 0, FD_MAX);
+}
+
+export function requirePosition(name: string, position: number, least = -1): void {
+  if (!(Number.isSafeInteger(position) && position >= least))
+    requireInteger(name, position, least, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,277 @@
+/**
+ * Operations on names in the file system: a path is relative to a directory's descriptor, or to the working directory (AT_FDCWD); flags are
+ * those of the system calls. Errors have the path.
+ */
+import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { OpenHow, Statx } from "../ring/structs.ts";
+import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
+import { closeResult, noResult, theResult } from "./operation-data.ts";
+import { FileOperations } from "./operation-files.ts";
+import type { Kind, Operation, OperationOptions } from "./operation.ts";
+
+const NAME_BYTES_MAX = 65536;
+
+function placePath(operation: Operation<any>): void {
+  operation.address = operation.placePath(operation.path!);
+}
+
+function placePaths(operation: Operation<any>): void {
+  placePath(operation);
+  operation.address2 = operation.placePath(operation.path2!);
+}
+
+export const openKind: Kind<number> = {
+  syscall: "open",
+  place: placePath,
+  prepare: (sqe, { fd, address, flags, mode }) => void sqe.prepOpenat(fd, address, flags, mode),
+  finish: theResult,
+  discard: closeResult,
+};
+
+const openat2: Kind<number> = {
+  syscall: "open",
+  place(operation) {
+    placePath(operation);
+    const { address, buffer } = operation.room(OpenHow.bytes);
+    operation.address2 = address;
+    const { flags, mode, data } = operation;
+    new OpenHow({ address, buffer }, { flags, mode, resolve: data as number });
+  },
+  prepare: (sqe, { fd, address, address2 }) => void sqe.prepOpenat2(fd, address, address2),
+  finish: theResult,
+  discard: closeResult,
+};
+
+/** `T` from a copy of the result, which lives as long as anybody wants it. */
+export function statKind<T>(syscall: string, read: (statx: Statx) => T): Kind<T> {
+  return {
+    syscall,
+    place(operation) {
+      operation.address2 = operation.room(Statx.bytes).address;
+      operation.address = operation.placePath(operation.path ?? "");
+    },
+    prepare: (sqe, { fd, address, address2, flags, mode }) => void sqe.prepStatx(fd, address, flags, mode, address2),
+    finish: (operation) =>
+      read(new Statx({ address: 0, buffer: Buffer.from(operation.chunk!.buffer.subarray(0, Statx.bytes)) })),
+  };
+}
+
+const statx = statKind("statx", (result) => result);
+
+const renameat: Kind<void> = {
+  syscall: "rename",
+  place: placePaths,
+  prepare: (sqe, { fd, address, fd2, address2, flags }) => void sqe.prepRenameat(fd, address, fd2, address2, flags),
+  finish: noResult,
+};
+const unlinkat: Kind<void> = {
+  syscall: "unlink",
+  place: placePath,
+  prepare: (sqe, { fd, address, flags }) => void sqe.prepUnlinkat(fd, address, flags),
+  finish: noResult,
+};
+const rmdir: Kind<void> = { ...unlinkat, syscall: "rmdir" };
+const mkdirat: Kind<void> = {
+  syscall: "mkdir",
+  place: placePath,
+  prepare: (sqe, { fd, address, mode }) => void sqe.prepMkdirat(fd, address, mode),
+  finish: noResult,
+};
+const symlinkat: Kind<void> = {
+  syscall: "symlink",
+  place: placePaths,
+  prepare: (sqe, { fd, address, address2 }) => void sqe.prepSymlinkat(address, fd, address2),
+  finish: noResult,
+};
+const linkat: Kind<void> = {
+  syscall: "link",
+  place: placePaths,
+  prepare: (sqe, { fd, address, fd2, address2, flags }) => void sqe.prepLinkat(fd, address, fd2, address2, flags),
+  finish: noResult,
+};
+
+/** The attribute's name, in `data`; then its value. */
+const getxattr: Kind<Buffer> = {
+  syscall: "getxattr",
+  place(operation) {
+    operation.address2 = operation.room(operation.length).address;
+    operation.address = operation.placePath(operation.data as string);
+    if (operation.path !== undefined) operation.position = operation.placePath(operation.path);
+  },
+  prepare: (sqe, { fd, address, address2, position, path, length }) =>
+    void (path === undefined
+      ? sqe.prepFgetxattr(fd, address, address2, length)
+      : sqe.prepGetxattr(address, address2, position, length)),
+  finish: (operation, result) => Buffer.from(operation.chunk!.buffer.subarray(0, result)),
+};
+const setxattr: Kind<void> = {
+  syscall: "setxattr",
+  place(operation) {
+    const { name, value } = operation.data as { name: string; value: Uint8Array };
+    const chunk = operation.room(value.length);
+    chunk.buffer.set(value);
+    operation.address2 = chunk.address;
+    operation.length = value.length;
+    operation.address = operation.placePath(name);
+    if (operation.path !== undefined) operation.position = operation.placePath(operation.path);
+  },
+  prepare: (sqe, { fd, address, address2, position, path, flags, length }) =>
+    void (path === undefined
+      ? sqe.prepFsetxattr(fd, address, address2, flags, length)
+      : sqe.prepSetxattr(address, address2, position, flags, length)),
+  finish: noResult,
+};
+
+export class PathOperations extends FileOperations {
+  private onPath<T>(kind: Kind<T>, directory: number, path: string, options?: OperationOptions): Operation<T> {
+    if (directory !== AT_FDCWD) requireInteger("directory", directory, 0, 0x7fffffff);
+    requirePath("path", path);
+    const operation = this.describe(kind, options);
+    operation.fd = directory;
+    operation.path = path;
+    return operation;
+  }
+
+  private onPaths(
+    kind: Kind<void>,
+    directory: number,
+    path: string,
+    directory2: number,
+    path2: string,
+    options?: OperationOptions,
+  ): Operation<void> {
+    if (directory2 !== AT_FDCWD) requireInteger("newDirectory", directory2, 0, 0x7fffffff);
+    requirePath("newPath", path2);
+    const operation = this.onPath(kind, directory, path, options);
+    operation.fd2 = directory2;
+    operation.path2 = path2;
+    return operation;
+  }
+
+  /** openat(2). `flags`: O_* (`constants` of node:fs). The descriptor. */
+  openat(directory: number, path: string, flags: number, mode = 0o666, options?: OperationOptions): Operation<number> {
+    requireInteger("flags", flags, 0, U32_MAX);
+    requireInteger("mode", mode, 0, 0o7777);
+    const operation = this.onPath(openKind, directory, path, options);
+    operation.flags = flags;
+    operation.mode = mode;
+    return operation;
+  }
+
+  /** openat2(2). `resolve`: RESOLVE_*. The descriptor. */
+  openat2(
+    directory: number,
+    path: string,
+    how: { flags?: number; mode?: number; resolve?: number },
+    options?: OperationOptions,
+  ): Operation<number> {
+    const operation = this.onPath(openat2, directory, path, options);
+    operation.flags = how.flags ?? 0;
+    operation.mode = how.mode ?? 0;
+    operation.data = how.resolve ?? 0;
+    return operation;
+  }
+
+  /** statx(2), with `flags` AT_EMPTY_PATH and an empty path of `directory` itself. `mask`: STATX_*. */
+  statx(
+    directory: number,
+    path: string,
+    flags = 0,
+    mask = STATX_BASIC_STATS | STATX_BTIME,
+    options?: OperationOptions,
+  ): Operation<Statx> {
+    const operation = this.onPath(statx, directory, path, options);
+    operation.flags = flags;
+    operation.mode = mask;
+    return operation;
+  }
+
+  /** renameat2(2). `flags`: RENAME_*. */
+  renameat(
+    directory: number,
+    path: string,
+    newDirectory: number,
+    newPath: string,
+    flags = 0,
+    options?: OperationOptions,
+  ): Operation<void> {
+    const operation = this.onPaths(renameat, directory, path, newDirectory, newPath, options);
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** unlinkat(2). `flags`: AT_REMOVEDIR for a directory. */
+  unlinkat(directory: number, path: string, flags = 0, options?: OperationOptions): Operation<void> {
+    const operation = this.onPath(flags === 0 ? unlinkat : rmdir, directory, path, options);
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** mkdirat(2). */
+  mkdirat(directory: number, path: string, mode = 0o777, options?: OperationOptions): Operation<void> {
+    requireInteger("mode", mode, 0, 0o7777);
+    const operation = this.onPath(mkdirat, directory, path, options);
+    operation.mode = mode;
+    return operation;
+  }
+
+  /** symlinkat(2): `newPath` leads to `target`. */
+  symlinkat(target: string, directory: number, newPath: string, options?: OperationOptions): Operation<void> {
+    return this.onPaths(symlinkat, directory, target, AT_FDCWD, newPath, options);
+  }
+
+  /** linkat(2). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
+  linkat(
+    directory: number,
+    path: string,
+    newDirectory: number,
+    newPath: string,
+    flags = 0,
+    options?: OperationOptions,
+  ): Operation<void> {
+    const operation = this.onPaths(linkat, directory, path, newDirectory, newPath, options);
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** getxattr(2) of a path, or fgetxattr(2) of a descriptor: an attribute's value, of at most 64 KiB. */
+  getxattr(file: string | number, name: string, options?: OperationOptions): Operation<Buffer> {
+    const operation = this.onPathOrFile(getxattr, file, name, options);
+    operation.data = name;
+    operation.length = NAME_BYTES_MAX;
+    return operation;
+  }
+
+  /** setxattr(2), or fsetxattr(2). `flags`: XATTR_CREATE, XATTR_REPLACE. */
+  setxattr(
+    file: string | number,
+    name: string,
+    value: Uint8Array,
+    flags = 0,
+    options?: OperationOptions,
+  ): Operation<void> {
+    if (!(value instanceof Uint8Array) || value.length > NAME_BYTES_MAX)
+      throw new TypeError(`value must be a Uint8Array of at most ${NAME_BYTES_MAX} bytes, not ${Bun.inspect(value)}`);
+    const operation = this.onPathOrFile(setxattr, file, name, options);
+    operation.data = { name, value };
+    operation.flags = flags;
+    return operation;
+  }
+
+  private onPathOrFile<T>(
+    kind: Kind<T>,
+    file: string | number,
+    name: string,
+    options?: OperationOptions,
+  ): Operation<T> {
+    requirePath("name", name);
+    return typeof file === "number" ? this.onFile(kind, file, options) : this.onPath(kind, AT_FDCWD, file, options);
+  }
+}
+
+/** Throws a TypeError, with Node's code, for what is no string or has a NUL in it. */
+export function requirePath(name: string, path: string): void {
+  if (typeof path === "string" && !path.includes("\0")) return;
+  const code = typeof path === "string" ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE";
+  throw Object.assign(new TypeError(`${name} must be a string without NUL, not ${Bun.inspect(path)}`), { code });
+}

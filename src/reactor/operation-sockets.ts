@@ -1,0 +1,143 @@
+/**
+ * Operations on sockets' descriptors, one at a time: `connect`, `listen` and `udpSocket` of the package have multishot operations and
+ * buffers beneath them, and are what a server wants.
+ */
+import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
+import { requireInteger } from "../ring/require-integer.ts";
+import { MSG_NOSIGNAL, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { closeResult, noResult, placeData, readKind, theResult } from "./operation-data.ts";
+import type { Kind, Operation, OperationOptions } from "./operation.ts";
+import { PathOperations } from "./operation-paths.ts";
+
+const socket: Kind<number> = {
+  syscall: "socket",
+  prepare: (sqe, { fd, flags, mode }) => void sqe.prepSocket(fd, flags, mode),
+  finish: theResult,
+  discard: closeResult,
+};
+const listen: Kind<void> = {
+  syscall: "listen",
+  prepare: (sqe, { fd, length }) => void sqe.prepListen(fd, length),
+  finish: noResult,
+};
+const accept: Kind<number> = {
+  syscall: "accept",
+  prepare: (sqe, { fd }) => void sqe.prepAccept(fd, SOCK_CLOEXEC),
+  finish: theResult,
+  discard: closeResult,
+};
+const bind: Kind<void> = {
+  syscall: "bind",
+  place: placeAddress,
+  prepare: (sqe, { fd, address, length }) => void sqe.prepBind(fd, address, length),
+  finish: noResult,
+};
+const connect: Kind<void> = {
+  syscall: "connect",
+  place: placeAddress,
+  prepare: (sqe, { fd, address, length }) => void sqe.prepConnect(fd, address, length),
+  finish: noResult,
+};
+const recv: Kind<number> = {
+  ...readKind,
+  syscall: "recv",
+  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepRecv(fd, address, length, flags),
+};
+const send: Kind<number> = {
+  syscall: "send",
+  place: placeData,
+  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSend(fd, address, length, flags),
+  finish: theResult,
+};
+const sendZc: Kind<number> = {
+  ...send,
+  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSendZc(fd, address, length, flags),
+};
+const shutdown: Kind<void> = {
+  syscall: "shutdown",
+  prepare: (sqe, { fd, mode }) => void sqe.prepShutdown(fd, mode),
+  finish: noResult,
+};
+
+function placeAddress(operation: Operation<void>): void {
+  const bytes = operation.data as Uint8Array;
+  const chunk = operation.room(bytes.length);
+  chunk.buffer.set(bytes);
+  operation.address = chunk.address;
+  operation.length = bytes.length;
+}
+
+export class SocketOperations extends PathOperations {
+  /** socket(2), close-on-exec. `domain`: AF_*, `type`: SOCK_*. The descriptor. */
+  socket(domain: number, type: number, protocol = 0, options?: OperationOptions): Operation<number> {
+    requireInteger("domain", domain, 0, 0xffff);
+    const operation = this.describe(socket, options);
+    operation.fd = domain;
+    operation.flags = type | SOCK_CLOEXEC;
+    operation.mode = protocol;
+    return operation;
+  }
+
+  /** bind(2) to numeric `hostname` and `port`, or `unix`. Linux 6.11; EINVAL before. */
+  bind(fd: number, address: SockaddrOptions, options?: OperationOptions): Operation<void> {
+    return this.withAddress(bind, fd, address, options);
+  }
+
+  /** listen(2). Linux 6.11; EINVAL before. */
+  listen(fd: number, backlog = 512, options?: OperationOptions): Operation<void> {
+    requireInteger("backlog", backlog, 0, 0x7fffffff);
+    const operation = this.onFile(listen, fd, options);
+    operation.length = backlog;
+    return operation;
+  }
+
+  /** accept(2): the descriptor of one connection, close-on-exec. */
+  accept(fd: number, options?: OperationOptions): Operation<number> {
+    return this.onFile(accept, fd, options);
+  }
+
+  /** connect(2) to numeric `hostname` and `port`, or `unix`. */
+  connect(fd: number, address: SockaddrOptions, options?: OperationOptions): Operation<void> {
+    return this.withAddress(connect, fd, address, options);
+  }
+
+  /** recv(2): the number of bytes, 0 when the peer has ended; they are copied to `into` when they are there. `flags`: MSG_*. */
+  recv(fd: number, into: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    const operation = this.withBytes(recv, "into", fd, into, options);
+    operation.flags = flags;
+    return operation;
+  }
+
+  /** send(2), without a signal: at most 1 MiB. The number of bytes, which may be fewer. `flags`: MSG_*. */
+  send(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    const operation = this.withBytes(send, "data", fd, data, options);
+    operation.flags = flags | MSG_NOSIGNAL;
+    return operation;
+  }
+
+  /** The same without a copy in the kernel (Linux 6.0). It is over when the bytes are sent; the memory is kept until they are acknowledged. */
+  sendZc(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    const operation = this.withBytes(sendZc, "data", fd, data, options);
+    operation.flags = flags | MSG_NOSIGNAL;
+    return operation;
+  }
+
+  /** shutdown(2). `how`: SHUT_*. */
+  shutdown(fd: number, how: number, options?: OperationOptions): Operation<void> {
+    requireInteger("how", how, 0, 2);
+    const operation = this.onFile(shutdown, fd, options);
+    operation.mode = how;
+    return operation;
+  }
+
+  private withAddress(
+    kind: Kind<void>,
+    fd: number,
+    address: SockaddrOptions,
+    options?: OperationOptions,
+  ): Operation<void> {
+    const operation = this.onFile(kind, fd, options);
+    operation.data = sockaddrBytes(address);
+    return operation;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The promise layer: every operation of `EventOperations` as a method that runs it, and chains of them.
+ *
+ * `reactor.read(fd, into, 0)` is a promise; `reactor.op.read(fd, into, 0)` only describes the operation, for `reactor.chain`. Both are one
+ * definition (operation-*.ts). Every method rejects with SystemError, with TypeError or RangeError for a wrong argument, with the
+ * reason of `options.signal`, or with ETIMEDOUT after `options.timeoutMs`.
+ */
+import { Arena } from "../ring/arena.ts";
+import { IOSQE_IO_LINK } from "../sys/abi.ts";
+import { EventOperations } from "./operation-events.ts";
+import { Operation } from "./operation.ts";
+import type { Reactor } from "./reactor.ts";
+
+/** The methods that run an operation: those that describe one, with a promise in place of the description. */
+export type Runs = {
+  [Name in keyof EventOperations as Exclude<Name, "describe">]: EventOperations[Name] extends (
+    ...args: infer Args
+  ) => Operation<infer T>
+    ? (...args: Args) => Promise<T>
+    : never;
+};
+
+/** Values of a chain, in order. */
+type Values<Chain extends readonly Operation<any>[]> = {
+  [Index in keyof Chain]: Chain[Index] extends Operation<infer T> ? T : never;
+};
+
+class OperationRunner {
+  /** Describes operations for `chain`. Nothing is submitted, and no memory taken, until then. */
+  readonly op: EventOperations;
+  /** @internal Describes operations that are started at once and held by nobody. */
+  readonly pooled: EventOperations;
+
+  private readonly pool: Operation[] = [];
+  private aligned: Arena | undefined;
+
+  constructor() {
+    const reactor = this as unknown as Reactor;
+    this.op = new EventOperations(reactor, null);
+    this.pooled = new EventOperations(reactor, this.pool);
+  }
+
+  /** Memory for O_DIRECT. */
+  get alignedArena(): Arena {
+    return (this.aligned ??= new Arena(true));
+  }
+
+  /**
+   * Runs operations one after the other without coming back between them (IOSQE_IO_LINK): each starts when the one before has succeeded,
+   * completely (a short read or write ends the chain). The values in order, once all is over; or the error of the first that failed, when those
+   * after it have been cancelled. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
+   */
+  async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
+    const reactor = this as unknown as Reactor;
+    const wrong = operations.find((each) => !(each instanceof Operation));
+    if (wrong !== undefined) throw new TypeError(`a chain takes operations of reactor.op, not ${Bun.inspect(wrong)}`);
+    let placed = 0;
+    try {
+      for (const operation of operations) {
+        operation.place();
+        placed++;
+      }
+      reactor.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
+      // An entry that is left out would link somebody else's to the one before it.
+      for (const operation of operations) operation.throwIfAborted();
+    } catch (error) {
+      for (const operation of operations.slice(0, placed)) operation.drop();
+      throw error;
+    }
+    const last = operations.length - 1;
+    const promises = operations.map((operation, i) => operation.submit(i === last ? 0 : IOSQE_IO_LINK));
+    const outcomes = await Promise.allSettled(promises);
+    const failures = outcomes.filter((outcome) => outcome.status === "rejected").map(({ reason }) => reason as unknown);
+    const isOwn = (reason: unknown): boolean => (reason as { code?: unknown }).code !== "ECANCELED";
+    if (failures.length > 0) throw failures.find(isOwn) ?? failures[0];
+    return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as Values<Chain>;
+  }
+
+  /** For idle moments. */
+  protected trimOperations(): void {
+    this.aligned?.trim();
+  }
+
+  protected closeOperations(): void {
+    this.aligned?.close();
+  }
+}
+
+/** Every one, or this does not compile. */
+const names: Record<keyof Runs, true> = {
+  read: true,
+  write: true,
+  readv: true,
+  writev: true,
+  fsync: true,
+  fdatasync: true,
+  syncFileRange: true,
+  fallocate: true,
+  ftruncate: true,
+  fadvise: true,
+  splice: true,
+  tee: true,
+  closeFd: true,
+  openat: true,
+  openat2: true,
+  statx: true,
+  renameat: true,
+  unlinkat: true,
+  mkdirat: true,
+  symlinkat: true,
+  linkat: true,
+  getxattr: true,
+  setxattr: true,
+  socket: true,
+  bind: true,
+  listen: true,
+  accept: true,
+  connect: true,
+  recv: true,
+  send: true,
+  sendZc: true,
+  shutdown: true,
+  nop: true,
+  poll: true,
+  timeout: true,
+  waitid: true,
+  pipe: true,
+};
+
+for (const name of Object.keys(names) as (keyof Runs)[])
+  Object.defineProperty(OperationRunner.prototype, name, {
+    configurable: true,
+    writable: true,
+    value(this: OperationRunner, ...args: unknown[]): Promise<unknown> {
+      try {
+        return (this.pooled[name] as (...args: unknown[]) => Operation)(...args).start();
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    },
+  });
+
+export const Operations = OperationRunner as new () => OperationRunner & Runs;

@@ -1,0 +1,106 @@
+/** `ringloop doctor` as a program, and programs where io_uring is refused. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Diagnosis } from "../../src/doctor.ts";
+import { attempt, type Environment, fixture, run } from "./process.ts";
+import { isBun, subject } from "./subject.ts";
+
+const cli = join(import.meta.dir, "../../src/cli.ts");
+let directory: string;
+let launcher: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "ringloop-doctor-"));
+  launcher = join(directory, "without-io-uring");
+  await run([process.env.CC ?? "cc", "-Wall", "-Wextra", "-o", launcher, fixture("without-io-uring.c")]);
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+async function doctor(prefix: string[] = [], env: Environment = {}): Promise<{ exitCode: number; found: Diagnosis }> {
+  const { stdout, exitCode } = await attempt([...prefix, process.execPath, cli, "doctor", "--json"], "", env);
+  return { exitCode, found: JSON.parse(stdout) as Diagnosis };
+}
+
+const check = ({ checks }: Diagnosis, name: string) => checks.find((each) => each.name === name);
+
+describe.skipIf(isBun)("ringloop doctor", () => {
+  test("finds that ringloop runs, in which mode, and what it has", async () => {
+    const { exitCode, found } = await doctor();
+    expect(exitCode).toBe(0);
+    expect({ runs: found.runs, mode: found.mode }).toEqual({ runs: true, mode: subject as never });
+    expect(check(found, "io_uring_setup")).toMatchObject({ value: "works", state: "good" });
+    for (const name of ["fast poll", "provided buffer rings", "multishot accept", "multishot receive"])
+      expect(check(found, name)).toMatchObject({ value: "yes", state: "good" });
+    for (const name of ["kernel", "seccomp", "sysctl kernel.io_uring_disabled", "locked memory (ulimit -l)", "mode"])
+      expect(check(found, name)).toBeDefined();
+  });
+
+  test("prints a table, a line for each finding", async () => {
+    const { stdout, exitCode } = await attempt([cli, "doctor"], "", {
+      PATH: `${join(process.execPath, "..")}:${process.env.PATH}`,
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^ok +kernel +\d+\.\d+/m);
+    expect(stdout).toEndWith(`ringloop runs here, in mode ${subject}.\n`);
+  });
+
+  test("says what to do where the shared object is missing", async () => {
+    const { exitCode, found } = await doctor([], { RINGLOOP_LIBRARY: "/nonexistent.so" });
+    expect(exitCode).toBe(1);
+    expect({ runs: found.runs, mode: found.mode }).toEqual({ runs: false, mode: null });
+    const missing = check(found, "shared object");
+    expect(missing).toMatchObject({ state: "lacking", value: "the shared object /nonexistent.so does not exist" });
+    expect(missing!.advice).toContain("ffi/build.ts");
+    expect(check(found, "multishot receive")).toMatchObject({ state: "unknown" });
+  });
+
+  test("says why where io_uring is refused", async () => {
+    const { exitCode, found } = await doctor([launcher]);
+    expect(exitCode).toBe(1);
+    expect(found.runs).toBe(false);
+    expect(check(found, "seccomp")!.value).toStartWith("filtered");
+    expect(check(found, "io_uring_setup")).toMatchObject({
+      state: "lacking",
+      value: "EPERM: operation not permitted, io_uring_setup",
+    });
+    const { stdout } = await attempt([launcher, process.execPath, cli, "doctor"]);
+    expect(stdout).toContain("LACKING  io_uring_setup");
+    expect(stdout).toContain("ringloop does not run here");
+  });
+
+  test("refuses another command, with what it takes", async () => {
+    for (const args of [[], ["cure"], ["doctor", "--jsn"], ["doctor", "twice"]]) {
+      const { stderr, exitCode } = await attempt([process.execPath, cli, ...args]);
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain("usage: ringloop doctor [--json]");
+    }
+  });
+});
+
+describe.skipIf(isBun)("where io_uring is refused", () => {
+  const expected = {
+    answer: "served",
+    text: "0123456789",
+    read: "3456",
+    streamed: "89",
+    size: 10,
+    aborted: "AbortError",
+  };
+
+  test("servers run on Bun's own and files on node:fs, with one warning each", async () => {
+    const { stdout, stderr } = await run([launcher, process.execPath, fixture("falls-back.ts")]);
+    expect(JSON.parse(stdout)).toEqual({ ...expected, unallocated: "EOPNOTSUPP" });
+    const warnings = stderr.trim().split("\n");
+    expect(warnings).toHaveLength(2);
+    for (const [i, name] of ["serve", "ringloop/fs"].entries())
+      expect(warnings[i]).toStartWith(`ringloop: ${name} runs on Bun's own, because io_uring is forbidden here`);
+  });
+
+  test("the same program runs on the ring elsewhere, without a warning", async () => {
+    const { stdout, stderr } = await run([process.execPath, fixture("falls-back.ts")]);
+    expect(JSON.parse(stdout)).toEqual({ ...expected, unallocated: "allocated" });
+    expect(stderr).toBe("");
+  });
+});
