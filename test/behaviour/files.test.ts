@@ -362,5 +362,7 @@ test.skipIf(isBun)("files leave no memory and no descriptor behind", async () =>
     await files.copyFile(at("f"), at("g"));
     await Promise.allSettled([files.readFile(at("nothing")), files.readFile(directory), files.stat(at("nothing"))]);
   }
-  expect({ descriptors: descriptors(), memory: reactorStats().sendBytesInUse }).toEqual(before);
+  // Not more than before; what other tests have closed may go meanwhile.
+  expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
+  expect(reactorStats().sendBytesInUse).toBeLessThanOrEqual(before.memory);
 });
