@@ -103,8 +103,7 @@ describe("a Hono app", () => {
 });
 
 for (const by of ["fetch", "listen"] as const) {
-  // Elysia's listen() passes websocket, and with that a server is Bun's own.
-  describe.skipIf(by === "listen" && !isBun)(`an Elysia app, by ${by}`, () => {
+  describe(`an Elysia app, by ${by}`, () => {
     const start = (): Promise<App> => startApp("elysia-app.ts", { ELYSIA_BY: by });
 
     test("routes, validates, answers JSON, and knows its client", async () => {
