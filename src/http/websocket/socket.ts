@@ -42,7 +42,7 @@ const plainMessage = { isText: false, isCompressed: false, isAscii: false, isChe
 const CLOSE_TIMEOUT_MS = 10_000;
 
 /** The yes and no of a socket, and its binary type, in one number. */
-const Flag = { BinaryType: 0x3, Paused: 0x4, Pinged: 0x8 } as const;
+const Flag = { BinaryType: 0x3, Paused: 0x4, Pinged: 0x8, Sent: 0x10 } as const;
 
 export class ServerWebSocket implements Protocol, FrameSink {
   data: unknown;
@@ -256,7 +256,6 @@ export class ServerWebSocket implements Protocol, FrameSink {
 
   /** @internal */
   onData(memory: Buffer, start: number, end: number): void {
-    this.flags &= ~Flag.Pinged;
     if ((this.flags & Flag.Paused) === 0) this.awaitTraffic();
     const { hub } = this;
     const parser = this.parser ?? hub.takeParser();
@@ -284,9 +283,10 @@ export class ServerWebSocket implements Protocol, FrameSink {
     const transport = this.transport!;
     const { answerMs } = this.hub.options;
     const isPinged = (this.flags & Flag.Pinged) !== 0;
-    // A slow client that takes what it is sent is not idle; that the kernel took the ping says nothing.
+    // What was sent is traffic while the client takes it. A ping that the kernel took says nothing.
     const progress = transport.takeProgress();
-    if (progress && (!isPinged || transport.queuedBytes > 0)) return this.awaitTraffic();
+    const isUsed = transport.queuedBytes > 0 ? progress : !isPinged && (this.flags & Flag.Sent) !== 0;
+    if (isUsed) return this.awaitTraffic();
     if (answerMs > 0 && !isPinged) {
       this.flags |= Flag.Pinged;
       writeText(transport, Opcode.Ping, "", 0);
@@ -407,6 +407,7 @@ export class ServerWebSocket implements Protocol, FrameSink {
   }
 
   private afterQueueing(transport: Connection, waiting: number, sent: number): number {
+    this.flags |= Flag.Sent;
     if (waiting <= BEHIND_BYTES) return sent;
     transport.requestDrain();
     return -1;
@@ -419,7 +420,7 @@ export class ServerWebSocket implements Protocol, FrameSink {
   }
 
   private awaitTraffic(): void {
-    this.flags &= ~Flag.Pinged;
+    this.flags &= ~(Flag.Pinged | Flag.Sent);
     setIdleTimeout(this.transport!, this.hub.options.quietMs);
   }
 
