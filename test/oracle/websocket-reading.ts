@@ -17,7 +17,7 @@ export function readInPieces(stream: Buffer, ends: readonly number[], limits: Li
   const events: Events = [];
   const parser = new FrameParser();
   const sink = {
-    isOpen: true,
+    isOpen: true as boolean,
     ...limits,
     onMessage(message: Message, memory: Buffer, start: number, end: number) {
       const bytes = memory.subarray(start, end);
