@@ -357,7 +357,8 @@ export class ServerWebSocket implements Protocol, FrameSink {
       return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
     const payload = memory.subarray(start, end);
     writeBytes(this.transport!, Opcode.Close, payload, false);
-    this.leave(code, readReason(payload), false);
+    // One that goes on sending against section 5.5.1 must not lose the answer to a reset.
+    this.leave(code, readReason(payload), true);
   }
 
   private deliver(message: Message, memory: Buffer, start: number, end: number): void {
