@@ -164,6 +164,25 @@ describe("upgrade", () => {
     });
   }
 
+  // As above.
+  test.skipIf(isBun)("takes much that came before it, in order, and goes on reading", async () => {
+    using server = serveUpgrade((request, server) => Bun.sleep(20).then(() => void server.upgrade(request)));
+    const raw = await RawClient.connect(server.port);
+    using client = raw;
+    const payload = Buffer.alloc(1000, "x");
+    const early = Array.from({ length: 300 }, (_, i) => frame(1, `${i} ${payload.toString()}`));
+    void client.write(Buffer.concat([Buffer.from(handshake()), ...early]));
+    await client.readUntil("\r\n\r\n");
+    void client.write(frame(1, "300 late"));
+    for (let i = 0; i < 300; i++) {
+      const [, second = 0] = await client.readBytes(2);
+      expect(second).toBe(126);
+      const length = (await client.readBytes(2)).readUInt16BE();
+      expect((await client.readBytes(length)).toString()).toStartWith(`${i} x`);
+    }
+    expect((await client.readBytes(10)).toString("utf8", 2)).toBe("300 late");
+  });
+
   test("makes the handler's Response superfluous, and its failure harmless to the socket", async () => {
     for (const end of [
       () => new Response("ignored"),

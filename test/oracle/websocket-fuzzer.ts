@@ -45,27 +45,34 @@ export class WebSocketFuzzer {
   }
 
   private randomStream(random: SeededRandom): Buffer {
-    const parts: Buffer[] = [];
-    let isOpen = false;
-    for (let left = 1 + random.below(FRAMES_MAX); left > 0; left--) {
-      this.frames++;
-      let opcode = opcodes[random.below(opcodes.length)]!;
-      // Mostly what may follow, so that streams get somewhere.
-      if (opcode < 3 && random.below(10) > 0) opcode = isOpen ? 0 : 1 + random.below(2);
-      let fin = opcode > 7 || random.below(3) > 0;
-      if (random.below(60) === 0) fin = !fin;
-      if (opcode < 3) isOpen = !fin;
-      const rsv = random.below(12) === 0 ? random.below(8) : 0;
-      const mask = random.below(80) > 0;
-      let payload = Buffer.from(texts[random.below(opcode > 7 ? 6 : texts.length)]!);
-      if (random.below(4) === 0) payload = payload.subarray(0, random.below(payload.length + 1));
-      if (random.below(30) === 0) payload = Buffer.from(random.bytes(random.below(200)));
-      parts.push(frame(opcode, payload, { fin, rsv, mask, key: [...random.bytes(4)] }));
-    }
-    const stream = Buffer.concat(parts);
-    if (random.below(2) === 0)
-      for (let changes = 1 + random.below(4); changes > 0; changes--)
-        stream[random.below(stream.length)] = random.below(3) === 0 ? 0xff : random.below(256);
-    return random.below(4) === 0 ? stream.subarray(0, random.below(stream.length + 1)) : stream;
+    const { stream, frames } = randomFrames(random);
+    this.frames += frames;
+    return stream;
   }
+}
+
+/** Frames that mostly follow on each other as they may, in half of the streams with a few bytes changed. */
+export function randomFrames(random: SeededRandom): { stream: Buffer; frames: number } {
+  const parts: Buffer[] = [];
+  let isOpen = false;
+  const frames = 1 + random.below(FRAMES_MAX);
+  for (let left = frames; left > 0; left--) {
+    let opcode = opcodes[random.below(opcodes.length)]!;
+    // Mostly what may follow, so that streams get somewhere.
+    if (opcode < 3 && random.below(10) > 0) opcode = isOpen ? 0 : 1 + random.below(2);
+    let fin = opcode > 7 || random.below(3) > 0;
+    if (random.below(60) === 0) fin = !fin;
+    if (opcode < 3) isOpen = !fin;
+    const rsv = random.below(12) === 0 ? random.below(8) : 0;
+    const mask = random.below(80) > 0;
+    let payload = Buffer.from(texts[random.below(opcode > 7 ? 6 : texts.length)]!);
+    if (random.below(4) === 0) payload = payload.subarray(0, random.below(payload.length + 1));
+    if (random.below(30) === 0) payload = Buffer.from(random.bytes(random.below(200)));
+    parts.push(frame(opcode, payload, { fin, rsv, mask, key: [...random.bytes(4)] }));
+  }
+  const stream = Buffer.concat(parts);
+  if (random.below(2) === 0)
+    for (let changes = 1 + random.below(4); changes > 0; changes--)
+      stream[random.below(stream.length)] = random.below(3) === 0 ? 0xff : random.below(256);
+  return { stream: random.below(4) === 0 ? stream.subarray(0, random.below(stream.length + 1)) : stream, frames };
 }

@@ -30,14 +30,14 @@ export class WebSocketHub {
     if (this.spare.length < SPARE_PARSERS_MAX) this.spare.push(parser);
   }
 
-  /** A handler threw: the program hears of it, and nobody else does. Without a handler for that the error is uncaught. */
+  /** A handler threw: the program hears of it, and nobody else does. Without a handler for that the error is uncaught, with its own trace. */
   failed(error: unknown, socket: ServerWebSocket): void {
     const handler = this.options.error;
-    if (handler === undefined) return throwLater(error);
+    if (handler === undefined) return reportError(error);
     try {
       handler(error, socket);
     } catch (failure) {
-      throwLater(failure);
+      reportError(failure);
     }
   }
 
@@ -45,11 +45,4 @@ export class WebSocketHub {
   static stop(socket: ServerWebSocket): void {
     socket.close(CloseCode.GoingAway, "Server closed");
   }
-}
-
-/** Not from here, where other sockets' messages may wait behind this one's. */
-function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }
