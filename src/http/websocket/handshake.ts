@@ -28,7 +28,7 @@ export function judge(request: RingRequest): Judgement {
   if (!hasToken(headers.get("upgrade"), "websocket") || !hasToken(headers.get("connection"), "upgrade"))
     return "refused";
   // Sixteen bytes in base64.
-  if (!/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(headers.get("sec-websocket-key") ?? "")) return "refused";
+  if (!/^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")) return "refused";
   return headers.get("sec-websocket-version") === VERSION ? "accepted" : "another version";
 }
 
