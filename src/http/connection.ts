@@ -52,6 +52,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** The client does not read: the next request waits. */
   private stalled = false;
   private processing = false;
+  /** The rest of what is being processed is another protocol's. */
+  private handedOver = false;
   /** Of a response whose body is not in memory, until all of it is queued. */
   private sender: BodySender | null = null;
   private keepAlive = true;
@@ -97,6 +99,35 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** Whether a request came on this connection and is not answered. */
   isServing(request: RingRequest): boolean {
     return this.request === request;
+  }
+
+  /** Whether the request under way is whole, and of the version that can change to another protocol (RFC 9110 section 7.8). */
+  get canHandOver(): boolean {
+    return this.body === null && !this.http10;
+  }
+
+  /**
+   * Gives the connection up, with no response to the request under way. The caller makes another protocol the transport's at once, and
+   * that one gets what came behind the request: not before the caller is done.
+   */
+  handOver(): Connection {
+    const { transport, held, peerEnded } = this;
+    RingRequest.handOver(this.request!);
+    this.endExchange();
+    this.handedOver = this.processing;
+    this.detach();
+    transport.resume();
+    if (!this.processing) queueMicrotask(() => deliverRest(transport, held, 0, held?.length ?? 0, peerEnded));
+    return transport;
+  }
+
+  /** Answers the request under way before its handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
+  refuseUpgrade(moreLines: string): void {
+    const { transport, host, peerEnded } = this;
+    RingRequest.handOver(this.request!);
+    this.endExchange();
+    this.detach();
+    host.idle.refuse(transport, 426, !peerEnded, moreLines);
   }
 
   /** For `server.timeout`: how long the exchange under way may be without traffic. 0 is no limit. */
@@ -185,7 +216,12 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     }
     this.processing = false;
     this.text = null;
-    if (!this.isAttached) host.spare.push(this);
+    if (this.handedOver) {
+      this.handedOver = false;
+      const { transport, peerEnded } = this;
+      host.spare.push(this);
+      deliverRest(transport, memory, at, end, peerEnded);
+    } else if (!this.isAttached) host.spare.push(this);
     else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
   }
 
@@ -350,6 +386,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   /** From a promise: the reactor may be anywhere, so its clock is set first. */
   private respondLater(request: RingRequest, response: unknown): void {
+    if (this.request !== request) return; // The connection is gone.
     this.host.reactor.refreshClock();
     if (isResponse(response)) return this.respond(request, response);
     this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));
@@ -487,7 +524,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   /** The handler failed before anything of the response was sent. */
   private failResponse(request: RingRequest, error: unknown): void {
-    if (this.request !== request) return;
+    if (this.request !== request) {
+      if (RingRequest.isHandedOver(request)) void this.host.handleError(error); // For the program to hear of it.
+      return;
+    }
     const result = this.host.handleError(error);
     const answer = (response: Response): void => {
       if (this.request !== request) return;
@@ -564,4 +604,17 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private extendTimeout(): void {
     setIdleTimeout(this.transport, this.idleTimeoutMs);
   }
+}
+
+/** What came behind a request whose connection another protocol has. */
+function deliverRest(
+  transport: Connection,
+  memory: Buffer | null,
+  start: number,
+  end: number,
+  peerEnded: boolean,
+): void {
+  const { protocol } = transport;
+  if (memory !== null && start < end) protocol.onData(memory, start, end, transport);
+  if (peerEnded && transport.protocol === protocol) protocol.onEnd(transport);
 }

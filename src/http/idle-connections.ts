@@ -53,12 +53,12 @@ export class IdleConnections implements Protocol {
     else transport.closeAfterSending();
   }
 
-  /** A request that cannot be understood, is too large, or late: one answer, and the end. */
-  refuse(transport: Connection, status: number, peerSends: boolean): void {
+  /** A request that cannot be understood, is too large, or late: one answer, and the end. `moreLines` are whole, each with its CRLF. */
+  refuse(transport: Connection, status: number, peerSends: boolean, moreLines = ""): void {
     const { heads, reactor } = this.host;
     const line = `HTTP/1.1 ${status} ${reasons[status]}`;
     const date = heads.date(reactor.nowMs);
-    transport.writeLatin1(`${line}\r\nDate: ${date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+    transport.writeLatin1(`${line}\r\n${moreLines}Date: ${date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
     this.finish(transport, peerSends);
   }
 

@@ -40,7 +40,7 @@ export class RingRequest {
   #url: string | undefined;
   #headers: Headers | undefined;
   /** What few ask for. */
-  #rare: { native?: Request; abort?: AbortController; aborted?: boolean } | undefined;
+  #rare: { native?: Request; abort?: AbortController; aborted?: boolean; handedOver?: boolean } | undefined;
 
   constructor(
     origin: RequestOrigin,
@@ -67,6 +67,16 @@ export class RingRequest {
   static abort(request: RingRequest): void {
     (request.#rare ??= {}).aborted = true;
     request.#rare.abort?.abort();
+  }
+
+  /** @internal Its connection is another protocol's from here on, and no response is due. */
+  static handOver(request: RingRequest): void {
+    (request.#rare ??= {}).handedOver = true;
+  }
+
+  /** @internal */
+  static isHandedOver(request: RingRequest): boolean {
+    return request.#rare?.handedOver === true;
   }
 
   get url(): string {

@@ -38,6 +38,7 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   let count = 0;
   try {
     for (const [path, value] of Object.entries(routes ?? {})) {
+      if (path === "") continue; // Elysia gives one. As in Bun, no request has it.
       if (value === false || value === undefined) parameterNames(path);
       else {
         const methods = methodMap(value);

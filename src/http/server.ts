@@ -23,6 +23,12 @@ import { RingRequest } from "./request.ts";
 import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
 import { isResponse } from "./tracked-response.ts";
+import { isBytes, messageBytes, requireCompress, requireMessage, requireTopic } from "./websocket/arguments.ts";
+import { Opcode } from "./websocket/frame-parser.ts";
+import { WebSocketHub } from "./websocket/hub.ts";
+import { readWebSocketOptions } from "./websocket/options.ts";
+import { type Sendable, ServerWebSocket } from "./websocket/socket.ts";
+import { type UpgradeOptions, upgrade } from "./websocket/upgrade.ts";
 
 /** What serve takes besides the options of Bun.serve. */
 export interface RingServeOptions {
@@ -65,6 +71,7 @@ interface Options extends RingServeOptions {
   maxRequestBodySize?: number;
   development?: boolean | object;
   id?: string | null;
+  websocket?: unknown;
 }
 
 type Answer = Response | Promise<Response>;
@@ -72,7 +79,7 @@ type FetchHandler = (this: Server, request: Request, server: Server) => Answer;
 type ErrorHandler = (this: Server, error: Error) => Answer | void | Promise<void>;
 
 /** Options that only Bun's own server has. */
-const unserved = ["tls", "websocket", "app", "http2", "http3", "h3", "key", "cert"];
+const unserved = ["tls", "app", "http2", "http3", "h3", "key", "cert"];
 
 /** Serves HTTP. Takes what Bun.serve takes, and says no otherwise than by an error that names the option. */
 export function serve<WebSocketData = undefined, R extends string = string>(
@@ -124,7 +131,6 @@ class RingServer implements Server, HttpHost {
   readonly protocol = "http";
   readonly development: boolean;
   readonly id: string;
-  readonly pendingWebSockets = 0;
   pendingRequests = 0;
   stopping = false;
 
@@ -136,6 +142,7 @@ class RingServer implements Server, HttpHost {
   private errorHandler: ErrorHandler | undefined;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
+  private webSockets: WebSocketHub | undefined;
 
   constructor(reactor: Reactor, options: Options) {
     this.reactor = reactor;
@@ -147,6 +154,7 @@ class RingServer implements Server, HttpHost {
     this.id = options.id ?? "";
     this.errorHandler = requireFunction("error", options.error, true);
     this.fetchHandler = requireFunction("fetch", options.fetch, true) ?? notFound;
+    this.setWebSockets(options.websocket);
     this.routes = readRoutes(options.routes ?? options.static);
     try {
       if (options.fetch === undefined && this.routes.router === null)
@@ -198,7 +206,7 @@ class RingServer implements Server, HttpHost {
 
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
-    const { fetch, routes, static: formerRoutes, error } = options as Options;
+    const { fetch, routes, static: formerRoutes, error, websocket } = options as Options;
     const fetchHandler = requireFunction("fetch", fetch, true);
     const errorHandler = requireFunction("error", error, true);
     if ((routes ?? formerRoutes) !== undefined) {
@@ -206,6 +214,7 @@ class RingServer implements Server, HttpHost {
       this.routes.close();
       this.routes = table;
     }
+    this.setWebSockets(websocket);
     if (fetchHandler) this.fetchHandler = fetchHandler;
     this.errorHandler = errorHandler;
     return this;
@@ -230,17 +239,34 @@ class RingServer implements Server, HttpHost {
     connectionOf("timeout", request)?.setIdleTimeout(readSeconds("seconds", seconds) * 1000);
   }
 
-  /** Servers with `websocket` are Bun's own. */
-  upgrade(): boolean {
-    throw new TypeError("upgrade needs the option websocket, which this server was made without");
+  get pendingWebSockets(): number {
+    return this.webSockets?.count ?? 0;
   }
 
-  publish(): 0 {
-    return 0;
+  /**
+   * Makes a WebSocket of the connection that the request came on, calls `open`, and returns true; then no Response is needed. False: the
+   * request does not ask for it properly (RFC 6455 section 4.2.1), or is answered already. A client of another version than 13 gets its
+   * answer, 426, from here.
+   */
+  upgrade(request: Request, options?: UpgradeOptions): boolean {
+    const { webSockets } = this;
+    if (!webSockets) throw new TypeError("upgrade needs the option websocket, which this server was made without");
+    const connection = connectionOf("upgrade", request);
+    return connection !== undefined && upgrade(webSockets, connection, request as unknown as RingRequest, options);
   }
 
-  subscriberCount(): number {
-    return 0;
+  /** 0: nobody has subscribed, or it was dropped for one who is too far behind. -1: one of them is behind. Else the message's bytes. */
+  publish(topic: string, message: Sendable, compress = true): number {
+    requireTopic("publish", topic);
+    requireMessage("publish", message);
+    requireCompress("publish", compress);
+    const opcode = isBytes(message) ? Opcode.Binary : Opcode.Text;
+    return this.webSockets?.topics.publish(topic, opcode, messageBytes(message), compress) ?? 0;
+  }
+
+  subscriberCount(topic: string): number {
+    if (topic !== "") requireTopic("subscriberCount", topic);
+    return this.webSockets?.topics.count(topic) ?? 0;
   }
 
   ref(): void {
@@ -269,6 +295,7 @@ class RingServer implements Server, HttpHost {
       const settled = Bun.peek.status(result) === "fulfilled" ? Bun.peek(result) : undefined;
       return isResponse(settled) ? settled : result;
     }
+    if (RingRequest.isHandedOver(request)) return noResponse;
     return this.handleError(new TypeError(`Expected a Response object, but received '${String(result)}'`));
   }
 
@@ -299,6 +326,13 @@ class RingServer implements Server, HttpHost {
     return [...this.reactor.operations.allOwners()].filter(isOurs);
   }
 
+  private setWebSockets(option: unknown): void {
+    if (option === undefined || option === null) return;
+    const options = readWebSocketOptions(option);
+    if (this.webSockets) this.webSockets.options = options;
+    else this.webSockets = new WebSocketHub(this, options);
+  }
+
   private end(): void {
     this.routes.close();
     this.stopped!.resolve();
@@ -322,6 +356,9 @@ class RingServer implements Server, HttpHost {
   }
 }
 
+/** Stands for the response that is not due to a request whose connection is another protocol's. */
+const noResponse = new Response(null);
+
 const notFound: FetchHandler = () => new Response(null, { status: 404 });
 
 /** The connection that a request came on, while it is under way. */
@@ -333,7 +370,9 @@ function connectionOf(method: string, request: Request): HttpConnection | undefi
 
 /** Ends a connection at once, whatever is under way on it. */
 function abort(connection: Connection): void {
-  if (connection.protocol instanceof HttpConnection) connection.protocol.abort();
+  const { protocol } = connection;
+  if (protocol instanceof HttpConnection) protocol.abort();
+  else if (protocol instanceof ServerWebSocket) WebSocketHub.stop(protocol);
   else connection.destroy();
 }
 

@@ -88,6 +88,17 @@ describe("a Hono app", () => {
     expect((await events.text()).match(/data: event \d/g)).toEqual(["data: event 0", "data: event 1", "data: event 2"]);
   });
 
+  test("has WebSockets", async () => {
+    await using app = await startApp("hono-app.ts");
+    const socket = new WebSocket(`ws://127.0.0.1:${app.port}/socket?name=ann`);
+    const messages: string[] = [];
+    const closed = new Promise<CloseEvent>((resolve) => (socket.onclose = resolve));
+    socket.onmessage = ({ data }) => messages.push(data);
+    socket.onopen = () => socket.send("bye");
+    const { code, reason } = await closed;
+    expect([messages, code, reason]).toEqual([["hello ann", "you said bye"], 4000, "done"]);
+  });
+
   test("has its middleware: CORS, entity tags, static files", async () => {
     await using app = await startApp("hono-app.ts");
     const preflight = { Origin: "http://example.com", "Access-Control-Request-Method": "PUT" };
@@ -103,8 +114,7 @@ describe("a Hono app", () => {
 });
 
 for (const by of ["fetch", "listen"] as const) {
-  // Elysia's listen() passes websocket, and with that a server is Bun's own.
-  describe.skipIf(by === "listen" && !isBun)(`an Elysia app, by ${by}`, () => {
+  describe(`an Elysia app, by ${by}`, () => {
     const start = (): Promise<App> => startApp("elysia-app.ts", { ELYSIA_BY: by });
 
     test("routes, validates, answers JSON, and knows its client", async () => {
@@ -125,6 +135,28 @@ for (const by of ["fetch", "listen"] as const) {
       expect(await made.json()).toEqual({ got: { name: "é", n: 1 } });
       expect(await text("/json", post('{"name":1}', "application/json"))).toBe("not valid");
       expect(await text("/text", post("plain", "text/plain"))).toBe("got plain");
+    });
+
+    // Without its own listen() an Elysia app has no WebSockets.
+    test.skipIf(by === "fetch")("has WebSockets, validates what they send, and publishes", async () => {
+      await using app = await start();
+      const open = async (): Promise<WebSocket> => {
+        const socket = new WebSocket(`ws://127.0.0.1:${app.port}/socket/tea`);
+        await new Promise((resolve) => (socket.onopen = resolve));
+        return socket;
+      };
+      const next = (socket: WebSocket): Promise<string> =>
+        new Promise((resolve) => (socket.onmessage = ({ data }) => resolve(data)));
+      const [ann, ben] = [await open(), await open()];
+      const heard = next(ben);
+      const answered = next(ann);
+      ann.send(JSON.stringify({ n: 21 }));
+      expect(JSON.parse(await answered)).toEqual({ twice: 42 });
+      expect(await heard).toBe("somebody said 21");
+      const refused = next(ann);
+      ann.send(JSON.stringify({ n: "no number" }));
+      expect(await refused).toContain("validation");
+      for (const socket of [ann, ben]) socket.close();
     });
 
     test("sets and removes cookies", async () => {

@@ -43,7 +43,7 @@ export class Program implements AsyncDisposable {
   private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   private readonly stderrText: Promise<string>;
-  private text = "";
+  private said = "";
 
   /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
   constructor(command: string[], env: Environment = {}, group = false) {
@@ -67,16 +67,22 @@ export class Program implements AsyncDisposable {
 
   /** The next line of its stdout, as JSON. Throws when it ends before, with what it said. */
   async line(): Promise<any> {
+    return JSON.parse(await this.text(""));
+  }
+
+  /** The next line of its stdout that has this in it. */
+  async text(part: string): Promise<string> {
     for (;;) {
-      const end = this.text.indexOf("\n");
+      const end = this.said.indexOf("\n");
       if (end >= 0) {
-        const line = this.text.slice(0, end);
-        this.text = this.text.slice(end + 1);
-        return JSON.parse(line);
+        const line = this.said.slice(0, end);
+        this.said = this.said.slice(end + 1);
+        if (line.includes(part)) return line;
+        continue;
       }
       const { done, value } = await this.reader.read();
       if (done) throw new Error(`the program ended with ${await this.exited}: ${await this.stderrText}`);
-      this.text += Buffer.from(value).toString();
+      this.said += Buffer.from(value).toString();
     }
   }
 

@@ -28,6 +28,7 @@ export interface ServeOptions extends RingServeOptions, Omit<Bun.Serve.HostnameP
   error?: (this: Server, error: Error) => Response | Promise<Response> | void | Promise<void>;
   routes?: Bun.Serve.Routes<undefined, string>;
   unix?: string;
+  websocket?: Bun.WebSocketHandler<any>;
 }
 
 /** A server on a port, unless a test says otherwise. */

@@ -1,0 +1,300 @@
+/**
+ * The part of a WebSocket that faces the connection: what arrives, what is queued, and how it ends. The members that programs know are
+ * in socket.ts.
+ *
+ * Guarantees: messages arrive and leave whole and in order; what a handler is given is a copy and stays valid; a client that does not read
+ * costs no more than `backpressureLimit` and a message; `close` is called once, last; a handler that throws harms nobody else. An idle
+ * socket costs this object alone.
+ */
+import { isUtf8 } from "node:buffer";
+import type { Connection, Protocol } from "../../net/connection.ts";
+import { ConnectionState } from "../../net/connection-flags.ts";
+import { copyFor } from "../../net/socket.ts";
+import { ADOPTED_BYTES_MIN } from "../../ring/arena.ts";
+import type { HttpHost } from "../host.ts";
+import { setIdleTimeout } from "../idle-connections.ts";
+import { closePayload, mayBeReceived, readReason } from "./close-frame.ts";
+import { type Agreement, SocketDeflate } from "./deflate.ts";
+import { CloseCode, type FrameParser, type FrameSink, type Message, Opcode } from "./frame-parser.ts";
+import { writeBytes, writeText } from "./frame-writer.ts";
+import type { WebSocketHub } from "./hub.ts";
+import type { ServerWebSocket } from "./socket.ts";
+import type { Broadcast } from "./topics.ts";
+
+export const binaryTypes = ["nodebuffer", "uint8array", "arraybuffer", "blob"] as const;
+
+/** What may wait at any limit: a turn's messages have had no chance to leave. `send` says -1 from there on. */
+const BEHIND_BYTES = 262144;
+/** What is known of a message that was decompressed. */
+const plainMessage = { isText: false, isCompressed: false, isAscii: false, isChecked: false, isOwn: true };
+/** How long a client may take nothing of what was queued before the end. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+/** The yes and no of a socket, and its binary type as an index, in one number. */
+export const Flag = { BinaryType: 0x3, Paused: 0x4, Pinged: 0x8, Sent: 0x10 } as const;
+
+export abstract class WebSocketConnection implements Protocol, FrameSink {
+  data: unknown;
+
+  protected readonly hub: WebSocketHub;
+  /** Null once the socket is closed. */
+  protected transport: Connection | null;
+  private readonly deflate: SocketDeflate | null;
+  /** While a frame or a message has begun. */
+  private parser: FrameParser | null = null;
+  protected topics: Set<string> | null = null;
+  protected flags = 0;
+
+  /** @internal */
+  constructor(hub: WebSocketHub, transport: Connection, agreement: Agreement | undefined, data: unknown) {
+    this.hub = hub;
+    this.transport = transport;
+    this.data = data;
+    this.deflate = agreement ? new SocketDeflate(agreement) : null;
+  }
+
+  /** This, as programs know it. */
+  private get self(): ServerWebSocket {
+    return this as unknown as ServerWebSocket;
+  }
+
+  // ---- from the server -------------------------------------------------------------------------------------------
+
+  /** @internal */
+  get host(): HttpHost {
+    return this.hub.host;
+  }
+
+  /** @internal The handshake is sent: the connection is this socket's. */
+  begin(): void {
+    const { hub } = this;
+    hub.count++;
+    this.transport!.protocol = this;
+    this.awaitTraffic();
+    try {
+      hub.options.open?.(this.self);
+    } catch (error) {
+      // As in Bun: a socket whose beginning failed does not go on.
+      if (this.transport !== null) this.leave(CloseCode.Abnormal, "", true);
+      hub.failed(error, this.self);
+    }
+  }
+
+  /** @internal One of many that get it. Returns 1, -1 behind others, or 0 when it was dropped. */
+  take(broadcast: Broadcast): number {
+    const transport = this.openTransport();
+    if (transport === null) return 0;
+    const { deflate } = this;
+    const isCompressed = deflate !== null && broadcast.isCompressed && this.hub.options.deflate?.compresses === true;
+    const frame = broadcast.frame(isCompressed ? deflate.sentBits : 0);
+    if (isCompressed) deflate.noteSent(broadcast.payload);
+    const waiting = transport.queuedBytes;
+    if (frame.length >= ADOPTED_BYTES_MIN) transport.writeOwned(frame, false);
+    else transport.write(frame);
+    return this.afterQueueing(transport, waiting, 1);
+  }
+
+  // ---- from the transport ----------------------------------------------------------------------------------------
+
+  /** @internal */
+  onData(memory: Buffer, start: number, end: number): void {
+    if ((this.flags & Flag.Paused) === 0) this.awaitTraffic();
+    const { hub } = this;
+    const parser = this.parser ?? hub.takeParser();
+    parser.feed(memory, start, end, this);
+    if (this.transport !== null && !parser.isIdle) {
+      this.parser = parser;
+      return;
+    }
+    this.parser = null;
+    hub.giveParser(parser);
+  }
+
+  /** @internal The client sends no more, and did not close. */
+  onEnd(): void {
+    this.leave(CloseCode.Abnormal, "", false);
+  }
+
+  /** @internal */
+  onDrain(): void {
+    this.call(this.hub.options.drain);
+  }
+
+  /** @internal */
+  onTimeout(): void {
+    const transport = this.transport!;
+    const { answerMs } = this.hub.options;
+    const isPinged = (this.flags & Flag.Pinged) !== 0;
+    // What was sent is traffic while the client takes it. A ping that the kernel took says nothing.
+    const progress = transport.takeProgress();
+    const isUsed = transport.queuedBytes > 0 ? progress : !isPinged && (this.flags & Flag.Sent) !== 0;
+    if (isUsed) return this.awaitTraffic();
+    if (answerMs > 0 && !isPinged) {
+      this.flags |= Flag.Pinged;
+      writeText(transport, Opcode.Ping, "", 0);
+      return transport.setTimeout(answerMs);
+    }
+    this.transport!.destroy();
+    this.end(CloseCode.Abnormal, "WebSocket timed out from inactivity");
+  }
+
+  /** @internal */
+  onClose(): void {
+    this.host.closed();
+    this.end(CloseCode.Abnormal, "");
+  }
+
+  // ---- from the parser -------------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isOpen(): boolean {
+    return this.transport !== null && this.transport.state < ConnectionState.Closing;
+  }
+
+  /** @internal */
+  get messageBytesMax(): number {
+    return this.hub.options.messageBytesMax;
+  }
+
+  /** @internal */
+  get inflates(): boolean {
+    return this.deflate !== null;
+  }
+
+  /** @internal */
+  onMessage(message: Message, memory: Buffer, start: number, end: number): void {
+    if (!message.isCompressed) return this.deliver(message, memory, start, end);
+    let plain: Buffer;
+    try {
+      plain = this.deflate!.decompress(memory.subarray(start, end), this.messageBytesMax);
+    } catch (error) {
+      if (error instanceof RangeError) return this.onViolation(CloseCode.TooBig, "Received too big message");
+      return this.onViolation(CloseCode.Data, "Received invalid compressed data");
+    }
+    this.deliver({ ...plainMessage, isText: message.isText }, plain, 0, plain.length);
+  }
+
+  /** @internal */
+  onControl(opcode: number, memory: Buffer, start: number, end: number): void {
+    const { options } = this.hub;
+    if (opcode === Opcode.Close) return this.onCloseFrame(memory, start, end);
+    if (opcode === Opcode.Ping) this.queue(Opcode.Pong, memory.subarray(start, end), false);
+    const handler = opcode === Opcode.Ping ? options.ping : options.pong;
+    if (handler !== undefined && this.isOpen) this.call(handler, this.copy(memory, start, end));
+  }
+
+  /** @internal */
+  onViolation(code: number, reason: string): void {
+    writeBytes(this.transport!, Opcode.Close, closePayload(code, reason), false);
+    this.leave(CloseCode.Abnormal, reason, true);
+  }
+
+  /** Answers the client's Close with the same (section 5.5.1), and ends the connection first (section 7.1.1). */
+  private onCloseFrame(memory: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (length === 1) return this.onViolation(CloseCode.Protocol, "Received invalid close payload");
+    const code = length === 0 ? CloseCode.NoStatus : memory.readUInt16BE(start);
+    if (length > 0 && !mayBeReceived(code)) return this.onViolation(CloseCode.Protocol, "Received invalid close code");
+    if (!isUtf8(memory.subarray(Math.min(start + 2, end), end)))
+      return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
+    const payload = memory.subarray(start, end);
+    writeBytes(this.transport!, Opcode.Close, payload, false);
+    // One that goes on sending against section 5.5.1 must not lose the answer to a reset.
+    this.leave(code, readReason(payload), true);
+  }
+
+  private deliver(message: Message, memory: Buffer, start: number, end: number): void {
+    const { message: handler } = this.hub.options;
+    if (!message.isText) {
+      if (handler === undefined) return;
+      const keeps = message.isOwn && (this.flags & Flag.BinaryType) === 0;
+      return this.call(handler, keeps ? memory.subarray(start, end) : this.copy(memory, start, end));
+    }
+    if (!message.isAscii && !message.isChecked && !isUtf8(memory.subarray(start, end)))
+      return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
+    if (handler === undefined) return;
+    this.call(handler, message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end));
+  }
+
+  private copy(memory: Buffer, start: number, end: number): unknown {
+    const binaryType = binaryTypes[this.flags & Flag.BinaryType]!;
+    if (binaryType === "nodebuffer") return copyFor("buffer", memory, start, end);
+    if (binaryType === "blob") return new Blob([memory.subarray(start, end)]);
+    return copyFor(binaryType, memory, start, end);
+  }
+
+  // ---- the rest --------------------------------------------------------------------------------------------------
+
+  /** The connection if something can be queued on it. One whose client is too far behind is ended, if the program wants that. */
+  private openTransport(): Connection | null {
+    const { transport } = this;
+    if (transport === null || transport.state >= ConnectionState.Closing) return null;
+    const { backpressureLimit, closeOnBackpressureLimit } = this.hub.options;
+    if (backpressureLimit === 0 || transport.queuedBytes <= Math.max(backpressureLimit, BEHIND_BYTES)) return transport;
+    if (closeOnBackpressureLimit) transport.destroy();
+    return null;
+  }
+
+  protected queue(opcode: number, payload: string | Uint8Array, compress: boolean): number {
+    const transport = this.openTransport();
+    if (transport === null) return 0;
+    const waiting = transport.queuedBytes;
+    const length = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
+    const { deflate } = this;
+    if (compress && length > 0 && deflate !== null && this.hub.options.deflate?.compresses === true) {
+      const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+      writeBytes(transport, opcode, deflate.compress(bytes), true);
+    } else if (typeof payload === "string") writeText(transport, opcode, payload, length);
+    else writeBytes(transport, opcode, payload, false);
+    return this.afterQueueing(transport, waiting, length);
+  }
+
+  private afterQueueing(transport: Connection, waiting: number, sent: number): number {
+    this.flags |= Flag.Sent;
+    if (waiting <= BEHIND_BYTES) return sent;
+    transport.requestDrain();
+    return -1;
+  }
+
+  protected broadcast(topic: string, opcode: number, payload: Uint8Array, compress: boolean): number {
+    if (this.transport === null) return 0;
+    const { topics, options } = this.hub;
+    return topics.publish(topic, opcode, payload, compress, options.publishToSelf ? undefined : this.self);
+  }
+
+  protected awaitTraffic(): void {
+    this.flags &= ~(Flag.Pinged | Flag.Sent);
+    setIdleTimeout(this.transport!, this.hub.options.quietMs);
+  }
+
+  /** Lets go of the connection, which is closed after what is queued. `peerSends`: the client may be sending still. */
+  protected leave(code: number, reason: string, peerSends: boolean): void {
+    const transport = this.transport!;
+    this.host.idle.finish(transport, peerSends);
+    this.host.reactor.refreshClock(); // A program may close it at any time.
+    setIdleTimeout(transport, CLOSE_TIMEOUT_MS);
+    this.end(code, reason);
+  }
+
+  private end(code: number, reason: string): void {
+    if (this.transport === null) return;
+    const { hub } = this;
+    this.transport = null;
+    this.parser = null;
+    for (const topic of this.topics ?? []) hub.topics.delete(topic, this.self);
+    this.topics = null;
+    this.call(hub.options.close, code, reason);
+    hub.count--;
+  }
+
+  private call<Argument extends unknown[]>(
+    handler: ((socket: ServerWebSocket, ...rest: Argument) => unknown) | undefined,
+    ...rest: Argument
+  ): void {
+    try {
+      handler?.(this.self, ...rest);
+    } catch (error) {
+      this.hub.failed(error, this.self);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** The opening handshake (RFC 6455 section 4.2): what a request must have, and what is answered. */
+import { createHash } from "node:crypto";
+import { fieldsOf } from "../tracked-response.ts";
+import { NativeResponse } from "../native-globals.ts";
+import type { RingRequest } from "../request.ts";
+import { RoutedRequest } from "../routed-request.ts";
+import { type Agreement, agree, type DeflateOptions } from "./deflate.ts";
+
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+export const VERSION = "13";
+
+/** Fields of the answer that are the handshake's own. */
+const ownFields = new Set([
+  "connection",
+  "upgrade",
+  "content-length",
+  "transfer-encoding",
+  "sec-websocket-accept",
+  "sec-websocket-extensions",
+]);
+
+export type Judgement = "accepted" | "refused" | "another version";
+
+/** Whether a request asks for WebSocket as section 4.2.1 says. The version is looked at last: a client may try another. */
+export function judge(request: RingRequest): Judgement {
+  const { headers, method } = request;
+  if (method !== "GET" || request.requestBody !== null) return "refused";
+  if (!hasToken(headers.get("upgrade"), "websocket") || !hasToken(headers.get("connection"), "upgrade"))
+    return "refused";
+  // Sixteen bytes in base64.
+  if (!/^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")) return "refused";
+  return headers.get("sec-websocket-version") === VERSION ? "accepted" : "another version";
+}
+
+function hasToken(list: string | null, token: string): boolean {
+  return list !== null && list.split(",").some((each) => each.trim().toLowerCase() === token);
+}
+
+export interface Handshake {
+  /** The whole head. */
+  head: string;
+  agreement: Agreement | undefined;
+}
+
+/** The answer to an accepted request. `given` are the program's fields. Throws a TypeError for what cannot be a header field. */
+export function answer(
+  request: RingRequest,
+  given: Bun.HeadersInit | undefined,
+  deflate: DeflateOptions | undefined,
+  date: string,
+): Handshake {
+  const { headers } = request;
+  const accept = createHash("sha1")
+    .update(headers.get("sec-websocket-key")! + GUID)
+    .digest("base64");
+  let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+  head += `Sec-WebSocket-Accept: ${accept}\r\n`;
+  const fields =
+    given === undefined ? {} : fieldsOf(new NativeResponse(null, { headers: given as Record<string, string> }));
+  for (const name in fields) {
+    if (ownFields.has(name)) continue;
+    const value = fields[name]!;
+    for (const each of typeof value === "string" ? [value] : value) head += `${name}: ${each}\r\n`;
+  }
+  for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
+  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice.
+  const protocol = headers.get("sec-websocket-protocol")?.split(",")[0]!.trim();
+  if (protocol && fields["sec-websocket-protocol"] === undefined) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  const offers = headers.get("sec-websocket-extensions");
+  const agreement = deflate && offers !== null ? agree(deflate, offers) : undefined;
+  if (agreement) head += `Sec-WebSocket-Extensions: ${agreement.answer}\r\n`;
+  if (fields.date === undefined) head += `Date: ${date}\r\n`;
+  return { head: `${head}\r\n`, agreement };
+}

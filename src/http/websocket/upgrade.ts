@@ -1,0 +1,41 @@
+/** `server.upgrade`: from a request to a WebSocket. */
+import type { HttpConnection } from "../connection.ts";
+import type { RingRequest } from "../request.ts";
+import { answer, judge, VERSION } from "./handshake.ts";
+import type { WebSocketHub } from "./hub.ts";
+import { ServerWebSocket } from "./socket.ts";
+
+export interface UpgradeOptions {
+  /** Fields of the 101 response besides the handshake's own. Sec-WebSocket-Protocol chooses among the client's subprotocols. */
+  headers?: Bun.HeadersInit;
+  /** What the socket's `data` is at first. */
+  data?: unknown;
+}
+
+/** Returns whether the connection is a WebSocket now. Throws a TypeError for wrong options. */
+export function upgrade(
+  hub: WebSocketHub,
+  connection: HttpConnection,
+  request: RingRequest,
+  options: UpgradeOptions = {},
+): boolean {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`upgrade options must be an object, not ${Bun.inspect(options)}`);
+  const { headers, data } = options;
+  if (headers !== undefined && headers !== null && typeof headers !== "object")
+    throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
+  const judgement = connection.canHandOver ? judge(request) : "refused";
+  if (judgement === "refused") return false;
+  if (judgement === "another version") {
+    // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
+    connection.refuseUpgrade(`Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
+    return false;
+  }
+  const { reactor, heads } = hub.host;
+  reactor.refreshClock(); // The handler may have waited for anything.
+  const { head, agreement } = answer(request, headers ?? undefined, hub.options.deflate, heads.date(reactor.nowMs));
+  const transport = connection.handOver();
+  transport.writeLatin1(head);
+  new ServerWebSocket(hub, transport, agreement, data).begin();
+  return true;
+}

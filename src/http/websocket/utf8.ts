@@ -1,0 +1,43 @@
+/** Checks UTF-8 that comes in pieces (RFC 6455 section 8.1), so that what is not valid is refused as soon as it shows. */
+import { isUtf8 } from "node:buffer";
+
+/**
+ * How far the bytes from `start` to `end` are whole, valid characters; a character that has only begun, and may still become valid, is
+ * left for the next look. -1 when they can no longer become valid.
+ */
+export function checkUtf8(bytes: Buffer, start: number, end: number): number {
+  const whole = beginOfOpenCharacter(bytes, start, end);
+  if (!isUtf8(bytes.subarray(start, whole))) return -1;
+  return whole === end || mayBecomeValid(bytes, whole, end) ? whole : -1;
+}
+
+/** Where the last character begins if bytes of it are missing, or `end`. */
+function beginOfOpenCharacter(bytes: Buffer, start: number, end: number): number {
+  for (let at = end - 1; at >= start && at >= end - 3; at--) {
+    const byte = bytes[at]!;
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue;
+    const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return length > end - at ? at : end;
+  }
+  return end;
+}
+
+/** Whether one to three bytes begin a character (RFC 3629 section 4: no overlong form, no surrogate, nothing beyond U+10FFFF). */
+function mayBecomeValid(bytes: Buffer, start: number, end: number): boolean {
+  const lead = bytes[start]!;
+  if (lead < 0xc2 || lead > 0xf4) return false;
+  for (let at = start + 1; at < end; at++) {
+    const byte = bytes[at]!;
+    let min = 0x80;
+    let max = 0xbf;
+    if (at === start + 1) {
+      if (lead === 0xe0) min = 0xa0;
+      else if (lead === 0xed) max = 0x9f;
+      else if (lead === 0xf0) min = 0x90;
+      else if (lead === 0xf4) max = 0x8f;
+    }
+    if (byte < min || byte > max) return false;
+  }
+  return true;
+}
