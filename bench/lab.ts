@@ -41,7 +41,7 @@ const sweep =
   values.conns?.split(",").map((each) => requireCount("conns", each, 20_000)) ??
   (values.quick ? [50, 500] : [1, 50, 500, 2000, 5000]);
 const rounds = requireCount("rounds", values.rounds, 100);
-const seconds = Number(values.seconds ?? (values.quick ? 0.7 : 1));
+const seconds = Number(values.seconds ?? (values.quick ? 0.6 : 1));
 if (!(seconds > 0 && seconds <= 600))
   throw new TypeError(`--seconds must be more than 0 and at most 600, not ${values.seconds}`);
 

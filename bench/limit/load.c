@@ -1,8 +1,12 @@
 /*
- * Load for echo over TCP and UDP, and for HTTP GET, with every answer checked. One thread over io_uring, so that on two cores it is not the
- * bottleneck.
+ * Load for echo over TCP, UDP and WebSocket, for HTTP GET, and for messages to many WebSockets, with every answer checked. One thread over
+ * io_uring, so that on two cores it is not the bottleneck.
  *
- *   load echo|udp|http PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]
+ *   load echo|udp|http|ws PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]
+ *   load fan PORT CONNECTIONS SECONDS BYTES COUNT PATH
+ *
+ * fan: the first of the WebSockets sends a message, which the server answers with COUNT messages to each of all; when it has those, it sends
+ * the next. What is counted is what all of them receive. A PATH with "deflate" in it asks for permessage-deflate.
  *
  * Without RATE (or 0) each connection sends its next message when the last one is answered: closed loop. With RATE so many messages a second
  * are due at even intervals, whatever the server does, and latency counts from when a message was due: what waits for a free connection waits
@@ -32,7 +36,7 @@
 #define SUB_BITS 10
 #define BUCKETS ((64 - SUB_BITS) << SUB_BITS)
 
-enum service { ECHO, UDP, HTTP };
+enum service { ECHO, UDP, HTTP, WS, FAN };
 
 struct client {
   int fd;
@@ -41,6 +45,10 @@ struct client {
   unsigned char byte;
   uint64_t due_ns, started_ns;
   char *message;
+  /* The frame that is being received: its head so far, and what is to come of its payload. */
+  unsigned char head[14];
+  unsigned head_length, frames;
+  uint64_t frame_left;
 };
 
 static struct io_uring ring;
@@ -49,7 +57,8 @@ static struct io_uring_buf_ring *buffers;
 static char *pool;
 static enum service service;
 static unsigned connections;
-static size_t message_bytes, answer_bytes;
+static size_t message_bytes, answer_bytes, head_bytes; /* The head of a sent frame. */
+static unsigned fan_count;
 static uint64_t messages, errors, histogram[BUCKETS];
 static int measuring, stopping;
 
@@ -123,7 +132,7 @@ static void start(unsigned i, uint64_t due_ns) {
   c->started_ns = now_ns();
   if (service != HTTP) {
     c->byte++;
-    memset(c->message, c->byte, message_bytes);
+    memset(c->message + head_bytes, c->byte, message_bytes - head_bytes);
   }
   send_rest(i);
 }
@@ -179,13 +188,69 @@ static void check(struct client *c, const char *data, size_t bytes) {
     }
 }
 
+/* A whole frame has come. */
+static void received_frame(unsigned i) {
+  struct client *c = &clients[i];
+  if (service == WS) {
+    if (c->busy)
+      answered(i);
+    else
+      errors++;
+    return;
+  }
+  if (measuring) {
+    messages++;
+    histogram[bucket_of((now_ns() - clients[0].started_ns) / 1000)]++;
+  }
+  if (++c->frames == fan_count) {
+    c->frames = 0;
+    if (i == 0 && !stopping)
+      start(0, now_ns());
+  }
+}
+
+/* Frames of a server (RFC 6455 section 5.2): not masked, not fragmented. Payloads that are not compressed are checked. */
+static void receive_frames(unsigned i, const unsigned char *data, size_t bytes) {
+  struct client *c = &clients[i];
+  while (bytes > 0) {
+    if (c->frame_left > 0) {
+      size_t part = bytes < c->frame_left ? bytes : c->frame_left;
+      unsigned char expected = service == WS ? c->byte : clients[0].byte;
+      if ((c->head[0] & 0x40) == 0 && (data[0] != expected || data[part - 1] != expected))
+        errors++;
+      c->frame_left -= part;
+      data += part;
+      bytes -= part;
+      if (c->frame_left == 0)
+        received_frame(i);
+      continue;
+    }
+    c->head[c->head_length++] = *data++;
+    bytes--;
+    unsigned length = c->head[1] & 0x7f, wanted = length == 127 ? 10 : length == 126 ? 4 : 2;
+    if (c->head_length < 2 || c->head_length < wanted)
+      continue;
+    c->head_length = 0;
+    if ((c->head[0] & 0x8f) != 0x82 || (c->head[1] & 0x80))
+      errors++;
+    c->frame_left = length;
+    if (wanted > 2) {
+      c->frame_left = 0;
+      for (unsigned k = 2; k < wanted; k++)
+        c->frame_left = c->frame_left << 8 | c->head[k];
+    }
+  }
+}
+
 static void on_receive(unsigned i, struct io_uring_cqe *cqe) {
   struct client *c = &clients[i];
   if (cqe->res > 0) {
     unsigned short bid = (unsigned short)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
     char *data = pool + (size_t)bid * BUFFER_BYTES;
     size_t bytes = (size_t)cqe->res;
-    if (c->busy) {
+    if (service >= WS)
+      receive_frames(i, (unsigned char *)data, bytes);
+    else if (c->busy) {
       check(c, data, bytes);
       c->received += bytes;
       if (c->received > answer_bytes)
@@ -194,7 +259,7 @@ static void on_receive(unsigned i, struct io_uring_cqe *cqe) {
       errors++;
     io_uring_buf_ring_add(buffers, data, BUFFER_BYTES, bid, io_uring_buf_ring_mask(BUFFERS), 0);
     io_uring_buf_ring_advance(buffers, 1);
-    if (c->busy && c->received >= answer_bytes)
+    if (service < WS && c->busy && c->received >= answer_bytes)
       answered(i);
   } else if (cqe->res != -ENOBUFS) {
     errors++;
@@ -288,19 +353,58 @@ static size_t measure_answer(const struct sockaddr_in *address, const char *requ
   }
 }
 
+static void shake_hands(int fd, const char *path) {
+  char request[512], answer[2048];
+  int length = snprintf(request, sizeof(request),
+                        "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+                        path, strstr(path, "deflate") ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
+  if (send(fd, request, (size_t)length, 0) != length)
+    die("send");
+  /* Byte by byte: frames may follow. */
+  size_t got = 0;
+  while (got < sizeof(answer) - 1 && recv(fd, answer + got, 1, 0) == 1) {
+    answer[++got] = 0;
+    if (got >= 4 && memcmp(answer + got - 4, "\r\n\r\n", 4) == 0) {
+      if (strncmp(answer, "HTTP/1.1 101 ", 13) == 0)
+        return;
+      break;
+    }
+  }
+  fprintf(stderr, "load: no WebSocket: %s\n", answer);
+  exit(1);
+}
+
+/* A masked binary frame whose key is 0. */
+static char *make_frame(size_t bytes) {
+  unsigned char *frame = calloc(1, bytes + 14);
+  if (frame == NULL)
+    die("memory");
+  frame[0] = 0x82;
+  frame[1] = (unsigned char)(0x80 | (bytes < 126 ? bytes : bytes < 65536 ? 126 : 127));
+  unsigned width = bytes < 126 ? 0 : bytes < 65536 ? 2 : 8;
+  for (unsigned k = 0; k < width; k++)
+    frame[2 + k] = (unsigned char)(bytes >> (8 * (width - 1 - k)));
+  head_bytes = 2 + width + 4;
+  message_bytes = head_bytes + bytes;
+  return (char *)frame;
+}
+
 int main(int argc, char **argv) {
-  static const char *const names[] = {"echo", "udp", "http"};
+  static const char *const names[] = {"echo", "udp", "http", "ws", "fan"};
   int known = 0;
-  for (; argc > 1 && known < 3 && strcmp(argv[1], names[known]) != 0; known++)
+  for (; argc > 1 && known < 5 && strcmp(argv[1], names[known]) != 0; known++)
     ;
-  if (argc < 6 || argc > 8 || known == 3) {
-    fprintf(stderr, "usage: load echo|udp|http PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]\n");
+  if (argc < 6 || argc > 8 || known == 5 || (known == FAN && argc < 8)) {
+    fprintf(stderr, "usage: load echo|udp|http|ws PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]\n"
+                    "       load fan PORT CONNECTIONS SECONDS BYTES COUNT PATH\n");
     return 2;
   }
   service = (enum service)known;
   connections = (unsigned)atoi(argv[3]);
   double seconds = atof(argv[4]);
-  double rate = argc > 6 ? atof(argv[6]) : 0;
+  double rate = argc > 6 && service != FAN ? atof(argv[6]) : 0;
+  fan_count = service == FAN ? (unsigned)atoi(argv[6]) : 0;
   struct sockaddr_in address = {.sin_family = AF_INET,
                                 .sin_port = htons((uint16_t)atoi(argv[2])),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -334,9 +438,11 @@ int main(int argc, char **argv) {
   for (unsigned i = 0; i < connections; i++) {
     clients[i].fd = open_socket(&address);
     clients[i].byte = (unsigned char)i;
-    clients[i].message = service == HTTP ? request : malloc(message_bytes);
+    clients[i].message = service == HTTP ? request : service >= WS ? make_frame((size_t)atoi(argv[5])) : malloc(message_bytes);
     if (clients[i].message == NULL)
       die("memory");
+    if (service >= WS)
+      shake_hands(clients[i].fd, argc > 7 ? argv[7] : "/");
     arm_receive(i);
   }
   uint64_t begin = now_ns();
@@ -344,7 +450,7 @@ int main(int argc, char **argv) {
     interval_ns = 1e9 / rate;
     next_due_ns = (double)begin;
   }
-  for (unsigned i = 0; i < connections; i++)
+  for (unsigned i = 0; i < (service == FAN ? 1 : connections); i++)
     became_free(i);
   run_until(begin + WARM_UP_NS);
   measuring = 1;

@@ -37,7 +37,7 @@ export interface WrkRequest {
   postBytes?: number;
 }
 
-/** One run of wrk with one thread. Throws when an answer was not 2xx or a connection failed. */
+/** One run of wrk with one thread, for whole seconds. Throws when an answer was not 2xx or a connection failed. */
 export async function wrk(
   port: number,
   connections: number,
@@ -45,7 +45,7 @@ export async function wrk(
   { path = "/", depth = 1, postBytes = 0 }: WrkRequest = {},
 ): Promise<LoadResult> {
   const script = postBytes > 0 ? "post.lua" : depth > 1 ? "pipeline.lua" : undefined;
-  const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
+  const command = ["wrk", "-t1", `-c${connections}`, `-d${Math.ceil(seconds)}s`, "--latency"];
   if (script !== undefined) command.push("-s", join(import.meta.dir, script));
   command.push(`http://127.0.0.1:${port}${path}`);
   if (script !== undefined) command.push("--", String(postBytes || depth));
@@ -56,15 +56,24 @@ export async function wrk(
   return { rate: Number(count) / Number(time), count: Number(count), p50Us: percentile(50), p99Us: percentile(99) };
 }
 
+/** What limit/load.c sends. */
+export interface LoadRequest {
+  service: "echo" | "udp" | "http" | "ws" | "fan";
+  bytes: number;
+  path?: string;
+  /** Of fan: how many messages everyone gets for one that is sent. */
+  count?: number;
+}
+
 /** One run of limit/load.c: closed loop, or open loop with `rate` messages a second. Throws when a byte was wrong or lost. */
 export async function load(
   port: number,
   connections: number,
   seconds: number,
-  { service, bytes, rate = 0 }: { service: "echo" | "udp" | "http"; bytes: number; rate?: number },
+  { service, bytes, rate = 0, count = 0, path = "/" }: LoadRequest & { rate?: number },
 ): Promise<LoadResult> {
-  const numbers = [port, connections, seconds, bytes, Math.round(rate)].map(String);
-  const text = await output([await compile("load"), service, ...numbers]);
+  const numbers = [port, connections, seconds, bytes, count || Math.round(rate)].map(String);
+  const text = await output([await compile("load"), service, ...numbers, path]);
   const result = JSON.parse(text) as Record<"messages" | "seconds" | "p50_us" | "p99_us" | "p999_us", number>;
   return {
     rate: result.messages / result.seconds,

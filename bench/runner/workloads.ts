@@ -1,6 +1,6 @@
 /** What is measured, as data. */
 import { modelPeers, type Peer, type Service } from "./peers.ts";
-import type { WrkRequest } from "./load.ts";
+import type { LoadRequest, WrkRequest } from "./load.ts";
 
 export interface Workload {
   /** For `--only`. */
@@ -11,11 +11,10 @@ export interface Workload {
   /** Who is measured, whatever is chosen. */
   peers?: readonly Peer[];
   /** By wrk, the outside judge, or by limit/load.c. */
-  load:
-    ({ by: "wrk" } & WrkRequest) | { by: "load"; service: "echo" | "udp" | "http"; bytes: number; ofBunsRate?: number };
+  load: ({ by: "wrk" } & WrkRequest) | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
-export const groups = ["http", "app", "hello", "echo", "udp", "burst", "rate", "models"] as const;
+export const groups = ["http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
 export type Group = (typeof groups)[number];
 
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
@@ -41,11 +40,20 @@ const rate = (connections: number, ofBunsRate: number): Workload => ({
   load: { by: "load", service: "http", bytes: 0, ofBunsRate },
 });
 
+const socket = (title: string, connections: number, request: LoadRequest): Workload => ({
+  group: "websocket",
+  title: `WebSocket ${title}, ${connections.toLocaleString("en")} sockets`,
+  service: "websocket",
+  connections,
+  load: { by: "load", ...request },
+});
+
 /** `sweep`: how many connections the groups hello and echo go through. */
 export function workloadsOf(chosen: readonly string[], sweep: readonly number[]): Workload[] {
   const all: Workload[] = [
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
-    ...[50, 256, 1000].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
+    ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
+    byWrk("app", "hello", "http-hello", 1000, {}),
     app("static route", { path: "/static" }),
     app("JSON route with a parameter", { path: "/user/7" }),
     app("JSON route, pipeline 16", { path: "/user/7", depth: 16 }),
@@ -77,6 +85,25 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[])
       connections,
       load: { by: "load", service: "echo", bytes: 1024 },
     })),
+    ...[50, 1000].flatMap((connections) => [
+      socket("echo 64 B", connections, { service: "ws", bytes: 64, path: "/echo" }),
+      socket("echo 16 KiB", connections, { service: "ws", bytes: 16384, path: "/echo" }),
+    ]),
+    socket("echo 16 KiB, compressed", 50, { service: "ws", bytes: 16384, path: "/echo-deflate" }),
+    ...["", "-deflate"].flatMap((deflate) => [
+      socket(`publish of 64 B${deflate && ", compressed"}`, 1000, {
+        service: "fan",
+        bytes: 64,
+        count: 1,
+        path: `/fan${deflate}?count=1`,
+      }),
+      socket(`16 messages of 64 B at once${deflate && ", compressed"}`, 200, {
+        service: "fan",
+        bytes: 64,
+        count: 16,
+        path: `/fan${deflate}?count=16`,
+      }),
+    ]),
     ...sweep.map((connections): Workload => ({
       ...echo("models", connections),
       title: `I/O models, echo of 64 B, ${connections} connections`,
