@@ -298,6 +298,25 @@ EXPORT int rl_send_file(int socket, const void *head, uint32_t head_bytes, int f
   return sent >= 0 ? (int)(sent_head + sent) : sent_head > 0 ? (int)sent_head : -errno;
 }
 
+/*
+ * Unmasks a WebSocket frame's bytes where they are (RFC 6455 section 5.3). `key` is the mask of the first four bytes as a little-endian word.
+ * Returns whether all of them are ASCII. The compiler makes vector instructions of it.
+ */
+EXPORT int rl_unmask(uint8_t *bytes, uint32_t length, uint32_t key) {
+  uint64_t wide = (uint64_t)key << 32 | key, seen = 0;
+  uint32_t at = 0;
+  for (; at + 8 <= length; at += 8) {
+    uint64_t word;
+    memcpy(&word, bytes + at, 8);
+    word ^= wide;
+    seen |= word;
+    memcpy(bytes + at, &word, 8);
+  }
+  for (; at < length; at++)
+    seen |= bytes[at] ^= (uint8_t)(key >> (at & 3) * 8);
+  return (seen & 0x8080808080808080ULL) == 0;
+}
+
 /* CPU time of the calling thread alone, in nanoseconds. */
 EXPORT double rl_thread_cpu_ns(void) {
   struct timespec now;

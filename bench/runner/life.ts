@@ -171,29 +171,39 @@ export async function measureHeap(subject: BunPeer, total: number): Promise<Heap
 }
 
 /** KiB of resident memory that each of `count` clients costs which have sent the half of a head, and no more. */
-export function measureSlow(subjects: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
-  return withServers("http-hello", subjects, async (server) => {
-    const open = async (clients: number): Promise<Bun.Socket[]> => {
-      const sockets: Bun.Socket[] = [];
-      while (sockets.length < clients) {
-        const client = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
-        client.write("GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow and never done\r\nX-Half");
-        sockets.push(client);
-      }
-      await Bun.sleep(500); // All is read, and a reactor parks.
-      return sockets;
-    };
-    await wrk(server.port, 50, 1);
-    const first = await open(count / 10);
-    await server.collect();
-    await Bun.sleep(1000); // What is free goes back to the system.
-    const before = server.residentKiB();
-    const sockets = await open(count);
-    await server.collect();
-    const each = (server.residentKiB() - before) / count;
-    for (const socket of [...first, ...sockets]) socket.terminate();
-    return each;
-  });
+export function measureSlow(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
+  const half = "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow and never done\r\nX-Half";
+  return withServers("http-hello", peers, (server) => measureQuiet(server, half, count));
+}
+
+/** The same of WebSockets on which nothing is sent. */
+export function measureIdleWebSockets(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
+  const hello =
+    "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+  return withServers("websocket", peers, (server) => measureQuiet(server, hello, count));
+}
+
+async function measureQuiet(server: ServerProcess, hello: string, count: number): Promise<number> {
+  const open = async (clients: number): Promise<Bun.Socket[]> => {
+    const sockets: Bun.Socket[] = [];
+    while (sockets.length < clients) {
+      const client = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
+      client.write(hello);
+      sockets.push(client);
+    }
+    await Bun.sleep(500); // All is read, and a reactor parks.
+    return sockets;
+  };
+  const first = await open(count / 10);
+  await server.collect();
+  await Bun.sleep(1000); // What is free goes back to the system.
+  const before = server.residentKiB();
+  const sockets = await open(count);
+  await server.collect();
+  const each = (server.residentKiB() - before) / count;
+  for (const socket of [...first, ...sockets]) socket.terminate();
+  return each;
 }
 
 async function openSilent(port: number, count: number): Promise<Bun.Socket[]> {

@@ -3,6 +3,7 @@ import {
   measureChurn,
   measureHeap,
   measureIdle,
+  measureIdleWebSockets,
   measureLoop,
   measureMemory,
   measureSlow,
@@ -86,6 +87,13 @@ export const parts: Record<string, () => Promise<Record<string, unknown>>> = {
     const rows = bunPeers.map((peer) => [peer, (slow[peer] * 1024).toFixed(0)]);
     printTable("10,000 clients with half a head", ["peer", "resident bytes each"], rows);
     return { slow };
+  },
+
+  async websockets() {
+    const websockets = await measureIdleWebSockets(bunPeers, 10_000);
+    const rows = bunPeers.map((peer) => [peer, (websockets[peer] * 1024).toFixed(0)]);
+    printTable("10,000 idle WebSockets", ["peer", "resident bytes each"], rows);
+    return { websockets };
   },
 
   async heap() {
