@@ -317,6 +317,11 @@ EXPORT int rl_unmask(uint8_t *bytes, uint32_t length, uint32_t key) {
   return (seen & 0x8080808080808080ULL) == 0;
 }
 
+EXPORT double rl_seek(int file, double offset, int whence) {
+  off_t at = lseek(file, (off_t)offset, whence);
+  return at < 0 ? -errno : (double)at;
+}
+
 /* CPU time of the calling thread alone, in nanoseconds. */
 EXPORT double rl_thread_cpu_ns(void) {
   struct timespec now;

@@ -16,6 +16,7 @@ import {
   STATX_BASIC_STATS,
   STATX_BTIME,
 } from "../sys/linux.ts";
+import { native } from "../sys/library.ts";
 import { readKind, readvKind, writeKind, writevKind } from "../reactor/operation-data.ts";
 import { statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
@@ -23,6 +24,10 @@ import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { DirectPosition } from "./direct-position.ts";
 import { Stats } from "./stats.ts";
+
+/** lseek(2). */
+const SEEK_SET = 0;
+const SEEK_CUR = 1;
 
 /** Of one read or write, so the kernel: MAX_RW_COUNT. */
 const BYTES_MAX = 0x7ffff000;
@@ -152,18 +157,29 @@ export class RingBackend implements Backend {
   ): Promise<number> {
     if (direct !== null && position < 0)
       return direct.advance(bytes.length, (at) => this.write(fd, bytes, at, direct, options), identity);
+    // The kernel does not move the file's position for a part that was written before an error, such as of a full disk. So the position is
+    // moved before, and set right when less was written. What cannot be sought in, a pipe, has none.
+    let from = position;
+    if (position < 0) {
+      const end = native().rl_seek(fd, bytes.length, SEEK_CUR);
+      if (end >= 0) from = end - bytes.length;
+    }
     let total = 0;
-    for (;;) {
-      const operation = this.reactor.pooled.describe(writeKind, options);
-      operation.fd = fd;
-      operation.data = bytes;
-      operation.offset = total;
-      const length = (operation.length = Math.min(bytes.length - total, CHUNK_BYTES_MAX));
-      operation.position = position < 0 ? -1 : position + total;
-      operation.aligned = direct !== null;
-      const written = await operation.start();
-      total += written;
-      if (written < length || total === bytes.length) return total;
+    try {
+      for (;;) {
+        const operation = this.reactor.pooled.describe(writeKind, options);
+        operation.fd = fd;
+        operation.data = bytes;
+        operation.offset = total;
+        const length = (operation.length = Math.min(bytes.length - total, CHUNK_BYTES_MAX));
+        operation.position = from < 0 ? -1 : from + total;
+        operation.aligned = direct !== null;
+        const written = await operation.start();
+        total += written;
+        if (written < length || total === bytes.length) return total;
+      }
+    } finally {
+      if (position < 0 && from >= 0 && total < bytes.length) native().rl_seek(fd, from + total, SEEK_SET);
     }
   }
 
