@@ -1,4 +1,5 @@
 /** Reads and writes that go on until all is done: short ones are continued. */
+import { fstatSync } from "node:fs";
 import type { OperationOptions } from "../reactor/operation.ts";
 import { EIO, SystemError } from "../sys/errno.ts";
 import type { Backend } from "./backend.ts";
@@ -16,7 +17,8 @@ export async function readToEnd(
   direct: DirectPosition | null,
   options?: OperationOptions,
 ): Promise<Buffer> {
-  const stats = await backend.fstat(fd);
+  // fstat(2) of an open file looks at no disk; the ring's would always take a worker thread.
+  const stats = fstatSync(fd);
   const expected = stats.isFile() ? stats.size : 0;
   const blocks = direct !== null ? Math.ceil(expected / BLOCK_BYTES) * BLOCK_BYTES : expected;
   const pieces: Buffer[] = [];
