@@ -35,17 +35,25 @@ const page = `<!doctype html>
 <script type="module">
   const list = document.querySelector("ol");
   const input = document.querySelector("input");
-  const socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/\\/(?=\\?|$)/, "/chat"));
-  socket.onopen = () => (document.title = "Chat: open");
-  socket.onclose = () => (document.title = "Chat: closed");
-  socket.onmessage = ({ data }) => {
-    const { name, text } = JSON.parse(data);
-    const line = list.appendChild(document.createElement("li"));
-    line.appendChild(document.createElement("b")).textContent = name;
-    line.append(text);
+  let socket;
+  const connect = () => {
+    socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/\\/(?=\\?|$)/, "/chat"));
+    socket.onopen = () => (document.title = "Chat: open");
+    socket.onclose = () => {
+      document.title = "Chat: closed";
+      setTimeout(connect, 500);
+    };
+    socket.onmessage = ({ data }) => {
+      const { name, text } = JSON.parse(data);
+      const line = list.appendChild(document.createElement("li"));
+      line.appendChild(document.createElement("b")).textContent = name;
+      line.append(text);
+    };
   };
+  connect();
   document.querySelector("form").onsubmit = (event) => {
     event.preventDefault();
+    if (socket.readyState !== WebSocket.OPEN) return;
     socket.send(input.value);
     input.value = "";
   };

@@ -99,7 +99,8 @@ for (const option of [
 test.skipIf(!chromium)(
   "Chromium chats with itself in two frames of a page",
   async () => {
-    // Loads the chat's page twice, and uses it as people do.
+    // Loads the chat's page twice, and uses it as people do. In its first moments Chromium now and then fails a WebSocket before
+    // it has sent anything; the page connects again then. A connection that the server lost would show as a second "is here".
     const script = `
       const until = async (condition) => { while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10)); };
       const open = async (name) => {
