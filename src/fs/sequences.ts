@@ -17,7 +17,7 @@ export async function readToEnd(
   direct: DirectPosition | null,
   options?: OperationOptions,
 ): Promise<Buffer> {
-  // fstat(2) of an open file looks at no disk; the ring's would always take a worker thread.
+  // fstat(2) of an open local file does not wait for the disk (on NFS or FUSE it may); the ring's always takes a worker thread.
   const stats = fstatSync(fd);
   const expected = stats.isFile() ? stats.size : 0;
   const blocks = direct !== null ? Math.ceil(expected / BLOCK_BYTES) * BLOCK_BYTES : expected;
