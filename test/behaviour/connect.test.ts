@@ -239,7 +239,7 @@ describe.skipIf(isBun)("a descriptor from elsewhere", () => {
 import os, socket, subprocess, sys
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.setblocking(False); os.dup2(s.fileno(), 3)
 child = subprocess.Popen(sys.argv[1:], pass_fds=(3,), stdin=subprocess.PIPE)
-c = socket.create_connection(s.getsockname()); c.sendall(b"activated"); print(c.recv(100).decode())
+c = socket.create_connection(s.getsockname()); c.sendall(b"activated"); print(c.recv(9, socket.MSG_WAITALL).decode())
 child.stdin.close(); child.wait()
 `;
     const server = join(import.meta.dir, "fixtures/activated.ts");
