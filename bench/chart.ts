@@ -1,8 +1,8 @@
 /**
  * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. Readable on light and dark pages.
  *
- * quick.svg from quick.json; connections.svg (rate and CPU by connections, with the limit in C) and latency.svg (at a fixed rate) from lab.json,
- * io-models.svg from models.json.
+ * quick.svg from quick.json; connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at a fixed rate)
+ * from lab.json, io-models.svg from models.json, file-models.svg from files.json.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -29,10 +29,12 @@ const looks: Record<Peer, { label: string; color: string; dashed?: boolean }> = 
 const text = { color: INK, fontFamily: "system-ui, sans-serif" };
 const splitLine = { lineStyle: { color: INK, opacity: 0.25 } };
 
-async function ratesOf(name: string): Promise<Results | undefined> {
+async function resultsOf<T>(name: string): Promise<T | undefined> {
   const file = join(import.meta.dir, "results", `${name}.json`);
-  return existsSync(file) ? ((await Bun.file(file).json()) as { rates: Results }).rates : undefined;
+  return existsSync(file) ? ((await Bun.file(file).json()) as T) : undefined;
 }
+const ratesOf = async (name: string): Promise<Results | undefined> =>
+  (await resultsOf<{ rates: Results }>(name))?.rates;
 
 async function draw(name: string, width: number, height: number, option: object): Promise<void> {
   const canvas = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
@@ -90,16 +92,19 @@ async function drawRatios(rates: Results): Promise<void> {
   });
 }
 
-/** Lines over the number of connections: HTTP and echo, rate and CPU. */
+/** Lines over the number of connections, for each family of workloads: rate, CPU and latency. */
 async function drawConnections(
   chart: string,
   rates: Results,
   families: { title: string; pattern: RegExp }[],
 ): Promise<void> {
   const measures = [
-    { title: "thousands a second", of: ({ rate }: Result) => rate / 1000 },
-    { title: "CPU us each, whole server process", of: ({ cpuUs }: Result) => cpuUs },
+    { title: "thousands a second", type: "value", of: ({ rate }: Result) => rate / 1000 },
+    { title: "CPU us each, whole process", type: "log", of: ({ cpuUs }: Result) => cpuUs },
+    { title: "p99, microseconds", type: "log", of: ({ p99Us }: Result) => p99Us },
   ];
+  const left = (i: number): number => 60 + (i % measures.length) * 345;
+  const top = (i: number): number => 320 * Math.floor(i / measures.length);
   const measured = new Set(Object.values(rates).flatMap((byPeer) => Object.keys(byPeer)));
   const peers = (Object.keys(looks) as Peer[]).filter((peer) => measured.has(peer));
   const panels = families.flatMap((family) => measures.map((measure) => ({ family, measure })));
@@ -113,26 +118,27 @@ async function drawConnections(
     legend: legendOf(peers),
     title: panels.map(({ family, measure }, i) => ({
       text: `${family.title}: ${measure.title}`,
-      left: i % 2 === 0 ? 60 : 575,
-      top: i < 2 ? 0 : 320,
-      textStyle: { color: INK, fontSize: 13 },
+      left: left(i) - 30,
+      top: top(i),
+      textStyle: { color: INK, fontSize: 12 },
     })),
-    grid: panels.map((_, i) => ({
-      left: i % 2 === 0 ? 60 : 575,
-      width: 440,
-      top: i < 2 ? 35 : 355,
-      height: 235,
-    })),
+    grid: panels.map((_, i) => ({ left: left(i), width: 275, top: top(i) + 35, height: 235 })),
     xAxis: panels.map((_, gridIndex) => ({
       type: "category",
       gridIndex,
-      data: sweeps[gridIndex >> 1]!.map(({ connections }) => connections.toLocaleString("en")),
+      data: sweeps[Math.floor(gridIndex / measures.length)]!.map(({ connections }) => connections.toLocaleString("en")),
       axisLabel: { color: INK },
-      name: gridIndex >= panels.length - 2 ? "connections" : "",
+      name: gridIndex >= panels.length - measures.length ? "connections" : "",
       nameLocation: "middle",
       nameGap: 25,
     })),
-    yAxis: panels.map((_, gridIndex) => ({ type: "value", gridIndex, min: 0, axisLabel: { color: INK }, splitLine })),
+    yAxis: panels.map(({ measure: { type } }, gridIndex) => ({
+      type,
+      gridIndex,
+      ...(type === "value" && { min: 0 }),
+      axisLabel: { color: INK },
+      splitLine,
+    })),
     series: panels.flatMap(({ measure }, i) =>
       peers.map((peer) => ({
         type: "line",
@@ -142,7 +148,7 @@ async function drawConnections(
         symbolSize: 6,
         itemStyle: { color: looks[peer].color },
         lineStyle: { color: looks[peer].color, type: looks[peer].dashed ? "dashed" : "solid" },
-        data: sweeps[i >> 1]!.map(({ name }) => {
+        data: sweeps[Math.floor(i / measures.length)]!.map(({ name }) => {
           const result = rates[name]![peer];
           return result ? Number(measure.of(result).toFixed(2)) : null;
         }),
@@ -197,6 +203,58 @@ async function drawLatency(rates: Results): Promise<void> {
   });
 }
 
+/** What bench/files.ts measures for each subject, with O_DIRECT and from the page cache. */
+type FileResults = Record<"direct" | "cached", Record<string, Record<"rate" | "cpuUs" | "p50Us" | "p99Us", number>>>;
+
+/** Bars for each subject: rate, CPU and latency of random reads. */
+async function drawFiles(results: FileResults): Promise<void> {
+  const names = Object.keys(results.direct);
+  const measures = [
+    { title: "thousands a second", field: "rate", scale: 1000 },
+    { title: "CPU us each", field: "cpuUs", scale: 1 },
+    { title: "p99, microseconds", field: "p99Us", scale: 1 },
+  ] as const;
+  const accesses = [
+    { access: "direct", label: "O_DIRECT", color: "#e3653b" },
+    { access: "cached", label: "page cache", color: "#2f81f7" },
+  ] as const;
+  await draw("file-models", 1040, 560, {
+    legend: { bottom: 0, itemGap: 24, textStyle: { color: INK }, data: accesses.map(({ label }) => label) },
+    title: measures.map(({ title }, i) => ({
+      text: title,
+      left: 190 + i * 285,
+      textStyle: { color: INK, fontSize: 13 },
+    })),
+    grid: measures.map((_, i) => ({ left: 190 + i * 285, width: 245, top: 35, bottom: 60 })),
+    yAxis: measures.map((_, gridIndex) => ({
+      type: "category",
+      gridIndex,
+      inverse: true,
+      data: names,
+      axisLabel: { show: gridIndex === 0, color: INK },
+      axisTick: { show: false },
+    })),
+    xAxis: measures.map((_, gridIndex) => ({
+      type: "log",
+      gridIndex,
+      min: gridIndex === 0 ? 5 : gridIndex === 1 ? 0.1 : 1,
+      axisLabel: { color: INK },
+      splitLine,
+    })),
+    series: measures.flatMap(({ field, scale }, i) =>
+      accesses.map(({ access, label, color }) => ({
+        type: "bar",
+        name: label,
+        xAxisIndex: i,
+        yAxisIndex: i,
+        itemStyle: { color },
+        data: names.map((name) => Number((results[access][name]![field] / scale).toPrecision(3))),
+        label: { show: true, position: "right", color: INK, fontSize: 9 },
+      })),
+    ),
+  });
+}
+
 const quick = await ratesOf("quick");
 if (quick) await drawRatios(quick);
 const lab = await ratesOf("lab");
@@ -212,3 +270,5 @@ if (models)
   await drawConnections("io-models", models, [
     { title: "TCP echo of 64 B", pattern: /^I\/O models, echo of 64 B, (\d+) connections$/ },
   ]);
+const files = await resultsOf<{ results: FileResults }>("files");
+if (files) await drawFiles(files.results);

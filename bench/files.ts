@@ -1,16 +1,18 @@
 /**
  * `npm run bench:files`: random reads of 4 KiB at depth 64 from a large file, with O_DIRECT and from the page cache.
  *
- * ringloop/fs in both modes, each read awaited, against node:fs/promises on Bun and on Node, with fio's io_uring engine as the limit of
- * what the machine can do. Every run is a process of its own; rounds with subjects taking turns, medians; every read is checked. CPU is
- * that of the whole process with the kernel threads of its ring, from /proc (fio's as it reports it itself). Options: `--seconds` of each
- * run (2), `--rounds` (3), `--file-size-mib` (1024), `--depth` (64), `--directory` for the file (the system's for temporary files; O_DIRECT
- * means nothing in one that lies in memory). Writes bench/results/files.json.
+ * ringloop/fs in both modes, each read awaited, against node:fs/promises on Bun and on Node, the classic I/O models in C
+ * (limit/file-models.c), and fio's io_uring engine as the limit of what the machine can do. Every run is a process of its own; rounds with
+ * subjects taking turns, medians; what Bun, Node and ringloop read is checked. CPU is that of the whole process with the kernel threads of its
+ * ring, from /proc (that of fio and of the models as they report it themselves). Options: `--seconds` of each run (2), `--rounds` (3),
+ * `--file-size-mib` (1024), `--depth` (64), `--directory` for the file (the system's for temporary files; O_DIRECT means nothing in one that
+ * lies in memory). Writes bench/results/files.json.
  */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { compile } from "./runner/load.ts";
 import { median, printTable, ratio, thousands } from "./runner/report.ts";
 
 const BLOCK_BYTES = 4096;
@@ -36,9 +38,14 @@ const depth = positive("depth");
 const fileMib = positive("file-size-mib");
 
 interface Sample {
+  /** Reads a second. */
   rate: number;
+  /** Of one read. */
   cpuUs: number;
+  p50Us: number;
+  p99Us: number;
 }
+const measures = ["rate", "cpuUs", "p50Us", "p99Us"] as const;
 
 const accesses = ["direct", "cached"] as const;
 type Access = (typeof accesses)[number];
@@ -70,14 +77,39 @@ async function fio(path: string, access: Access): Promise<Sample> {
     "--invalidate=0",
     "--time_based",
     `--runtime=${seconds}`,
+    "--lat_percentiles=1",
     "--output-format=json",
   ]);
   const { jobs } = JSON.parse(text) as {
-    jobs: { read: { iops: number; total_ios: number; runtime: number }; usr_cpu: number; sys_cpu: number }[];
+    jobs: {
+      read: { iops: number; total_ios: number; runtime: number; lat_ns: { percentile: Record<string, number> } };
+      usr_cpu: number;
+      sys_cpu: number;
+    }[];
   };
   const { read, usr_cpu, sys_cpu } = jobs[0]!;
-  return { rate: read.iops, cpuUs: (((usr_cpu + sys_cpu) / 100) * read.runtime * 1000) / read.total_ios };
+  const { "50.000000": p50, "99.000000": p99 } = read.lat_ns.percentile;
+  return {
+    rate: read.iops,
+    cpuUs: (((usr_cpu + sys_cpu) / 100) * read.runtime * 1000) / read.total_ios,
+    p50Us: p50! / 1000,
+    p99Us: p99! / 1000,
+  };
 }
+
+const modelProgram = await compile("file-models");
+const model =
+  (name: string) =>
+  async (path: string, access: Access): Promise<Sample> => {
+    const text = await output([modelProgram, name, path, String(seconds), String(depth), access]);
+    const result = JSON.parse(text) as Record<"reads" | "seconds" | "cpu_seconds" | "p50_us" | "p99_us", number>;
+    return {
+      rate: result.reads / result.seconds,
+      cpuUs: (result.cpu_seconds * 1e6) / result.reads,
+      p50Us: result.p50_us,
+      p99Us: result.p99_us,
+    };
+  };
 
 const BUN = "fs.promises, Bun";
 const LIMIT = "fio, io_uring";
@@ -86,6 +118,12 @@ const subjects: Record<string, (path: string, access: Access) => Promise<Sample>
   "fs.promises, Node": reads("node", "promises"),
   "ringloop/fs, defer": reads(process.execPath, "defer"),
   "ringloop/fs, sqpoll": reads(process.execPath, "sqpoll"),
+  "C, one pread after another": model("pread"),
+  "C, a thread for each read": model("threads"),
+  "C, POSIX aio": model("posix-aio"),
+  "C, Linux aio": model("libaio"),
+  "C, io_uring": model("uring"),
+  "C, io_uring sqpoll": model("sqpoll"),
   [LIMIT]: fio,
 };
 
@@ -119,21 +157,22 @@ for (const access of accesses) {
   for (let round = 0; round < rounds; round++)
     for (const [name, run] of Object.entries(subjects)) samples[name]!.push(await run(path, access));
   for (const [name, list] of Object.entries(samples))
-    results[access][name] = {
-      rate: median(list.map(({ rate }) => rate)),
-      cpuUs: median(list.map(({ cpuUs }) => cpuUs)),
-    };
+    results[access][name] = Object.fromEntries(
+      measures.map((measure) => [measure, median(list.map((sample) => sample[measure]))]),
+    ) as unknown as Sample;
   const { [BUN]: bun, [LIMIT]: limit } = results[access];
-  const rows = Object.entries(results[access]).map(([name, { rate, cpuUs }]) => [
+  const rows = Object.entries(results[access]).map(([name, { rate, cpuUs, p50Us, p99Us }]) => [
     name,
     thousands(rate),
     ratio(rate / bun!.rate),
     ratio(rate / limit!.rate),
     cpuUs.toFixed(2),
     ratio(cpuUs / bun!.cpuUs),
+    thousands(p50Us),
+    thousands(p99Us),
   ]);
   const title = `Random reads of 4 KiB, depth ${depth}, ${fileMib} MiB, ${access === "direct" ? "O_DIRECT" : "page cache"}`;
-  printTable(title, ["subject", "per second", "of Bun's", "of fio's", "CPU us", "of Bun's"], rows);
+  printTable(title, ["subject", "per second", "of Bun's", "of fio's", "CPU us", "of Bun's", "p50 us", "p99 us"], rows);
 }
 
 const report = {

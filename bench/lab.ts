@@ -34,7 +34,7 @@ const { values } = parseArgs({
 
 const all = [...groups, ...Object.keys(parts)];
 const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
-const quickOnes = ["http", "echo", "enters", "idle", "loop", "churn"];
+const quickOnes = ["http", "echo", "calls", "idle", "loop", "churn"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =

@@ -1,4 +1,4 @@
-/** Load from programs of their own: wrk, and limit/load.c. Each run is bounded in time and checks what it gets. */
+/** Load from programs of their own: wrk and h2load, the outside judges, and limit/load.c. Each run is bounded in time and checks what it gets. */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
@@ -10,15 +10,19 @@ export interface LoadResult {
   p99Us: number;
   /** Of limit/load.c alone. */
   p999Us?: number;
+  /** The part of its time that the load program, which has one thread, was on a processor. Near 1, it and not the server may be the limit. */
+  loadBusy: number;
 }
 
 const build = join(import.meta.dir, "../build");
 
-async function output(command: string[]): Promise<string> {
+async function output(command: string[]): Promise<{ text: string; busy: number }> {
+  const startMs = performance.now();
   const child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe" });
   const [text, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (code !== 0) throw new Error(`${command.join(" ")} exited with ${code}: ${errors || text}`);
-  return text;
+  const busyMs = Number(child.resourceUsage()!.cpuTime.total) / 1000;
+  return { text, busy: busyMs / (performance.now() - startMs) };
 }
 
 /** The numbers that wrk writes like "1.84ms". */
@@ -49,11 +53,29 @@ export async function wrk(
   if (script !== undefined) command.push("-s", join(import.meta.dir, script));
   command.push(`http://127.0.0.1:${port}${path}`);
   if (script !== undefined) command.push("--", String(postBytes || depth));
-  const text = await output(command);
+  const { text, busy } = await output(command);
   if (/Non-2xx|Socket errors/.test(text)) throw new Error(`wrk saw errors:\n${text}`);
   const [, count, time] = /(\d+) requests in ([\d.]+)s/.exec(text)!;
   const percentile = (p: number): number => microseconds(new RegExp(`${p}%\\s+(\\S+)`).exec(text)![1]!);
-  return { rate: Number(count) / Number(time), count: Number(count), p50Us: percentile(50), p99Us: percentile(99) };
+  return {
+    rate: Number(count) / Number(time),
+    count: Number(count),
+    p50Us: percentile(50),
+    p99Us: percentile(99),
+    loadBusy: busy,
+  };
+}
+
+/** One run of h2load over HTTP/1.1 with one thread, for whole seconds. It tells no percentiles. Throws when an answer was not 2xx. */
+export async function h2load(port: number, connections: number, seconds: number): Promise<LoadResult> {
+  const url = `http://127.0.0.1:${port}/`;
+  const command = ["h2load", "--h1", "-t1", `-c${connections}`, `-D${Math.ceil(seconds)}`, url];
+  const { text, busy } = await output(command);
+  const number = (pattern: RegExp): number => Number(pattern.exec(text)![1]);
+  const count = number(/status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/);
+  if (number(/(\d+) failed/) + number(/(\d+) errored/) > 0) throw new Error(`h2load saw errors:\n${text}`);
+  const none = Number.NaN;
+  return { rate: number(/, ([\d.]+) req\/s/), count, p50Us: none, p99Us: none, loadBusy: busy };
 }
 
 /** What limit/load.c sends. */
@@ -73,7 +95,7 @@ export async function load(
   { service, bytes, rate = 0, count = 0, path = "/" }: LoadRequest & { rate?: number },
 ): Promise<LoadResult> {
   const numbers = [port, connections, seconds, bytes, count || Math.round(rate)].map(String);
-  const text = await output([await compile("load"), service, ...numbers, path]);
+  const { text, busy } = await output([await compile("load"), service, ...numbers, path]);
   const result = JSON.parse(text) as Record<"messages" | "seconds" | "p50_us" | "p99_us" | "p999_us", number>;
   return {
     rate: result.messages / result.seconds,
@@ -81,6 +103,7 @@ export async function load(
     p50Us: result.p50_us,
     p99Us: result.p99_us,
     p999Us: result.p999_us,
+    loadBusy: busy,
   };
 }
 

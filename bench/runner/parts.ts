@@ -9,32 +9,25 @@ import {
   measureSlow,
   measureSparse,
 } from "./life.ts";
-import { bunPeers } from "./peers.ts";
+import { bunPeers, peers } from "./peers.ts";
 import { printTable, ratio, thousands } from "./report.ts";
-import { countEnters } from "./strace.ts";
+import { countCalls } from "./strace.ts";
 
 export const parts: Record<string, () => Promise<Record<string, unknown>>> = {
-  /** System calls. */
-  async enters() {
+  async calls() {
     const rows: string[][] = [];
-    const enters: Record<string, unknown> = {};
+    const calls: Record<string, unknown> = {};
     for (const depth of [1, 16]) {
-      for (const peer of ["defer", "sqpoll"] as const) {
-        const result = await countEnters(peer, 50, depth);
-        enters[`${peer}, pipeline ${depth}`] = result;
-        const { perRequest, tracedPerRequest, otherCalls } = result;
-        rows.push([peer, String(depth), perRequest.toFixed(4), tracedPerRequest.toFixed(4), otherCalls]);
+      for (const peer of peers) {
+        const result = await countCalls(peer, 50, depth);
+        calls[`${peer}, pipeline ${depth}`] = result;
+        const { enters, traced, most } = result;
+        rows.push([peer, String(depth), enters?.toFixed(4) ?? "-", traced.toFixed(4), most]);
       }
     }
-    const columns = [
-      "peer",
-      "pipeline",
-      "enters/request",
-      "under strace -c",
-      "other system calls/request under strace",
-    ];
-    printTable("io_uring_enter calls, HTTP hello, 50 connections", columns, rows);
-    return { enters };
+    const columns = ["peer", "pipeline", "enters", "under strace -c", "most frequent under strace -c"];
+    printTable("System calls of one request, HTTP hello, 50 connections", columns, rows);
+    return { calls };
   },
 
   async idle() {

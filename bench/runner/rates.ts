@@ -1,5 +1,5 @@
 /** Rates, latency and cost: rounds interleaved and shuffled, a warm-up dropped, medians with their spread. */
-import { load, type LoadResult, wrk } from "./load.ts";
+import { h2load, load, type LoadResult, wrk } from "./load.ts";
 import { commandOf, type Peer } from "./peers.ts";
 import { median, printTable, ratio, thousands } from "./report.ts";
 import { ServerProcess } from "./server.ts";
@@ -31,16 +31,18 @@ export interface Result {
   p999Us?: number;
   /** The server's most resident memory. */
   peakKiB: number;
+  /** See LoadResult. */
+  loadBusy: number;
 }
 export type Results = Record<string, Partial<Record<Peer, Result>>>;
 
 export async function measureRates(workloads: readonly Workload[], options: RateOptions): Promise<Results> {
   const results: Results = {};
-  for (const workload of workloads) results[workload.title] = await measure(workload, options, results);
+  for (const workload of workloads) results[workload.title] = await measure(workload, options);
   return results;
 }
 
-async function measure(workload: Workload, options: RateOptions, before: Results): Promise<Results[string]> {
+async function measure(workload: Workload, options: RateOptions): Promise<Results[string]> {
   const { service, title } = workload;
   const { rounds, seconds, progress } = options;
   const servers = new Map<Peer, ServerProcess>();
@@ -50,7 +52,7 @@ async function measure(workload: Workload, options: RateOptions, before: Results
     servers.set(peer, await ServerProcess.start(service, peer, options.pin ? 0 : undefined));
     samples.set(peer, []);
   }
-  const rate = await openLoopRate(workload, servers, before);
+  const rate = await openLoopRate(workload, servers);
   for (const [peer, server] of servers) {
     try {
       await run(workload, server.port, Math.min(seconds, 1), rate); // Warm-up.
@@ -74,7 +76,7 @@ async function measure(workload: Workload, options: RateOptions, before: Results
   }
   const medians: Partial<Record<Peer, Result>> = {};
   for (const [peer, runs] of samples) {
-    const of = (field: "rate" | "cpuUs" | "jsUs" | "p50Us" | "p99Us"): number =>
+    const of = (field: "rate" | "cpuUs" | "jsUs" | "p50Us" | "p99Us" | "loadBusy"): number =>
       median(runs.map((each) => each[field]));
     const rates = runs.map((each) => each.rate);
     const p999 = runs.map((each) => each.p999Us).filter((us) => us !== undefined);
@@ -87,6 +89,7 @@ async function measure(workload: Workload, options: RateOptions, before: Results
       p99Us: of("p99Us"),
       ...(p999.length > 0 && { p999Us: median(p999) }),
       peakKiB: servers.get(peer)!.peakKiB(),
+      loadBusy: of("loadBusy"),
     };
   }
   for (const server of servers.values()) await server.stop();
@@ -94,25 +97,27 @@ async function measure(workload: Workload, options: RateOptions, before: Results
 }
 
 function run({ load: spec, connections }: Workload, port: number, seconds: number, rate: number): Promise<LoadResult> {
-  return spec.by === "wrk"
-    ? wrk(port, connections, seconds, spec)
-    : load(port, connections, seconds, { ...spec, rate });
+  switch (spec.by) {
+    case "wrk":
+      return wrk(port, connections, seconds, spec);
+    case "h2load":
+      return h2load(port, connections, seconds);
+    case "load":
+      return load(port, connections, seconds, { ...spec, rate });
+  }
 }
 
-/** Messages a second of an open loop; 0 for a closed one. Bun's own capacity is measured in the same run. */
+/** Messages a second of an open loop; 0 for a closed one. Bun's capacity is the median of three runs just before, after a warm-up. */
 async function openLoopRate(
   { load: spec, connections, title }: Workload,
   servers: Map<Peer, ServerProcess>,
-  before: Results,
 ): Promise<number> {
-  if (spec.by === "wrk" || spec.ofBunsRate === undefined) return 0;
+  if (spec.by !== "load" || spec.ofBunsRate === undefined) return 0;
   const bun = servers.get("bun");
   if (!bun) throw new TypeError(`"${title}" needs the peer bun`);
-  const known = Object.entries(before).find(
-    ([name]) => name === `HTTP hello by load.c, ${connections} connections`,
-  )?.[1].bun;
-  const capacity = known?.rate ?? (await load(bun.port, connections, 2, { service: "http", bytes: 0 })).rate;
-  return capacity * spec.ofBunsRate;
+  const runs: number[] = [];
+  for (let i = 0; i < 4; i++) runs.push((await load(bun.port, connections, 1, spec)).rate);
+  return median(runs.slice(1)) * spec.ofBunsRate;
 }
 
 function shuffled<T>(items: T[]): T[] {
@@ -126,7 +131,7 @@ function shuffled<T>(items: T[]): T[] {
 export function printRates(results: Results): void {
   const rows = Object.entries(results).flatMap(([title, byPeer]) =>
     (Object.entries(byPeer) as [Peer, Result][]).map(([peer, result], i) => {
-      const { rate, spread, cpuUs, jsUs, p50Us, p99Us, p999Us } = result;
+      const { rate, spread, cpuUs, jsUs, p50Us, p99Us, p999Us, peakKiB, loadBusy } = result;
       const bun = byPeer.bun ?? result;
       return [
         i === 0 ? title : "",
@@ -138,7 +143,8 @@ export function printRates(results: Results): void {
         ratio(cpuUs / bun.cpuUs),
         jsUs.toFixed(2),
         ratio(jsUs / bun.jsUs),
-        ...[p50Us, p99Us, p999Us ?? Number.NaN].map(thousands),
+        ...[p50Us, p99Us, p999Us ?? Number.NaN, peakKiB / 1024].map(thousands),
+        `${(loadBusy * 100).toFixed(0)}%`,
       ];
     }),
   );
@@ -155,6 +161,8 @@ export function printRates(results: Results): void {
     "p50 us",
     "p99 us",
     "p99.9",
+    "peak MiB",
+    "load busy",
   ];
   printTable(
     "Rates and cost of one request or message (ratios to Bun's own; CPU with the ring's kernel threads)",

@@ -10,8 +10,8 @@ export interface Workload {
   connections: number;
   /** Who is measured, whatever is chosen. */
   peers?: readonly Peer[];
-  /** By wrk, the outside judge, or by limit/load.c. */
-  load: ({ by: "wrk" } & WrkRequest) | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
+  /** By wrk or h2load, the outside judges, or by limit/load.c. */
+  load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
 export const groups = ["http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
@@ -32,13 +32,17 @@ const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   connections,
   load: { by: "load", service: "echo", bytes },
 });
-const rate = (connections: number, ofBunsRate: number): Workload => ({
-  group: "rate",
-  title: `HTTP hello at ${ofBunsRate * 100} % of Bun's rate, ${connections} connections`,
-  service: "http-hello",
-  connections,
-  load: { by: "load", service: "http", bytes: 0, ofBunsRate },
-});
+/** At a fixed rate: what "HTTP hello" and the like take when the server could do more. */
+const rates = (title: string, service: Service, connections: number, request: LoadRequest): Workload[] =>
+  [0.5, 0.9].map((ofBunsRate) => ({
+    group: "rate",
+    title: `${title} at ${ofBunsRate * 100} % of Bun's rate, ${connections} connections`,
+    service,
+    connections,
+    load: { by: "load", ofBunsRate, ...request },
+  }));
+const httpRates = (connections: number): Workload[] =>
+  rates("HTTP hello", "http-hello", connections, { service: "http", bytes: 0 });
 
 const socket = (title: string, connections: number, request: LoadRequest): Workload => ({
   group: "websocket",
@@ -53,6 +57,13 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[])
   const all: Workload[] = [
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
     ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
+    {
+      group: "http",
+      title: "HTTP hello by h2load, 50 connections",
+      service: "http-hello",
+      connections: 50,
+      load: { by: "h2load" },
+    },
     byWrk("app", "hello", "http-hello", 1000, {}),
     app("static route", { path: "/static" }),
     app("JSON route with a parameter", { path: "/user/7" }),
@@ -109,10 +120,10 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[])
       title: `I/O models, echo of 64 B, ${connections} connections`,
       peers: [...modelPeers, "c-epoll", "c-defer", "c-sqpoll", "defer", "sqpoll"],
     })),
-    rate(50, 0.5),
-    rate(50, 0.9),
-    rate(256, 0.5),
-    rate(256, 0.9),
+    ...httpRates(50),
+    ...httpRates(256),
+    ...rates("TCP echo 64 B", "echo", 256, { service: "echo", bytes: 64 }),
+    ...rates("UDP echo 64 B", "udp", 50, { service: "udp", bytes: 64 }),
   ];
   return all.filter(({ group }) => chosen.includes(group));
 }

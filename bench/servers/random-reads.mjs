@@ -2,7 +2,8 @@
  * Random reads of 4 KiB, so many at once, each awaited: `bun|node random-reads.mjs <subject> <file> <seconds> <depth> <direct|cached>`.
  *
  * Subjects: `promises` is node:fs/promises of the runtime, `defer` and `sqpoll` are ringloop/fs in that mode. Plain JavaScript, since Node
- * runs it too. Every block of the file begins with its number, which each read checks. Prints one line of JSON.
+ * runs it too. Every block of the file begins with its number, which each read checks. Latency is that of each sixteenth read, so that the
+ * clock costs nothing. Prints one line of JSON.
  */
 import { constants, readdirSync, readFileSync } from "node:fs";
 
@@ -48,14 +49,19 @@ function cpuNs() {
   return sum;
 }
 
+/** Milliseconds that reads took. */
+const latencies = [];
+
 async function readUntil(endMs, { buffer, offset }) {
   let count = 0;
-  while (performance.now() < endMs) {
+  let startMs;
+  while ((startMs = performance.now()) < endMs) {
     for (let i = 0; i < READS_PER_CLOCK; i++) {
       const block = (Math.random() * blocks) | 0;
       const { bytesRead } = await file.read(buffer, offset, BLOCK_BYTES, block * BLOCK_BYTES);
       if (bytesRead !== BLOCK_BYTES || buffer.readUInt32LE(offset) !== block)
         throw new Error(`block ${block} was read wrongly`);
+      if (i === 0) latencies.push(performance.now() - startMs);
     }
     count += READS_PER_CLOCK;
   }
@@ -71,9 +77,20 @@ const run = async (ms) => {
 };
 
 await run(WARM_UP_MS);
+latencies.length = 0;
 const startNs = cpuNs();
 const startMs = performance.now();
 const count = await run(Number(seconds) * 1000);
 const elapsedMs = performance.now() - startMs;
-console.log(JSON.stringify({ rate: (count / elapsedMs) * 1000, cpuUs: (cpuNs() - startNs) / 1000 / count }));
+const spentNs = cpuNs() - startNs;
+latencies.sort((a, b) => a - b);
+const percentileUs = (p) => latencies[Math.floor(latencies.length * p)] * 1000;
+console.log(
+  JSON.stringify({
+    rate: (count / elapsedMs) * 1000,
+    cpuUs: spentNs / 1000 / count,
+    p50Us: percentileUs(0.5),
+    p99Us: percentileUs(0.99),
+  }),
+);
 await file.close();
