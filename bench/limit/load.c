@@ -281,7 +281,8 @@ static void on_send(unsigned i, struct io_uring_cqe *cqe) {
     send_rest(i);
 }
 
-static void give_up_lost(uint64_t now) {
+static void give_up_lost(void) {
+  uint64_t now = now_ns(); /* Later than any message's start. */
   for (unsigned i = 0; i < connections; i++)
     if (clients[i].busy && now - clients[i].started_ns > LOST_NS) {
       errors++;
@@ -297,7 +298,7 @@ static void run_until(uint64_t end_ns) {
       send_due(now);
     if (service == UDP && now - looked_ns > LOST_NS / 10) {
       looked_ns = now;
-      give_up_lost(now);
+      give_up_lost();
     }
     uint64_t wait_ns = end_ns - now < 50000000 ? end_ns - now : 50000000;
     if (interval_ns > 0 && next_due_ns - (double)now < (double)wait_ns)
