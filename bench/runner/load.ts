@@ -87,15 +87,16 @@ export interface LoadRequest {
   count?: number;
 }
 
-/** One run of limit/load.c: closed loop, or open loop with `rate` messages a second. Throws when a byte was wrong or lost. */
+/** One run of limit/load.c, on one processor if one is named: closed loop, or open loop with `rate` messages a second. Throws when a byte was wrong or lost. */
 export async function load(
   port: number,
   connections: number,
   seconds: number,
-  { service, bytes, rate = 0, count = 0, path = "/" }: LoadRequest & { rate?: number },
+  { service, bytes, rate = 0, count = 0, path = "/", cpu }: LoadRequest & { rate?: number; cpu?: number },
 ): Promise<LoadResult> {
   const numbers = [port, connections, seconds, bytes, count || Math.round(rate)].map(String);
-  const { text, busy } = await output([await compile("load"), service, ...numbers, path]);
+  const pinned = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
+  const { text, busy } = await output([...pinned, await compile("load"), service, ...numbers, path]);
   const result = JSON.parse(text) as Record<"messages" | "seconds" | "p50_us" | "p99_us" | "p999_us", number>;
   return {
     rate: result.messages / result.seconds,

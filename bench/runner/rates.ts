@@ -10,11 +10,14 @@ export interface RateOptions {
   rounds: number;
   /** Of each run. */
   seconds: number;
-  /** Pins servers to processor 0. */
+  /** Pins servers to processor 0 and limit/load.c to processor 1, as workloads at a fixed rate are in any case. */
   pin: boolean;
   /** Called before each run. */
   progress(workload: string, peer: Peer): void;
 }
+
+const SERVER_CPU = 0;
+const LOAD_CPU = 1;
 
 /** Medians over the rounds. */
 export interface Result {
@@ -45,17 +48,22 @@ export async function measureRates(workloads: readonly Workload[], options: Rate
 async function measure(workload: Workload, options: RateOptions): Promise<Results[string]> {
   const { service, title } = workload;
   const { rounds, seconds, progress } = options;
+  // At a fixed rate the load program waits by spinning. A server that is woken on its processor would wait for the end of its time slice, and the
+  // scheduler's choice, some milliseconds, would be all that the figures show.
+  const pinned = options.pin || (workload.load.by === "load" && workload.load.ofBunsRate !== undefined);
   const servers = new Map<Peer, ServerProcess>();
   const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
   for (const peer of workload.peers ?? options.peers) {
     if (!(await commandOf(peer, service))) continue;
-    servers.set(peer, await ServerProcess.start(service, peer, options.pin ? 0 : undefined));
+    // Without an affinity for its own: an SQ thread needs a processor of its own, and has that of the thread that set it up.
+    const isPinned = pinned && !peer.endsWith("sqpoll");
+    servers.set(peer, await ServerProcess.start(service, peer, isPinned ? SERVER_CPU : undefined));
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers);
   for (const [peer, server] of servers) {
     try {
-      await run(workload, server.port, Math.min(seconds, 1), rate); // Warm-up.
+      await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
     } catch (error) {
       // A model that breaks at so many connections is a result; with others it is a fault.
       if (!workload.peers) throw error;
@@ -68,7 +76,7 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
     for (const [peer, server] of shuffled([...servers])) {
       progress(title, peer);
       const start = server.usage();
-      const result = await run(workload, server.port, seconds, rate);
+      const result = await run(workload, server.port, seconds, rate, pinned);
       const end = server.usage();
       const of = (ns: number): number => ns / 1000 / result.count;
       samples.get(peer)!.push({ ...result, cpuUs: of(end.cpuNs - start.cpuNs), jsUs: of(end.jsNs - start.jsNs) });
@@ -96,14 +104,20 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
   return medians;
 }
 
-function run({ load: spec, connections }: Workload, port: number, seconds: number, rate: number): Promise<LoadResult> {
+function run(
+  { load: spec, connections }: Workload,
+  port: number,
+  seconds: number,
+  rate: number,
+  pinned: boolean,
+): Promise<LoadResult> {
   switch (spec.by) {
     case "wrk":
       return wrk(port, connections, seconds, spec);
     case "h2load":
       return h2load(port, connections, seconds);
     case "load":
-      return load(port, connections, seconds, { ...spec, rate });
+      return load(port, connections, seconds, { ...spec, rate, ...(pinned && { cpu: LOAD_CPU }) });
   }
 }
 
@@ -116,7 +130,7 @@ async function openLoopRate(
   const bun = servers.get("bun");
   if (!bun) throw new TypeError(`"${title}" needs the peer bun`);
   const runs: number[] = [];
-  for (let i = 0; i < 4; i++) runs.push((await load(bun.port, connections, 1, spec)).rate);
+  for (let i = 0; i < 4; i++) runs.push((await load(bun.port, connections, 1, { ...spec, cpu: LOAD_CPU })).rate);
   return median(runs.slice(1)) * spec.ofBunsRate;
 }
 

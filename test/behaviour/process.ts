@@ -45,10 +45,14 @@ export class Program implements AsyncDisposable {
   private readonly stderrText: Promise<string>;
   private said = "";
 
-  /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
+  /**
+   * `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. Nobody ends a group whose test
+   * process was killed, so the kernel kills its first process then.
+   */
   constructor(command: string[], env: Environment = {}, group = false) {
     const io = { stdin: "pipe", stdout: "pipe", stderr: "pipe" } as const;
-    this.child = Bun.spawn(command, { ...io, env: { ...process.env, ...env }, detached: group });
+    const argv = group ? ["setpriv", "--pdeathsig", "KILL", ...command] : command;
+    this.child = Bun.spawn(argv, { ...io, env: { ...process.env, ...env }, detached: group });
     this.group = group;
     this.pid = this.child.pid;
     this.exited = this.child.exited;
