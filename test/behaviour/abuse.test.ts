@@ -12,7 +12,7 @@ import { attempt } from "./process.ts";
 const P99_FLOOR_MS = 150;
 const WINDOWS = 5;
 /** What an attack may take: its connections, and buffers that the server keeps for the next one. */
-const GROWTH_MIB_MAX = 200;
+const GROWTH_MIB_MAX = 300;
 
 let server: AbusedServer;
 beforeAll(async () => {

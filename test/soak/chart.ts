@@ -1,4 +1,7 @@
-/** Draws docs/charts/soak.svg from test/results/soak.json: memory, descriptors and latencies over a soak's time. Readable on light and dark pages. */
+/**
+ * Draws docs/charts/soak.svg from test/results/soak.json: memory, descriptors and latencies over a soak's time. Readable on light and dark
+ * pages. `bun test/soak/chart.ts` draws it anew.
+ */
 import { join } from "node:path";
 import * as echarts from "echarts";
 import { type Service, services } from "./content.ts";
@@ -7,12 +10,12 @@ import type { Sample, SoakResult } from "./soak.ts";
 const INK = "#7d8590"; // A grey that stands out from white and from black.
 const modes: Record<string, string> = { defer: "#2f81f7", sqpoll: "#e3653b" };
 const colors: Record<Service, string> = {
-  http: "#2f81f7",
+  http: "#d2568c",
   body: "#1b7c83",
   stream: "#57ab5a",
   file: "#bf8700",
   store: "#8957e5",
-  tcp: "#e3653b",
+  tcp: "#6e7781",
   udp: "#d4a5a5",
 };
 const names: Record<Service, string> = {
@@ -106,10 +109,12 @@ export async function drawSoak(results: Record<string, SoakResult>): Promise<voi
         data: samples
           .map((sample) => [sample.second / 60, of(sample)] as const)
           .filter(([, value]) => value !== undefined)
-          .map(([minutes, value]) => [Number(minutes.toFixed(2)), Number(value!.toFixed(2))]),
+          .map(([minutes, value]) => [Number(minutes.toFixed(2)), Number(value!.toPrecision(3))]),
       })),
     ),
   });
   await Bun.write(join(import.meta.dir, "../../docs/charts/soak.svg"), canvas.renderToSVGString());
   canvas.dispose();
 }
+
+if (import.meta.main) await drawSoak(await Bun.file(join(import.meta.dir, "../results/soak.json")).json());
