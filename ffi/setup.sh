@@ -38,8 +38,9 @@ need gcc "${CC:-cc}"
 [ -e /usr/include/liburing.h ] || packages="$packages liburing-dev libc6-dev"
 case "${1:-}" in
 test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && need strace strace && need python3 python3 && need nodejs node &&
-  need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load &&
-  need redis-server redis-server && need util-linux setpriv && need_python python3-websockets websockets && need_python python3-wsproto wsproto
+  need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load && need slowhttptest slowhttptest &&
+  need redis-server redis-server && need util-linux setpriv && need valgrind valgrind &&
+  need_python python3-websockets websockets && need_python python3-wsproto wsproto
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
 bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio ;;

@@ -1,8 +1,9 @@
 /**
  * A request's body on its way from the connection to whoever reads it: at once, later, as a stream, or never.
  *
- * Guarantees: bytes are copied once, out of the receive buffer; a body that nobody reads, or reads slowly, holds at most
- * `BUFFERED_BYTES_MAX` before its connection is paused; it can be read once.
+ * Guarantees: bytes are copied once, out of the receive buffer, small pieces some times more; a body that nobody reads, or reads slowly,
+ * holds at most `BUFFERED_BYTES_MAX` before its connection is paused; a body in tiny pieces takes little more memory than one in large ones;
+ * it can be read once.
  */
 
 /** Where it comes from: asked to stop and go on delivering. */
@@ -12,6 +13,11 @@ export interface BodySource {
 }
 
 const BUFFERED_BYTES_MAX = 262144;
+/** What a piece of a body costs besides its bytes: many tiny ones count for what they are. */
+const PIECE_BYTES = 256;
+/** So many pieces in a row that are smaller than this become one. */
+const SMALL_PIECE_BYTES = 1024;
+const SMALL_PIECES_MAX = 64;
 
 export class RequestBody {
   /** Somebody reads it, or has read it. */
@@ -19,6 +25,8 @@ export class RequestBody {
 
   private readonly source: BodySource;
   private chunks: Buffer[] = [];
+  /** How many of the last of them are small. */
+  private smallChunks = 0;
   private bufferedBytes = 0;
   private ended = false;
   private error: Error | undefined;
@@ -52,6 +60,8 @@ export class RequestBody {
       return;
     }
     this.chunks.push(bytes);
+    this.smallChunks = bytes.length < SMALL_PIECE_BYTES ? this.smallChunks + 1 : 0;
+    if (this.smallChunks === SMALL_PIECES_MAX) this.joinSmallChunks();
     this.bufferedBytes += bytes.length;
     if (!this.collector && this.bufferedBytes >= BUFFERED_BYTES_MAX) this.pause();
   }
@@ -111,6 +121,7 @@ export class RequestBody {
           if (this.error) return controller.error(this.error);
           for (const chunk of this.chunks) controller.enqueue(chunk);
           this.chunks = [];
+          this.smallChunks = 0;
           this.bufferedBytes = 0;
           if (this.ended) this.closeStream();
         },
@@ -123,7 +134,7 @@ export class RequestBody {
           this.discard();
         },
       },
-      { highWaterMark, size: (chunk) => chunk!.length },
+      { highWaterMark, size: (chunk) => chunk!.length + PIECE_BYTES },
     );
   }
 
@@ -138,6 +149,12 @@ export class RequestBody {
     this.chunks = [];
     this.bufferedBytes = 0;
     return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
+
+  private joinSmallChunks(): void {
+    const joined = Buffer.concat(this.chunks.splice(-this.smallChunks));
+    this.chunks.push(joined);
+    this.smallChunks = joined.length < SMALL_PIECE_BYTES ? 1 : 0;
   }
 
   private pause(): void {

@@ -51,6 +51,11 @@ const SIZE_DIGITS_MAX = 13;
 /** Bytes of extensions in one message: they carry nothing that is used, and must not be a way to keep a server busy. */
 const EXTENSION_BYTES_MAX = 16384;
 
+/** Data of chunks up to this size is put together with that of its neighbours, so that a tiny chunk costs little more than its bytes. */
+const GATHERED_CHUNK_BYTES_MAX = 1024;
+const gathered = Buffer.allocUnsafeSlow(16384);
+
+/** Takes the bytes at once: their memory is used again. */
 export interface ChunkSink {
   onBody(bytes: Buffer, start: number, end: number): void;
 }
@@ -75,19 +80,30 @@ export class ChunkedDecoder {
   /** Decodes from `start`. Returns the position after the last byte used (`end` unless done), or a negated status (400, 431). */
   feed(bytes: Buffer, start: number, end: number, sink: ChunkSink): number {
     let at = start;
-    while (at < end && this.state !== State.Done) {
-      if (this.state === State.Data) {
-        const part = Math.min(this.size, end - at);
-        sink.onBody(bytes, at, at + part);
-        at += part;
-        this.size -= part;
-        if (this.size === 0) this.state = State.DataCr;
+    let gatheredBytes = 0;
+    let refused = 0;
+    while (at < end && refused === 0 && this.state !== State.Done) {
+      if (this.state !== State.Data) {
+        refused = this.step(bytes[at++]!);
         continue;
       }
-      const refused = this.step(bytes[at++]!);
-      if (refused !== 0) return refused;
+      const part = Math.min(this.size, end - at);
+      const isSmall = part <= GATHERED_CHUNK_BYTES_MAX;
+      if (gatheredBytes > 0 && (!isSmall || gatheredBytes + part > gathered.length)) {
+        sink.onBody(gathered, 0, gatheredBytes);
+        gatheredBytes = 0;
+      }
+      if (isSmall) {
+        if (part === 1) gathered[gatheredBytes] = bytes[at]!;
+        else bytes.copy(gathered, gatheredBytes, at, at + part);
+        gatheredBytes += part;
+      } else sink.onBody(bytes, at, at + part);
+      at += part;
+      this.size -= part;
+      if (this.size === 0) this.state = State.DataCr;
     }
-    return at;
+    if (gatheredBytes > 0) sink.onBody(gathered, 0, gatheredBytes);
+    return refused === 0 ? at : refused;
   }
 
   /** One byte of framing. Returns 0 or a negated status. */

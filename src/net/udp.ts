@@ -336,8 +336,8 @@ export class UdpSocket implements OperationOwner, Flushable {
   sent(send: Send, result: number): void {
     if ((result === -EINTR || result === -EAGAIN) && !this.isClosed) return this.submit(send); // Nothing has left.
     // What ICMP reports of one datagram fails the next one in its place, which may be for somebody else: that one is sent again.
-    if (isReported(result) && !this.connected && !send.again && !this.isClosed) {
-      send.again = true;
+    if (send.failures < failuresMax(result) && !this.connected && !this.isClosed) {
+      send.failures++;
       this.submit(send);
       return this.report(result, "send");
     }
@@ -464,8 +464,8 @@ export class UdpSocket implements OperationOwner, Flushable {
 class Send implements OperationOwner {
   readonly slot: number;
   readonly chunk: Chunk;
-  /** It was sent a second time. */
-  again = false;
+  /** How often another's error came in its place. */
+  failures = 0;
   private readonly reactor: Reactor;
   private readonly socket: UdpSocket;
 
@@ -486,9 +486,17 @@ class Send implements OperationOwner {
   }
 }
 
-/** Errors that come from the network, and not from this datagram (ip(7), IP_RECVERR). */
-function isReported(result: number): boolean {
-  return [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].includes(-result);
+/** How often a datagram is sent again after an error that came from the network, and may be another datagram's (ip(7), IP_RECVERR). */
+function failuresMax(result: number): number {
+  switch (-result) {
+    case ECONNREFUSED: // Always another's. Each failure uses one report up; where many peers are gone, several may come in a row.
+      return 20;
+    case EHOSTUNREACH: // Perhaps its own: there is no way to where it goes.
+    case ENETUNREACH:
+      return 1;
+    default:
+      return 0;
+  }
 }
 
 function openDatagramSocket(

@@ -111,6 +111,8 @@ const IDLE_TURNS_BEFORE_PARK = 10;
 const COMPLETIONS_PER_CLOCK = 32;
 /** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
 export const EARLY_SUBMIT_BYTES = 262144;
+/** How long an ending process waits for the SQ thread to take what is queued. */
+const EXIT_MS_MAX = 100;
 const RECEIVE_GROUP = 0;
 const INITIAL_RECEIVE_BUFFERS = 128;
 const BATCH_COMPLETIONS = 2048;
@@ -200,6 +202,7 @@ export class Reactor extends Operations {
       nestedOverBunsLoop: loopFd !== undefined,
       restricted: restrict,
     };
+    process.on("exit", this.exit);
     this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
 
@@ -290,6 +293,7 @@ export class Reactor extends Operations {
     if (this.operations.inFlight > 0)
       throw new Error(`the reactor has ${this.operations.inFlight} operations in flight: close their owners first`);
     this.closed = true;
+    process.off("exit", this.exit);
     clearImmediate(this.immediate);
     clearTimeout(this.wheelTimer);
     for (const group of this.bufferGroups.values()) group.close();
@@ -299,6 +303,19 @@ export class Reactor extends Operations {
     this.nest.close();
     this.waker.close();
   }
+
+  /** The process ends, perhaps from inside a handler: what was written before is handed to the kernel, which sends it without us. */
+  private readonly exit = (): void => {
+    try {
+      this.flush();
+      this.submit(0);
+      if (!this.ring.sqpoll) return;
+      // The SQ thread sends with what it takes; nobody else would.
+      for (const end = performance.now() + EXIT_MS_MAX; this.ring.sqReady > 0 && performance.now() < end;);
+    } catch {
+      // Somebody's handler, or a ring that is no good any more: it ends all the same.
+    }
+  };
 
   // ---- the turn --------------------------------------------------------------------------------------------------
 

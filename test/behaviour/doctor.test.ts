@@ -1,9 +1,11 @@
 /** `ringloop doctor` as a program, and programs where io_uring is refused. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Diagnosis } from "../../src/doctor.ts";
+import { layout } from "../../src/sys/layout.ts";
+import { libraryPath } from "../../src/sys/library.ts";
 import { attempt, type Environment, fixture, run } from "./process.ts";
 import { isBun, subject } from "./subject.ts";
 
@@ -102,5 +104,56 @@ describe.skipIf(isBun)("where io_uring is refused", () => {
     const { stdout, stderr } = await run([process.execPath, fixture("falls-back.ts")]);
     expect(JSON.parse(stdout)).toEqual({ ...expected, unallocated: "allocated" });
     expect(stderr).toBe("");
+  });
+});
+
+// kernel.io_uring_disabled=2 itself is not set: it would refuse every other ring of the machine meanwhile. It answers EPERM, to everybody.
+describe.skipIf(isBun)("a program that uses everything", () => {
+  const program = [process.execPath, fixture("everything-falls-back.ts")];
+  const once = ["HTTP", "echo of WebSocket", "TCP", "UDP", "a file"];
+  const expected = [...once, ...once];
+  const functions = ["serve", "listen", "connect", "udpSocket", "ringloop/fs"];
+
+  /** It runs to its end, and says once of each function that it runs on Bun's own, and why. */
+  async function fallsBack(prefix: string[], env: Environment, reason: string): Promise<void> {
+    const { stdout, stderr } = await run([...prefix, ...program], "", env);
+    expect(JSON.parse(stdout)).toEqual(expected);
+    const warnings = stderr.trim().split("\n");
+    expect(warnings.map((line) => line.slice(0, line.indexOf(" runs on ")))).toEqual(
+      functions.map((name) => `ringloop: ${name}`),
+    );
+    for (const line of warnings) expect(line).toContain(`runs on Bun's own, because ${reason}`);
+  }
+
+  test("runs on the ring without a word where there is one", async () => {
+    const { stdout, stderr } = await run(program);
+    expect(JSON.parse(stdout)).toEqual(expected);
+    expect(stderr).toBe("");
+  });
+
+  test("runs on Bun's own where io_uring is forbidden, by seccomp or by sysctl (EPERM)", () =>
+    fallsBack([launcher], {}, "io_uring is forbidden here"));
+
+  test("runs on Bun's own where the kernel has none (ENOSYS)", () =>
+    fallsBack([launcher], { WITHOUT_IO_URING_ERRNO: "38" }, "this system has no io_uring, or an old one"));
+
+  test("runs on Bun's own where its memory cannot be locked (ENOMEM)", () =>
+    fallsBack([launcher], { WITHOUT_IO_URING_ERRNO: "12" }, "the ring's memory cannot be locked"));
+
+  test("runs on Bun's own without the shared object", () =>
+    fallsBack([], { RINGLOOP_LIBRARY: "/nonexistent.so" }, "the shared object /nonexistent.so does not exist"));
+
+  test("runs on Bun's own with the shared object of another version", async () => {
+    const table = (version?: number): Buffer =>
+      Buffer.from(
+        Uint32Array.from(layout, ([name, value]) => (name === "RL_ABI_VERSION" ? (version ?? value) : value)).buffer,
+      );
+    const image = readFileSync(libraryPath());
+    const at = image.indexOf(table());
+    expect(at).toBeGreaterThan(0);
+    table(1000).copy(image, at);
+    const library = join(directory, "other-version.so");
+    writeFileSync(library, image);
+    await fallsBack([], { RINGLOOP_LIBRARY: library }, `the shared object ${library} does not match`);
   });
 });

@@ -90,6 +90,12 @@ export class Program implements AsyncDisposable {
     }
   }
 
+  /** Writes a line to its stdin. */
+  tell(text: string): void {
+    void this.child.stdin.write(`${text}\n`);
+    void this.child.stdin.flush();
+  }
+
   /** What it said on stderr, once it has ended. */
   get stderr(): Promise<string> {
     return this.stderrText;

@@ -208,3 +208,19 @@ test("garbage is refused, incomplete or a message within it, and the same in pie
   }
   expect([...outcomes.keys()].toSorted()).toEqual([400, false, true]);
 });
+
+test("small chunks that arrive together are handed on together, between large ones in their place", () => {
+  const small = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
+  const large = "L".repeat(5000);
+  const chunk = (data: string): string => `${data.length.toString(16)}\r\n${data}\r\n`;
+  const text = small.map(chunk).join("") + chunk(large) + small.map(chunk).join("") + chunk("m".repeat(1000)) + END;
+  const memory = Buffer.from(text);
+  const parts: string[] = [];
+  const sink = {
+    onBody: (bytes: Buffer, start: number, end: number) => void parts.push(bytes.latin1Slice(start, end)),
+  };
+  expect(new ChunkedDecoder(TRAILER_BYTES_MAX).feed(memory, 0, memory.length, sink)).toBe(memory.length);
+  expect(parts.join("") === small.join("") + large + small.join("") + "m".repeat(1000)).toBe(true);
+  expect(parts.length).toBeLessThan(8);
+  expect(parts).toContain(large);
+});

@@ -1,0 +1,128 @@
+/**
+ * A server under abuse: fixtures/abused.ts is attacked by fixtures/abuser.ts, each in a process of its own, while a client that behaves asks for what
+ * it always asks, from this process. Says how long that client's answers take before and meanwhile, and what the server holds.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import type { ReactorStats } from "../../src/index.ts";
+import { fixture, Program } from "./process.ts";
+import { RawClient } from "./raw-client.ts";
+
+/** Each attack, and with how many connections (or, of datagrams, how many every 10 ms). */
+export const attacks: Record<string, number> = {
+  "slow heads": 300,
+  "slow bodies": 300,
+  "huge heads": 20,
+  "endless chunks": 10,
+  "an endless chunk extension": 10,
+  "endless trailers": 10,
+  "endless bodies": 10,
+  "a flood of pipelined requests": 10,
+  "answers that nobody reads": 30,
+  "streams that nobody reads": 30,
+  "echoes that nobody reads": 30,
+  "connections that are reset at once": 50,
+  "connections that are reset in a request": 50,
+  "connections that are reset in a large answer": 3,
+  "TLS and nonsense": 50,
+  "nonsense in datagrams": 50,
+};
+
+export interface Held {
+  residentKiB: number;
+  descriptors: number;
+  pending: number;
+  /** null for Bun. */
+  ring: ReactorStats | null;
+}
+
+export interface Ports {
+  http: number;
+  tcp: number;
+  udp: number;
+}
+
+/** One request every so often: a client that behaves. */
+const PAUSE_MS = 2;
+const REQUESTS_IN_WINDOW = 30;
+
+export class AbusedServer implements AsyncDisposable {
+  readonly program: Program;
+  readonly ports: Ports;
+  private readonly client: RawClient;
+
+  static async start(): Promise<AbusedServer> {
+    const program = Program.fixture("abused.ts");
+    const ports = (await program.line()) as Ports;
+    const server = new AbusedServer(program, ports, await RawClient.connect(ports.http));
+    await server.p99Ms(3); // Its code is compiled by then.
+    return server;
+  }
+
+  private constructor(program: Program, ports: Ports, client: RawClient) {
+    this.program = program;
+    this.ports = ports;
+    this.client = client;
+  }
+
+  /** The median of the p99s of so many windows, as a client sees it that behaves. Throws when it is answered wrongly. */
+  async p99Ms(windows: number): Promise<number> {
+    const p99s: number[] = [];
+    for (let window = 0; window < windows; window++) {
+      const ms: number[] = [];
+      for (let i = 0; i < REQUESTS_IN_WINDOW; i++) {
+        const begun = performance.now();
+        if ((await this.ask("/")) !== "served") throw new Error("a client that behaves was answered wrongly");
+        ms.push(performance.now() - begun);
+        await Bun.sleep(PAUSE_MS);
+      }
+      p99s.push(ms.toSorted((a, b) => a - b)[Math.floor(ms.length * 0.99)]!);
+    }
+    return p99s.toSorted((a, b) => a - b)[p99s.length >> 1]!;
+  }
+
+  async held(): Promise<Held> {
+    const { pid } = this.program;
+    const { pending, ring } = JSON.parse(await this.ask("/holdings"));
+    const residentKiB = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))![1]);
+    return { residentKiB, descriptors: readdirSync(`/proc/${pid}/fd`).length, pending, ring };
+  }
+
+  /** Resolves with what is held once the same is held as before. The test's time limit ends it otherwise. */
+  async settled(before: Held): Promise<Held> {
+    for (;;) {
+      const now = await this.held();
+      const { ring } = now;
+      if (
+        now.descriptors <= before.descriptors + 1 && // The ring's waker has one while the reactor is parked.
+        now.pending <= before.pending &&
+        (ring === null ||
+          (ring.slotsInUse <= before.ring!.slotsInUse && ring.sendBytesInUse <= before.ring!.sendBytesInUse))
+      )
+        return now;
+      await Bun.sleep(5);
+    }
+  }
+
+  /** Starts an attack, which ends with what is returned. Resolves when it is in place. */
+  async attack(name: string, count: number): Promise<Program> {
+    const attacker = new Program([
+      process.execPath,
+      fixture("abuser.ts"),
+      name,
+      JSON.stringify(this.ports),
+      String(count),
+    ]);
+    await attacker.line();
+    return attacker;
+  }
+
+  private async ask(path: string): Promise<string> {
+    void this.client.write(`GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`);
+    return (await this.client.readResponse()).text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client[Symbol.dispose]();
+    await this.program[Symbol.asyncDispose]();
+  }
+}

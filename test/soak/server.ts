@@ -1,0 +1,199 @@
+/**
+ * The soak's server: HTTP with bodies, streams and files, files written and read through the ring, echoes over TCP and UDP, all on one reactor.
+ * Its runner asks it over IPC what it holds, and tells it to end.
+ *
+ * Guarantees: whatever goes wrong is counted, and is no fault where the client had said that it would leave.
+ */
+import { heapStats } from "bun:jsc";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ReactorStats } from "../../src/index.ts";
+import { files, listen, reactorStats, serve, udpSocket } from "../behaviour/subject.ts";
+import { FATE, Fate, largeFile, type Ports } from "./content.ts";
+
+/** What the process holds now. */
+export interface Holdings {
+  residentKiB: number;
+  heapKiB: number;
+  descriptors: number;
+  pendingRequests: number;
+  sockets: number;
+  ring: ReactorStats;
+  /** What went wrong since the start, by kind. */
+  faults: Record<string, number>;
+}
+
+const faults: Record<string, number> = {};
+const fault = (kind: string): void => void (faults[kind] = (faults[kind] ?? 0) + 1);
+process.on("uncaughtException", (error) => fault(`uncaught: ${error.message}`));
+process.on("unhandledRejection", (error) => fault(`unhandled: ${String(error)}`));
+console.error = () => {};
+
+const directory = mkdtempSync(join(tmpdir(), "ringloop-soak-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+const file = join(directory, "large");
+writeFileSync(file, largeFile());
+
+// ---- HTTP --------------------------------------------------------------------------------------------------------
+
+/** Runs a handler whose client may be going to leave. */
+async function answer(request: Request, body: () => Promise<Response>): Promise<Response> {
+  try {
+    return await body();
+  } catch (error) {
+    if (request.headers.get(FATE) === "stays") fault(`${new URL(request.url).pathname}: ${String(error)}`);
+    return new Response(null, { status: 500 });
+  }
+}
+
+let stored = 0;
+/** Writes a file through the ring, reads it again, and removes it. */
+async function store(bytes: Buffer): Promise<Buffer> {
+  const path = join(directory, `stored-${stored++}`);
+  await files.writeFile(path, bytes);
+  try {
+    return (await files.readFile(path)) as Buffer;
+  } finally {
+    await files.unlink(path);
+  }
+}
+
+function stream(id: string, parts: number): ReadableStream {
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      if (at % 5 === 0) await Bun.sleep(0);
+      if (at < parts) controller.enqueue(`${id}:${at++};`);
+      else controller.close();
+    },
+  });
+}
+
+const http = serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  development: false,
+  // Short, so that clients which stall meet it.
+  idleTimeout: 2,
+  headerTimeout: 2,
+  routes: {
+    "/static": new Response("static"),
+    "/file-route": Bun.file(file),
+    "/file": () => new Response(Bun.file(file)),
+    "/text/:id": (request) => new Response(request.params.id),
+    "/json/:id": (request) => Response.json({ id: request.params.id }),
+    "/stream/:id/:parts": (request) => new Response(stream(request.params.id!, Number(request.params.parts))),
+    "/echo": (request) => answer(request, async () => new Response(await request.arrayBuffer())),
+    "/pieces": (request) =>
+      answer(request, async () => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of request.body!) pieces.push(piece as Uint8Array);
+        return new Response(Buffer.concat(pieces));
+      }),
+    "/store": (request) =>
+      answer(request, async () => new Response(await store(Buffer.from(await request.arrayBuffer())))),
+  },
+  fetch: () => new Response(null, { status: 404 }),
+  error(error) {
+    fault(`error(): ${error.message}`);
+    return new Response(null, { status: 500 });
+  },
+});
+
+// ---- echoes ------------------------------------------------------------------------------------------------------
+
+interface Echo {
+  fate: number;
+  closed: boolean;
+  /** What the socket has not taken. */
+  rest: Buffer;
+  ended: boolean;
+}
+
+let sockets = 0;
+const tcp = listen<Echo>({
+  port: 0,
+  hostname: "127.0.0.1",
+  allowHalfOpen: true,
+  socket: {
+    open(socket) {
+      sockets++;
+      socket.data = { fate: 0, closed: false, rest: Buffer.alloc(0), ended: false };
+    },
+    data(socket, bytes) {
+      const echo = socket.data;
+      if (echo.closed) fault("data after close");
+      echo.fate ||= bytes[0]!;
+      // Only a few bytes are ever kept: while there are any, nothing is received.
+      const taken = echo.rest.length > 0 ? 0 : socket.write(bytes);
+      if (taken === bytes.length) return;
+      echo.rest = Buffer.concat([echo.rest, bytes.subarray(Math.max(0, taken))]);
+      socket.pause();
+    },
+    drain(socket) {
+      const echo = socket.data;
+      if (echo.closed) fault("drain after close");
+      if (echo.rest.length === 0) return;
+      echo.rest = Buffer.from(echo.rest.subarray(Math.max(0, socket.write(echo.rest))));
+      if (echo.rest.length > 0) return;
+      socket.resume();
+      if (echo.ended) socket.end();
+    },
+    end(socket) {
+      socket.data.ended = true;
+      if (socket.data.rest.length === 0) socket.end();
+    },
+    close(socket, error) {
+      sockets--;
+      if (socket.data.closed) fault("closed twice");
+      socket.data.closed = true;
+      if (error && socket.data.fate === Fate.Stays) fault(`TCP: ${String(error)}`);
+    },
+    error(_socket, error) {
+      fault(`TCP error(): ${String(error)}`);
+    },
+  },
+});
+
+const udp = await udpSocket({
+  hostname: "127.0.0.1",
+  socket: {
+    data(socket, bytes, port, address) {
+      if (!socket.send(bytes, port, address)) fault("UDP: not sent");
+    },
+    error(_socket: unknown, error?: Error & { code?: string }) {
+      // A client that left before its echo came.
+      if (error?.code !== "ECONNREFUSED") fault(`UDP error(): ${String(error)}`);
+    },
+  },
+});
+
+// ---- for the runner ----------------------------------------------------------------------------------------------
+
+function holdings(): Holdings {
+  return {
+    residentKiB: Math.round(process.memoryUsage.rss() / 1024),
+    heapKiB: Math.round(heapStats().heapSize / 1024),
+    descriptors: readdirSync("/proc/self/fd").length,
+    pendingRequests: http.pendingRequests,
+    sockets,
+    ring: reactorStats(),
+    faults,
+  };
+}
+
+/** Nothing is left that could keep the process afterwards: it ends by itself. */
+async function end(): Promise<void> {
+  await http.stop();
+  tcp.stop();
+  udp.close();
+  process.disconnect!();
+}
+
+process.on("message", (question: "holdings" | "collect" | "end") => {
+  if (question === "end") return void end();
+  if (question === "collect") Bun.gc(true);
+  process.send!(holdings());
+});
+process.send!({ http: http.port, tcp: tcp.port, udp: udp.port } satisfies Ports);
