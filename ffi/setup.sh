@@ -39,7 +39,7 @@ need gcc "${CC:-cc}"
 case "${1:-}" in
 test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && need strace strace && need python3 python3 && need nodejs node &&
   need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load &&
-  need redis-server redis-server && need_python python3-websockets websockets && need_python python3-wsproto wsproto
+  need redis-server redis-server && need valgrind valgrind && need_python python3-websockets websockets && need_python python3-wsproto wsproto
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
 bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio ;;
