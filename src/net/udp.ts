@@ -9,7 +9,7 @@ import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
-import type { BufferRing } from "../ring/buffer-ring.ts";
+import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { writeU64 } from "../ring/region.ts";
 import {
   AF_INET,
@@ -79,9 +79,10 @@ export interface UdpOptions {
 }
 
 const enum Kind {
-  Receive,
   Cancel,
   Close,
+  /** Multishot: see MULTISHOT_KIND. */
+  Receive = 6,
 }
 
 /** Datagram and address, and the header that the kernel puts before them. */
@@ -390,7 +391,7 @@ export class UdpSocket implements OperationOwner, Flushable {
         this.buffers.recycle(bid);
         this.buffers.publish();
       }
-    }
+    } else if (result > 0) throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
     if (this.isClosed) return;
     if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
     if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");

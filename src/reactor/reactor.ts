@@ -30,7 +30,7 @@ import { findEventLoopFd } from "./bun-loop.ts";
 import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
-import { OpTable } from "./op-table.ts";
+import { MULTISHOT_KIND, OpTable } from "./op-table.ts";
 import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
@@ -70,7 +70,7 @@ export interface ReactorStats {
   rearms: number;
   /** Sends that took a part, and were continued. */
   shortSends: number;
-  /** Completions for a slot's former life, dropped. 0 unless something is wrong. */
+  /** Completions for a slot's former life, or of what is not in flight, dropped. 0 unless something is wrong. */
   staleCompletions: number;
   turns: number;
   parks: number;
@@ -153,6 +153,8 @@ export class Reactor extends Operations {
   private inTurn = false;
   private idleTurns = 0;
   private closed = false;
+  /** The kernel has contradicted itself: nothing more is read from the ring. */
+  private broken = false;
   private sqes = 0;
   private cqes = 0;
   private turns = 0;
@@ -303,7 +305,7 @@ export class Reactor extends Operations {
   // ---- the turn --------------------------------------------------------------------------------------------------
 
   private schedule(): void {
-    if (this.immediate !== undefined || this.inTurn || this.closed) return;
+    if (this.immediate !== undefined || this.inTurn || this.closed || this.broken) return;
     this.leavePark();
     this.immediate = setImmediate(() => this.turn());
   }
@@ -333,7 +335,7 @@ export class Reactor extends Operations {
       this.run();
     } finally {
       this.inTurn = false;
-      if (!this.closed) {
+      if (!this.closed && !this.broken) {
         if (this.idleTurns >= IDLE_TURNS_BEFORE_PARK) this.park();
         else this.immediate = setImmediate(() => this.turn());
       }
@@ -378,27 +380,34 @@ export class Reactor extends Operations {
     for (;;) {
       if (this.batchCursor === this.batchCount) {
         this.batchCursor = 0;
-        this.batchCount = this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch);
+        this.batchCount =
+          this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch, operations);
         if (this.batchCount === 0) return dispatched;
       }
       while (this.batchCursor < this.batchCount) {
         const at = this.batchCursor++ * 4;
         const slot = batch[at]!;
         const high = batch[at + 1]! >>> 0;
+        const kind = high & 0xff;
         const flags = batch[at + 3]!;
         if (slot < 0 || slot >= operations.capacity)
-          throw new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`);
+          this.breakOff(new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`));
         const owner = operations.ownerOf(slot, high);
         if (owner === undefined) {
           this.counters.staleCompletions++;
           continue;
         }
         const isLast = (flags & IORING_CQE_F_MORE) === 0;
-        if (isLast) operations.end(slot);
+        if (isLast) operations.end(slot, kind);
+        else if (kind < MULTISHOT_KIND)
+          this.breakOff(new RingIntegrityError("completion promises more of an operation that completes once"));
         this.cqes++;
         dispatched++;
         try {
-          owner.complete(high & 0xff, batch[at + 2]!, flags);
+          owner.complete(kind, batch[at + 2]!, flags);
+        } catch (error) {
+          if (error instanceof RingIntegrityError) this.breakOff(error);
+          throw error;
         } finally {
           if (isLast) operations.settle(slot);
         }
@@ -410,6 +419,13 @@ export class Reactor extends Operations {
         if (dispatched % COMPLETIONS_PER_CLOCK === 0 && performance.now() >= end) return dispatched;
       }
     }
+  }
+
+  /** Fatal, even to a program that catches everything: what the kernel says of its memory cannot be relied on. */
+  private breakOff(error: RingIntegrityError): never {
+    this.broken = true;
+    this.waker.disarm(false);
+    throw error;
   }
 
   /** Lets everyone with something to send submit it, and gives received buffers back. */
@@ -523,7 +539,7 @@ export class Reactor extends Operations {
     try {
       calm = this.quiesce(); // Somebody's handler may throw in it.
     } finally {
-      if (!calm) {
+      if (!calm && !this.broken) {
         this.idleTurns = 0;
         this.immediate = setImmediate(() => this.turn());
       }
