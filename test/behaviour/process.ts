@@ -10,6 +10,12 @@ export interface Outcome {
 /** The variables of this process with some set, or, as undefined, taken out. */
 export type Environment = Record<string, string | undefined>;
 
+/** A sanitizer that this process was started with (test/sanitizers.ts) is for Bun: other programs do not all bear it. */
+function environmentOf([program]: string[], env: Environment): Environment {
+  const whole = { ...process.env, ...env };
+  return program === process.execPath ? whole : { ...whole, LD_PRELOAD: undefined };
+}
+
 /** Runs a program to its end, with `input` as its standard input. Throws when it fails, with what it said. */
 export async function run(command: string[], input: string | Uint8Array = "", env: Environment = {}): Promise<Outcome> {
   const outcome = await attempt(command, input, env);
@@ -25,7 +31,7 @@ export async function attempt(
   env: Environment = {},
 ): Promise<Outcome> {
   const stdin = typeof input === "string" ? Buffer.from(input, "latin1") : input;
-  await using child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+  await using child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: environmentOf(command, env) });
   const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { stdout, stderr, exitCode };
 }
@@ -48,7 +54,7 @@ export class Program implements AsyncDisposable {
   /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
   constructor(command: string[], env: Environment = {}, group = false) {
     const io = { stdin: "pipe", stdout: "pipe", stderr: "pipe" } as const;
-    this.child = Bun.spawn(command, { ...io, env: { ...process.env, ...env }, detached: group });
+    this.child = Bun.spawn(command, { ...io, env: environmentOf(command, env), detached: group });
     this.group = group;
     this.pid = this.child.pid;
     this.exited = this.child.exited;
