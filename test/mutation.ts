@@ -150,6 +150,13 @@ const mutations: Mutation[] = [
     tests: ["oracle"],
   },
   {
+    what: "a parked reactor that was woken for nothing waits for no signal",
+    file: "reactor/reactor.ts",
+    from: "    else this.waker.arm(this.references > 0);\n  }\n\n  private turn",
+    to: "  }\n\n  private turn",
+    tests: ["behaviour/http-chaos.test.ts"],
+  },
+  {
     what: "a completion of a kind that is not in flight is delivered",
     file: "reactor/op-table.ts",
     from: "this.kindCounts[slot * KINDS + kind]! > 0 ?",

@@ -5,7 +5,8 @@
  *
  * Guarantees: unless the kernel is to lie, nothing happens that a kernel could not do. An operation is made to fail by submitting a no-op with that result in its place,
  * made short by asking for less, and made to end early by asking for one completion instead of many; completions are delayed and reordered,
- * but never those of one slot among themselves.
+ * but never those of one slot among themselves; a parked reactor is woken late, and for nothing. That a wakeup is lost is not among them: an
+ * eventfd counts, so the kernel cannot lose a signal, and only a timer that runs in every idle process would find one that it had lost.
  */
 import {
   IORING_ACCEPT_MULTISHOT,
@@ -59,6 +60,9 @@ const fatal: Record<number, readonly number[]> = {
   [IORING_OP_SENDMSG]: [ECONNRESET],
   [IORING_OP_CONNECT]: [ETIMEDOUT],
 };
+
+/** How late a parked reactor is woken, at most. */
+const WAKE_DELAY_MS_MAX = 8;
 
 /** The part of the disturbed operations that is fatal, where that is asked for. */
 const FATAL_RATE = 0.1;
@@ -158,6 +162,20 @@ export class Faults {
         told.push(...each);
     }
     return told;
+  }
+
+  /** Calls `wake` now, or later. */
+  wake(wake: () => void): void {
+    if (this.random() >= this.rate) return wake();
+    this.count("late wakeup");
+    setTimeout(wake, 1 + this.random() * WAKE_DELAY_MS_MAX);
+  }
+
+  /** Whether a reactor that parks is woken at once, though nothing has happened. */
+  wakesForNothing(): boolean {
+    if (this.random() >= this.rate) return false;
+    this.count("spurious wakeup");
+    return true;
   }
 
   /** What io_uring_enter answers without having done anything; undefined to enter. */

@@ -181,7 +181,9 @@ export class Reactor extends Operations {
         initial: INITIAL_RECEIVE_BUFFERS,
       });
       if (!receivesMultishot(this.ring, RECEIVE_GROUP)) throw new SystemError(ENOSYS, "io_uring_enter");
-      this.waker = new Waker(() => this.arrive());
+      const { faults } = this;
+      const wake = (): void => this.arrive();
+      this.waker = new Waker(faults === undefined ? wake : () => faults.wake(wake));
     } catch (error) {
       this.ring.close();
       throw error;
@@ -559,6 +561,7 @@ export class Reactor extends Operations {
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
     else this.waker.disarm(false);
+    if (this.faults?.wakesForNothing()) this.waker.signal();
     this.armWheelTimer();
   }
 
