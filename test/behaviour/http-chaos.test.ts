@@ -58,7 +58,7 @@ async function simulated(seed: number, rate: string, ring: object = {}): Promise
 describe.skipIf(isBun)("nothing is lost, mixed up or leaked", () => {
   test("while operations fail, fall short, end early and come late", async () => {
     const { faults } = await simulated(SEED, "0.3");
-    expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(1500);
+    expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(500);
   }, 30_000);
 
   test("while connections break, too", async () => {

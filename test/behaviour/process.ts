@@ -12,8 +12,9 @@ export type Environment = Record<string, string | undefined>;
 
 /** A sanitizer that this process was started with (test/sanitizers.ts) is for Bun: other programs do not all bear it. */
 function environmentOf([program]: string[], env: Environment): Environment {
-  const whole = { ...process.env, ...env };
-  return program === process.execPath ? whole : { ...whole, LD_PRELOAD: undefined };
+  const isSanitized = process.env.LD_PRELOAD !== undefined;
+  if (!isSanitized || program === process.execPath) return { ...process.env, ...env };
+  return { ...process.env, LD_PRELOAD: undefined, RINGLOOP_LIBRARY: undefined, ...env };
 }
 
 /** Runs a program to its end, with `input` as its standard input. Throws when it fails, with what it said. */
