@@ -206,6 +206,20 @@ const mutations: Mutation[] = [
     tests: ["behaviour/lying-kernel.test.ts"],
   },
   {
+    what: "an option of the wrong type is an error that does not name it",
+    file: "fs/arguments.ts",
+    from: 'typeof position === "bigint" ? Number(position) : position;',
+    to: "Number(position);",
+    tests: ["behaviour/options-fuzz.test.ts"],
+  },
+  {
+    what: "a datagram socket that cannot be bound stays open",
+    file: "net/udp.ts",
+    from: "    sys.rl_close(fd);\n    throw error;",
+    to: "    throw error;",
+    tests: ["behaviour/options-fuzz.test.ts"],
+  },
+  {
     what: "an address is written into less memory than it takes",
     file: "../ffi/ringloop.c",
     from: "  socklen_t length = capacity;",

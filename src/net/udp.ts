@@ -138,7 +138,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (connect !== undefined) {
       requireObject("connect", connect);
       requireText("connect.hostname", connect.hostname);
-      requirePort(connect.port);
+      requirePort(connect.port, "connect.port");
     }
     const remote = connect && encodeAddress(connect.hostname, connect.port);
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);

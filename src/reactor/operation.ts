@@ -120,6 +120,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   limit(options: OperationOptions | undefined): this {
     if (options === undefined) return this;
+    if (typeof options !== "object" || options === null)
+      throw new TypeError(`options must be an object, not ${Bun.inspect(options)}`);
     const { signal, timeoutMs } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal))
       throw new TypeError(`signal must be an AbortSignal, not ${Bun.inspect(signal)}`);

@@ -170,7 +170,8 @@ export class Reactor extends Operations {
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
       requireCount(name, this.options[name]);
     const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = this.options;
-    if (typeof restrict !== "boolean") throw new TypeError(`restrict must be true or false, not ${String(restrict)}`);
+    if (typeof restrict !== "boolean")
+      throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
     this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs }, restrict);
     try {
       requireFeatures(this.ring);
@@ -600,12 +601,12 @@ function defaults(): Required<ReactorOptions> {
 
 function requirePowerOfTwo(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
-    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${String(value)}`);
+    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${Bun.inspect(value)}`);
 }
 
 function requireCount(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be an integer of at least 0, not ${String(value)}`);
+    throw new TypeError(`${name} must be an integer of at least 0, not ${Bun.inspect(value)}`);
 }
 
 /** A kernel that has io_uring but not enough of it is to programs as one that has none. */

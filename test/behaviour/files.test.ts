@@ -335,6 +335,7 @@ describe("a failure", () => {
     ["a path that is none", () => files.open(5 as never), { code: "ERR_INVALID_ARG_TYPE" }],
     ["flags that are none", () => files.open("/tmp/x", "zz"), { code: "ERR_INVALID_ARG_VALUE" }],
     ["a mode that is none", () => files.open("/tmp/x", "r", "999"), { code: "ERR_INVALID_ARG_VALUE" }],
+    ["an encoding that is none", () => files.readFile(at("f"), "zz" as never), { code: "ERR_INVALID_ARG_VALUE" }],
   ];
   for (const [name, run, expected] of cases)
     test(`of ${name} is Node's`, async () => expect(await failure(run())).toEqual(expected));
