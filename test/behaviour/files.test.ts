@@ -340,6 +340,14 @@ describe("a failure", () => {
   for (const [name, run, expected] of cases)
     test(`of ${name} is Node's`, async () => expect(await failure(run())).toEqual(expected));
 
+  test("of an encoding that is none leaves the file as it was", async () => {
+    await files.writeFile(at("kept"), "contents");
+    expect(await failure(files.writeFile(at("kept"), "other", "zz" as never))).toEqual({
+      code: "ERR_INVALID_ARG_VALUE",
+    });
+    expect(await files.readFile(at("kept"), "utf8")).toBe("contents");
+  });
+
   test("of a place outside of the buffer is Node's", async () => {
     await using file = await files.open("/dev/zero");
     for (const [offset, length] of [
