@@ -424,10 +424,14 @@ export class Reactor extends Operations {
     }
   }
 
-  /** Fatal, even to a program that catches everything: what the kernel says of its memory cannot be relied on. */
+  /** Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied on. */
   private breakOff(error: RingIntegrityError): never {
     this.broken = true;
     this.waker.disarm(false);
+    // In the methods' place, since a question in them would be asked for each operation.
+    this.nextSqe = this.scheduleFlush = () => {
+      throw error;
+    };
     throw error;
   }
 

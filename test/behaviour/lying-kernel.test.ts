@@ -55,7 +55,9 @@ describe.skipIf(isBun)("is fatal, and settles nothing:", () => {
     ["a datagram beyond its buffer", expect.stringContaining("completion fills 2147483647 of 65580 bytes")],
   ])("%s", async (name, message) => {
     await using program = new Program([process.execPath, fixture("contradiction.ts"), name]);
-    expect(await program.line()).toEqual({ name: "RingIntegrityError", message, outcome: "nothing" });
+    const said = await program.line();
+    expect(said.afterwards).toBe(said.message);
+    expect(said).toMatchObject({ name: "RingIntegrityError", message, outcome: "nothing", serves: false });
     expect(await program.exited).toBe(0);
   });
 });
