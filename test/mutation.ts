@@ -37,7 +37,7 @@ const mutations: Mutation[] = [
     file: "net/connection.ts",
     from: "    this.reactor.counters.rearms++;\n    this.armReceive();",
     to: "    this.reactor.counters.rearms++;",
-    tests: ["behaviour/http-messages.test.ts"],
+    tests: ["behaviour/http-messages.test.ts", "behaviour/http-chaos.test.ts"],
     env: disturbed,
   },
   {
@@ -45,7 +45,7 @@ const mutations: Mutation[] = [
     file: "net/listener.ts",
     from: "    this.reactor.counters.rearms++;\n    this.flush();",
     to: "    this.reactor.counters.rearms++;",
-    tests: ["behaviour/http-messages.test.ts"],
+    tests: ["behaviour/http-messages.test.ts", "behaviour/http-chaos.test.ts"],
     env: disturbed,
   },
   {
