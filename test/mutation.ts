@@ -89,8 +89,8 @@ const mutations: Mutation[] = [
   {
     what: "a completion of a slot's former life is delivered",
     file: "reactor/op-table.ts",
-    from: "this.generations[slot] === high >>> 8 && this.inFlightCounts[slot]! > 0",
-    to: "this.inFlightCounts[slot]! >= 0",
+    from: "this.generations[slot] !== high >>> 8 || kind >= KINDS",
+    to: "kind >= KINDS",
     tests: ["unit/op-table.test.ts"],
   },
   {
