@@ -124,8 +124,9 @@ const mutations: Mutation[] = [
   {
     what: "an answer goes to whoever has the connection now",
     file: "http/connection.ts",
-    from: "    if (this.request !== request) return; // The connection is gone.",
-    to: "    if (this.request === null) return;",
+    // Both guards, since each covers for the other.
+    from: "    if (this.request !== request) return; // The connection is gone.\n    this.host.reactor.refreshClock();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request !== request) return; // The connection is gone.",
+    to: "    if (this.request === null) return;\n    this.host.reactor.refreshClock();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request === null) return;",
     tests: ["behaviour/http-chaos.test.ts"],
   },
   {
