@@ -135,12 +135,14 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.handlers = readHandlers(options.socket);
     this.binaryType = requireBinaryType("binaryType", options.binaryType) ?? "buffer";
     const { connect } = options;
+    let remote: Uint8Array | undefined;
     if (connect !== undefined) {
       requireObject("connect", connect);
-      requireText("connect.hostname", connect.hostname);
-      requirePort(connect.port, "connect.port");
+      const peer = requireText("connect.hostname", connect.hostname);
+      if (peer === undefined)
+        throw new TypeError(`connect.hostname must be a non-empty string, not ${Bun.inspect(connect.hostname)}`);
+      remote = encodeAddress(peer, requirePort(connect.port, "connect.port"));
     }
-    const remote = connect && encodeAddress(connect.hostname, connect.port);
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
     this.connected = remote !== undefined;
