@@ -33,8 +33,9 @@ const letters: Record<string, number> = {
 
 /** O_* from Node's letters or from a number, with O_CLOEXEC. */
 export function openFlags(flags: string | number): number {
-  const bits = typeof flags === "number" ? flags : Object.hasOwn(letters, flags) ? letters[flags]! : -1;
-  if (Number.isInteger(bits) && bits >= 0 && bits <= 0x7fffffff) return bits | O_CLOEXEC;
+  const isNamed = typeof flags === "string" && Object.hasOwn(letters, flags);
+  const bits = isNamed ? letters[flags]! : flags;
+  if (typeof bits === "number" && Number.isInteger(bits) && bits >= 0 && bits <= 0x7fffffff) return bits | O_CLOEXEC;
   const error = new TypeError(
     `flags must be O_* or one of ${Object.keys(letters).join(", ")}, not ${Bun.inspect(flags)}`,
   );
@@ -46,6 +47,16 @@ export function modeOf(mode: string | number): number {
   const bits = typeof mode === "string" ? Number.parseInt(mode, 8) : mode;
   if (Number.isInteger(bits) && bits >= 0 && bits <= 0o7777) return bits;
   const error = new RangeError(`mode must be an integer from 0 to 0o7777, or octal digits, not ${Bun.inspect(mode)}`);
+  throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
+}
+
+/** One of Buffer's; null and undefined are none, and so is, as in Node, an empty string. */
+export function requireEncoding(encoding: unknown): void {
+  if (encoding === undefined || encoding === null || encoding === "") return;
+  if (typeof encoding === "string" && Buffer.isEncoding(encoding)) return;
+  const error = new TypeError(
+    `encoding must be one of Buffer's, such as "utf8", or null, not ${Bun.inspect(encoding)}`,
+  );
   throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
 }
 
@@ -67,7 +78,7 @@ export function requireWithin(name: string, value: number, most: number): void {
 /** -1 for the file's own: null, undefined and every negative number. */
 export function positionOf(position: number | bigint | null | undefined): number {
   if (position === null || position === undefined) return -1;
-  const value = Number(position);
+  const value = typeof position === "bigint" ? Number(position) : position;
   if (!Number.isSafeInteger(value)) throw outOfRange("position", "an integer up to 2^53, or null", position);
   return value < 0 ? -1 : value;
 }

@@ -6,7 +6,7 @@
  */
 import { EBADF, SystemError } from "../sys/errno.ts";
 import type { OperationOptions } from "../reactor/operation.ts";
-import { positionOf, requireView, requireWithin } from "./arguments.ts";
+import { positionOf, requireEncoding, requireView, requireWithin } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { DirectPosition } from "./direct-position.ts";
 import { bytesOf } from "./ring-backend.ts";
@@ -123,6 +123,7 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<WriteResult<Data>> {
     const fd = this.open("write");
     if (typeof data === "string") {
+      requireEncoding(length);
       const text = Buffer.from(data, (length as BufferEncoding | undefined) ?? "utf8");
       const at = positionOf(offset as number | null | undefined);
       return { bytesWritten: await this.backend.write(fd, text, at, this.direct), buffer: data };
@@ -177,6 +178,7 @@ export class FileHandle implements AsyncDisposable {
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<any> {
     const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    requireEncoding(encoding);
     const bytes = await this.readAll(limits);
     return encoding ? bytes.toString(encoding) : bytes;
   }
@@ -187,6 +189,7 @@ export class FileHandle implements AsyncDisposable {
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<void> {
     const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    requireEncoding(encoding);
     const bytes = typeof data === "string" ? Buffer.from(data, encoding ?? "utf8") : bytesOf(data);
     await writeAll(this.backend, this.open("write"), bytes, -1, this.direct, limits);
   }

@@ -8,6 +8,7 @@
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
+import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { EAGAIN, EINTR } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
@@ -50,6 +51,7 @@ export class FileReader implements OperationOwner {
 
   complete(_kind: number, result: number): void {
     if (!this.closed && (result === -EINTR || result === -EAGAIN)) return this.submit();
+    if (result > this.bytes) throw new RingIntegrityError(`completion reads ${result} of ${this.bytes} bytes`);
     const chunk = this.chunk!;
     this.chunk = null;
     if (!this.closed) return this.done(chunk, result);

@@ -20,9 +20,9 @@ export interface OpenOptions extends OperationOptions {
 export async function open(
   path: PathLike,
   flags: string | number = "r",
-  options: number | string | OpenOptions = {},
+  options: number | string | OpenOptions | null = {},
 ): Promise<FileHandle> {
-  const { mode = 0o666, direct = false, ...limits } = typeof options === "object" ? options : { mode: options };
+  const { mode = 0o666, direct = false, ...limits } = typeof options === "object" ? (options ?? {}) : { mode: options };
   const bits = openFlags(flags) | (direct ? constants.O_DIRECT : 0);
   const used = backend();
   return new FileHandle(

@@ -17,7 +17,7 @@ import {
   STATX_BTIME,
 } from "../sys/linux.ts";
 import { native } from "../sys/library.ts";
-import { readKind, readvKind, writeKind, writevKind } from "../reactor/operation-data.ts";
+import { readKind, readvKind, theLength, writeKind, writevKind } from "../reactor/operation-data.ts";
 import { statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
 import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
@@ -40,6 +40,7 @@ const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
   syscall: "read",
   place: readKind.place as unknown as (operation: Operation<ReadResult<NodeJS.ArrayBufferView>>) => void,
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
+  bytesMax: theLength,
   finish(operation, bytesRead) {
     const view = operation.data as NodeJS.ArrayBufferView;
     operation.chunk!.buffer.copy(bytesOf(view), operation.offset, 0, bytesRead);
@@ -53,6 +54,7 @@ const adoptedRead: Kind<ReadResult<Buffer>> = {
     operation.address = operation.adopt(operation.data as Buffer).address;
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
+  bytesMax: theLength,
   finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
 };
 

@@ -21,7 +21,8 @@ export interface WalkEntry {
 /** Every entry, a directory before what is in it, names in order. Symbolic links are not followed. Throws SystemError-like errors of readdir. */
 export async function* walk(directory: PathLike, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
-  if (!(depthMax >= 0)) throw new RangeError(`depthMax must be at least 0, not ${Bun.inspect(depthMax)}`);
+  if (!(typeof depthMax === "number" && depthMax >= 0))
+    throw new RangeError(`depthMax must be at least 0, not ${Bun.inspect(depthMax)}`);
   yield* walkFrom(pathOf(directory, "directory"), 0, depthMax, signal);
 }
 

@@ -4,7 +4,7 @@ import { constants, type PathLike } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { OperationOptions } from "../reactor/operation.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
-import { modeOf, openFlags, pathOf } from "./arguments.ts";
+import { modeOf, openFlags, pathOf, requireEncoding } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
 import { bytesOf } from "./ring-backend.ts";
@@ -187,7 +187,9 @@ export async function copyFile(from: PathLike, to: PathLike, mode = 0, options?:
 function named<Options extends object>(
   options: BufferEncoding | Options | null | undefined,
 ): Partial<Options> & { encoding?: BufferEncoding | null } {
-  return typeof options === "object" && options !== null
-    ? options
-    : ({ encoding: options } as unknown as Partial<Options>);
+  const given = (
+    typeof options === "object" && options !== null ? options : { encoding: options }
+  ) as Partial<Options> & { encoding?: BufferEncoding | null };
+  requireEncoding(given.encoding);
+  return given;
 }

@@ -19,6 +19,7 @@ import { EAGAIN, EBADF, ECANCELED, ECONNRESET, EINTR, ENOBUFS, EPIPE, SystemErro
 import { native, pointerTo } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
@@ -39,11 +40,12 @@ export interface Protocol {
 }
 
 const enum Kind {
-  Receive,
   Send,
   Poll,
   Cancel,
   Close,
+  /** Multishot: see MULTISHOT_KIND. */
+  Receive = 6,
 }
 
 /** For a connection that could not be made, and yet is to be shown to somebody. */
@@ -370,6 +372,8 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   private received(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
     if (result > 0) {
+      if ((flags & IORING_CQE_F_BUFFER) === 0)
+        throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
       const buffers = this.reactor.receiveBuffers;
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const start = buffers.take(bid, result);
@@ -474,6 +478,8 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();
       return this.destroy(new SystemError(-result, "send"));
     }
+    if (result > this.sendRequested)
+      throw new RingIntegrityError(`completion sends ${result} of ${this.sendRequested} bytes`);
     if (result < this.sendRequested) counters.shortSends++;
     this.queuedBytes -= result;
     this.sentBytes += result;

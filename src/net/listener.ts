@@ -17,9 +17,10 @@ import { type ListenTarget, openListeningSocket, unlinkSocket } from "./open-soc
 const EXHAUSTED_RETRY_MS = 100;
 
 const enum Kind {
-  Accept,
   Cancel,
   Close,
+  /** Multishot: see MULTISHOT_KIND. */
+  Accept = 6,
 }
 
 export class Listener extends WheelEntry implements OperationOwner, Flushable {

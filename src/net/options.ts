@@ -14,10 +14,10 @@ export function requireText(name: string, value: string | null | undefined): str
 }
 
 /** A number, or, as in Bun, a string of digits. */
-export function requirePort(value: number | string): number {
+export function requirePort(value: number | string, name = "port"): number {
   const port = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   if (Number.isInteger(port) && (port as number) >= 0 && (port as number) <= 65535) return port as number;
-  throw new TypeError(`port must be an integer from 0 to 65535, not ${Bun.inspect(value)}`);
+  throw new TypeError(`${name} must be an integer from 0 to 65535, not ${Bun.inspect(value)}`);
 }
 
 export function requireDescriptor(value: number): number {

@@ -9,7 +9,7 @@ import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
-import type { BufferRing } from "../ring/buffer-ring.ts";
+import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { writeU64 } from "../ring/region.ts";
 import {
   AF_INET,
@@ -79,9 +79,10 @@ export interface UdpOptions {
 }
 
 const enum Kind {
-  Receive,
   Cancel,
   Close,
+  /** Multishot: see MULTISHOT_KIND. */
+  Receive = 6,
 }
 
 /** Datagram and address, and the header that the kernel puts before them. */
@@ -134,12 +135,14 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.handlers = readHandlers(options.socket);
     this.binaryType = requireBinaryType("binaryType", options.binaryType) ?? "buffer";
     const { connect } = options;
+    let remote: Uint8Array | undefined;
     if (connect !== undefined) {
       requireObject("connect", connect);
-      requireText("connect.hostname", connect.hostname);
-      requirePort(connect.port);
+      const peer = requireText("connect.hostname", connect.hostname);
+      if (peer === undefined)
+        throw new TypeError(`connect.hostname must be a non-empty string, not ${Bun.inspect(connect.hostname)}`);
+      remote = encodeAddress(peer, requirePort(connect.port, "connect.port"));
     }
-    const remote = connect && encodeAddress(connect.hostname, connect.port);
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
     this.connected = remote !== undefined;
@@ -390,7 +393,7 @@ export class UdpSocket implements OperationOwner, Flushable {
         this.buffers.recycle(bid);
         this.buffers.publish();
       }
-    }
+    } else if (result > 0) throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
     if (this.isClosed) return;
     if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
     if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");

@@ -1,10 +1,12 @@
 /**
  * Breaks operations on purpose, to show that nothing else breaks: RINGLOOP_FAULTS="seed=1,rate=0.05" disturbs that part of all operations, in
- * an order that the seed determines; with ",fatal" behind it connections break, too. For tests; without the variable there is nothing of it but a comparison.
+ * an order that the seed determines; with ",fatal" behind it connections break, too, and with ",stale", ",lies" or ",wild" the kernel lies
+ * (lies.ts). For tests; without the variable there is nothing of it but a comparison.
  *
- * Guarantees: nothing happens that a kernel could not do. An operation is made to fail by submitting a no-op with that result in its place,
+ * Guarantees: unless the kernel is to lie, nothing happens that a kernel could not do. An operation is made to fail by submitting a no-op with that result in its place,
  * made short by asking for less, and made to end early by asking for one completion instead of many; completions are delayed and reordered,
- * but never those of one slot among themselves.
+ * but never those of one slot among themselves; a parked reactor is woken late, and for nothing. That a wakeup is lost is not among them: an
+ * eventfd counts, so the kernel cannot lose a signal, and only a timer that runs in every idle process would find one that it had lost.
  */
 import {
   IORING_ACCEPT_MULTISHOT,
@@ -37,6 +39,8 @@ import {
 } from "../sys/errno.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
+import { type Completion, Lies, type Lying } from "./lies.ts";
+import type { OpTable } from "./op-table.ts";
 
 /** What an operation may answer without having done anything, and what is to be gone on from. */
 const harmless: Record<number, readonly number[]> = {
@@ -57,6 +61,9 @@ const fatal: Record<number, readonly number[]> = {
   [IORING_OP_CONNECT]: [ETIMEDOUT],
 };
 
+/** How late a parked reactor is woken, at most. */
+const WAKE_DELAY_MS_MAX = 8;
+
 /** The part of the disturbed operations that is fatal, where that is asked for. */
 const FATAL_RATE = 0.1;
 
@@ -66,6 +73,7 @@ export class Faults {
 
   private readonly rate: number;
   private readonly fatalToo: boolean;
+  private readonly lies: Lies | undefined;
   private state: number;
   /** Completions that were taken from the ring and are to come later, four words each. */
   private held: number[] = [];
@@ -74,23 +82,31 @@ export class Faults {
   static fromEnvironment(): Faults | undefined {
     const text = process.env.RINGLOOP_FAULTS;
     if (!text) return undefined;
-    const [, seed, rate, isFatal] = /^seed=(\d+),rate=(0(?:\.\d+)?|1)(,fatal)?$/.exec(text) ?? [];
+    const [, seed, rate, isFatal, lying] =
+      /^seed=(\d+),rate=(0(?:\.\d+)?|1)(,fatal)?(?:,(stale|lies|wild))?$/.exec(text) ?? [];
     if (rate === undefined)
       throw new TypeError(
-        `RINGLOOP_FAULTS must be like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal", not ${JSON.stringify(text)}`,
+        `RINGLOOP_FAULTS must be like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal,lies", not ${JSON.stringify(text)}`,
       );
-    return new Faults(Number(seed), Number(rate), isFatal !== undefined);
+    return new Faults(Number(seed), Number(rate), isFatal !== undefined, lying as Lying | undefined);
   }
 
   /** `rate`: the part of all operations, from 0 to 1. */
-  constructor(seed: number, rate: number, fatalToo: boolean) {
+  constructor(seed: number, rate: number, fatalToo: boolean, lying?: Lying) {
     this.state = seed;
     this.rate = rate;
     this.fatalToo = fatalToo;
+    if (lying !== undefined)
+      this.lies = new Lies(
+        lying,
+        () => this.random(),
+        (what) => this.count(what),
+      );
   }
 
   /** An entry is about to be submitted. */
   disturb(sqe: Sqe): void {
+    this.lies?.see(sqe);
     if (this.random() >= this.rate) return;
     const { opcode } = sqe;
     if (this.fatalToo && fatal[opcode] && this.random() < FATAL_RATE) return this.fail(sqe, fatal[opcode]);
@@ -115,9 +131,10 @@ export class Faults {
   }
 
   /** As `ring.reap`, in another order and later. Never returns nothing while it holds something. */
-  reap(ring: Ring, batch: Int32Array): number {
-    const fresh = ring.reap(batch.subarray(this.held.length));
-    const all = [...this.held, ...batch.subarray(this.held.length, this.held.length + fresh * 4)];
+  reap(ring: Ring, batch: Int32Array, operations: OpTable): number {
+    // Half of the room is left for lies.
+    const fresh = ring.reap(batch.subarray(0, Math.max(0, batch.length / 2 - this.held.length)));
+    const all = [...this.held, ...this.told(batch.subarray(0, fresh * 4), operations)];
     const later: number[] = [];
     const laterSlots = new Set<number>();
     const now: number[] = [];
@@ -132,6 +149,33 @@ export class Faults {
     const given = now.length > 0 ? now : later;
     batch.set(given);
     return given.length / 4;
+  }
+
+  /** True completions, and, where the kernel lies, others among them. */
+  private told(truth: Int32Array, operations: OpTable): Iterable<number> {
+    const { lies } = this;
+    if (lies === undefined) return truth;
+    const told: number[] = [];
+    for (let at = 0; at < truth.length; at += 4) {
+      const completion = [...truth.subarray(at, at + 4)] as Completion;
+      for (const each of this.random() < this.rate ? lies.tell(completion, operations) : [completion])
+        told.push(...each);
+    }
+    return told;
+  }
+
+  /** Calls `wake` now, or later. */
+  wake(wake: () => void): void {
+    if (this.random() >= this.rate) return wake();
+    this.count("late wakeup");
+    setTimeout(wake, 1 + this.random() * WAKE_DELAY_MS_MAX);
+  }
+
+  /** Whether a reactor that parks is woken at once, though nothing has happened. */
+  wakesForNothing(): boolean {
+    if (this.random() >= this.rate) return false;
+    this.count("spurious wakeup");
+    return true;
   }
 
   /** What io_uring_enter answers without having done anything; undefined to enter. */

@@ -49,7 +49,7 @@ export function requestedMode(option: Mode | undefined): Mode {
 function requireMode(name: string, value: string): Mode {
   if (!modes.includes(value as Mode))
     throw new TypeError(
-      `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${JSON.stringify(value)}`,
+      `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(value)}`,
     );
   return value as Mode;
 }

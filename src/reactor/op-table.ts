@@ -2,16 +2,20 @@
  * Who a completion belongs to. user_data is two u32 halves: the owner's slot, and the slot's generation with the operation's kind.
  *
  * Guarantees: a slot is reused only after `release()` and the last completion of what was submitted for it; a completion from a
- * former life is recognised by its generation. No BigInt, no descriptor as a key: the kernel reuses descriptors at once.
+ * former life is recognised by its generation, and one of what was never submitted by its kind. No BigInt, no descriptor as a key: the
+ * kernel reuses descriptors at once.
  */
 export interface OperationOwner {
   /**
-   * One completion. `kind` is what the operation was tagged with (0 to 255), `res` its result or -errno, `flags` IORING_CQE_F_*.
+   * One completion. `kind` is what the operation was tagged with (0 to 7), `res` its result or -errno, `flags` IORING_CQE_F_*.
    * It may throw: the reactor goes on with the next completion in its next turn.
    */
   complete(kind: number, res: number, flags: number): void;
 }
 
+/** Kinds of operations that an owner may have. Those from MULTISHOT_KIND on may complete more than once, those below may not. */
+const KINDS = 8;
+export const MULTISHOT_KIND = 6;
 const GENERATION_MASK = 0xffffff;
 const noOwner: OperationOwner = {
   complete() {
@@ -23,6 +27,8 @@ export class OpTable {
   private owners: OperationOwner[] = [];
   private generations: Uint32Array = new Uint32Array(64);
   private inFlightCounts: Int32Array = new Int32Array(64);
+  /** Of each slot's kinds. */
+  private kindCounts: Uint8Array = new Uint8Array(64 * KINDS);
   private released: Uint8Array = new Uint8Array(64);
   private readonly freeSlots: number[] = [];
   private total = 0;
@@ -66,6 +72,9 @@ export class OpTable {
 
   /** The high half of user_data for an operation that is now in flight. */
   begin(slot: number, kind: number): number {
+    const at = slot * KINDS + kind;
+    if (this.kindCounts[at] === 255) throw new Error(`slot ${slot} has 256 operations of kind ${kind}`);
+    this.kindCounts[at]!++;
     this.inFlightCounts[slot]!++;
     this.total++;
     return ((this.generations[slot]! << 8) | kind) >>> 0;
@@ -76,13 +85,16 @@ export class OpTable {
     return ((this.generations[slot]! << 8) | kind) >>> 0;
   }
 
-  /** The owner of a completion, or undefined for one from a slot's former life. */
+  /** The owner of a completion, or undefined for one from a slot's former life, or of an operation that is not in flight. */
   ownerOf(slot: number, high: number): OperationOwner | undefined {
-    return this.generations[slot] === high >>> 8 && this.inFlightCounts[slot]! > 0 ? this.owners[slot] : undefined;
+    const kind = high & 0xff;
+    if (this.generations[slot] !== high >>> 8 || kind >= KINDS) return undefined;
+    return this.kindCounts[slot * KINDS + kind]! > 0 ? this.owners[slot] : undefined;
   }
 
   /** The last completion of one operation was read. */
-  end(slot: number): void {
+  end(slot: number, kind: number): void {
+    this.kindCounts[slot * KINDS + kind]!--;
     this.inFlightCounts[slot]!--;
     this.total--;
   }
@@ -110,6 +122,7 @@ export class OpTable {
       this.generations = grow(this.generations, new Uint32Array(slot * 2));
       this.inFlightCounts = grow(this.inFlightCounts, new Int32Array(slot * 2));
       this.released = grow(this.released, new Uint8Array(slot * 2));
+      this.kindCounts = grow(this.kindCounts, new Uint8Array(slot * 2 * KINDS));
     }
     return slot;
   }

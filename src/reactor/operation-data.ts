@@ -5,6 +5,7 @@ import type { Kind, Operation } from "./operation.ts";
 
 export const theResult = (_operation: Operation<number>, result: number): number => result;
 export const noResult = (): void => {};
+export const theLength = ({ length }: Operation<any>): number => length;
 /** For a result that is a descriptor. */
 export const closeResult = (_operation: Operation<number>, result: number): void => void native().rl_close(result);
 
@@ -15,6 +16,7 @@ export const readKind: Kind<number> = {
     operation.address = operation.room(operation.length).address;
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
+  bytesMax: theLength,
   finish(operation, result) {
     operation.chunk!.buffer.copy(operation.data as Uint8Array, operation.offset, 0, result);
     return result;
@@ -25,6 +27,7 @@ export const writeKind: Kind<number> = {
   syscall: "write",
   place: placeData,
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepWrite(fd, address, length, position),
+  bytesMax: theLength,
   finish: theResult,
 };
 
@@ -42,6 +45,7 @@ export const readvKind: Kind<number> = {
     placeVector(operation);
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepReadv(fd, address, length, position),
+  bytesMax: lengthOfViews,
   finish(operation, result) {
     let left = result;
     let chunk = operation.chunk!.next; // The first is the vector itself.
@@ -66,8 +70,13 @@ export const writevKind: Kind<number> = {
     }
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepWritev(fd, address, length, position),
+  bytesMax: lengthOfViews,
   finish: theResult,
 };
+
+function lengthOfViews({ data }: Operation<number>): number {
+  return (data as Uint8Array[]).reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
 
 /** struct iovec for `data`, an array of views, and a piece of memory for each. */
 function placeVector(operation: Operation<number>): void {

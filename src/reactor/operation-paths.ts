@@ -5,7 +5,7 @@
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { closeResult, noResult, theResult } from "./operation-data.ts";
+import { closeResult, noResult, theLength, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
@@ -102,6 +102,7 @@ const getxattr: Kind<Buffer> = {
     void (path === undefined
       ? sqe.prepFgetxattr(fd, address, address2, length)
       : sqe.prepGetxattr(address, address2, position, length)),
+  bytesMax: theLength,
   finish: (operation, result) => Buffer.from(operation.chunk!.buffer.subarray(0, result)),
 };
 const setxattr: Kind<void> = {

@@ -5,7 +5,7 @@
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../ring/require-integer.ts";
 import { MSG_NOSIGNAL, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { closeResult, noResult, placeData, readKind, theResult } from "./operation-data.ts";
+import { closeResult, noResult, placeData, readKind, theLength, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 
@@ -47,10 +47,12 @@ const send: Kind<number> = {
   syscall: "send",
   place: placeData,
   prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSend(fd, address, length, flags),
+  bytesMax: theLength,
   finish: theResult,
 };
 const sendZc: Kind<number> = {
   ...send,
+  notifies: true,
   prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSendZc(fd, address, length, flags),
 };
 const shutdown: Kind<void> = {

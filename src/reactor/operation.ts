@@ -8,6 +8,7 @@
 import { IORING_CQE_F_NOTIF } from "../sys/abi.ts";
 import { ECANCELED, EINTR, ENOENT, ETIME, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import type { Chunk } from "../ring/arena.ts";
+import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Timespec } from "../ring/structs.ts";
 import { OperationMemory } from "./operation-memory.ts";
@@ -27,6 +28,10 @@ export interface Kind<T> {
   readonly syscall: string;
   /** A negative result that is no error. */
   readonly expected?: number;
+  /** Its memory has a notification of its own (IORING_CQE_F_NOTIF), after its result. */
+  readonly notifies?: boolean;
+  /** Bytes that it may have moved, for a result that is one. */
+  bytesMax?(operation: Operation<T>): number;
   /** Puts what the kernel is to see into mapped memory: `address` and `address2`. Before an entry is taken, since memory may run out. */
   place?(operation: Operation<T>): void;
   prepare(sqe: Sqe, operation: Operation<T>): void;
@@ -40,6 +45,8 @@ const enum Part {
   Operation,
   Timer,
   Cancellation,
+  /** An operation that completes twice: see MULTISHOT_KIND. */
+  Notifying = 6,
 }
 
 const enum State {
@@ -113,6 +120,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   limit(options: OperationOptions | undefined): this {
     if (options === undefined) return this;
+    if (typeof options !== "object" || options === null)
+      throw new TypeError(`options must be an object, not ${Bun.inspect(options)}`);
     const { signal, timeoutMs } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal))
       throw new TypeError(`signal must be an AbortSignal, not ${Bun.inspect(signal)}`);
@@ -186,12 +195,16 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.kind.prepare(sqe, this);
     if (this.timer === null) {
       if (submitFlags !== 0) sqe.setFlags(submitFlags);
-      reactor.tag(sqe, slot, Part.Operation);
+      reactor.tag(sqe, slot, this.part);
       return;
     }
-    reactor.tag(sqe.link(), slot, Part.Operation);
+    reactor.tag(sqe.link(), slot, this.part);
     this.timing = true;
     reactor.tag(reactor.nextSqe().prepLinkTimeout(this.timer.address).setFlags(submitFlags), slot, Part.Timer);
+  }
+
+  private get part(): Part {
+    return this.kind.notifies === true ? Part.Notifying : Part.Operation;
   }
 
   private placeTimer(): void {
@@ -204,7 +217,13 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   complete(part: number, result: number, flags: number): void {
     switch (part) {
       case Part.Operation:
-        this.completed(result, flags);
+        if ((flags & IORING_CQE_F_NOTIF) !== 0)
+          throw new RingIntegrityError("completion notifies of memory that was not lent");
+        this.completed(result);
+        break;
+      case Part.Notifying:
+        // Of a zero-copy send: the bytes are sent; the memory is free with the notification.
+        if ((flags & IORING_CQE_F_NOTIF) === 0) this.completed(result);
         break;
       case Part.Timer:
         this.timerCompleted(result);
@@ -228,11 +247,12 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.cancel();
   }
 
-  private completed(result: number, flags: number): void {
-    // Of a zero-copy send: the bytes are sent; the memory is free with the notification.
-    if ((flags & IORING_CQE_F_NOTIF) !== 0) return;
+  private completed(result: number): void {
+    const { kind } = this;
+    if (result > 0 && kind.bytesMax !== undefined && result > kind.bytesMax(this))
+      throw new RingIntegrityError(`completion of ${kind.syscall} moves ${result} of ${kind.bytesMax(this)} bytes`);
     if (this.state !== State.Running) {
-      if (result >= 0 && this.kind.discard !== undefined) this.kind.discard(this, result);
+      if (result >= 0 && kind.discard !== undefined) kind.discard(this, result);
       return;
     }
     if (result === -EINTR && this.submitFlags === 0 && this.timer === null) return this.enter();
@@ -276,7 +296,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   private cancel(): void {
     this.cancellations++;
-    this.reactor.cancel(this.slot, Part.Operation, Part.Cancellation);
+    this.reactor.cancel(this.slot, this.part, Part.Cancellation);
   }
 
   /**

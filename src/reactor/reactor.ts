@@ -30,7 +30,7 @@ import { findEventLoopFd } from "./bun-loop.ts";
 import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
-import { OpTable } from "./op-table.ts";
+import { MULTISHOT_KIND, OpTable } from "./op-table.ts";
 import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
@@ -70,7 +70,7 @@ export interface ReactorStats {
   rearms: number;
   /** Sends that took a part, and were continued. */
   shortSends: number;
-  /** Completions for a slot's former life, dropped. 0 unless something is wrong. */
+  /** Completions for a slot's former life, or of what is not in flight, dropped. 0 unless something is wrong. */
   staleCompletions: number;
   turns: number;
   parks: number;
@@ -155,6 +155,8 @@ export class Reactor extends Operations {
   private inTurn = false;
   private idleTurns = 0;
   private closed = false;
+  /** The kernel has contradicted itself: nothing more is read from the ring. */
+  private broken = false;
   private sqes = 0;
   private cqes = 0;
   private turns = 0;
@@ -170,7 +172,8 @@ export class Reactor extends Operations {
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
       requireCount(name, this.options[name]);
     const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = this.options;
-    if (typeof restrict !== "boolean") throw new TypeError(`restrict must be true or false, not ${String(restrict)}`);
+    if (typeof restrict !== "boolean")
+      throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
     this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs }, restrict);
     try {
       requireFeatures(this.ring);
@@ -181,7 +184,9 @@ export class Reactor extends Operations {
         initial: INITIAL_RECEIVE_BUFFERS,
       });
       if (!receivesMultishot(this.ring, RECEIVE_GROUP)) throw new SystemError(ENOSYS, "io_uring_enter");
-      this.waker = new Waker(() => this.arrive());
+      const { faults } = this;
+      const wake = (): void => this.arrive();
+      this.waker = new Waker(faults === undefined ? wake : () => faults.wake(wake));
     } catch (error) {
       this.ring.close();
       throw error;
@@ -320,7 +325,7 @@ export class Reactor extends Operations {
   // ---- the turn --------------------------------------------------------------------------------------------------
 
   private schedule(): void {
-    if (this.immediate !== undefined || this.inTurn || this.closed) return;
+    if (this.immediate !== undefined || this.inTurn || this.closed || this.broken) return;
     this.leavePark();
     this.immediate = setImmediate(() => this.turn());
   }
@@ -350,7 +355,7 @@ export class Reactor extends Operations {
       this.run();
     } finally {
       this.inTurn = false;
-      if (!this.closed) {
+      if (!this.closed && !this.broken) {
         if (this.idleTurns >= IDLE_TURNS_BEFORE_PARK) this.park();
         else this.immediate = setImmediate(() => this.turn());
       }
@@ -395,27 +400,34 @@ export class Reactor extends Operations {
     for (;;) {
       if (this.batchCursor === this.batchCount) {
         this.batchCursor = 0;
-        this.batchCount = this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch);
+        this.batchCount =
+          this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch, operations);
         if (this.batchCount === 0) return dispatched;
       }
       while (this.batchCursor < this.batchCount) {
         const at = this.batchCursor++ * 4;
         const slot = batch[at]!;
         const high = batch[at + 1]! >>> 0;
+        const kind = high & 0xff;
         const flags = batch[at + 3]!;
         if (slot < 0 || slot >= operations.capacity)
-          throw new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`);
+          this.breakOff(new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`));
         const owner = operations.ownerOf(slot, high);
         if (owner === undefined) {
           this.counters.staleCompletions++;
           continue;
         }
         const isLast = (flags & IORING_CQE_F_MORE) === 0;
-        if (isLast) operations.end(slot);
+        if (isLast) operations.end(slot, kind);
+        else if (kind < MULTISHOT_KIND)
+          this.breakOff(new RingIntegrityError("completion promises more of an operation that completes once"));
         this.cqes++;
         dispatched++;
         try {
-          owner.complete(high & 0xff, batch[at + 2]!, flags);
+          owner.complete(kind, batch[at + 2]!, flags);
+        } catch (error) {
+          if (error instanceof RingIntegrityError) this.breakOff(error);
+          throw error;
         } finally {
           if (isLast) operations.settle(slot);
         }
@@ -427,6 +439,17 @@ export class Reactor extends Operations {
         if (dispatched % COMPLETIONS_PER_CLOCK === 0 && performance.now() >= end) return dispatched;
       }
     }
+  }
+
+  /** Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied on. */
+  private breakOff(error: RingIntegrityError): never {
+    this.broken = true;
+    this.waker.disarm(false);
+    // In the methods' place, since a question in them would be asked for each operation.
+    this.nextSqe = this.scheduleFlush = () => {
+      throw error;
+    };
+    throw error;
   }
 
   /** Lets everyone with something to send submit it, and gives received buffers back. */
@@ -540,7 +563,7 @@ export class Reactor extends Operations {
     try {
       calm = this.quiesce(); // Somebody's handler may throw in it.
     } finally {
-      if (!calm) {
+      if (!calm && !this.broken) {
         this.idleTurns = 0;
         this.immediate = setImmediate(() => this.turn());
       }
@@ -560,6 +583,7 @@ export class Reactor extends Operations {
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
     else this.waker.disarm(false);
+    if (this.faults?.wakesForNothing()) this.waker.signal();
     this.armWheelTimer();
   }
 
@@ -598,12 +622,12 @@ function defaults(): Required<ReactorOptions> {
 
 function requirePowerOfTwo(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
-    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${String(value)}`);
+    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${Bun.inspect(value)}`);
 }
 
 function requireCount(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be an integer of at least 0, not ${String(value)}`);
+    throw new TypeError(`${name} must be an integer of at least 0, not ${Bun.inspect(value)}`);
 }
 
 /** A kernel that has io_uring but not enough of it is to programs as one that has none. */

@@ -46,6 +46,11 @@ export class Waker {
     if (!keepAlive) this.stopReading();
   }
 
+  /** As a completion would. */
+  signal(): void {
+    check(native().rl_eventfd_signal(this.eventFd), "write");
+  }
+
   close(): void {
     this.disarm(false);
     native().rl_close(this.eventFd);

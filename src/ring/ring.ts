@@ -78,7 +78,9 @@ export class Ring extends Registrations {
    * power of two, at most 32768 (with IORING_SETUP_CLAMP more are asked for and cut). Throws SystemError.
    */
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
-    return new Ring(entries, typeof params === "number" ? { flags: params } : params);
+    if (typeof params === "number") return new Ring(entries, { flags: params });
+    if (typeof params === "object" && params !== null) return new Ring(entries, params);
+    throw new TypeError(`params must be an object, or flags as a number, not ${Bun.inspect(params)}`);
   }
 
   private constructor(entries: number, params: RingParams) {

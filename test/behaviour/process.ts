@@ -10,6 +10,13 @@ export interface Outcome {
 /** The variables of this process with some set, or, as undefined, taken out. */
 export type Environment = Record<string, string | undefined>;
 
+/** A sanitizer that this process was started with (test/sanitizers.ts) is for Bun: other programs do not all bear it. */
+function environmentOf([program]: string[], env: Environment): Environment {
+  const isSanitized = process.env.LD_PRELOAD !== undefined;
+  if (!isSanitized || program === process.execPath) return { ...process.env, ...env };
+  return { ...process.env, LD_PRELOAD: undefined, RINGLOOP_LIBRARY: undefined, ...env };
+}
+
 /** Runs a program to its end, with `input` as its standard input. Throws when it fails, with what it said. */
 export async function run(command: string[], input: string | Uint8Array = "", env: Environment = {}): Promise<Outcome> {
   const outcome = await attempt(command, input, env);
@@ -25,7 +32,7 @@ export async function attempt(
   env: Environment = {},
 ): Promise<Outcome> {
   const stdin = typeof input === "string" ? Buffer.from(input, "latin1") : input;
-  await using child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: { ...process.env, ...env } });
+  await using child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: environmentOf(command, env) });
   const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { stdout, stderr, exitCode };
 }
@@ -34,7 +41,7 @@ export function fixture(name: string): string {
   return join(import.meta.dir, "fixtures", name);
 }
 
-/** A program that runs until it ends by itself or is disposed of. Its stderr is collected. */
+/** A program that runs until it ends by itself, is disposed of, or this process is gone. Its stderr is collected. */
 export class Program implements AsyncDisposable {
   readonly exited: Promise<number>;
   readonly pid: number;
@@ -45,14 +52,11 @@ export class Program implements AsyncDisposable {
   private readonly stderrText: Promise<string>;
   private said = "";
 
-  /**
-   * `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. Nobody ends a group whose test
-   * process was killed, so the kernel kills its first process then.
-   */
+  /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
   constructor(command: string[], env: Environment = {}, group = false) {
     const io = { stdin: "pipe", stdout: "pipe", stderr: "pipe" } as const;
-    const argv = group ? ["setpriv", "--pdeathsig", "KILL", ...command] : command;
-    this.child = Bun.spawn(argv, { ...io, env: { ...process.env, ...env }, detached: group });
+    const argv = ["setpriv", "--pdeathsig", "KILL", ...command];
+    this.child = Bun.spawn(argv, { ...io, env: environmentOf(command, env), detached: group });
     this.group = group;
     this.pid = this.child.pid;
     this.exited = this.child.exited;

@@ -89,6 +89,16 @@ describe("a UDP socket", () => {
     b.socket.close();
   });
 
+  test.skipIf(isBun)("takes its peer's port as digits, and no peer without a name", async () => {
+    const peer = await open();
+    const { socket } = await open({ connect: { hostname: "127.0.0.1", port: `${peer.socket.port}` as never } });
+    expect(socket.remoteAddress?.port).toBe(peer.socket.port);
+    for (const hostname of ["", null])
+      expect(() => open({ connect: { hostname: hostname as never, port: 1 } })).toThrow("connect.hostname");
+    peer.socket.close();
+    socket.close();
+  });
+
   test("that is connected sends without an address, and receives from its peer alone", async () => {
     const peer = await open();
     const stranger = await open();

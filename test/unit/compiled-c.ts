@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Calls `use` with the program's path. */
-export function withCompiledC<T>(source: string, use: (program: string) => T): T {
+export const compiler = process.env.CC ?? "cc";
+
+/** Calls `use` with the program's path. `flags` are the compiler's, libraries among them. */
+export function withCompiledC<T>(source: string, use: (program: string) => T, flags: readonly string[] = []): T {
   const directory = mkdtempSync(join(tmpdir(), "ringloop-c-"));
   try {
     const program = join(directory, "program");
-    const compiler = process.env.CC ?? "cc";
-    const compiled = Bun.spawnSync([compiler, "-std=gnu11", "-Wall", "-Wextra", "-o", program, source]);
+    const compiled = Bun.spawnSync([compiler, "-std=gnu11", "-Wall", "-Wextra", "-o", program, source, ...flags]);
     if (!compiled.success) throw new Error(`${source} does not compile:\n${compiled.stderr}`);
     return use(program);
   } finally {

@@ -17,7 +17,7 @@ beforeEach(() => {
 function completeLast(slot: number, tag: number): OperationOwner | undefined {
   const owner = table.ownerOf(slot, tag);
   if (owner === undefined) return undefined;
-  table.end(slot);
+  table.end(slot, tag & 0xff);
   table.settle(slot);
   return owner;
 }
@@ -31,9 +31,9 @@ describe("a tag", () => {
     expect(table.ownerOf(b, tagB)).toBe(second);
   });
 
-  test("carries the kind in its low byte, up to 255", () => {
+  test("carries the kind in its low byte, up to 7", () => {
     const slot = table.acquire(anOwner());
-    expect([0, Receive, 255].map((kind) => table.begin(slot, kind) & 0xff)).toEqual([0, Receive, 255]);
+    expect([0, Receive, 7].map((kind) => table.begin(slot, kind) & 0xff)).toEqual([0, Receive, 7]);
   });
 
   test("can be had again for cancelling", () => {
@@ -60,6 +60,23 @@ describe("a tag", () => {
     expect(table.ownerOf(slot, table.tagOf(slot, Receive))).toBeUndefined();
   });
 
+  test("of a kind that is not in flight leads nowhere, whatever else of its slot is", () => {
+    const slot = table.acquire(anOwner());
+    const receive = table.begin(slot, Receive);
+    for (let kind = 0; kind < 256; kind++)
+      if (kind !== Receive) expect(table.ownerOf(slot, table.tagOf(slot, kind))).toBeUndefined();
+    table.begin(slot, Send);
+    completeLast(slot, receive);
+    expect(table.ownerOf(slot, receive)).toBeUndefined();
+    expect(table.ownerOf(slot, table.tagOf(slot, Send))).toBeDefined();
+  });
+
+  test("is refused to the 256th operation of its kind, since they are counted in a byte", () => {
+    const slot = table.acquire(anOwner());
+    for (let i = 0; i < 255; i++) table.begin(slot, Send);
+    expect(() => table.begin(slot, Send)).toThrow("256 operations");
+  });
+
   test.each([5, 63, 64, 0xffffffff])("for slot %d, which was never handed out, leads nowhere", (slot) => {
     table.acquire(anOwner());
     expect(table.ownerOf(slot, 0)).toBeUndefined();
@@ -73,14 +90,14 @@ describe("a tag", () => {
       slot = table.acquire(noOwner);
     }
     for (let life = 0; life < 3; life++) {
-      const tag = table.begin(slot, 255);
+      const tag = table.begin(slot, 7);
       greatest = Math.max(greatest, tag);
       expect(table.ownerOf(slot, tag)).toBe(noOwner);
       completeLast(slot, tag);
       table.release(slot);
       slot = table.acquire(noOwner);
     }
-    expect(greatest).toBe(0xffffffff);
+    expect(greatest).toBe(0xffffff07);
   });
 });
 
@@ -111,7 +128,7 @@ describe("release", () => {
   test("in a last completion's callback does not free the slot twice", () => {
     const slot = table.acquire(anOwner());
     table.begin(slot, Receive);
-    table.end(slot);
+    table.end(slot, Receive);
     table.release(slot);
     table.settle(slot);
     expect(table.slotsInUse).toBe(0);
@@ -183,7 +200,7 @@ test("every completion reaches the owner it was begun for, or nobody, in any ord
       live.push({ owner, slot: table.acquire(owner), tags: [] });
     } else if (action <= 2 && live.length > 0) {
       const life = live[random.below(live.length)]!;
-      life.tags.push(table.begin(life.slot, random.below(256)));
+      life.tags.push(table.begin(life.slot, random.below(8)));
     } else if (action === 3 && live.length > 0 && random.next() < 0.3) {
       const life = take(live);
       table.release(life.slot);
