@@ -39,6 +39,7 @@ const rates = (title: string, service: Service, connections: number, request: Lo
     title: `${title} at ${ofBunsRate * 100} % of Bun's rate, ${connections} connections`,
     service,
     connections,
+    peers: ["bun", "defer", "sqpoll", "c-defer"],
     load: { by: "load", ofBunsRate, ...request },
   }));
 const httpRates = (connections: number): Workload[] =>
