@@ -261,9 +261,10 @@ try {
       env: { ...process.env, RINGLOOP_TEST_SUBJECT: "defer", ...env },
       stdout: "pipe",
       stderr: "pipe",
+      detached: true, // A process group of its own, so that what the tests have started ends with them.
     });
     // A process that hangs has been caught, too.
-    const limit = setTimeout(() => child.kill("SIGKILL"), 90_000);
+    const limit = setTimeout(() => process.kill(-child.pid, "SIGKILL"), 90_000);
     const [, text, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     clearTimeout(limit);
     writeFileSync(path, original);
