@@ -46,6 +46,8 @@ const flags = [
   "-fPIC",
   "-fvisibility=hidden",
   "-Wl,--exclude-libs,ALL",
+  // A thread's end calls into it, perhaps after the thread's JavaScript has let go of it.
+  "-Wl,-z,nodelete",
 ];
 
 mkdirSync(join(directory, "build"), { recursive: true });

@@ -3,7 +3,7 @@
  *
  * A ring is set up and torn down by liburing; from then on TypeScript writes submission entries and reads completions
  * in the mapped rings, and this file is entered only to make a system call. Every function returns a value >= 0 or
- * -errno, so that no caller has to read errno. Nothing here keeps state.
+ * -errno, so that no caller has to read errno. Nothing here keeps state, but for what a thread leaves open.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -31,7 +32,11 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
-#define RL_ABI_VERSION 2
+#define RL_ABI_VERSION 3
+
+/* How much of a thread's is closed at its end: descriptors up to the system's usual limit, fs.nr_open. */
+#define RL_OWNED_RINGS 64
+#define RL_OWNED_DESCRIPTORS 1048576
 
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #error "ringloop needs the headers of liburing 2.3 or newer (Debian 12, Ubuntu 24.04)"
@@ -159,6 +164,50 @@ EXPORT int rl_unmap(double address, double bytes) { return result(munmap((void *
 /* Gives the pages back to the system; the mapping stays and reads as zeroes. */
 EXPORT int rl_discard(double address, double bytes) {
   return result(madvise((void *)(uintptr_t)address, (size_t)bytes, MADV_DONTNEED));
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------ */
+
+/* What is a thread's: written by TypeScript, see src/sys/owned.ts. */
+struct owned {
+  uint64_t rings[RL_OWNED_RINGS];
+  uint32_t descriptors[RL_OWNED_DESCRIPTORS / 32];
+};
+
+static pthread_key_t owned_key;
+static int owned_key_failed;
+
+static void close_owned(void *address) {
+  struct owned *owned = address;
+  /* The rings first: what is in flight keeps sockets open, and a ring that is mapped lives on after its descriptor is closed. */
+  for (uint32_t i = 0; i < RL_OWNED_RINGS; i++)
+    if (owned->rings[i] != 0)
+      rl_ring_close((struct io_uring *)(uintptr_t)owned->rings[i]);
+  for (uint32_t i = 0; i < RL_OWNED_DESCRIPTORS / 32; i++)
+    for (uint32_t *bits = &owned->descriptors[i]; *bits != 0; *bits &= *bits - 1)
+      close((int)(i * 32 + (uint32_t)__builtin_ctz(*bits)));
+  munmap(owned, sizeof(*owned));
+}
+
+static void make_owned_key(void) { owned_key_failed = pthread_key_create(&owned_key, close_owned); }
+
+/*
+ * The address of the calling thread's struct owned, or -errno: handles of rings, or 0, and a bit for each descriptor. When the thread ends, other
+ * than with the process, those rings and descriptors are closed, and the struct is gone.
+ */
+EXPORT double rl_owned(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_owned_key);
+  if (owned_key_failed)
+    return -owned_key_failed;
+  void *owned = pthread_getspecific(owned_key);
+  if (owned != NULL)
+    return (double)(uintptr_t)owned;
+  double address = rl_map(sizeof(struct owned));
+  int failed = address < 0 ? 0 : pthread_setspecific(owned_key, (void *)(uintptr_t)address);
+  if (failed)
+    rl_unmap(address, sizeof(struct owned));
+  return failed ? -failed : address;
 }
 
 /* ---- descriptors and sockets -------------------------------------------------------------------------------- */

@@ -235,6 +235,13 @@ const mutations: Mutation[] = [
     tests: ["unit/memory-safety.test.ts"],
   },
   {
+    what: "a terminated Worker's ring lives on",
+    file: "ring/ring.ts",
+    from: "    owned().addRing(map.handle);\n",
+    to: "",
+    tests: ["behaviour/process-life.test.ts"],
+  },
+  {
     what: "a ring that is closed keeps its memory",
     file: "../ffi/ringloop.c",
     from: "    close(ring->ring_fd);\n  free(ring);",

@@ -89,6 +89,7 @@ class Attempt implements OperationOwner {
     this.reactor = reactor;
     this.where = where;
     this.fd = openStreamSocket(address);
+    reactor.owned.add(this.fd);
     this.connected = this.settled.promise;
     this.chunk = reactor.arena.allocate(address.length);
     this.chunk.buffer.set(address);
@@ -104,6 +105,7 @@ class Attempt implements OperationOwner {
     reactor.operations.release(this.slot);
     reactor.unref();
     if (result >= 0) return this.settled.resolve(this.fd);
+    reactor.owned.delete(this.fd);
     native().rl_close(this.fd);
     this.settled.reject(new SystemError(-result, "connect", this.where));
   }

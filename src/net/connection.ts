@@ -90,6 +90,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       this.slot = -1;
       return;
     }
+    reactor.owned.add(fd);
     this.slot = reactor.operations.acquire(this);
     reactor.ref();
     this.armReceive();
@@ -245,6 +246,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     // struct linger { l_onoff = 1, l_linger = 0 }.
     if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
     this.cancelAll();
+    reactor.owned.delete(fd);
     reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
     if (!this.sendInFlight) this.dropQueue();

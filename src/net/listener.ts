@@ -44,6 +44,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.onConnection = onConnection;
     this.target = target;
     this.fd = openListeningSocket(target);
+    reactor.owned.add(this.fd);
     this.address = localAddress(this.fd);
     this.slot = reactor.operations.acquire(this);
     reactor.ref();
@@ -61,6 +62,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     // A descriptor from elsewhere may be somebody else's too, who goes on listening.
     if (this.target.fd === undefined) native().rl_shutdown(this.fd, SHUT_RDWR);
     if (this.target.unix !== undefined) unlinkSocket(this.target.unix);
+    reactor.owned.delete(this.fd);
     reactor.tag(reactor.nextSqe().prepClose(this.fd), slot, Kind.Close);
     this.fd = -1;
   }

@@ -147,6 +147,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.family = familyOf(local);
     this.connected = remote !== undefined;
     this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    reactor.owned.add(this.fd);
     this.address = localAddress(this.fd)!;
     this.hostname = hostname;
     this.port = this.address.port;
@@ -197,6 +198,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.isClosed = true;
     const { reactor, slot, fd } = this;
     this.cancelReceive();
+    reactor.owned.delete(fd);
     reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
   }

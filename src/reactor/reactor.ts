@@ -21,6 +21,7 @@ import {
   IORING_FEAT_NODROP,
 } from "../sys/abi.ts";
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
+import { owned } from "../sys/owned.ts";
 import { Arena } from "../ring/arena.ts";
 import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { featureNames, receivesMultishot } from "../ring/features.ts";
@@ -121,6 +122,8 @@ export class Reactor extends Operations {
   readonly ring: Ring;
   readonly info: ReactorInfo;
   readonly operations = new OpTable();
+  /** What is closed, should this thread be a Worker that is terminated. */
+  readonly owned = owned();
   /** Memory for what is sent. */
   readonly arena = new Arena();
   /** Memory for what is received. */
@@ -191,6 +194,7 @@ export class Reactor extends Operations {
       this.ring.close();
       throw error;
     }
+    this.owned.add(this.waker.eventFd);
     this.ring.registerEventfd(this.waker.eventFd);
     this.ring.cqEventfdToggle(false);
     const registeredRingFd = this.ring.registerRingFd();
@@ -306,6 +310,7 @@ export class Reactor extends Operations {
     this.arena.close();
     this.closeOperations();
     this.nest.close();
+    this.owned.delete(this.waker.eventFd);
     this.waker.close();
   }
 

@@ -21,6 +21,7 @@ import {
 import { check, EAGAIN, EBADF, EBUSY, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import { type Native, native, pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
+import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
 import { Cqe } from "./cqe.ts";
 import { Registrations } from "./registration.ts";
@@ -87,6 +88,7 @@ export class Ring extends Registrations {
     super();
     this.native = native();
     const map = openMappedRing(entries, params);
+    owned().addRing(map.handle);
     ({ handle: this.handle, buffers: this.buffers, memory: this.memory } = map);
     ({ features: this.features, flags: this.flags, sqEntries: this.sqEntries, cqEntries: this.cqEntries } = map);
     ({ sqHead: this.sqHead, sqTail: this.sqTail, sqFlags: this.sqFlags, sqDropped: this.sqDropped } = map);
@@ -401,6 +403,7 @@ export class Ring extends Registrations {
     this.enterFd = -1; // The number may be another ring's already.
     this.enterFlags = 0;
     this.seenHead = (this.localTail - this.sqEntries) >>> 0; // getSqe() finds the queue full, and says why.
+    owned().deleteRing(this.handle);
     this.native.rl_ring_close(asPointer(this.handle));
     for (const mapping of this.memory) mapping.release();
   }

@@ -8,6 +8,8 @@ import * as abi from "./abi.ts";
 /** Name and expected value of every line of `layout` in ffi/layout.h, in the same order. */
 export const layout: readonly (readonly [name: string, value: number])[] = [
   ["RL_ABI_VERSION", abi.RL_ABI_VERSION],
+  ["RL_OWNED_RINGS", abi.RL_OWNED_RINGS],
+  ["RL_OWNED_DESCRIPTORS", abi.RL_OWNED_DESCRIPTORS],
   ["sizeof(void *)", 8],
   ["sizeof(struct io_uring_sqe)", abi.SQE_BYTES],
   ["io_uring_sqe.opcode", 0],

@@ -22,6 +22,7 @@ const symbols = {
   rl_map: { args: [f64], returns: f64 },
   rl_unmap: { args: [f64, f64], returns: i32 },
   rl_discard: { args: [f64, f64], returns: i32 },
+  rl_owned: { args: [], returns: f64 },
   rl_eventfd: { args: [], returns: i32 },
   rl_eventfd_signal: { args: [i32], returns: i32 },
   rl_socketpair: { args: [pointer], returns: i32 },

@@ -433,6 +433,35 @@ static void files(const char *path) {
   free(received);
 }
 
+/* ---- threads ------------------------------------------------------------------------------------------------ */
+
+/* Leaves a ring and two of three descriptors to the end of the thread. */
+static void *ends(void *out) {
+  struct owned *owned = as_pointer(DRIVE(rl_owned));
+  EXPECT(as_pointer(DRIVE(rl_owned)) == owned);
+  uint32_t *words = owned->descriptors;
+  int *fds = out;
+  for (int i = 0; i < 3; i++) {
+    fds[i] = rl_eventfd();
+    EXPECT(fds[i] >= 0);
+    words[fds[i] / 32] |= 1u << fds[i] % 32;
+  }
+  words[fds[1] / 32] &= ~(1u << fds[1] % 32);
+  words[RL_OWNED_DESCRIPTORS / 32 - 1] |= 1u << 31; /* The last one, which nobody has. */
+  double in[IN_WORDS] = {8}, map[OUT_WORDS];
+  EXPECT(rl_ring_open(in, map) == 0);
+  owned->rings[RL_OWNED_RINGS - 1] = (uint64_t)map[0];
+  return NULL;
+}
+
+static void threads(void) {
+  pthread_t thread;
+  int fds[3];
+  EXPECT(pthread_create(&thread, NULL, ends, fds) == 0 && pthread_join(thread, NULL) == 0);
+  EXPECT(rl_close(fds[0]) == -EBADF && rl_close(fds[2]) == -EBADF);
+  EXPECT(rl_close(fds[1]) == 0);
+}
+
 /* ---- bytes -------------------------------------------------------------------------------------------------- */
 
 static void unmasking(void) {
@@ -477,6 +506,7 @@ int main(int argc, char **argv) {
   error_queue("::1", IPPROTO_IPV6, IPV6_RECVERR);
   multicast();
   files(argv[1]);
+  threads();
   unmasking();
   EXPECT(DRIVE(rl_thread_cpu_ns) > 0);
   EXPECT(open_descriptors() == before);
