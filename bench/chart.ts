@@ -101,7 +101,7 @@ async function drawConnections(
   const measures = [
     { title: "thousands a second", type: "value", of: ({ rate }: Result) => rate / 1000 },
     { title: "CPU us each, whole process", type: "log", of: ({ cpuUs }: Result) => cpuUs },
-    { title: "p99, microseconds", type: "log", of: ({ p99Us }: Result) => p99Us },
+    { title: "p99, milliseconds", type: "log", of: ({ p99Us }: Result) => p99Us / 1000 },
   ];
   const left = (i: number): number => 60 + (i % measures.length) * 345;
   const top = (i: number): number => 320 * Math.floor(i / measures.length);
@@ -114,7 +114,7 @@ async function drawConnections(
       .filter(({ connections }) => connections > 0)
       .toSorted((a, b) => a.connections - b.connections),
   );
-  await draw(chart, 1040, 40 + 320 * families.length, {
+  await draw(chart, 1040, 90 + 320 * families.length, {
     legend: legendOf(peers),
     title: panels.map(({ family, measure }, i) => ({
       text: `${family.title}: ${measure.title}`,
@@ -150,7 +150,7 @@ async function drawConnections(
         lineStyle: { color: looks[peer].color, type: looks[peer].dashed ? "dashed" : "solid" },
         data: sweeps[Math.floor(i / measures.length)]!.map(({ name }) => {
           const result = rates[name]![peer];
-          return result ? Number(measure.of(result).toFixed(2)) : null;
+          return result ? Number(measure.of(result).toPrecision(3)) : null;
         }),
       })),
     ),
@@ -237,7 +237,7 @@ async function drawFiles(results: FileResults): Promise<void> {
     xAxis: measures.map((_, gridIndex) => ({
       type: "log",
       gridIndex,
-      min: gridIndex === 0 ? 5 : gridIndex === 1 ? 0.1 : 1,
+      min: gridIndex === 0 ? 5 : 1,
       axisLabel: { color: INK },
       splitLine,
     })),

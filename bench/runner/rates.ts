@@ -61,9 +61,13 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers);
+  // Whoever is not measured stands still: one that spins would take a processor from the others.
+  for (const server of servers.values()) server.pause();
   for (const [peer, server] of servers) {
     try {
+      server.resume();
       await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
+      server.pause();
     } catch (error) {
       // A model that breaks at so many connections is a result; with others it is a fault.
       if (!workload.peers) throw error;
@@ -75,9 +79,11 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
   for (let round = 0; round < rounds; round++) {
     for (const [peer, server] of shuffled([...servers])) {
       progress(title, peer);
+      server.resume();
       const start = server.usage();
       const result = await run(workload, server.port, seconds, rate, pinned);
       const end = server.usage();
+      server.pause();
       const of = (ns: number): number => ns / 1000 / result.count;
       samples.get(peer)!.push({ ...result, cpuUs: of(end.cpuNs - start.cpuNs), jsUs: of(end.jsNs - start.jsNs) });
     }

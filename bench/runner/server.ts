@@ -116,7 +116,17 @@ export class ServerProcess {
     }).length;
   }
 
+  /** Takes no processor time until `resume()`. */
+  pause(): void {
+    this.child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.child.kill("SIGCONT");
+  }
+
   async stop(): Promise<void> {
+    this.resume();
     this.child.kill();
     await this.child.exited;
   }
