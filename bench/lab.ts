@@ -1,5 +1,5 @@
 /**
- * The throughput lab: `bun run bench` measures everything in about 15 minutes, `bench:quick` the essential in 90 seconds.
+ * The throughput lab: `bun run bench` measures everything in about 20 minutes, `bench:quick` the essential in two.
  *
  *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
  *   --peers bun,node      default: all, and in quick those that run in Bun
@@ -93,7 +93,8 @@ if (workloads.length > 0) {
   report.rates = rates;
   printRates(rates);
 }
-for (const [name, measure] of Object.entries(parts)) if (chosen.includes(name)) Object.assign(report, await measure());
+for (const [name, measure] of Object.entries(parts))
+  if (chosen.includes(name)) Object.assign(report, await measure(chosenPeers));
 
 report.took = (performance.now() - startMs) / 1000;
 const isWhole =

@@ -1,4 +1,4 @@
-/** What is measured besides rates. Each part prints its table and returns what goes into the report. */
+/** What is measured besides rates, some of it for the peers that are chosen. Each part prints its table and returns what goes into the report. */
 import {
   measureChurn,
   measureHeap,
@@ -9,12 +9,12 @@ import {
   measureSlow,
   measureSparse,
 } from "./life.ts";
-import { bunPeers, peers } from "./peers.ts";
+import { bunPeers, type Peer } from "./peers.ts";
 import { printTable, ratio, thousands } from "./report.ts";
 import { countCalls } from "./strace.ts";
 
-export const parts: Record<string, () => Promise<Record<string, unknown>>> = {
-  async calls() {
+export const parts: Record<string, (peers: readonly Peer[]) => Promise<Record<string, unknown>>> = {
+  async calls(peers) {
     const rows: string[][] = [];
     const calls: Record<string, unknown> = {};
     for (const depth of [1, 16]) {
