@@ -50,45 +50,89 @@ const legendOf = (peers: readonly Peer[]): object => ({
   data: peers.map((peer) => looks[peer].label),
 });
 
-/** Two panels of bars, each workload's ratio to Bun's own. */
-async function drawRatios(rates: Results): Promise<void> {
-  const names = Object.keys(rates);
-  const peers = ["bun", "defer", "sqpoll"] as const;
-  const panels = [
-    { title: "Rate, Bun's own = 1", field: "rate" },
-    { title: "CPU of each request, Bun's own = 1 (less is better)", field: "cpuUs" },
-  ] as const;
-  await draw("quick", 1040, 460, {
-    legend: legendOf(peers),
-    title: panels.map((panel, i) => ({
-      text: panel.title,
-      left: i === 0 ? 285 : 655,
+interface Bars {
+  height: number;
+  /** Where the first panel begins: room for the rows' names. */
+  left: number;
+  width: number;
+  gap: number;
+  rows: readonly string[];
+  panels: readonly { title: string; axis: { type: "value" | "log"; min?: number } }[];
+  series: readonly { label: string; color: string; opacity?: number }[];
+  /** NaN where there is none. */
+  value(panel: number, series: number, row: number): number;
+}
+
+/** Panels side by side, of horizontal bars with their figures. */
+async function drawBars(chart: string, bars: Bars): Promise<void> {
+  const { height, left, width, gap, rows, panels, series } = bars;
+  await draw(chart, 1040, height, {
+    legend: { bottom: 0, itemGap: 24, textStyle: { color: INK }, data: series.map(({ label }) => label) },
+    title: panels.map(({ title }, i) => ({
+      text: title,
+      left: left + i * (width + gap),
       textStyle: { color: INK, fontSize: 13 },
     })),
-    grid: [
-      { left: 285, width: 330, top: 40, bottom: 50 },
-      { left: 655, width: 345, top: 40, bottom: 50 },
-    ],
+    grid: panels.map((_, i) => ({ left: left + i * (width + gap), width, top: 40, bottom: 60 })),
     yAxis: panels.map((_, gridIndex) => ({
       type: "category",
       gridIndex,
       inverse: true,
-      data: names,
+      data: rows,
       axisLabel: { show: gridIndex === 0, color: INK },
       axisTick: { show: false },
     })),
-    xAxis: panels.map((_, gridIndex) => ({ type: "value", gridIndex, axisLabel: { color: INK }, splitLine })),
-    series: panels.flatMap(({ field }, i) =>
-      peers.map((peer) => ({
+    xAxis: panels.map(({ axis }, gridIndex) => ({
+      ...axis,
+      ...(axis.min !== undefined && { startValue: axis.min }),
+      gridIndex,
+      axisLabel: { color: INK },
+      splitLine,
+    })),
+    series: panels.flatMap((_, i) =>
+      series.map(({ label, color, opacity = 1 }, k) => ({
         type: "bar",
-        name: looks[peer].label,
+        name: label,
         xAxisIndex: i,
         yAxisIndex: i,
-        itemStyle: { color: looks[peer].color },
-        data: names.map((name) => Number((rates[name]![peer]![field] / rates[name]!.bun![field]).toFixed(2))),
-        label: { show: true, position: "right", color: INK, fontSize: 10 },
+        itemStyle: { color, opacity },
+        data: rows.map((_row, row) => {
+          const value = bars.value(i, k, row);
+          return Number.isNaN(value) ? null : Number(value.toPrecision(3));
+        }),
+        label: { show: true, position: "right", color: INK, fontSize: 9 },
       })),
     ),
+  });
+}
+
+const seriesOf = (peers: readonly Peer[]): Bars["series"] =>
+  peers.map((peer) => ({
+    label: looks[peer].label,
+    color: looks[peer].color,
+    opacity: looks[peer].dashed ? 0.5 : 1,
+  }));
+
+/** Each workload's ratio to Bun's own. */
+async function drawRatios(rates: Results): Promise<void> {
+  const names = Object.keys(rates);
+  const peers = ["bun", "defer", "sqpoll"] as const;
+  const fields = ["rate", "cpuUs"] as const;
+  await drawBars("quick", {
+    height: 500,
+    left: 285,
+    width: 330,
+    gap: 40,
+    rows: names,
+    panels: [
+      { title: "Rate, Bun's own = 1", axis: { type: "value" } },
+      { title: "CPU of each request, Bun's own = 1 (less is better)", axis: { type: "value" } },
+    ],
+    series: seriesOf(peers),
+    value(panel, series, row) {
+      const byPeer = rates[names[row]!]!;
+      return byPeer[peers[series]!]![fields[panel]!] / byPeer.bun![fields[panel]!];
+    },
   });
 }
 
@@ -157,105 +201,50 @@ async function drawConnections(
   });
 }
 
-/** Bars on a logarithmic scale: how long answers take at a rate that does not depend on the server. */
+/** How long answers take at a rate that does not depend on the server. */
 async function drawLatency(rates: Results): Promise<void> {
   const names = Object.keys(rates).filter((name) => name.includes("of Bun's rate"));
   const peers = ["bun", "defer", "sqpoll", "c-defer"] as const;
-  const percentiles = [
-    { title: "p50", field: "p50Us" },
-    { title: "p99", field: "p99Us" },
-    { title: "p99.9", field: "p999Us" },
-  ] as const;
-  await draw("latency", 1040, 640, {
-    legend: legendOf(peers),
-    title: percentiles.map(({ title }, i) => ({
-      text: `${title}, milliseconds`,
-      left: 210 + i * 285,
-      textStyle: { color: INK, fontSize: 13 },
-    })),
-    grid: percentiles.map((_, i) => ({ left: 210 + i * 285, width: 245, top: 35, bottom: 60 })),
-    yAxis: percentiles.map((_, gridIndex) => ({
-      type: "category",
-      gridIndex,
-      inverse: true,
-      data: names.map((name) => name.replace(" at ", "\nat ").replace(", ", ",\n")),
-      axisLabel: { show: gridIndex === 0, color: INK },
-      axisTick: { show: false },
-    })),
-    xAxis: percentiles.map((_, gridIndex) => ({
-      type: "log",
-      gridIndex,
-      min: 0.01,
-      startValue: 0.01,
-      axisLabel: { color: INK },
-      splitLine,
-    })),
-    series: percentiles.flatMap(({ field }, i) =>
-      peers.map((peer) => ({
-        type: "bar",
-        name: looks[peer].label,
-        xAxisIndex: i,
-        yAxisIndex: i,
-        itemStyle: { color: looks[peer].color, opacity: looks[peer].dashed ? 0.5 : 1 },
-        data: names.map((name) => {
-          const result = rates[name]![peer];
-          return result ? Number((result[field]! / 1000).toPrecision(2)) : null;
-        }),
-        label: { show: true, position: "right", color: INK, fontSize: 9 },
-      })),
-    ),
+  const fields = ["p50Us", "p99Us", "p999Us"] as const;
+  const axis = { type: "log", min: 0.01 } as const;
+  await drawBars("latency", {
+    height: 640,
+    left: 210,
+    width: 245,
+    gap: 40,
+    rows: names.map((name) => name.replace(" at ", "\nat ").replace(", ", ",\n")),
+    panels: ["p50", "p99", "p99.9"].map((percentile) => ({ title: `${percentile}, milliseconds`, axis })),
+    series: seriesOf(peers),
+    value: (panel, series, row) => (rates[names[row]!]![peers[series]!]?.[fields[panel]!] ?? Number.NaN) / 1000,
   });
 }
 
 /** What bench/files.ts measures for each subject, with O_DIRECT and from the page cache. */
 type FileResults = Record<"direct" | "cached", Record<string, Record<"rate" | "cpuUs" | "p50Us" | "p99Us", number>>>;
 
-/** Bars for each subject: rate, CPU and latency of random reads. */
 async function drawFiles(results: FileResults): Promise<void> {
-  const names = Object.keys(results.direct);
-  const measures = [
-    { title: "thousands a second", field: "rate", scale: 1000 },
-    { title: "CPU us each", field: "cpuUs", scale: 1 },
-    { title: "p99, microseconds", field: "p99Us", scale: 1 },
-  ] as const;
-  const accesses = [
-    { access: "direct", label: "O_DIRECT", color: "#e3653b" },
-    { access: "cached", label: "page cache", color: "#2f81f7" },
-  ] as const;
-  await draw("file-models", 1040, 560, {
-    legend: { bottom: 0, itemGap: 24, textStyle: { color: INK }, data: accesses.map(({ label }) => label) },
-    title: measures.map(({ title }, i) => ({
-      text: title,
-      left: 190 + i * 285,
-      textStyle: { color: INK, fontSize: 13 },
-    })),
-    grid: measures.map((_, i) => ({ left: 190 + i * 285, width: 245, top: 35, bottom: 60 })),
-    yAxis: measures.map((_, gridIndex) => ({
-      type: "category",
-      gridIndex,
-      inverse: true,
-      data: names,
-      axisLabel: { show: gridIndex === 0, color: INK },
-      axisTick: { show: false },
-    })),
-    xAxis: measures.map((_, gridIndex) => ({
-      type: "log",
-      gridIndex,
-      min: gridIndex === 0 ? 5 : 1,
-      axisLabel: { color: INK },
-      splitLine,
-    })),
-    series: measures.flatMap(({ field, scale }, i) =>
-      accesses.map(({ access, label, color }) => ({
-        type: "bar",
-        name: label,
-        xAxisIndex: i,
-        yAxisIndex: i,
-        itemStyle: { color },
-        data: names.map((name) => Number((results[access][name]![field] / scale).toPrecision(3))),
-        label: { show: true, position: "right", color: INK, fontSize: 9 },
-      })),
-    ),
+  const rows = Object.keys(results.direct);
+  const fields = ["rate", "cpuUs", "p99Us"] as const;
+  const accesses = ["direct", "cached"] as const;
+  await drawBars("file-models", {
+    height: 560,
+    left: 190,
+    width: 245,
+    gap: 40,
+    rows,
+    panels: [
+      { title: "thousands a second", axis: { type: "log", min: 5 } },
+      { title: "CPU us each", axis: { type: "log", min: 0.5 } },
+      { title: "p99, milliseconds", axis: { type: "log", min: 0.001 } },
+    ],
+    series: [
+      { label: "O_DIRECT", color: "#e3653b" },
+      { label: "page cache", color: "#2f81f7" },
+    ],
+    value(panel, series, row) {
+      const value = results[accesses[series]!][rows[row]!]![fields[panel]!];
+      return panel === 1 ? value : value / 1000;
+    },
   });
 }
 
