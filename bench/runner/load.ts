@@ -5,6 +5,7 @@ import { join } from "node:path";
 export interface LoadResult {
   /** Requests or messages a second. */
   rate: number;
+  /** All that the server has answered in the run, a warm-up included: what its CPU is divided by. */
   count: number;
   p50Us: number;
   p99Us: number;
@@ -97,10 +98,13 @@ export async function load(
   const numbers = [port, connections, seconds, bytes, count || Math.round(rate)].map(String);
   const pinned = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
   const { text, busy } = await output([...pinned, await compile("load"), service, ...numbers, path]);
-  const result = JSON.parse(text) as Record<"messages" | "seconds" | "p50_us" | "p99_us" | "p999_us", number>;
+  const result = JSON.parse(text) as Record<
+    "messages" | "warm_up_messages" | "seconds" | "p50_us" | "p99_us" | "p999_us",
+    number
+  >;
   return {
     rate: result.messages / result.seconds,
-    count: result.messages,
+    count: result.messages + result.warm_up_messages,
     p50Us: result.p50_us,
     p99Us: result.p99_us,
     p999Us: result.p999_us,

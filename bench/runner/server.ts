@@ -84,7 +84,8 @@ export class ServerProcess {
       cpuNs += ran;
       if (Number(thread) === this.pid) jsNs = ran;
     }
-    return { cpuNs, jsNs };
+    // A thread that has ended counts for the process alone, in hundredths of a second.
+    return { cpuNs: this.peer === "c-threads" ? this.ticks() * 1e7 : cpuNs, jsNs };
   }
 
   /** The most resident memory that it ever had. */
