@@ -21,7 +21,10 @@ export class ServerProcess {
   static async start(service: Service, peer: Peer, cpu?: number): Promise<ServerProcess> {
     const command = await commandOf(peer, service);
     if (!command) throw new TypeError(`${peer} has no server for ${service}`);
-    const server = new ServerProcess(peer, cpu === undefined ? command : ["taskset", "-c", String(cpu), ...command]);
+    // One that stands still when its runner is killed would stay for ever.
+    const dies = ["setpriv", "--pdeathsig", "KILL"];
+    const pinned = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
+    const server = new ServerProcess(peer, [...dies, ...pinned, ...command]);
     server.port = await server.announcedPort();
     return server;
   }
