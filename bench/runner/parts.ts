@@ -9,9 +9,14 @@ import {
   measureSlow,
   measureSparse,
 } from "./life.ts";
-import { bunPeers, type Peer } from "./peers.ts";
+import { type BunPeer, bunPeers, type Peer } from "./peers.ts";
 import { printTable, ratio, thousands } from "./report.ts";
 import { countCalls } from "./strace.ts";
+
+function printBytesEach(title: string, kibEach: Record<BunPeer, number>): void {
+  const rows = bunPeers.map((peer) => [peer, (kibEach[peer] * 1024).toFixed(0)]);
+  printTable(title, ["peer", "resident bytes each"], rows);
+}
 
 export const parts: Record<string, (peers: readonly Peer[]) => Promise<Record<string, unknown>>> = {
   async calls(peers) {
@@ -70,22 +75,19 @@ export const parts: Record<string, (peers: readonly Peer[]) => Promise<Record<st
 
   async memory() {
     const memory = await measureMemory(bunPeers, 10_000);
-    const rows = bunPeers.map((peer) => [peer, (memory[peer] * 1024).toFixed(0)]);
-    printTable("10,000 idle TCP connections", ["peer", "resident bytes each"], rows);
+    printBytesEach("10,000 idle TCP connections", memory);
     return { memory };
   },
 
   async slow() {
     const slow = await measureSlow(bunPeers, 10_000);
-    const rows = bunPeers.map((peer) => [peer, (slow[peer] * 1024).toFixed(0)]);
-    printTable("10,000 clients with half a head", ["peer", "resident bytes each"], rows);
+    printBytesEach("10,000 clients with half a head", slow);
     return { slow };
   },
 
   async websockets() {
     const websockets = await measureIdleWebSockets(bunPeers, 10_000);
-    const rows = bunPeers.map((peer) => [peer, (websockets[peer] * 1024).toFixed(0)]);
-    printTable("10,000 idle WebSockets", ["peer", "resident bytes each"], rows);
+    printBytesEach("10,000 idle WebSockets", websockets);
     return { websockets };
   },
 
