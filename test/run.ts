@@ -64,7 +64,7 @@ for (const { name, paths, env } of runs) {
   const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0);
   passed += count("pass");
   // A run that crashed, or whose files failed to load, has failed even if no test did.
-  const failedHere = count("fail") || (code === 0 ? 0 : 1);
+  const failedHere = /matched 0 tests/.test(text) ? 0 : count("fail") || (code === 0 ? 0 : 1);
   failed += failedHere;
   if (failedHere > 0) failures.push(...failuresIn(text).map((failure) => `== ${name}, ${failure}`));
 }
