@@ -260,11 +260,14 @@ export class Ring extends Registrations {
   /** io_uring_sqring_wait(3): blocks until the SQPOLL thread has made room in a full queue. */
   sqringWait(): void {
     this.requireOpen("io_uring_enter");
-    if (!this.sqpoll || this.sqSpaceLeft > 0) return;
-    this.publish();
-    const flags = IORING_ENTER_SQ_WAIT | (this.needsWakeup ? IORING_ENTER_SQ_WAKEUP : 0);
-    const result = this.enter(0, 0, flags);
-    if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    if (!this.sqpoll) return;
+    // A signal, or task work of another ring, ends the kernel's wait early, and not with EINTR.
+    while (this.sqSpaceLeft === 0) {
+      this.publish();
+      const flags = IORING_ENTER_SQ_WAIT | (this.needsWakeup ? IORING_ENTER_SQ_WAKEUP : 0);
+      const result = this.enter(0, 0, flags);
+      if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    }
   }
 
   // ---- completion ----------------------------------------------------------------------------------------------

@@ -109,6 +109,28 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     nextCompletions(ring, 8);
   });
 
+  test("sqringWait waits on through a hail of signals", async () => {
+    if (!ring.sqpoll) return;
+    const ignore = (): void => {};
+    process.on("SIGUSR2", ignore);
+    const hail = `import os\nprint("on", flush=True)\nwhile True: os.kill(${process.pid}, 12)`;
+    const signaller = Bun.spawn(["setpriv", "--pdeathsig", "KILL", "python3", "-c", hail], { stdout: "pipe" });
+    try {
+      await signaller.stdout.getReader().read(); // It has started.
+      for (let round = 0; round < 2000; round++) {
+        while (ring.sqSpaceLeft > 0) ring.getSqe()!.prepNop();
+        ring.submit();
+        ring.sqringWait();
+        expect(ring.sqSpaceLeft).toBeGreaterThan(0);
+        ring.cqAdvance(ring.cqReady);
+      }
+    } finally {
+      signaller.kill("SIGKILL");
+      await signaller.exited;
+      process.off("SIGUSR2", ignore);
+    }
+  });
+
   test("queueExit ends the ring", () => {
     ring.queueExit();
     expect(() => ring.sqringWait()).toThrow("EBADF");
