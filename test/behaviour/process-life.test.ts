@@ -8,6 +8,7 @@ import { fixture, Program } from "./process.ts";
 import { ask, RawClient } from "./raw-client.ts";
 import { isBun } from "./subject.ts";
 import { frame, WebSocketClient } from "./websocket-client.ts";
+import { rejection } from "./rejection.ts";
 
 const get = (path: string, ...fields: string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
@@ -243,7 +244,7 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
       {
         using client = await RawClient.connect(ports.http);
         await client.write(get(path));
-        expect(client.readResponse()).rejects.toThrow(/closed/);
+        expect(await rejection(client.readResponse())).toMatchObject({ message: expect.stringMatching(/closed/) });
         await client.closed;
       }
       let state = await uncaughtOf(ports.http);

@@ -4,6 +4,7 @@ import { createServer, type Server as NodeServer, type Socket as NodeSocket } fr
 import { run } from "./process.ts";
 import { md5 } from "./raw-client.ts";
 import { isBun, reactorStats, settled } from "./subject.ts";
+import { rejection } from "./rejection.ts";
 
 const { connectStream, listenStream } = await import("../../src/index.ts");
 
@@ -111,7 +112,7 @@ print(s.makefile().read())
 `;
     expect((await run(["python3", "-c", program])).stdout.trim()).toBe("FROM PYTHON");
     await serving;
-    expect(connectStream({ hostname: "127.0.0.1", port: listener.address!.port })).rejects.toMatchObject({
+    expect(await rejection(connectStream({ hostname: "127.0.0.1", port: listener.address!.port }))).toMatchObject({
       code: "ECONNREFUSED",
     });
   });
@@ -121,10 +122,10 @@ print(s.makefile().read())
     const socket = await connectStream(await node((peer) => opened.resolve(peer)));
     const next = socket.next();
     (await opened.promise).resetAndDestroy();
-    expect(next).rejects.toMatchObject({ code: "ECONNRESET" });
-    expect(socket.closed).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect(await rejection(next)).toMatchObject({ code: "ECONNRESET" });
+    expect(await rejection(socket.closed)).toMatchObject({ code: "ECONNRESET" });
     await socket.closed.catch(() => {});
-    expect(socket.write("late")).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect(await rejection(socket.write("late"))).toMatchObject({ code: "ECONNRESET" });
   });
 
   test("leaves nothing when it is disposed of", async () => {
