@@ -63,8 +63,9 @@ for (const { name, paths, env } of runs) {
   const code = await child.exited;
   const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0);
   passed += count("pass");
-  // A run that crashed, or whose files failed to load, has failed even if no test did.
-  const failedHere = /matched 0 tests/.test(text) ? 0 : count("fail") || (code === 0 ? 0 : 1);
+  // A run that crashed, or whose files failed to load, has failed even if no test did; one that has no test of the name asked for has not.
+  const isEmpty = /^error: regex .* matched 0 tests\b/m.test(text);
+  const failedHere = count("fail") || (code === 0 || isEmpty ? 0 : 1);
   failed += failedHere;
   if (failedHere > 0) failures.push(...failuresIn(text).map((failure) => `== ${name}, ${failure}`));
 }

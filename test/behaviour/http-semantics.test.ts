@@ -7,8 +7,8 @@ import { gzipSync } from "node:zlib";
 import { run } from "./process.ts";
 import { quietly } from "./quietly.ts";
 import { ask, md5, RawClient } from "./raw-client.ts";
-import { isBun, serve, type ServeOptions, type Server } from "./subject.ts";
 import { rejection } from "./rejection.ts";
+import { isBun, serve, type ServeOptions, type Server } from "./subject.ts";
 
 // Before any serve(): at this time nothing of ringloop's has seen a Response.
 const madeEarly = {
@@ -639,11 +639,7 @@ describe("a response's body", () => {
       );
     using server = start((request) => (pathOf(request) === "/fine" ? new Response("fine") : broken()));
     await quietly(async () => {
-      expect(
-        await fetch(urlOf(server))
-          .then((response) => response.text())
-          .catch((error: Error) => error),
-      ).toBeInstanceOf(Error);
+      expect(await rejection(fetch(urlOf(server)).then((response) => response.text()))).toBeInstanceOf(Error);
       expect(await rejection(run(["curl", "-sS", urlOf(server)]))).toMatchObject({
         message: expect.stringContaining("curl ended with"),
       });

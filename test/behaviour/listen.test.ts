@@ -5,8 +5,8 @@ import { connect, type Socket as NodeSocket } from "node:net";
 import type { Socket, SocketHandlers, SocketListener, TcpListenOptions } from "../../src/index.ts";
 import { run } from "./process.ts";
 import { md5, RawClient } from "./raw-client.ts";
-import { isBun, listen, reactorStats } from "./subject.ts";
 import { rejection } from "./rejection.ts";
+import { isBun, listen, reactorStats } from "./subject.ts";
 
 function start<Data = undefined>(
   socket: SocketHandlers<Data>,

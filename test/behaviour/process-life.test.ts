@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fixture, Program } from "./process.ts";
 import { ask, RawClient } from "./raw-client.ts";
+import { rejection } from "./rejection.ts";
 import { isBun } from "./subject.ts";
 import { frame, WebSocketClient } from "./websocket-client.ts";
-import { rejection } from "./rejection.ts";
 
 const get = (path: string, ...fields: string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { IOSQE_ASYNC, type Ring, RingMemory } from "../../src/ring/index.ts";
+import { Program } from "../behaviour/process.ts";
 import { nextCompletions, nextSqe, openRing, ringKinds } from "./ring-kinds.ts";
 import { Pipe } from "./pipe.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -113,10 +114,10 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     if (!ring.sqpoll) return;
     const ignore = (): void => {};
     process.on("SIGUSR2", ignore);
-    const hail = `import os\nprint("on", flush=True)\nwhile True: os.kill(${process.pid}, 12)`;
-    const signaller = Bun.spawn(["setpriv", "--pdeathsig", "KILL", "python3", "-c", hail], { stdout: "pipe" });
+    const hail = `import os, signal\nprint("on", flush=True)\nwhile True: os.kill(${process.pid}, signal.SIGUSR2)`;
+    const signaller = new Program(["python3", "-c", hail]);
     try {
-      await signaller.stdout.getReader().read(); // It has started.
+      await signaller.text("on");
       for (let round = 0; round < 2000; round++) {
         while (ring.sqSpaceLeft > 0) ring.getSqe()!.prepNop();
         ring.submit();
@@ -125,8 +126,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
         ring.cqAdvance(ring.cqReady);
       }
     } finally {
-      signaller.kill("SIGKILL");
-      await signaller.exited;
+      await signaller.stop("SIGKILL");
       process.off("SIGUSR2", ignore);
     }
   });
