@@ -94,7 +94,8 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     test("a multishot poll completes each time; an update changes what it waits for, and its user data", () => {
       using pair = new SocketPair();
       nextSqe(ring).prepPollMultishot(pair.near, POLLIN).setUserData(1, 9);
-      ring.submit();
+      // A byte that comes while the poll is being armed may be told twice, so it waits until the entry behind the poll has completed.
+      succeed(ring, (sqe) => sqe.prepNop());
       writeSync(pair.far, "x");
       expect(nextCompletion(ring)).toMatchObject({ res: POLLIN, flags: IORING_CQE_F_MORE });
       readSync(pair.near, Buffer.alloc(1));
