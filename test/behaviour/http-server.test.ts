@@ -51,8 +51,9 @@ describe("a server on a Unix socket", () => {
   });
 
   test("may have an abstract name", async () => {
-    using _server = startUnix("\0ringloop-test-http");
-    const { stdout } = await run(["curl", "-sS", "--abstract-unix-socket", "ringloop-test-http", "http://name/"]);
+    const name = `ringloop-test-http-${process.pid}`; // Such names are the machine's.
+    using _server = startUnix(`\0${name}`);
+    const { stdout } = await run(["curl", "-sS", "--abstract-unix-socket", name, "http://name/"]);
     expect(stdout).toBe('["http://name/",null]');
   });
 
