@@ -21,15 +21,15 @@ const mutations: Mutation[] = [
   {
     what: "a receive buffer is not recycled",
     file: "net/connection.ts",
-    from: "        buffers.recycle(bid);\n        if (!this.receiveArmed)",
-    to: "        if (!this.receiveArmed)",
+    from: "finally {\n        buffers.recycle(bid);\n",
+    to: "finally {\n",
     tests: ["behaviour/listen.test.ts", "behaviour/http-chaos.test.ts"],
   },
   {
     what: "a receive buffer is recycled twice",
     file: "net/connection.ts",
-    from: "        buffers.recycle(bid);\n        if (!this.receiveArmed)",
-    to: "        buffers.recycle(bid);\n        buffers.recycle(bid);\n        if (!this.receiveArmed)",
+    from: "finally {\n        buffers.recycle(bid);\n",
+    to: "finally {\n        buffers.recycle(bid);\n        buffers.recycle(bid);\n",
     tests: ["behaviour/listen.test.ts"],
   },
   {
@@ -96,8 +96,8 @@ const mutations: Mutation[] = [
   {
     what: "the others' flush is lost when a handler throws",
     file: "reactor/reactor.ts",
-    from: "      while (next < targets.length) this.flushes.push(targets[next++]!);\n",
-    to: "",
+    from: "while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();",
+    to: "for (const target of this.flushing.splice(0)) target.flush();",
     tests: ["behaviour/listen.test.ts", "behaviour/loop.test.ts", "behaviour/http-semantics.test.ts"],
   },
   {
@@ -153,7 +153,7 @@ const mutations: Mutation[] = [
   {
     what: "a parked reactor that was woken for nothing waits for no signal",
     file: "reactor/reactor.ts",
-    from: "    else this.waker.arm(this.references > 0);\n  }\n\n  private turn",
+    from: "    else this.waker.arm(this.references > 0);\n  }\n\n  private readonly turn",
     to: "  }\n\n  private turn",
     tests: ["behaviour/http-chaos.test.ts"],
   },
@@ -247,6 +247,48 @@ const mutations: Mutation[] = [
     from: "    close(ring->ring_fd);\n  free(ring);",
     to: "    close(ring->ring_fd);",
     tests: ["unit/memory-safety.test.ts"],
+  },
+  {
+    what: "others' flushes wait for a handler that runs the event loop",
+    file: "reactor/reactor.ts",
+    from: "while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();",
+    to: "for (const target of this.flushing.splice(0)) target.flush();",
+    tests: ["behaviour/nested-loop.test.ts"],
+  },
+  {
+    what: "what comes while a handler runs the event loop overtakes it",
+    file: "net/connection.ts",
+    from: "this.held === null && !this.processing) return this.protocol.onData",
+    to: "this.held === null) return this.protocol.onData",
+    tests: ["behaviour/nested-loop.test.ts"],
+  },
+  {
+    what: "the next turn is scheduled at the end of the turn alone",
+    file: "reactor/reactor.ts",
+    from: "    this.immediate = setImmediate(this.turn);\n    this.turns++;",
+    to: "    this.immediate = undefined;\n    this.turns++;",
+    tests: ["behaviour/nested-loop.test.ts"],
+  },
+  {
+    what: "timeouts that are due together wait for a handler that runs the event loop",
+    file: "reactor/wheel.ts",
+    from: "    for (;;) {\n      this.fireDue();\n      if (this.tick >= target) return;",
+    to: "    for (;;) {\n      if (this.tick >= target) return this.fireDue();",
+    tests: ["behaviour/nested-loop.test.ts", "unit/wheel.test.ts"],
+  },
+  {
+    what: "a UDP socket that is closed while its handler runs the event loop gives its slot up twice",
+    file: "net/udp.ts",
+    from: "!this.isClosed || this.isReleased ||",
+    to: "!this.isClosed ||",
+    tests: ["behaviour/nested-loop.test.ts"],
+  },
+  {
+    what: "a wait for room in the submission queue ends with a signal",
+    file: "ring/ring.ts",
+    from: "while (this.sqSpaceLeft === 0) {\n      this.publish();",
+    to: "if (this.sqSpaceLeft === 0) {\n      this.publish();",
+    tests: ["unit/ring-waits.test.ts"],
   },
 ];
 

@@ -139,10 +139,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** Ends the connection at once; a handler that is under way is told by its request's signal. */
   abort(reset = false): void {
     const { transport, host } = this;
-    this.abortRequest();
-    this.detach();
+    const tell = this.abandon();
     host.idle.finish(transport, false);
     transport.destroy(undefined, reset);
+    tell();
   }
 
   // ---- from the transport ----------------------------------------------------------------------------------------
@@ -176,17 +176,18 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   }
 
   onClose(): void {
-    this.abortRequest();
-    this.detach();
+    const tell = this.abandon();
     this.host.closed();
+    tell();
   }
 
   // ---- requests --------------------------------------------------------------------------------------------------
 
   /** Goes through what has come, and lets go of the connection if nothing is under way afterwards. */
   process(memory: Buffer, start: number, end: number): void {
-    const { host } = this;
+    const { host, transport } = this;
     this.processing = true;
+    transport.beginProcessing();
     this.text = null;
     let at = start;
     let head: string | null = null;
@@ -215,10 +216,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       at = this.begin(memory, at, next, end);
     }
     this.processing = false;
+    transport.endProcessing();
     this.text = null;
     if (this.handedOver) {
       this.handedOver = false;
-      const { transport, peerEnded } = this;
+      const { peerEnded } = this;
       host.spare.push(this);
       deliverRest(transport, memory, at, end, peerEnded);
     } else if (!this.isAttached) host.spare.push(this);
@@ -354,15 +356,20 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.request === null) this.afterExchange();
   }
 
-  private abortRequest(): void {
-    const { request } = this;
+  /**
+   * Gives up what is under way and lets go of the connection. What is returned tells those concerned, and is to be called last: they may run
+   * the event loop, in which this may serve another connection.
+   */
+  private abandon(): () => void {
+    const { request, sender } = this;
     this.failBody();
-    if (request) {
-      this.endExchange();
-      RingRequest.abort(request);
-    }
-    this.sender?.abort();
     this.sender = null;
+    if (request !== null) this.endExchange();
+    this.detach();
+    return () => {
+      if (request !== null) RingRequest.abort(request);
+      sender?.abort();
+    };
   }
 
   /** The rest of the body will not come. */
@@ -588,9 +595,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** A request that cannot be understood or is too large. */
   private refuse(status: number): void {
     const { transport, host, peerEnded } = this;
-    this.abortRequest();
-    this.detach();
+    const tell = this.abandon();
     host.idle.refuse(transport, status, !peerEnded);
+    tell();
   }
 
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */

@@ -67,6 +67,7 @@ export class IdleConnections implements Protocol {
   onData(memory: Buffer, start: number, end: number, transport: Connection): void {
     const head = transport.context as string | null;
     if (head === null) {
+      this.resumedBytes = 0; // Of another connection, whose handler runs the event loop.
       setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
       return this.process(transport, memory, start, end);
     }

@@ -137,6 +137,15 @@ export abstract class ConnectionFlags extends WheelEntry {
     this.put(0x8000, value);
   }
 
+  /** Between `beginProcessing()` and `endProcessing()`. */
+  protected get processing(): boolean {
+    return (this.bits & 0x10000) !== 0;
+  }
+
+  protected set processing(value: boolean) {
+    this.put(0x10000, value);
+  }
+
   private put(bit: number, value: boolean): void {
     this.bits = value ? this.bits | bit : this.bits & ~bit;
   }

@@ -214,6 +214,19 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     if (this.held !== null || !this.receiveArmed) this.scheduleFlush();
   }
 
+  /**
+   * What comes from now on, the peer's end included, waits for `endProcessing()`: for a protocol in the middle of what it was given, whose
+   * handler may run the event loop. One that hands on what comes, as it comes, needs neither.
+   */
+  beginProcessing(): void {
+    this.processing = true;
+  }
+
+  endProcessing(): void {
+    this.processing = false;
+    if (this.held !== null) this.scheduleFlush();
+  }
+
   // ---- ending ----------------------------------------------------------------------------------------------------
 
   /** Sends FIN after everything queued. The peer may still send. */
@@ -291,7 +304,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   flush(): void {
     this.flushScheduled = false;
     if (this.state >= ConnectionState.Closing) return;
-    if (this.held !== null && !this.paused) {
+    if (this.held !== null && !this.paused && !this.processing) {
       try {
         this.deliverHeld();
       } catch (error) {
@@ -300,7 +313,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       }
       if (this.isClosing()) return;
     }
-    if (!this.receiveArmed && !this.receiveEnded && !this.paused) this.armReceive();
+    if (this.mayReceive()) this.armReceive();
     if (this.sendInFlight) return;
     if (this.head !== null && this.head.sent < this.head.length) this.send(this.head);
     else this.drained();
@@ -379,11 +392,12 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       const buffers = this.reactor.receiveBuffers;
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const start = buffers.take(bid, result);
+      // Before the handler, which may run the event loop until more comes.
+      if (!this.receiveArmed) this.continueReceiving();
       try {
         this.deliver(buffers.memory, start, start + result);
       } finally {
         buffers.recycle(bid);
-        if (!this.receiveArmed) this.continueReceiving();
       }
       return;
     }
@@ -412,14 +426,14 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   private deliver(memory: Buffer, start: number, end: number): void {
     if (this.state >= ConnectionState.Lingering) return;
-    if (!this.paused && this.held === null) return this.protocol.onData(memory, start, end, this);
+    if (!this.paused && this.held === null && !this.processing) return this.protocol.onData(memory, start, end, this);
     // What was under way when pause() was called. A cancel that missed its receive is sent again.
     (this.held ??= []).push(Buffer.from(memory.subarray(start, end)));
-    if (this.paused) this.cancelReceive();
+    if (this.paused || this.processing) this.cancelReceive();
   }
 
   private deliverHeld(): void {
-    while (this.held !== null && !this.paused && this.state < ConnectionState.Lingering) {
+    while (this.held !== null && !this.paused && !this.processing && this.state < ConnectionState.Lingering) {
       const bytes = this.held.shift();
       if (this.held.length === 0) this.held = null;
       if (bytes === undefined) break; // Only the end of the stream was held.
@@ -430,15 +444,20 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   /** A multishot receive may end at any completion, a successful one too. */
   private continueReceiving(): void {
-    if (this.receiveArmed || this.receiveEnded || this.paused || this.state >= ConnectionState.Closing) return;
+    if (!this.mayReceive() || this.state >= ConnectionState.Closing) return;
     this.reactor.counters.rearms++;
     this.armReceive();
+  }
+
+  private mayReceive(): boolean {
+    if (this.receiveArmed || this.receiveEnded || this.paused) return false;
+    return !this.processing || this.held === null;
   }
 
   private peerEnded(): void {
     this.receiveEnded = true;
     if (this.state === ConnectionState.Lingering) return this.destroy();
-    if (this.held === null && !this.paused) this.tellEnd();
+    if (this.held === null && !this.paused && !this.processing) this.tellEnd();
     else this.held ??= []; // It follows what is held.
   }
 

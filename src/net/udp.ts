@@ -125,6 +125,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   private refused = false;
   private referenced = true;
   private isClosed = false;
+  private isReleased = false;
   private lastSenderBytes = 0;
   private lastSender = "";
 
@@ -378,7 +379,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (kind === Kind.Receive) this.received(result, flags);
     // A cancellation misses (EALREADY) a receive that is just being woken.
     if (kind === Kind.Cancel && result < 0) this.cancelReceive();
-    if (!this.isClosed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    if (!this.isClosed || this.isReleased || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    this.isReleased = true;
     this.reactor.operations.release(this.slot);
     this.reactor.arena.free(this.receiveHeader);
     if (this.referenced) this.reactor.unref();
@@ -386,6 +388,7 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private received(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
+    if (result > 0) this.continueReceiving(); // Before the handler, which may run the event loop until the next one comes.
     if ((flags & IORING_CQE_F_BUFFER) !== 0) {
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const at = this.buffers.take(bid, Math.max(0, result));
@@ -399,10 +402,14 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (this.isClosed) return;
     if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
     if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");
-    if (!this.receiveArmed && !this.isClosed) {
-      this.reactor.counters.rearms++;
-      this.armReceive();
-    }
+    this.continueReceiving();
+  }
+
+  /** A multishot receive may end at any completion, a successful one too. */
+  private continueReceiving(): void {
+    if (this.receiveArmed || this.isClosed) return;
+    this.reactor.counters.rearms++;
+    this.armReceive();
   }
 
   /** struct io_uring_recvmsg_out { namelen, controllen, payloadlen, flags }, the address, the payload. */

@@ -7,8 +7,8 @@
  * through an eventfd.
  *
  * Guarantees: completions are dispatched after the reap, never inside it; promise jobs run after each; Bun's timers, immediates and
- * I/O are served at least every millisecond plus one handler; an idle process uses no CPU; a process in which nothing is referenced
- * exits.
+ * I/O are served at least every millisecond plus one handler; the ring goes on while a handler runs Bun's loop itself, in turns inside
+ * the turn; an idle process uses no CPU; a process in which nothing is referenced exits.
  */
 import { drainMicrotasks } from "bun:jsc";
 import { availableParallelism, release } from "node:os";
@@ -149,13 +149,14 @@ export class Reactor extends Operations {
   private batchCount = 0;
   private batchCursor = 0;
   private flushes: Flushable[] = [];
+  /** Those of before that are being flushed, and which of them is next. */
   private flushing: Flushable[] = [];
+  private flushCursor = 0;
   private starved: Flushable[] = [];
   private references = 0;
   private immediate: NodeJS.Immediate | undefined;
   private wheelTimer: NodeJS.Timeout | undefined;
   private parked = true;
-  private inTurn = false;
   private idleTurns = 0;
   private closed = false;
   /** The kernel has contradicted itself: nothing more is read from the ring. */
@@ -330,9 +331,9 @@ export class Reactor extends Operations {
   // ---- the turn --------------------------------------------------------------------------------------------------
 
   private schedule(): void {
-    if (this.immediate !== undefined || this.inTurn || this.closed || this.broken) return;
+    if (this.immediate !== undefined || this.closed || this.broken) return;
     this.leavePark();
-    this.immediate = setImmediate(() => this.turn());
+    this.immediate = setImmediate(this.turn);
   }
 
   private leavePark(): void {
@@ -352,20 +353,22 @@ export class Reactor extends Operations {
     else this.waker.arm(this.references > 0);
   }
 
-  private turn(): void {
-    this.immediate = undefined;
-    this.inTurn = true;
+  private readonly turn = (): void => {
+    if (this.closed || this.broken) return;
+    // First of all: a handler may run Bun's loop until something happens (require() of a module that awaits, `expect(promise).resolves`),
+    // and that something may come from the ring.
+    this.immediate = setImmediate(this.turn);
     this.turns++;
     try {
       this.run();
     } finally {
-      this.inTurn = false;
       if (!this.closed && !this.broken) {
-        if (this.idleTurns >= IDLE_TURNS_BEFORE_PARK) this.park();
-        else this.immediate = setImmediate(() => this.turn());
+        // A turn inside this one may have parked.
+        if (this.idleTurns < IDLE_TURNS_BEFORE_PARK || this.parked) this.schedule();
+        else this.park();
       }
     }
-  }
+  };
 
   /** One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn. */
   private run(): void {
@@ -375,7 +378,9 @@ export class Reactor extends Operations {
     nest.arm();
     for (;;) {
       const dispatched = this.dispatch(end);
-      if (this.flushes.length > 0) this.flush();
+      if (this.broken || this.closed) return;
+      if (this.starved.length > 0) this.feedStarved();
+      if (this.hasFlushes) this.flush();
       const remainingMs = end - this.look();
       if (remainingMs <= 0 || nest.ready || this.batchCursor < this.batchCount) {
         this.submit(0);
@@ -404,6 +409,7 @@ export class Reactor extends Operations {
     let dispatched = 0;
     for (;;) {
       if (this.batchCursor === this.batchCount) {
+        if (this.broken || this.closed) return dispatched; // By a turn inside this one.
         this.batchCursor = 0;
         this.batchCount =
           this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch, operations);
@@ -449,6 +455,7 @@ export class Reactor extends Operations {
   /** Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied on. */
   private breakOff(error: RingIntegrityError): never {
     this.broken = true;
+    this.batchCursor = this.batchCount; // A turn around this one reads no more, either.
     this.waker.disarm(false);
     // In the methods' place, since a question in them would be asked for each operation.
     this.nextSqe = this.scheduleFlush = () => {
@@ -457,33 +464,26 @@ export class Reactor extends Operations {
     throw error;
   }
 
-  /** Lets everyone with something to send submit it, and gives received buffers back. */
+  /** Lets everyone with something to send submit it. A handler may throw in a flush: the others' turn comes with the next one. */
   private flush(): void {
-    while (this.flushes.length > 0) {
-      const targets = this.flushes;
-      this.flushes = this.flushing;
-      this.flushing = targets;
-      this.flushAll(targets);
+    for (;;) {
+      while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();
+      if (this.flushes.length === 0) return;
+      const flushed = this.flushing;
+      flushed.length = this.flushCursor = 0;
+      this.flushing = this.flushes;
+      this.flushes = flushed;
     }
   }
 
-  /** Flushes and empties the list. A handler may throw in a flush: the others' turn comes with the next one. */
-  private flushAll(targets: Flushable[]): void {
-    let next = 0;
-    try {
-      while (next < targets.length) targets[next++]!.flush();
-    } finally {
-      while (next < targets.length) this.flushes.push(targets[next++]!);
-      targets.length = 0;
-    }
+  private get hasFlushes(): boolean {
+    return this.flushes.length > 0 || this.flushCursor < this.flushing.length;
   }
 
   private feedStarved(): void {
     // Every buffer is back at the end of a dispatch; where they were still too few, twice as many circulate from now on.
     this.receiveBuffers.grow();
-    const targets = this.starved;
-    this.starved = [];
-    this.flushAll(targets);
+    this.flushes.push(...this.starved.splice(0));
   }
 
   /**
@@ -495,7 +495,6 @@ export class Reactor extends Operations {
     this.unsubmittedBytes = 0;
     if (ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
-    if (this.starved.length > 0) this.feedStarved();
     if (ring.sqpoll) return this.submitToThread(waitUs);
     const wait = waitUs > 0 && ring.cqReady === 0 ? 1 : 0;
     const toSubmit = ring.sqReady;
@@ -568,16 +567,18 @@ export class Reactor extends Operations {
     try {
       calm = this.quiesce(); // Somebody's handler may throw in it.
     } finally {
-      if (!calm && !this.broken) {
+      if (!calm) {
         this.idleTurns = 0;
-        this.immediate = setImmediate(() => this.turn());
+        this.schedule();
       }
     }
     if (!calm) return;
+    clearImmediate(this.immediate);
+    this.immediate = undefined;
     this.parked = true;
     this.ring.cqEventfdToggle(true);
     // Whatever came before the eventfd was enabled has not signalled it.
-    if (this.hasKernelWork() || this.flushes.length > 0 || this.ring.unpublished > 0) {
+    if (this.hasKernelWork() || this.hasFlushes || this.ring.unpublished > 0) {
       this.schedule();
       return;
     }
@@ -601,7 +602,7 @@ export class Reactor extends Operations {
       this.submit(TURN_MS * 1000);
       this.dispatch(Infinity);
     }
-    return this.cqes - nest.completions === own && this.flushes.length === 0;
+    return this.cqes - nest.completions === own && !this.hasFlushes;
   }
 
   private armWheelTimer(): void {

@@ -6,6 +6,8 @@
  */
 export const WHEEL_TICK_MS = 250;
 const BUCKETS = 512;
+/** One more bucket: what is about to fire. */
+const DUE = BUCKETS;
 
 /** Something that a wheel may hold once. Its owner extends it, so that a timer for each of many connections costs no object. */
 export abstract class WheelEntry {
@@ -23,7 +25,7 @@ export abstract class WheelEntry {
 }
 
 export class Wheel {
-  private readonly buckets: (WheelEntry | null)[] = Array.from({ length: BUCKETS }, () => null);
+  private readonly buckets: (WheelEntry | null)[] = Array.from({ length: BUCKETS + 1 }, () => null);
   private readonly startMs: number;
   private tick = 0;
   private count = 0;
@@ -39,7 +41,7 @@ export class Wheel {
 
   /** When `advance` next has something to do. */
   get nextTickMs(): number {
-    return this.startMs + (this.tick + 1) * WHEEL_TICK_MS;
+    return this.buckets[DUE] === null ? this.startMs + (this.tick + 1) * WHEEL_TICK_MS : 0;
   }
 
   /** Arms or moves an entry, `delayMs` after `nowMs`. */
@@ -58,40 +60,44 @@ export class Wheel {
     if (entry.bucket >= 0) this.remove(entry);
   }
 
-  /** Fires what is due. An entry's `fire` may set and clear entries, itself included. */
+  /**
+   * Fires what is due. An entry's `fire` may set and clear entries, itself included, and may advance the wheel. What it keeps from firing
+   * by an error fires with the next `advance`.
+   */
   advance(nowMs: number): void {
     const target = Math.floor((nowMs - this.startMs) / WHEEL_TICK_MS);
-    while (this.tick < target) {
+    for (;;) {
+      this.fireDue();
+      if (this.tick >= target) return;
       if (this.count === 0) {
         this.tick = target;
         return;
       }
-      this.tick++;
-      const bucket = this.tick % BUCKETS;
-      // Taken one by one, since a callback may clear its neighbours; what is not due yet goes to a later bucket.
+      const bucket = ++this.tick % BUCKETS;
       for (let entry = this.buckets[bucket]; entry; entry = this.buckets[bucket]) {
         this.remove(entry);
         if (entry.deadline > this.tick) this.insert(entry);
-        else if (entry.deadline !== 0) {
-          entry.deadline = 0;
-          this.fire(entry);
-        }
+        else this.put(entry, DUE);
       }
     }
   }
 
-  private fire(entry: WheelEntry): void {
-    try {
-      entry.fire();
-    } catch (error) {
-      this.tick--; // What else is in the bucket fires with the next advance().
-      throw error;
+  /** Takes one by one, since each may clear or move the others. */
+  private fireDue(): void {
+    for (let entry = this.buckets[DUE]; entry; entry = this.buckets[DUE]) {
+      this.remove(entry);
+      if (entry.deadline > this.tick) this.insert(entry);
+      else {
+        entry.deadline = 0;
+        entry.fire();
+      }
     }
   }
 
   /** Milliseconds from `nowMs` until a bucket with entries comes up; Infinity without entries. */
   untilNextMs(nowMs: number): number {
     if (this.count === 0) return Infinity;
+    if (this.buckets[DUE] !== null) return 0;
     let ahead = 1;
     while (this.buckets[(this.tick + ahead) % BUCKETS] === null) ahead++;
     return Math.max(0, this.startMs + (this.tick + ahead) * WHEEL_TICK_MS - nowMs);
@@ -99,13 +105,17 @@ export class Wheel {
 
   /** The tick at which a bucket comes up next. */
   private dueOf(bucket: number): number {
+    if (bucket === DUE) return this.tick;
     return this.tick + 1 + ((bucket - ((this.tick + 1) % BUCKETS) + BUCKETS) % BUCKETS);
   }
 
   private insert(entry: WheelEntry): void {
     // A deadline beyond the horizon waits in the farthest bucket and is inserted again from there.
     const due = Math.min(entry.deadline, this.tick + BUCKETS - 1);
-    const bucket = due % BUCKETS;
+    this.put(entry, due % BUCKETS);
+  }
+
+  private put(entry: WheelEntry, bucket: number): void {
     const first = this.buckets[bucket]!;
     entry.bucket = bucket;
     entry.previous = null;

@@ -165,6 +165,29 @@ describe("a callback", () => {
     expect(fired).toEqual(["moved"]);
   });
 
+  test("may advance the wheel, which fires what is due with it, and what is due since", () => {
+    const order: string[] = [];
+    const outer = new CallbackEntry(() => {
+      order.push("outer begins");
+      nowMs += WHEEL_TICK_MS;
+      wheel.advance(nowMs);
+      order.push("outer ends");
+    });
+    const named = (name: string): WheelEntry => new CallbackEntry(() => order.push(name));
+    set(named("after"), 3 * WHEEL_TICK_MS);
+    set(named("later"), 2 * WHEEL_TICK_MS);
+    set(named("beside"), 0);
+    set(outer, 0);
+    pass(WHEEL_TICK_MS);
+    expect(order.filter((name) => name !== "beside")).toEqual(["outer begins", "later", "outer ends"]);
+    expect(order).toContain("beside");
+    set(named("own"), 0);
+    expect(wheel.nextTickMs).toBeGreaterThan(nowMs);
+    pass(WHEEL_TICK_MS);
+    expect(order.slice(-2).toSorted()).toEqual(["after", "own"]);
+    expect(wheel.size).toBe(0);
+  });
+
   test("that throws does not hold up the others", () => {
     const thrower = (): WheelEntry =>
       new CallbackEntry(() => {

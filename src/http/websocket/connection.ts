@@ -100,8 +100,11 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   onData(memory: Buffer, start: number, end: number): void {
     if ((this.flags & Flag.Paused) === 0) this.awaitTraffic();
     const { hub } = this;
+    const transport = this.transport!;
     const parser = this.parser ?? hub.takeParser();
+    transport.beginProcessing();
     parser.feed(memory, start, end, this);
+    transport.endProcessing();
     if (this.transport !== null && !parser.isIdle) {
       this.parser = parser;
       return;

@@ -1,0 +1,327 @@
+/**
+ * Handlers that run the event loop themselves until something happens, as bun:test's `expect(promise).resolves` does: the ring goes on
+ * meanwhile, others are served, and what comes for the connection under way waits where it must.
+ */
+import { expect, test } from "bun:test";
+import { RawClient } from "./raw-client.ts";
+import { connect, isBun, listen, reactorStats, serve, settled, udpSocket } from "./subject.ts";
+import { frame, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
+
+/** Runs Bun's loop until `promise` is settled. */
+function block(promise: Promise<unknown>): void {
+  expect(promise.then(() => "settled")).resolves.toBe("settled");
+}
+
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\nName: of ${path}\r\n\r\n`;
+
+/**
+ * For what Bun's own does not do: it loses the answer of an HTTP handler that runs the loop, takes the next WebSocket frame for nonsense,
+ * fires no second timeout, delivers no second datagram, and does not tell of a client that goes.
+ */
+const testRing = test.skipIf(isBun);
+
+test("a socket's handler waits for another socket's data, and for its own", async () => {
+  const order: string[] = [];
+  const began = Promise.withResolvers<void>();
+  const other = Promise.withResolvers<void>();
+  const own = Promise.withResolvers<void>();
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        const text = bytes.toString();
+        order.push(text);
+        if (text === "begin") began.resolve();
+        if (text === "other") other.resolve();
+        if (text === "own") own.resolve();
+        if (text !== "begin") return;
+        block(other.promise);
+        socket.write("send your own");
+        block(own.promise);
+        socket.write("done");
+      },
+    },
+  });
+  using first = await RawClient.connect(server.port);
+  using second = await RawClient.connect(server.port);
+  await first.write("begin");
+  await began.promise;
+  await second.write("other");
+  await first.readUntil("send your own");
+  await first.write("own");
+  await first.readUntil("done");
+  expect(order).toEqual(["begin", "other", "own"]);
+});
+
+test("a client's continuation waits for what the ring has yet to bring", async () => {
+  const answer = Promise.withResolvers<string>();
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket, bytes) => void socket.write(bytes) },
+  });
+  const socket = await connect({
+    hostname: "127.0.0.1",
+    port: server.port,
+    socket: { data: (_, bytes) => answer.resolve(bytes.toString()) },
+  });
+  socket.write("echo");
+  expect(answer.promise).resolves.toBe("echo");
+  socket.terminate();
+});
+
+testRing("an HTTP handler waits: others are served, and its own client's next requests wait their turn", async () => {
+  const gate = Promise.withResolvers<void>();
+  const began = Promise.withResolvers<void>();
+  const order: string[] = [];
+  const server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      order.push(pathname);
+      began.resolve();
+      if (pathname === "/open") gate.resolve();
+      if (pathname === "/wait") block(gate.promise);
+      // The request is its own still.
+      expect([new URL(request.url).pathname, request.headers.get("name")]).toEqual([pathname, `of ${pathname}`]);
+      return new Response(pathname + (await request.text()));
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  using opener = await RawClient.connect(server.port);
+  // The last of these comes in a piece of its own while the first one's handler runs the loop.
+  await client.write(
+    get("/wait") +
+      get("/behind") +
+      "POST /body HTTP/1.1\r\nHost: a\r\nName: of /body\r\nContent-Length: 10\r\n\r\n01234",
+  );
+  await began.promise;
+  await client.write(`56789${get("/last")}`);
+  await opener.write(get("/other"));
+  expect((await opener.readResponse()).text).toBe("/other");
+  await opener.write(get("/open"));
+  expect((await opener.readResponse()).text).toBe("/open");
+  for (const text of ["/wait", "/behind", "/body0123456789", "/last"])
+    expect((await client.readResponse()).text).toBe(text);
+  expect(order.filter((path) => !path.startsWith("/o"))).toEqual(["/wait", "/behind", "/body", "/last"]);
+  await server.stop(true);
+});
+
+testRing("a handler that is called by what was held waits for an answer to what is written behind it", async () => {
+  const gates = { "/first": Promise.withResolvers<void>(), "/second": Promise.withResolvers<void>() };
+  const began = Promise.withResolvers<void>();
+  let peer: { write(text: string): unknown } | undefined;
+  using sockets = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: (socket) => void (peer = socket),
+      data: () => gates["/second"].resolve(),
+    },
+  });
+  using far = await RawClient.connect(sockets.port);
+  const server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      began.resolve();
+      if (pathname === "/open") gates["/first"].resolve();
+      else if (pathname === "/between") peer!.write("go");
+      else block(gates[pathname as keyof typeof gates].promise);
+      return new Response(pathname);
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  using opener = await RawClient.connect(server.port);
+  await client.write(get("/first") + get("/between"));
+  await began.promise;
+  await client.write(get("/second"));
+  await opener.write(get("/open"));
+  await far.readUntil("go");
+  await far.write("gone");
+  for (const path of ["/first", "/between", "/second"]) expect((await client.readResponse()).text).toBe(path);
+  await server.stop(true);
+});
+
+testRing("a timeout's handler waits for another timeout", async () => {
+  const other = Promise.withResolvers<void>();
+  let fired = 0;
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: (socket) => socket.timeout(1),
+      data() {},
+      timeout() {
+        if (++fired === 1) block(other.promise);
+        else other.resolve();
+      },
+    },
+  });
+  using first = await RawClient.connect(server.port);
+  using second = await RawClient.connect(server.port);
+  expect(await Promise.all([first.closed, second.closed])).toEqual(["end", "end"]);
+  expect(fired).toBe(2);
+});
+
+testRing("a client that goes while its handler waits leaves nothing", async () => {
+  const slots = isBun ? 0 : reactorStats().slotsInUse;
+  const gone = Promise.withResolvers<void>();
+  const server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    fetch(request) {
+      request.signal.addEventListener("abort", () => gone.resolve());
+      block(gone.promise);
+      return new Response("late");
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  const closed = client.closed;
+  await client.write(get("/"));
+  client.reset();
+  await closed;
+  await gone.promise;
+  await server.stop(true);
+  if (!isBun) await settled(slots);
+});
+
+testRing("who is told that a request timed out waits for others, while the client goes", async () => {
+  const slots = isBun ? 0 : reactorStats().slotsInUse;
+  const began = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const both = Promise.withResolvers<void>();
+  const told = Promise.withResolvers<void>();
+  const server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    fetch(request, self) {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/open") gate.resolve();
+      if (pathname === "/b") both.resolve();
+      if (pathname === "/a" || pathname === "/b") return both.promise.then(() => new Response(pathname));
+      if (pathname !== "/never") return new Response(pathname);
+      request.signal.addEventListener("abort", () => {
+        began.resolve();
+        block(gate.promise);
+        told.resolve();
+      });
+      self.timeout(request, 1);
+      return new Promise<Response>(() => {});
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  using first = await RawClient.connect(server.port);
+  using second = await RawClient.connect(server.port);
+  await client.write(get("/never"));
+  await began.promise;
+  client.reset();
+  for (const path of ["/before", "/open"]) {
+    await first.write(get(path));
+    expect((await first.readResponse()).text).toBe(path);
+  }
+  await told.promise;
+  // What served the one that is gone serves one of these, not two.
+  await first.write(get("/a"));
+  await second.write(get("/b"));
+  expect((await Promise.all([first.readResponse(), second.readResponse()])).map(({ text }) => text)).toEqual([
+    "/a",
+    "/b",
+  ]);
+  await server.stop(true);
+  if (!isBun) await settled(slots);
+});
+
+testRing("a UDP socket's handler waits for its next datagram, and closes the socket meanwhile", async () => {
+  const slots = isBun ? 0 : reactorStats().slotsInUse;
+  const order: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  const socket = await udpSocket({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(self, bytes) {
+        const text = bytes.toString();
+        order.push(text);
+        if (text === "next") {
+          self.close();
+          setTimeout(() => gate.resolve(), 20); // Whatever closing takes is over by then.
+        }
+        if (text !== "wait") return;
+        block(gate.promise);
+        order.push("over");
+        over.resolve();
+      },
+    },
+  });
+  const client = await udpSocket({ hostname: "127.0.0.1", connect: { hostname: "127.0.0.1", port: socket.port } });
+  client.send("wait");
+  client.send("next");
+  await over.promise;
+  expect(order).toEqual(["wait", "next", "over"]);
+  expect(socket.closed).toBe(true);
+  client.close();
+  if (!isBun) await settled(slots);
+});
+
+testRing("a WebSocket's handler waits: the next messages come after it, in order and whole", async () => {
+  const gate = Promise.withResolvers<void>();
+  const began = Promise.withResolvers<void>();
+  const seen: string[] = [];
+  const server = serveWebSocket({
+    message(socket, message) {
+      seen.push(String(message));
+      began.resolve();
+      if (message === "open") gate.resolve();
+      if (message === "wait") block(gate.promise);
+      socket.send(message);
+    },
+  });
+  using client = await WebSocketClient.open(server.port!);
+  using opener = await WebSocketClient.open(server.port!);
+  const text = (payload: string): Buffer => frame(1, payload);
+  const large = text("x".repeat(5000));
+  client.send(text("wait"), text("second"), large.subarray(0, 100));
+  await began.promise;
+  client.send(large.subarray(100), text("last"));
+  opener.send(text("other"));
+  expect(await opener.next()).toEqual([1, "other"]);
+  opener.send(text("open"));
+  expect(await opener.next()).toEqual([1, "open"]);
+  for (const payload of ["wait", "second", "x".repeat(5000), "last"]) expect(await client.next()).toEqual([1, payload]);
+  client[Symbol.dispose]();
+  opener[Symbol.dispose]();
+  await server.stop(true);
+});
+
+test("turns inside turns inside turns", async () => {
+  const gates = Array.from({ length: 20 }, () => Promise.withResolvers<void>());
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        const level = Number(bytes.toString());
+        gates[level - 1]?.resolve();
+        if (level < 19) block(gates[level]!.promise);
+        socket.write("out");
+      },
+    },
+  });
+  const clients: RawClient[] = [];
+  for (let level = 0; level < 20; level++) {
+    const client = await RawClient.connect(server.port);
+    clients.push(client);
+    await client.write(String(level));
+  }
+  for (const client of clients) await client.readUntil("out");
+  for (const client of clients) client[Symbol.dispose]();
+});
