@@ -361,6 +361,8 @@ export class Reactor extends Operations {
     this.turns++;
     try {
       this.run();
+    } catch (error) {
+      reportError(error); // Thrown on, Bun would show this place and not the handler's.
     } finally {
       if (!this.closed && !this.broken) {
         // A turn inside this one may have parked.

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fixture, Program } from "./process.ts";
+import { attempt, fixture, Program } from "./process.ts";
 import { ask, RawClient } from "./raw-client.ts";
 import { rejection } from "./rejection.ts";
 import { isBun } from "./subject.ts";
@@ -171,6 +171,13 @@ describe("a Worker that is terminated while it serves", () => {
     const counts = await terminateWorkers(8);
     expect(Math.min(...counts.slice(-3))).toBeLessThan(Math.max(...counts.slice(0, 3)) + 4);
   }, 20_000);
+});
+
+test("an error that nobody catches ends the process, and is shown where it was thrown", async () => {
+  const { exitCode, stderr } = await attempt([process.execPath, fixture("throws-uncaught.ts")]);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("error: nobody catches this");
+  expect(stderr).toMatch(/at atFault \(.*throws-uncaught\.ts:6:/);
 });
 
 describe("a handler that throws, with nobody but the process to catch it, harms nobody else:", () => {
