@@ -277,6 +277,13 @@ const mutations: Mutation[] = [
     tests: ["behaviour/nested-loop.test.ts", "unit/wheel.test.ts"],
   },
   {
+    what: "the end of a stream is told once for each handler that runs the event loop",
+    file: "net/connection.ts",
+    from: "    if (this.endTold) return;\n",
+    to: "",
+    tests: ["behaviour/nested-loop.test.ts"],
+  },
+  {
     what: "a UDP socket that is closed while its handler runs the event loop gives its slot up twice",
     file: "net/udp.ts",
     from: "!this.isClosed || this.isReleased ||",

@@ -146,6 +146,15 @@ export abstract class ConnectionFlags extends WheelEntry {
     this.put(0x10000, value);
   }
 
+  /** The protocol has been told that the peer sends no more. */
+  protected get endTold(): boolean {
+    return (this.bits & 0x20000) !== 0;
+  }
+
+  protected set endTold(value: boolean) {
+    this.put(0x20000, value);
+  }
+
   private put(bit: number, value: boolean): void {
     this.bits = value ? this.bits | bit : this.bits & ~bit;
   }

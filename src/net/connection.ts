@@ -224,7 +224,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   endProcessing(): void {
     this.processing = false;
-    if (this.held !== null) this.scheduleFlush();
+    if (this.hasHeld()) this.scheduleFlush();
   }
 
   // ---- ending ----------------------------------------------------------------------------------------------------
@@ -304,13 +304,9 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   flush(): void {
     this.flushScheduled = false;
     if (this.state >= ConnectionState.Closing) return;
-    if (this.held !== null && !this.paused && !this.processing) {
-      try {
-        this.deliverHeld();
-      } catch (error) {
-        this.scheduleFlush(); // What is still held comes with the next one.
-        throw error;
-      }
+    if (this.hasHeld() && !this.paused && !this.processing) {
+      this.scheduleFlush(); // What is still held comes with the next one, should a handler throw, or run the event loop until it comes.
+      this.deliverHeld();
       if (this.isClosing()) return;
     }
     if (this.mayReceive()) this.armReceive();
@@ -434,12 +430,17 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   private deliverHeld(): void {
     while (this.held !== null && !this.paused && !this.processing && this.state < ConnectionState.Lingering) {
-      const bytes = this.held.shift();
+      const bytes = this.held.shift()!;
       if (this.held.length === 0) this.held = null;
-      if (bytes === undefined) break; // Only the end of the stream was held.
       this.protocol.onData(bytes, 0, bytes.length, this);
     }
-    if (this.held === null && this.receiveEnded && !this.paused && this.state < ConnectionState.Closing) this.tellEnd();
+    if (this.held !== null || !this.receiveEnded || this.paused || this.state >= ConnectionState.Closing) return;
+    this.tellEnd();
+  }
+
+  /** Something that came waits for the protocol: bytes, or the end that follows them. */
+  private hasHeld(): boolean {
+    return this.held !== null || (this.receiveEnded && !this.endTold);
   }
 
   /** A multishot receive may end at any completion, a successful one too. */
@@ -458,10 +459,11 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     this.receiveEnded = true;
     if (this.state === ConnectionState.Lingering) return this.destroy();
     if (this.held === null && !this.paused && !this.processing) this.tellEnd();
-    else this.held ??= []; // It follows what is held.
   }
 
   private tellEnd(): void {
+    if (this.endTold) return;
+    this.endTold = true;
     try {
       this.protocol.onEnd(this);
     } finally {

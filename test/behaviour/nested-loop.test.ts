@@ -54,6 +54,44 @@ test("a socket's handler waits for another socket's data, and for its own", asyn
   expect(order).toEqual(["begin", "other", "own"]);
 });
 
+test("what came while a socket was paused waits for the rest of it, and for the end, which is told once", async () => {
+  const ended = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  let bytes = 0;
+  let calls = 0;
+  let depth = 0;
+  let ends = 0;
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    allowHalfOpen: true,
+    socket: {
+      data(socket, { length }) {
+        bytes += length;
+        if (++calls === 1) {
+          socket.pause();
+          setTimeout(() => socket.resume(), 20); // By then what was on its way has come.
+        } else {
+          depth++;
+          block(ended.promise);
+        }
+      },
+      end(socket) {
+        ends++;
+        ended.resolve();
+        setTimeout(() => socket.end(), 20); // When those that wait have gone on.
+      },
+      close: () => closed.resolve(),
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write(Buffer.alloc(150_000));
+  client.end();
+  await closed.promise;
+  expect({ bytes, ends }).toEqual({ bytes: 150_000, ends: 1 });
+  expect(depth).toBeGreaterThan(0);
+});
+
 test("a client's continuation waits for what the ring has yet to bring", async () => {
   const answer = Promise.withResolvers<string>();
   using server = listen({
