@@ -169,6 +169,8 @@ class RingServer implements Server, HttpHost {
     this.port = address?.port;
     this.hostname = address && (target.hostname ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
+    // As with Bun's, `{ ...server }` is empty: Elysia gives that to reload(), as options.
+    for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
   }
 
   get router(): Router<Route> | null {

@@ -26,7 +26,12 @@ async function startApp(name: string, env: Record<string, string> = {}): Promise
   const port = (await program.line()) as number;
   // Which descriptors a process has tells by whom it is served.
   expect(readdirSync(`/proc/${program.pid}/fd`).some((fd) => isRing(`/proc/${program.pid}/fd/${fd}`))).toBe(!isBun);
-  return { port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+  const end = async (): Promise<void> => {
+    const { running } = program;
+    await program[Symbol.asyncDispose]();
+    expect({ running, stderr: await program.stderr }).toEqual({ running: true, stderr: "" });
+  };
+  return { port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: end };
 }
 
 const post = (body: Bun.BodyInit, type?: string): RequestInit => ({

@@ -199,6 +199,10 @@ describe("which route answers", () => {
       "new {}",
       isBun ? "other fetch" : "static",
     ]);
+    // A server's own properties are no options, as Elysia has it.
+    expect({ ...server }).toEqual({} as never);
+    server.reload({ ...(server as object), fetch: () => new Response("third fetch") });
+    expect([await text("/a"), await text("/b")]).toEqual(["third fetch", "new {}"]);
   });
 });
 
