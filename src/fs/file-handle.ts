@@ -57,6 +57,10 @@ export class FileHandle implements AsyncDisposable {
     this.direct = direct;
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `FileHandle ${Bun.inspect({ fd: this.fd, isDirect: this.isDirect })}`;
+  }
+
   /** read(2), pread(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(options)`. The bytes may be fewer; 0 at the end. */
   read<View extends NodeJS.ArrayBufferView>(
     buffer: View,

@@ -245,6 +245,11 @@ class RingServer implements Server, HttpHost {
     return this.webSockets?.count ?? 0;
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { id, development, pendingRequests, pendingWebSockets } = this;
+    return `Server ${Bun.inspect({ url: this.url.href, id, development, pendingRequests, pendingWebSockets })}`;
+  }
+
   /**
    * Makes a WebSocket of the connection that the request came on, calls `open`, and returns true; then no Response is needed. False: the
    * request does not ask for it properly (RFC 6455 section 4.2.1), or is answered already. A client of another version than 13 gets its

@@ -121,6 +121,11 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     return this;
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { hostname, port, unix } = this;
+    return `SocketListener ${Bun.inspect({ hostname, port, unix })}`;
+  }
+
   stop(closeActiveConnections = false): void {
     this.acceptor.close();
     if (closeActiveConnections) for (const socket of [...this.sockets]) socket.connection.destroy();

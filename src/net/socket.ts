@@ -147,6 +147,11 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     };
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { readyState, localAddress, localPort, remoteAddress, remotePort, bytesWritten } = this;
+    return `Socket ${Bun.inspect({ readyState, localAddress, localPort, remoteAddress, remotePort, bytesWritten })}`;
+  }
+
   /** The listener that accepted it; undefined for one that connected. */
   get listener(): SocketListener<any> | undefined {
     return this.context.listener;

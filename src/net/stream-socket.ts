@@ -47,6 +47,11 @@ export class StreamSocket implements Protocol, AsyncDisposable {
     this.connection = new Connection(reactor, fd, this);
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { localAddress, remoteAddress } = this;
+    return `StreamSocket ${Bun.inspect({ localAddress, remoteAddress })}`;
+  }
+
   get localAddress(): SocketAddress | undefined {
     return this.connection.localAddress;
   }

@@ -163,6 +163,11 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.armReceive();
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { address, remoteAddress: connectedTo, binaryType, closed } = this;
+    return `UdpSocket ${Bun.inspect({ address, remoteAddress: connectedTo, binaryType, closed })}`;
+  }
+
   get closed(): boolean {
     return this.isClosed;
   }

@@ -216,6 +216,10 @@ export class Reactor extends Operations {
     this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Reactor ${Bun.inspect({ mode: this.options.mode, ...this.stats() })}`;
+  }
+
   stats(): ReactorStats {
     return {
       enters: this.ring.enters,

@@ -157,6 +157,11 @@ export class ServerWebSocket extends WebSocketConnection {
     return this.transport !== null && (this.flags & Flag.Paused) !== 0;
   }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { readyState, remoteAddress, binaryType, subscriptions } = this;
+    return `ServerWebSocket ${Bun.inspect({ readyState, remoteAddress, binaryType, subscriptions })}`;
+  }
+
   /** 1 open, 3 closed. */
   get readyState(): 1 | 3 {
     return this.transport === null ? 3 : 1;
