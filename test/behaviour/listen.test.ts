@@ -700,7 +700,7 @@ describe("pause()", () => {
   });
 
   test("slows the peer down, and loses nothing", async () => {
-    const body = pattern(20_000_000);
+    const body = pattern(8_000_000);
     const hasher = new Bun.CryptoHasher("md5");
     const { done } = signals("done");
     let bytesReceived = 0;
