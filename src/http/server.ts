@@ -90,8 +90,11 @@ export function serve<WebSocketData = undefined, R extends string = string>(
 
 function startServer(options: Options): Server {
   requireObject("options", options);
+  const { tls, ...others } = options as unknown as Record<string, unknown>;
+  // As in Bun, `tls` with nothing in it is none; servers for several runtimes (srvx) give one.
+  const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
   const left =
-    leavesToBun("serve", options as unknown as Record<string, unknown>, unserved) ||
+    leavesToBun("serve", noTls ? others : { tls, ...others }, unserved) ||
     leavesToBun("serve", { "routes with HTML": hasBundles(options.routes ?? options.static), ...options }, [
       "routes with HTML",
     ]);

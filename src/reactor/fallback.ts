@@ -10,7 +10,8 @@ import { useReactor } from "./thread.ts";
 
 const noticed = new Set<string>();
 
-function notice(text: string): void {
+/** Says it on stderr, once. */
+export function notice(text: string): void {
   if (noticed.has(text)) return;
   noticed.add(text);
   console.warn(`ringloop: ${text}`);

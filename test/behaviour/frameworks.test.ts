@@ -2,11 +2,11 @@
 import { describe, expect, test } from "bun:test";
 import { readlinkSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fixture, Program } from "./process.ts";
+import { fixture, Program, run } from "./process.ts";
 import { ask } from "./raw-client.ts";
 import { isBun } from "./subject.ts";
 
-const preload = join(import.meta.dir, "../../src/register.ts");
+const underPreload = isBun ? [] : ["--preload", join(import.meta.dir, "../../src/register.ts")];
 
 interface App extends AsyncDisposable {
   url: string;
@@ -22,7 +22,7 @@ function isRing(link: string): boolean {
 }
 
 async function startApp(name: string, env: Record<string, string> = {}): Promise<App> {
-  const program = new Program([process.execPath, ...(isBun ? [] : ["--preload", preload]), fixture(name)], env);
+  const program = new Program([process.execPath, ...underPreload, fixture(name)], env);
   const port = (await program.line()) as number;
   // Which descriptors a process has tells by whom it is served.
   expect(readdirSync(`/proc/${program.pid}/fd`).some((fd) => isRing(`/proc/${program.pid}/fd/${fd}`))).toBe(!isBun);
@@ -192,3 +192,19 @@ for (const by of ["fetch", "listen"] as const) {
     });
   });
 }
+
+test("servers of Node's modules run on Bun's own, with one notice for each module", async () => {
+  const { stdout, stderr } = await run([process.execPath, ...underPreload, fixture("node-servers.ts")]);
+  expect(JSON.parse(stdout)).toEqual({
+    http: ["GET /path", "GET /path"],
+    webSocket: "upgraded",
+    net: "echo",
+    unix: "echo",
+    datagram: "datagram",
+  });
+  const modules = [...stderr.matchAll(/^ringloop: (node:\w+) runs on Bun's own, because .*$/gm)].map(
+    ([, name]) => name,
+  );
+  expect(modules.toSorted()).toEqual(isBun ? [] : ["node:dgram", "node:http", "node:net"]);
+  expect(stderr.trim().split("\n").filter(Boolean)).toHaveLength(modules.length);
+});

@@ -152,6 +152,17 @@ describe("an address that cannot be had", () => {
   });
 });
 
+test("tls with nothing in it is none", async () => {
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    tls: { cert: undefined, key: undefined },
+    fetch: () => new Response("plain"),
+  } as never);
+  expect(server.protocol).toBe("http");
+  expect(await (await fetch(server.url)).text()).toBe("plain");
+});
+
 // What follows is about ringloop's own options.
 describe.skipIf(isBun)("an option that the ring does not serve", () => {
   for (const [name, call] of [
@@ -159,7 +170,7 @@ describe.skipIf(isBun)("an option that the ring does not serve", () => {
     ["listen", listenWith],
   ] as const) {
     test(`is an error of ${name} with fallback: false, which names it`, () => {
-      const error = failureOf(() => call({ tls: {}, fallback: false }));
+      const error = failureOf(() => call({ tls: { cert: "c", key: "k" }, fallback: false }));
       expect(error).toBeInstanceOf(TypeError);
       expect(error.message).toContain("tls");
       expect(error.message).toContain("fallback is false");
