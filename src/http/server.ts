@@ -3,6 +3,7 @@
  *
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
+import { parseArgs } from "node:util";
 import { Listener } from "../net/listener.ts";
 import type { ListenTarget } from "../net/open-socket.ts";
 import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
@@ -95,9 +96,7 @@ function startServer(options: Options): Server {
   const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
   const left =
     leavesToBun("serve", noTls ? others : { tls, ...others }, unserved) ||
-    leavesToBun("serve", { "routes with HTML": hasBundles(options.routes ?? options.static), ...options }, [
-      "routes with HTML",
-    ]);
+    leavesToBun("serve", { "routes with HTML": hasBundles(routesOf(options)), ...options }, ["routes with HTML"]);
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;
   installGlobals();
@@ -158,7 +157,7 @@ class RingServer implements Server, HttpHost {
     this.errorHandler = requireFunction("error", options.error, true);
     this.fetchHandler = requireFunction("fetch", options.fetch, true) ?? notFound;
     this.setWebSockets(options.websocket);
-    this.routes = readRoutes(options.routes ?? options.static);
+    this.routes = readRoutes(routesOf(options));
     try {
       if (options.fetch === undefined && this.routes.router === null)
         throw new TypeError("fetch must be a function where routes has no route, not undefined");
@@ -211,11 +210,12 @@ class RingServer implements Server, HttpHost {
 
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
-    const { fetch, routes, static: formerRoutes, error, websocket } = options as Options;
+    const { fetch, error, websocket } = options as Options;
+    const routes = routesOf(options as Options);
     const fetchHandler = requireFunction("fetch", fetch, true);
     const errorHandler = requireFunction("error", error, true);
-    if ((routes ?? formerRoutes) !== undefined) {
-      const table = readRoutes(routes ?? formerRoutes);
+    if (routes !== undefined) {
+      const table = readRoutes(routes);
       this.routes.close();
       this.routes = table;
     }
@@ -399,9 +399,19 @@ function requireFunction<T extends Function>(name: string, value: T | undefined,
   throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
 }
 
+/** As in Bun, an array is none: a Hono app, which is given whole by `export default app`, has one. */
+function routesOf({ routes, static: formerRoutes }: Options): Record<string, unknown> | undefined {
+  const given = routes ?? formerRoutes;
+  return Array.isArray(given) ? undefined : given;
+}
+
+/** As in Bun: the option, else the first of three variables, else `bun --port`. */
 function readPort(option: number | string | undefined): number {
+  if (option !== undefined && option !== null && option !== "") return requirePort(option);
   const variable = process.env.BUN_PORT ?? process.env.PORT ?? process.env.NODE_PORT;
-  return requirePort(option === undefined || option === null || option === "" ? (variable ?? 3000) : option);
+  if (variable !== undefined) return requirePort(variable);
+  const { values } = parseArgs({ args: process.execArgv, options: { port: { type: "string" } }, strict: false });
+  return requirePort((values.port as string | undefined) ?? 3000);
 }
 
 function readSeconds(name: string, value: number): number {

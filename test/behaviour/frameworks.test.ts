@@ -21,11 +21,15 @@ function isRing(link: string): boolean {
   }
 }
 
+/** Which descriptors a process has tells by whom it is served. */
+function hasRing({ pid }: Program): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => isRing(`/proc/${pid}/fd/${fd}`));
+}
+
 async function startApp(name: string, env: Record<string, string> = {}): Promise<App> {
   const program = new Program([process.execPath, ...underPreload, fixture(name)], env);
   const port = (await program.line()) as number;
-  // Which descriptors a process has tells by whom it is served.
-  expect(readdirSync(`/proc/${program.pid}/fd`).some((fd) => isRing(`/proc/${program.pid}/fd/${fd}`))).toBe(!isBun);
+  expect(hasRing(program)).toBe(!isBun);
   const end = async (): Promise<void> => {
     const { running } = program;
     await program[Symbol.asyncDispose]();
@@ -116,6 +120,13 @@ describe("a Hono app", () => {
     expect(file.length).toBe(Buffer.from(await Bun.file(fixture("hono-app.ts")).bytes()).toString().length);
     expect((await fetch(`${app.url}/static/nowhere`)).status).toBe(404);
   });
+});
+
+test("a Hono app is served by Bun itself, as the program's default export", async () => {
+  await using program = new Program([process.execPath, ...underPreload, fixture("hono-default.ts")], { PORT: "0" });
+  const [url = ""] = /http:\S+/.exec(await program.text("Started")) ?? [];
+  expect(await (await fetch(url)).text()).toBe("by default");
+  expect(hasRing(program)).toBe(!isBun);
 });
 
 for (const by of ["fetch", "listen"] as const) {

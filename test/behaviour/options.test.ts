@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { attempt } from "./process.ts";
+import { attempt, run } from "./process.ts";
 import { isBun, listen, serve, subject } from "./subject.ts";
 
 const serveWith = (options: object): void => {
@@ -150,6 +150,39 @@ describe("an address that cannot be had", () => {
     expect(readdirSync("/proc/self/fd").length).toBe(before);
     taken.stop(true);
   });
+});
+
+test("the port is the option's, else a variable's, else that of bun --port", async () => {
+  // All are taken, so that the error tells which one it was.
+  using flag = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  using variable = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  using option = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const program = (more: string): string => `
+    const { serve } = await import(${JSON.stringify(join(import.meta.dir, "subject.ts"))});
+    try {
+      serve({ hostname: "127.0.0.1", fetch: () => new Response(), ${more} });
+    } catch ({ message }) {
+      console.log(message);
+    }
+    process.exit();
+  `;
+  const unset = { BUN_PORT: undefined, PORT: undefined, NODE_PORT: undefined };
+  const failureWith = async (args: string[], env: Record<string, string>, more = ""): Promise<string> =>
+    (await run([process.execPath, ...args, "-e", program(more)], "", { ...unset, ...env })).stdout;
+  const port = (server: { port: number }): string => String(server.port);
+  expect(await failureWith(["--port", port(flag)], {})).toContain(port(flag));
+  expect(await failureWith([`--port=${flag.port}`], { PORT: port(variable) })).toContain(port(variable));
+  expect(await failureWith(["--port", port(flag)], { BUN_PORT: port(variable) }, `port: ${option.port}`)).toContain(
+    port(option),
+  );
+});
+
+test("routes that are an array are none, in serve and reload", async () => {
+  const routes = [{ method: "GET", path: "/" }];
+  using server = serve({ port: 0, hostname: "127.0.0.1", routes, fetch: () => new Response("fetch") } as never);
+  expect(await (await fetch(server.url)).text()).toBe("fetch");
+  server.reload({ routes, fetch: () => new Response("other") } as never);
+  expect(await (await fetch(server.url)).text()).toBe("other");
 });
 
 test("tls with nothing in it is none", async () => {
