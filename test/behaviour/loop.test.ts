@@ -194,6 +194,13 @@ describe.skipIf(isBun)("the preload", () => {
     });
   }
 
+  test("redirects the serve of a Worker that is given it", async () => {
+    await using program = Program.fixture("worker-serves.ts", { TEST_PRELOAD: register });
+    const { port } = await program.line();
+    expect(await isServedByRing(port)).toBe(true);
+    await program.stop();
+  });
+
   test("redirects an unmodified program's Bun.listen", async () => {
     await using program = preloaded();
     const { listenPort } = await program.line();
