@@ -91,11 +91,12 @@ export function serve<WebSocketData = undefined, R extends string = string>(
 
 function startServer(options: Options): Server {
   requireObject("options", options);
-  const { tls, ...others } = options as unknown as Record<string, unknown>;
+  const given = options as unknown as Record<string, unknown>;
+  const { tls } = given;
   // As in Bun, `tls` with nothing in it is none; servers for several runtimes (srvx) give one.
   const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
   const left =
-    leavesToBun("serve", noTls ? others : { tls, ...others }, unserved) ||
+    leavesToBun("serve", noTls ? { ...given, tls: undefined } : given, unserved) ||
     leavesToBun("serve", { "routes with HTML": hasBundles(routesOf(options)), ...options }, ["routes with HTML"]);
   const reactor = left ? undefined : reactorFor("serve", options);
   if (!reactor) return originals.serve(options as never) as unknown as Server;

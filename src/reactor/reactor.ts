@@ -359,8 +359,7 @@ export class Reactor extends Operations {
 
   private readonly turn = (): void => {
     if (this.closed || this.broken) return;
-    // First of all: a handler may run Bun's loop until something happens (require() of a module that awaits, `expect(promise).resolves`),
-    // and that something may come from the ring.
+    // First of all: a handler may run Bun's loop until something happens (`expect(promise).resolves`), which may come from the ring.
     this.immediate = setImmediate(this.turn);
     this.turns++;
     try {

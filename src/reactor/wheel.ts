@@ -6,7 +6,7 @@
  */
 export const WHEEL_TICK_MS = 250;
 const BUCKETS = 512;
-/** One more bucket: what is about to fire. */
+/** One more bucket: those of a tick that has come, to fire, or to be put in a later one. */
 const DUE = BUCKETS;
 
 /** Something that a wheel may hold once. Its owner extends it, so that a timer for each of many connections costs no object. */
@@ -76,13 +76,12 @@ export class Wheel {
       const bucket = ++this.tick % BUCKETS;
       for (let entry = this.buckets[bucket]; entry; entry = this.buckets[bucket]) {
         this.remove(entry);
-        if (entry.deadline > this.tick) this.insert(entry);
-        else this.put(entry, DUE);
+        this.put(entry, DUE);
       }
     }
   }
 
-  /** Takes one by one, since each may clear or move the others. */
+  /** Takes one by one, since each may clear or move the others; what was moved later goes to its bucket. */
   private fireDue(): void {
     for (let entry = this.buckets[DUE]; entry; entry = this.buckets[DUE]) {
       this.remove(entry);
