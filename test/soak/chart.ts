@@ -15,6 +15,7 @@ const colors: Record<Service, string> = {
   stream: "#57ab5a",
   file: "#bf8700",
   store: "#8957e5",
+  websocket: "#c93c37",
   tcp: "#6e7781",
   udp: "#d4a5a5",
 };
@@ -24,6 +25,7 @@ const names: Record<Service, string> = {
   stream: "HTTP, streams",
   file: "HTTP, files",
   store: "files written and read",
+  websocket: "WebSocket echo",
   tcp: "TCP echo",
   udp: "UDP echo",
 };

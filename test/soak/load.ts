@@ -1,13 +1,13 @@
 /**
- * The soak's clients, over node's and Bun's own sockets: `bun load.ts SEED CLIENTS`. Each lives one life after another; most behave, and of those
- * each answer is looked at byte by byte; the others leave, stall or reset on purpose, and say so before. Told "stop" over IPC it ends
- * its lives and then itself.
+ * The soak's clients, over node's and Bun's own sockets: `bun load.ts SEED CLIENTS FATE`. Each lives one life after another; most behave, and of those
+ * each answer is looked at byte by byte; the others leave, stall or reset on purpose, and say so before. With "leaves" for FATE all of them
+ * say so: the process is going to be killed. Told "stop" over IPC it ends its lives and then itself.
  */
 import { randomFillSync } from "node:crypto";
 import { percentile } from "../../bench/runner/report.ts";
 import { RawClient } from "../behaviour/raw-client.ts";
 import { SeededRandom } from "../unit/seeded-random.ts";
-import { FATE, Fate, largeFile, type Ports, type Service, services, streamText } from "./content.ts";
+import { FATE, FATE_BYTE, type Fate, largeFile, type Ports, type Service, services, streamText } from "./content.ts";
 
 /** What one interval saw of a service. */
 export interface Seen {
@@ -28,7 +28,9 @@ export interface Report {
   stopped: boolean;
 }
 
-const [seed = 1, clients = 24] = process.argv.slice(2).map(Number);
+const [seed = 1, clients = 24] = process.argv.slice(2, 4).map(Number);
+/** What a client says that behaves. */
+const usualFate = process.argv[4] as Fate;
 const latencies = new Map<Service, number[]>();
 const faults: Record<string, number> = {};
 const deeds: Record<string, number> = {};
@@ -68,7 +70,7 @@ interface Asked {
   answer: Buffer;
 }
 
-function ask(random: SeededRandom, id: string, fate: "stays" | "leaves"): Asked {
+function ask(random: SeededRandom, id: string, fate: Fate): Asked {
   const get = (service: Service, path: string, answer: Buffer | string): Asked => ({
     service,
     bytes: Buffer.from(`GET ${path} HTTP/1.1\r\nHost: soak\r\n${FATE}: ${fate}\r\n\r\n`),
@@ -116,7 +118,7 @@ function ask(random: SeededRandom, id: string, fate: "stays" | "leaves"): Asked 
 async function behaveOverHttp(random: SeededRandom, id: string): Promise<void> {
   using client = await RawClient.connect(ports.http);
   for (let i = 0; i < 1 + random.below(12) && !stop.signal.aborted; i++) {
-    const { service, bytes, answer } = ask(random, `${id}.${i}`, "stays");
+    const { service, bytes, answer } = ask(random, `${id}.${i}`, usualFate);
     const { status, body } = await timed(service, () => {
       void client.write(bytes);
       return client.readResponse();
@@ -129,7 +131,7 @@ async function behaveOverHttp(random: SeededRandom, id: string): Promise<void> {
 /** Several requests in one write: the answers come in their order. */
 async function pipeline(random: SeededRandom, id: string): Promise<void> {
   using client = await RawClient.connect(ports.http);
-  const asked = Array.from({ length: 2 + random.below(6) }, (_, i) => ask(random, `${id}.${i}`, "stays"));
+  const asked = Array.from({ length: 2 + random.below(6) }, (_, i) => ask(random, `${id}.${i}`, usualFate));
   void client.write(Buffer.concat(asked.map(({ bytes }) => bytes)));
   for (const { service, answer } of asked) {
     const { status, body } = await client.readResponse();
@@ -174,19 +176,109 @@ async function readSlowly(random: SeededRandom): Promise<void> {
   count(deeds, "HTTP: slow reader");
   using client = await RawClient.connect(ports.http);
   const requests = 4 + random.below(10);
-  void client.write(`GET /file HTTP/1.1\r\nHost: soak\r\n${FATE}: stays\r\n\r\n`.repeat(requests));
+  void client.write(`GET /file HTTP/1.1\r\nHost: soak\r\n${FATE}: ${usualFate}\r\n\r\n`.repeat(requests));
   client.socket.pause();
   await Bun.sleep(random.below(1000));
   client.socket.resume();
   for (let i = 0; i < requests; i++) mustEqual("HTTP, read slowly", (await client.readResponse()).body, large);
 }
 
+// ---- WebSocket ---------------------------------------------------------------------------------------------------
+
+class WebSocketClient implements Disposable {
+  private readonly socket: WebSocket;
+  private readonly closed: Promise<number>;
+  private arrived: (message: string | Buffer) => void = () => {};
+  private failed: (error: Error) => void = () => {};
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.binaryType = "nodebuffer";
+    socket.onmessage = ({ data }) => this.arrived(data);
+    this.closed = new Promise((resolve) => {
+      socket.onclose = ({ code }) => {
+        this.failed(new Error(`WebSocket: closed with ${code}`));
+        resolve(code);
+      };
+    });
+  }
+
+  static open(id: string, fate: Fate): Promise<WebSocketClient> {
+    const socket = new WebSocket(`ws://127.0.0.1:${ports.http}/websocket/${id}/${fate}`);
+    return new Promise((resolve, reject) => {
+      const client = new WebSocketClient(socket);
+      client.failed = reject;
+      socket.onopen = () => resolve(client);
+    });
+  }
+
+  send(message: string | Buffer): void {
+    this.socket.send(message);
+  }
+
+  echo(message: string | Buffer): Promise<string | Buffer> {
+    return new Promise((resolve, reject) => {
+      this.arrived = resolve;
+      this.failed = reject;
+      this.send(message);
+    });
+  }
+
+  close(): Promise<number> {
+    this.failed = () => {};
+    this.socket.close(1000);
+    return this.closed;
+  }
+
+  [Symbol.dispose](): void {
+    this.failed = () => {};
+    this.socket.terminate();
+  }
+}
+
+async function behaveOverWebSocket(random: SeededRandom, id: string): Promise<void> {
+  using client = await WebSocketClient.open(id, usualFate);
+  for (let i = 0; i < 1 + random.below(20) && !stop.signal.aborted; i++) {
+    const piece = pieceOf(random, random.below(4) === 0 ? 100_000 : 500);
+    const sent = random.below(2) ? piece : piece.toString("base64");
+    const came = await timed("websocket", () => client.echo(sent));
+    if (typeof came !== typeof sent) throw new Error(`WebSocket: ${typeof came} came back for ${typeof sent}`);
+    mustEqual("WebSocket", Buffer.from(came as string), Buffer.from(sent as string));
+  }
+  const code = await client.close();
+  if (code !== 1000) throw new Error(`WebSocket: closed with ${code}, not 1000`);
+}
+
+async function misbehaveOverWebSocket(random: SeededRandom, id: string): Promise<void> {
+  if (random.below(2)) {
+    count(deeds, "WebSocket: gone before the echoes");
+    using client = await WebSocketClient.open(id, "leaves");
+    for (let i = 0; i < 1 + random.below(10); i++) client.send(pieceOf(random, 100_000));
+    return;
+  }
+  using client = await RawClient.connect(ports.http);
+  const key = randomFillSync(Buffer.alloc(16)).toString("base64");
+  await client.write(
+    `GET /websocket/${id}/leaves HTTP/1.1\r\nHost: soak\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
+  );
+  if (random.below(2)) {
+    count(deeds, "WebSocket: reset in a frame");
+    await client.write(Buffer.concat([Buffer.of(0x82, 0xfe, 0xff, 0xff), pieceOf(random, 60_000)]));
+    return client.reset();
+  }
+  count(deeds, "WebSocket: nonsense");
+  void client.write(Buffer.concat([Buffer.of(0xff), pieceOf(random, 5000)]));
+  await client.closed;
+}
+
 // ---- echoes ------------------------------------------------------------------------------------------------------
 
 async function behaveOverTcp(random: SeededRandom): Promise<void> {
   using client = await RawClient.connect(ports.tcp);
-  await client.write(Buffer.of(Fate.Stays));
-  mustEqual("TCP", await client.readBytes(1), Buffer.of(Fate.Stays));
+  const fate = Buffer.of(FATE_BYTE[usualFate]);
+  await client.write(fate);
+  mustEqual("TCP", await client.readBytes(1), fate);
   for (let i = 0; i < 1 + random.below(20) && !stop.signal.aborted; i++) {
     const sent = pieceOf(random, random.below(4) === 0 ? 300_000 : 500);
     await timed("tcp", async () => {
@@ -201,7 +293,7 @@ async function behaveOverTcp(random: SeededRandom): Promise<void> {
 async function misbehaveOverTcp(random: SeededRandom): Promise<void> {
   using client = await RawClient.connect(ports.tcp);
   const sent = Buffer.from(pieceOf(random, 1_000_000));
-  sent[0] = Fate.Leaves;
+  sent[0] = FATE_BYTE.leaves;
   client.socket.pause(); // The echo fills the buffers between us.
   const written = client.write(sent);
   switch (random.below(3)) {
@@ -266,7 +358,7 @@ async function misbehaveOverUdp(random: SeededRandom): Promise<void> {
 const LIFE_MS_MAX = 20_000;
 
 function oneLife(random: SeededRandom, id: string): Promise<void> {
-  switch (random.below(16)) {
+  switch (random.below(20)) {
     case 0:
     case 1:
     case 2:
@@ -289,6 +381,12 @@ function oneLife(random: SeededRandom, id: string): Promise<void> {
     case 13:
     case 14:
       return behaveOverUdp(random, id);
+    case 15:
+    case 16:
+    case 17:
+      return behaveOverWebSocket(random, id);
+    case 18:
+      return misbehaveOverWebSocket(random, id);
     default:
       return misbehaveOverUdp(random);
   }
@@ -337,6 +435,7 @@ async function end(): Promise<void> {
   process.disconnect!();
 }
 
+process.on("disconnect", () => process.exit()); // Also when the runner is gone.
 process.on("message", (message: Ports | "report" | "stop") => {
   if (message === "report") process.send!(report(false));
   else if (message === "stop") void end();

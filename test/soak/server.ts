@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ReactorStats } from "../../src/index.ts";
 import { files, listen, reactorStats, serve, udpSocket } from "../behaviour/subject.ts";
-import { FATE, Fate, largeFile, type Ports } from "./content.ts";
+import { FATE, FATE_BYTE, largeFile, type Ports } from "./content.ts";
 
 /** What the process holds now. */
 export interface Holdings {
@@ -19,6 +19,7 @@ export interface Holdings {
   descriptors: number;
   pendingRequests: number;
   sockets: number;
+  webSockets: number;
   ring: ReactorStats;
   /** What went wrong since the start, by kind. */
   faults: Record<string, number>;
@@ -94,7 +95,30 @@ const http = serve({
     "/store": (request) =>
       answer(request, async () => new Response(await store(Buffer.from(await request.arrayBuffer())))),
   },
-  fetch: () => new Response(null, { status: 404 }),
+  // /websocket/ID/FATE
+  fetch(request, server) {
+    const [, , id, fate] = new URL(request.url).pathname.split("/");
+    if (server.upgrade(request, { data: { id, fate, closed: false } as never })) return undefined as never;
+    return new Response(null, { status: 404 });
+  },
+  websocket: {
+    perMessageDeflate: true,
+    idleTimeout: 8,
+    // What a client sends comes back to it: text by a topic that it alone hears, binary directly, compressed or not.
+    open(socket) {
+      socket.subscribe(socket.data.id);
+    },
+    message(socket, message) {
+      if (socket.data.closed) fault("WebSocket: message after close");
+      if (typeof message === "string") http.publish(socket.data.id, message, message.length > 100);
+      else if (socket.send(message) === 0 && socket.data.fate === "stays") fault("WebSocket: not sent");
+    },
+    close(socket, code) {
+      if (socket.data.closed) fault("WebSocket: closed twice");
+      socket.data.closed = true;
+      if (code !== 1000 && socket.data.fate === "stays") fault(`WebSocket: closed with ${code}`);
+    },
+  },
   error(error) {
     fault(`error(): ${error.message}`);
     return new Response(null, { status: 500 });
@@ -148,7 +172,7 @@ const tcp = listen<Echo>({
       sockets--;
       if (socket.data.closed) fault("closed twice");
       socket.data.closed = true;
-      if (error && socket.data.fate === Fate.Stays) fault(`TCP: ${String(error)}`);
+      if (error && socket.data.fate === FATE_BYTE.stays) fault(`TCP: ${String(error)}`);
     },
     error(_socket, error) {
       fault(`TCP error(): ${String(error)}`);
@@ -178,6 +202,7 @@ function holdings(): Holdings {
     descriptors: readdirSync("/proc/self/fd").length,
     pendingRequests: http.pendingRequests,
     sockets,
+    webSockets: http.pendingWebSockets,
     ring: reactorStats(),
     faults,
   };

@@ -1,6 +1,6 @@
 /**
  * `npm run soak -- --minutes 30 --mode defer`: one server with every service, and clients of which some die, stall and reset, for as long as
- * that. Afterwards everything must have come back, memory must be where it was, and no error may have happened that a client did not
+ * that; beside them a process of clients that is killed and started anew again and again. Afterwards everything must have come back, memory must be where it was, and no error may have happened that a client did not
  * cause on purpose. Exits 1 with a list of what did not hold.
  *
  * --mode defer|sqpoll, --minutes N or --seconds N, --seed N, --clients N, --out FILE. Without --out the result is kept in
@@ -53,6 +53,9 @@ const GROWTH_MAX = 1.05;
 const GROWTH_KIB_MAX = 4096;
 /** How many samples a result keeps: neighbours are put together. */
 const KEPT_SAMPLES_MAX = 300;
+/** How often a process of clients is killed, in the middle of all that it does. */
+const KILL_EVERY_SECONDS = 5;
+const KILLED_CLIENTS = 8;
 /** After the last client: how long the server may take until it holds what it held before. */
 const SETTLE_MS_MAX = 10_000;
 
@@ -122,6 +125,7 @@ function left(before: Holdings, now: Holdings): string[] {
   const found = [
     ["descriptors", now.descriptors - before.descriptors],
     ["sockets", now.sockets],
+    ["web sockets", now.webSockets],
     ["pending requests", now.pendingRequests],
     ["slots", now.ring.slotsInUse - before.ring.slotsInUse],
     ["send bytes", now.ring.sendBytesInUse - before.ring.sendBytesInUse],
@@ -212,6 +216,18 @@ function judgeMemory(samples: readonly Sample[], collectedKiB: readonly number[]
   must(last! <= second! * GROWTH_MAX + GROWTH_KIB_MAX / 2, `the collected heap grew from ${second} to ${last} KiB`);
 }
 
+/** Kills one process of clients after another, until `stopped`. Gives how many. */
+async function killClients(ports: Ports, everySeconds: number, stopped: AbortSignal): Promise<number> {
+  for (let killed = 0; ; killed++) {
+    if (stopped.aborted) return killed;
+    const load = new Child("load.ts", [`${Number(flags.seed) + 1 + killed}`, `${KILLED_CLIENTS}`, "leaves"]);
+    load.tell(ports);
+    await Bun.sleep(everySeconds * 1000);
+    load.kill();
+    await load.exited;
+  }
+}
+
 async function soak(server: Child, load: Child): Promise<SoakResult> {
   const ports = await server.next<Ports>();
   const before = await atRest(server);
@@ -221,6 +237,8 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
   const elapsed = (): number => (performance.now() - begun) / 1000;
   load.tell(ports);
   const everySeconds = Math.min(1, seconds / 5);
+  const stop = new AbortController();
+  const killing = killClients(ports, Math.min(KILL_EVERY_SECONDS, seconds / 3), stop.signal);
   for (let second = everySeconds; second < seconds; second += everySeconds) {
     await Bun.sleep(Math.max(0, (second - elapsed()) * 1000));
     const isThird = elapsed() >= ((collectedKiB.length + 1) * seconds) / 3;
@@ -233,6 +251,8 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
     if (samples.length % 60 === 0)
       console.log(`${Math.round(elapsed())} s: ${held.residentKiB} KiB, ${held.descriptors} descriptors`);
   }
+  stop.abort();
+  const killed = await killing;
   const last = await load.ask<Report>("stop");
   const found = await settled(server, before);
   must(found.length === 0, `left after the last client: ${found.join(", ")}`);
@@ -251,7 +271,7 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
     clients: Number(flags.clients),
     answers: Object.values(seen).reduce((sum, { count }) => sum + count, 0),
     bytes: last.bytes,
-    deeds: last.deeds,
+    deeds: { ...last.deeds, "a process of clients is killed": killed },
     violations,
     collectedKiB,
     services: seen,
@@ -260,7 +280,7 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
 }
 
 const server = new Child("server.ts", [], { RINGLOOP_TEST_SUBJECT: flags.mode });
-const load = new Child("load.ts", [flags.seed, flags.clients]);
+const load = new Child("load.ts", [flags.seed, flags.clients, "stays"]);
 let result: SoakResult;
 try {
   result = await soak(server, load);
