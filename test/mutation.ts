@@ -242,6 +242,13 @@ const mutations: Mutation[] = [
     tests: ["behaviour/process-life.test.ts"],
   },
   {
+    what: "a terminated Worker's files stay open",
+    file: "fs/file-reader.ts",
+    from: "    reactor.owned.add(fd);\n",
+    to: "",
+    tests: ["behaviour/process-life.test.ts"],
+  },
+  {
     what: "a ring that is closed keeps its memory",
     file: "../ffi/ringloop.c",
     from: "    close(ring->ring_fd);\n  free(ring);",

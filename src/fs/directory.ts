@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
+import { owned } from "../sys/owned.ts";
 
 export class Directory {
   private readonly fd: number;
@@ -11,6 +12,7 @@ export class Directory {
   constructor(path: string) {
     this.path = path;
     this.fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    owned().add(this.fd);
   }
 
   /**
@@ -24,6 +26,7 @@ export class Directory {
   }
 
   close(): void {
+    owned().delete(this.fd);
     closeSync(this.fd);
   }
 }

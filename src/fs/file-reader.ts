@@ -31,6 +31,7 @@ export class FileReader implements OperationOwner {
     this.fd = fd;
     this.done = done;
     this.slot = reactor.operations.acquire(this);
+    reactor.owned.add(fd);
   }
 
   /** Reads up to `bytes` at `offset` of the file behind what the chunk holds. The chunk is the reader's until `done`. */
@@ -66,6 +67,7 @@ export class FileReader implements OperationOwner {
   }
 
   private release(): void {
+    this.reactor.owned.delete(this.fd);
     native().rl_close(this.fd);
     this.reactor.operations.release(this.slot);
   }

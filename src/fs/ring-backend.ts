@@ -17,8 +17,9 @@ import {
   STATX_BTIME,
 } from "../sys/linux.ts";
 import { native } from "../sys/library.ts";
+import { owned } from "../sys/owned.ts";
 import { readKind, readvKind, theLength, writeKind, writevKind } from "../reactor/operation-data.ts";
-import { statKind } from "../reactor/operation-paths.ts";
+import { openKind, statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
 import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
 import type { Backend, ReadResult } from "./backend.ts";
@@ -34,6 +35,15 @@ const BYTES_MAX = 0x7ffff000;
 
 /** A disk is idle until it is told: after 12 reads of its own they are submitted, though more completions wait to be seen. */
 const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
+
+/** The descriptor is the thread's until it is closed. */
+const ownedOpen: Kind<number> = {
+  ...openKind,
+  finish(_operation, fd) {
+    owned().add(fd);
+    return fd;
+  },
+};
 
 /** A read whose value is that of Node's FileHandle.read. */
 const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
@@ -79,10 +89,16 @@ export class RingBackend implements Backend {
   }
 
   open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
-    return this.reactor.openat(AT_FDCWD, path, flags, mode, options);
+    const operation = this.reactor.pooled.describe(ownedOpen, options);
+    operation.fd = AT_FDCWD;
+    operation.path = path;
+    operation.flags = flags;
+    operation.mode = mode;
+    return operation.start();
   }
 
   close(fd: number): Promise<void> {
+    owned().delete(fd);
     return this.reactor.closeFd(fd);
   }
 

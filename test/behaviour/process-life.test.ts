@@ -146,6 +146,13 @@ describe("a Worker that is terminated while it serves", () => {
       const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.connect(port)));
       const own = clients.map((client) => askToTheEnd(client, seen));
       while (seen.served < 50) await new Promise((resolve) => setImmediate(resolve));
+      // In the middle of files for clients that do not read on.
+      const readers = await Promise.all(Array.from({ length: 3 }, () => RawClient.connect(port)));
+      for (const reader of readers) {
+        await reader.write(get("/large"));
+        await reader.readBytes(1000);
+        reader.socket.pause();
+      }
       program.tell("next");
       const next = await program.line();
       // The others are served after it as before.
@@ -153,6 +160,7 @@ describe("a Worker that is terminated while it serves", () => {
       while (lasting.some(({ seen }, i) => seen.served < before[i]! + 20))
         await new Promise((resolve) => setImmediate(resolve));
       await Promise.all(own);
+      for (const reader of readers) reader[Symbol.dispose]();
       counts.push(next.descriptors);
       ({ port } = next);
     }
