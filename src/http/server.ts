@@ -3,7 +3,6 @@
  *
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
-import { parseArgs } from "node:util";
 import { Listener } from "../net/listener.ts";
 import type { ListenTarget } from "../net/open-socket.ts";
 import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
@@ -14,6 +13,7 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
+import { defaultPort } from "./default-port.ts";
 import { errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
@@ -406,13 +406,8 @@ function routesOf({ routes, static: formerRoutes }: Options): Record<string, unk
   return Array.isArray(given) ? undefined : given;
 }
 
-/** As in Bun: the option, else the first of three variables, else `bun --port`. */
 function readPort(option: number | string | undefined): number {
-  if (option !== undefined && option !== null && option !== "") return requirePort(option);
-  const variable = process.env.BUN_PORT ?? process.env.PORT ?? process.env.NODE_PORT;
-  if (variable !== undefined) return requirePort(variable);
-  const { values } = parseArgs({ args: process.execArgv, options: { port: { type: "string" } }, strict: false });
-  return requirePort((values.port as string | undefined) ?? 3000);
+  return requirePort(option === undefined || option === null || option === "" ? defaultPort() : option);
 }
 
 function readSeconds(name: string, value: number): number {

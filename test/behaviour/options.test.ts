@@ -1,6 +1,7 @@
 /** What serve and listen say about options they do not take, and about addresses they cannot have. */
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attempt, run } from "./process.ts";
 import { isBun, listen, serve, subject } from "./subject.ts";
@@ -152,11 +153,19 @@ describe("an address that cannot be had", () => {
   });
 });
 
-test("the port is the option's, else a variable's, else that of bun --port", async () => {
+test("the port is the option's, else a variable's, else that of bun --port, else that of bunfig.toml", async () => {
   // All are taken, so that the error tells which one it was.
   using flag = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   using variable = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   using option = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  using bunfig = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  using otherBunfig = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const directory = mkdtempSync(join(tmpdir(), "ringloop-options-"));
+  using cleanup = new DisposableStack();
+  cleanup.defer(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, "bunfig.toml"), `[serve]\nport = ${bunfig.port}\n`);
+  writeFileSync(join(directory, "other.toml"), `[serve]\nport = ${otherBunfig.port}\n`);
+  const cwd = `--cwd=${directory}`;
   const program = (more: string): string => `
     const { serve } = await import(${JSON.stringify(join(import.meta.dir, "subject.ts"))});
     try {
@@ -170,7 +179,9 @@ test("the port is the option's, else a variable's, else that of bun --port", asy
   const failureWith = async (args: string[], env: Record<string, string>, more = ""): Promise<string> =>
     (await run([process.execPath, ...args, "-e", program(more)], "", { ...unset, ...env })).stdout;
   const port = (server: { port: number }): string => String(server.port);
-  expect(await failureWith(["--port", port(flag)], {})).toContain(port(flag));
+  expect(await failureWith([cwd], {})).toContain(port(bunfig));
+  expect(await failureWith([cwd, "--config=other.toml"], {})).toContain(port(otherBunfig));
+  expect(await failureWith([cwd, "--port", port(flag)], {})).toContain(port(flag));
   expect(await failureWith([`--port=${flag.port}`], { PORT: port(variable) })).toContain(port(variable));
   expect(await failureWith(["--port", port(flag)], { BUN_PORT: port(variable) }, `port: ${option.port}`)).toContain(
     port(option),
