@@ -139,6 +139,7 @@ static const uint32_t layout[] = {
     RL_ABI_VERSION,
     RL_OWNED_RINGS,
     RL_OWNED_DESCRIPTORS,
+    RL_DESCRIPTOR_KIND,
     sizeof(void *),
     sizeof(struct io_uring_sqe),
     offsetof(struct io_uring_sqe, opcode),

@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,11 +33,13 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
-#define RL_ABI_VERSION 3
+#define RL_ABI_VERSION 4
 
 /* How much of a thread's is closed at its end: descriptors up to the system's usual limit, fs.nr_open. */
 #define RL_OWNED_RINGS 64
 #define RL_OWNED_DESCRIPTORS 1048576
+/* Bits 32 to 39 of a completion's user_data, where its result is a new descriptor: see src/reactor/op-table.ts. */
+#define RL_DESCRIPTOR_KIND 7
 
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #error "ringloop needs the headers of liburing 2.3 or newer (Debian 12, Ubuntu 24.04)"
@@ -168,21 +171,68 @@ EXPORT int rl_discard(double address, double bytes) {
 
 /* ---- threads ------------------------------------------------------------------------------------------------ */
 
+/* Completions that a reactor has taken from its ring; the one before `next` is being delivered, if `next` is not 0. See src/reactor/batch.ts. */
+struct batch {
+  uint32_t next, count, unused[2];
+  struct {
+    uint64_t user_data;
+    int32_t res;
+    uint32_t flags;
+  } completions[];
+};
+
 /* What is a thread's: written by TypeScript, see src/sys/owned.ts. */
 struct owned {
   uint64_t rings[RL_OWNED_RINGS];
+  uint64_t batches[RL_OWNED_RINGS];
   uint32_t descriptors[RL_OWNED_DESCRIPTORS / 32];
 };
 
 static pthread_key_t owned_key;
 static int owned_key_failed;
 
+static void own_result(struct owned *owned, uint64_t user_data, int32_t result) {
+  if ((user_data >> 32 & 0xff) == RL_DESCRIPTOR_KIND && result >= 0 && result < RL_OWNED_DESCRIPTORS)
+    owned->descriptors[result / 32] |= 1u << result % 32;
+}
+
+/* Ends what a reactor has in flight, and owns the descriptors that nobody was told of. */
+static void own_undelivered(struct owned *owned, struct io_uring *ring, const struct batch *batch) {
+  /* The SQ thread must not start anything behind the cancellation: it takes what is queued, or sleeps. */
+  while (ring->flags & IORING_SETUP_SQPOLL && IO_URING_READ_ONCE(*ring->sq.khead) != *ring->sq.ktail &&
+         !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_NEED_WAKEUP))
+    sched_yield();
+  struct io_uring_sync_cancel_reg everything = {
+      .fd = -1,
+      .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+      .timeout = {-1, -1},
+  };
+  io_uring_register_sync_cancel(ring, &everything);
+  for (uint32_t i = batch->next > 0 ? batch->next - 1 : 0; i < batch->count; i++)
+    own_result(owned, batch->completions[i].user_data, batch->completions[i].res);
+  unsigned head, count;
+  do {
+    io_uring_get_events(ring);
+    struct io_uring_cqe *cqe;
+    count = 0;
+    io_uring_for_each_cqe(ring, head, cqe) {
+      own_result(owned, cqe->user_data, cqe->res);
+      count++;
+    }
+    io_uring_cq_advance(ring, count);
+  } while (count > 0);
+}
+
 static void close_owned(void *address) {
   struct owned *owned = address;
   /* The rings first: what is in flight keeps sockets open, and a ring that is mapped lives on after its descriptor is closed. */
-  for (uint32_t i = 0; i < RL_OWNED_RINGS; i++)
-    if (owned->rings[i] != 0)
-      rl_ring_close((struct io_uring *)(uintptr_t)owned->rings[i]);
+  for (uint32_t i = 0; i < RL_OWNED_RINGS; i++) {
+    struct io_uring *ring = (struct io_uring *)(uintptr_t)owned->rings[i];
+    if (owned->batches[i] != 0)
+      own_undelivered(owned, ring, (const struct batch *)(uintptr_t)owned->batches[i]);
+    if (ring != NULL)
+      rl_ring_close(ring);
+  }
   for (uint32_t i = 0; i < RL_OWNED_DESCRIPTORS / 32; i++)
     for (uint32_t *bits = &owned->descriptors[i]; *bits != 0; *bits &= *bits - 1)
       close((int)(i * 32 + (uint32_t)__builtin_ctz(*bits)));
@@ -192,8 +242,8 @@ static void close_owned(void *address) {
 static void make_owned_key(void) { owned_key_failed = pthread_key_create(&owned_key, close_owned); }
 
 /*
- * The address of the calling thread's struct owned, or -errno: handles of rings, or 0, and a bit for each descriptor. When the thread ends, other
- * than with the process, those rings and descriptors are closed, and the struct is gone.
+ * The address of the calling thread's struct owned, or -errno: handles of rings, or 0, the batch of each that is a reactor's, or 0, and a bit for
+ * each descriptor. When the thread ends, other than with the process, those rings and descriptors are closed, and the struct is gone.
  */
 EXPORT double rl_owned(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;

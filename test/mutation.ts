@@ -249,6 +249,13 @@ const mutations: Mutation[] = [
     tests: ["behaviour/process-life.test.ts"],
   },
   {
+    what: "what a terminated Worker has accepted stays open",
+    file: "reactor/reactor.ts",
+    from: "    this.owned.addBatch(this.ring.handle, this.batch.address);\n",
+    to: "",
+    tests: ["behaviour/process-life.test.ts"],
+  },
+  {
     what: "a ring that is closed keeps its memory",
     file: "../ffi/ringloop.c",
     from: "    close(ring->ring_fd);\n  free(ring);",

@@ -79,7 +79,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   private held: Buffer[] | null = null;
   private closeError: SystemError | undefined;
 
-  /** Takes over a connected, blocking descriptor and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
+  /** Takes over a connected, blocking descriptor, which the reactor owns, and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
   constructor(reactor: Reactor, fd: number, protocol: Protocol) {
     super();
     this.reactor = reactor;
@@ -90,7 +90,6 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       this.slot = -1;
       return;
     }
-    reactor.owned.add(fd);
     this.slot = reactor.operations.acquire(this);
     reactor.ref();
     this.armReceive();

@@ -19,8 +19,8 @@ const EXHAUSTED_RETRY_MS = 100;
 const enum Kind {
   Cancel,
   Close,
-  /** Multishot: see MULTISHOT_KIND. */
-  Accept = 6,
+  /** Multishot: see DESCRIPTOR_KIND. */
+  Accept = 7,
 }
 
 export class Listener extends WheelEntry implements OperationOwner, Flushable {
@@ -102,9 +102,11 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private acceptCompleted(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.acceptArmed = false;
     if (result >= 0) {
-      if (this.closing)
+      this.reactor.own(result);
+      if (this.closing) {
+        this.reactor.owned.delete(result);
         native().rl_close(result); // Was accepted while the cancel was under way.
-      else {
+      } else {
         if (!this.acceptArmed) this.rearm();
         this.onConnection(result);
         return;

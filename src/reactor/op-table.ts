@@ -5,6 +5,8 @@
  * former life is recognised by its generation, and one of what was never submitted by its kind. No BigInt, no descriptor as a key: the
  * kernel reuses descriptors at once.
  */
+import { RL_DESCRIPTOR_KIND } from "../sys/abi.ts";
+
 export interface OperationOwner {
   /**
    * One completion. `kind` is what the operation was tagged with (0 to 7), `res` its result or -errno, `flags` IORING_CQE_F_*.
@@ -16,6 +18,8 @@ export interface OperationOwner {
 /** Kinds of operations that an owner may have. Those from MULTISHOT_KIND on may complete more than once, those below may not. */
 const KINDS = 8;
 export const MULTISHOT_KIND = 6;
+/** Whose results are new descriptors: should the thread end before `reactor.own` is called for one, it is closed. */
+export const DESCRIPTOR_KIND = RL_DESCRIPTOR_KIND;
 const GENERATION_MASK = 0xffffff;
 const noOwner: OperationOwner = {
   complete() {

@@ -27,6 +27,7 @@ import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/
 import { featureNames, receivesMultishot } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
+import { Batch } from "./batch.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
 import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
@@ -145,9 +146,7 @@ export class Reactor extends Operations {
   private readonly options: Required<ReactorOptions>;
   private readonly waker: Waker;
   private readonly nest: Nest;
-  private readonly batch = new Int32Array(BATCH_COMPLETIONS * 4);
-  private batchCount = 0;
-  private batchCursor = 0;
+  private readonly batch = new Batch(BATCH_COMPLETIONS);
   private flushes: Flushable[] = [];
   /** Those of before that are being flushed, and which of them is next. */
   private flushing: Flushable[] = [];
@@ -196,6 +195,7 @@ export class Reactor extends Operations {
       throw error;
     }
     this.owned.add(this.waker.eventFd);
+    this.owned.addBatch(this.ring.handle, this.batch.address);
     this.ring.registerEventfd(this.waker.eventFd);
     this.ring.cqEventfdToggle(false);
     const registeredRingFd = this.ring.registerRingFd();
@@ -264,6 +264,12 @@ export class Reactor extends Operations {
     this.tag(this.nextSqe().prepCancel(slot, this.operations.tagOf(slot, kind)), slot, answerKind);
   }
 
+  /** The descriptor that is being delivered is the thread's from here on: see DESCRIPTOR_KIND. */
+  own(fd: number): void {
+    this.owned.add(fd);
+    this.batch.take();
+  }
+
   /** Calls `target.flush()` before the next submission. The caller sees to it that it is scheduled once. */
   scheduleFlush(target: Flushable): void {
     this.flushes.push(target);
@@ -312,6 +318,7 @@ export class Reactor extends Operations {
     clearTimeout(this.wheelTimer);
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
+    this.batch.close();
     this.arena.close();
     this.closeOperations();
     this.nest.close();
@@ -387,7 +394,7 @@ export class Reactor extends Operations {
       if (this.starved.length > 0) this.feedStarved();
       if (this.hasFlushes) this.flush();
       const remainingMs = end - this.look();
-      if (remainingMs <= 0 || nest.ready || this.batchCursor < this.batchCount) {
+      if (remainingMs <= 0 || nest.ready || this.batch.next < this.batch.count) {
         this.submit(0);
         break;
       }
@@ -409,23 +416,25 @@ export class Reactor extends Operations {
 
   /** Reaps and dispatches until the completion queue is empty, or the turn is over. Returns how many it dispatched. */
   private dispatch(end: number): number {
-    const batch = this.batch;
-    const operations = this.operations;
+    const { batch, operations } = this;
+    const { completions } = batch;
     let dispatched = 0;
     for (;;) {
-      if (this.batchCursor === this.batchCount) {
+      if (batch.next === batch.count) {
         if (this.broken || this.closed) return dispatched; // By a turn inside this one.
-        this.batchCursor = 0;
-        this.batchCount =
-          this.faults === undefined ? this.ring.reap(batch) : this.faults.reap(this.ring, batch, operations);
-        if (this.batchCount === 0) return dispatched;
+        batch.next = batch.count = 0;
+        batch.count =
+          this.faults === undefined
+            ? this.ring.reap(completions)
+            : this.faults.reap(this.ring, completions, operations);
+        if (batch.count === 0) return dispatched;
       }
-      while (this.batchCursor < this.batchCount) {
-        const at = this.batchCursor++ * 4;
-        const slot = batch[at]!;
-        const high = batch[at + 1]! >>> 0;
+      while (batch.next < batch.count) {
+        const at = batch.next++ * 4;
+        const slot = completions[at]!;
+        const high = completions[at + 1]! >>> 0;
         const kind = high & 0xff;
-        const flags = batch[at + 3]!;
+        const flags = completions[at + 3]!;
         if (slot < 0 || slot >= operations.capacity)
           this.breakOff(new RingIntegrityError(`completion names slot ${slot} of ${operations.capacity}`));
         const owner = operations.ownerOf(slot, high);
@@ -440,7 +449,7 @@ export class Reactor extends Operations {
         this.cqes++;
         dispatched++;
         try {
-          owner.complete(kind, batch[at + 2]!, flags);
+          owner.complete(kind, completions[at + 2]!, flags);
         } catch (error) {
           if (error instanceof RingIntegrityError) this.breakOff(error);
           throw error;
@@ -460,7 +469,7 @@ export class Reactor extends Operations {
   /** Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied on. */
   private breakOff(error: RingIntegrityError): never {
     this.broken = true;
-    this.batchCursor = this.batchCount; // A turn around this one reads no more, either.
+    this.batch.next = this.batch.count; // A turn around this one reads no more, either.
     this.waker.disarm(false);
     // In the methods' place, since a question in them would be asked for each operation.
     this.nextSqe = this.scheduleFlush = () => {

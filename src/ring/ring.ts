@@ -48,7 +48,8 @@ export class Ring extends Registrations {
   enters = 0;
 
   private readonly native: Native;
-  private readonly handle: number;
+  /** @internal Of the C part. */
+  readonly handle: number;
   private readonly buffers: ArrayBuffer[];
   private readonly memory: Mapping[];
   private readonly sqHead: Uint32Array;

@@ -6,10 +6,12 @@
  */
 
 /** Twin of RL_ABI_VERSION in ffi/ringloop.c. */
-export const RL_ABI_VERSION = 3;
+export const RL_ABI_VERSION = 4;
 /** What is closed at a thread's end: see owned.ts. */
 export const RL_OWNED_RINGS = 64;
 export const RL_OWNED_DESCRIPTORS = 1048576;
+/** See op-table.ts. */
+export const RL_DESCRIPTOR_KIND = 7;
 
 // Opcodes (enum io_uring_op). Those after SENDMSG_ZC are newer than liburing 2.3's header, and say since which Linux.
 export const IORING_OP_NOP = 0;

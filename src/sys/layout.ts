@@ -10,6 +10,7 @@ export const layout: readonly (readonly [name: string, value: number])[] = [
   ["RL_ABI_VERSION", abi.RL_ABI_VERSION],
   ["RL_OWNED_RINGS", abi.RL_OWNED_RINGS],
   ["RL_OWNED_DESCRIPTORS", abi.RL_OWNED_DESCRIPTORS],
+  ["RL_DESCRIPTOR_KIND", abi.RL_DESCRIPTOR_KIND],
   ["sizeof(void *)", 8],
   ["sizeof(struct io_uring_sqe)", abi.SQE_BYTES],
   ["io_uring_sqe.opcode", 0],

@@ -181,6 +181,20 @@ describe("a Worker that is terminated while it serves", () => {
   }, 20_000);
 });
 
+test("a Worker that is terminated while it accepts leaves no connection open", async () => {
+  await using program = Program.fixture("blocked-worker.ts");
+  const { port, descriptors } = await program.line();
+  const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.connect(port)));
+  program.tell("all are connected");
+  await program.line();
+  program.tell("end");
+  const ended = await program.line();
+  expect(ended.descriptors).toBeLessThanOrEqual(descriptors);
+  await Promise.all(clients.map(({ closed }) => closed));
+  for (const client of clients) client[Symbol.dispose]();
+  expect(await program.exited).toBe(0);
+}, 10_000);
+
 test("an error that nobody catches ends the process, and is shown where it was thrown", async () => {
   const { exitCode, stderr } = await attempt([process.execPath, fixture("throws-uncaught.ts")]);
   expect(exitCode).toBe(1);

@@ -454,6 +454,64 @@ static void *ends(void *out) {
   return NULL;
 }
 
+/* A listening socket, and connections to it: one that the program was told of, one that it is being told of, one in the batch, one in the ring. */
+struct accepted {
+  int listener, clients[4], told;
+};
+
+static void *accepts(void *out) {
+  struct accepted *accepted = out;
+  struct owned *owned = as_pointer(DRIVE(rl_owned));
+  double in[IN_WORDS] = {8}, map[OUT_WORDS];
+  EXPECT(rl_ring_open(in, map) == 0);
+  struct io_uring *ring = as_pointer(map[0]);
+  struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+  io_uring_prep_multishot_accept(sqe, accepted->listener, NULL, NULL, 0);
+  sqe->user_data = (uint64_t)RL_DESCRIPTOR_KIND << 32;
+  EXPECT(io_uring_submit(ring) == 1);
+  struct batch *batch = calloc(1, sizeof(*batch) + 3 * sizeof(batch->completions[0]));
+  struct sockaddr_in address;
+  socklen_t length = sizeof(address);
+  EXPECT(getsockname(accepted->listener, (struct sockaddr *)&address, &length) == 0);
+  for (int i = 0; i < 4; i++) {
+    accepted->clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(connect(accepted->clients[i], (struct sockaddr *)&address, length) == 0);
+    if (i == 3)
+      break;
+    struct io_uring_cqe *cqe;
+    EXPECT(io_uring_wait_cqe(ring, &cqe) == 0);
+    batch->completions[i].user_data = cqe->user_data;
+    batch->completions[i].res = cqe->res;
+    io_uring_cqe_seen(ring, cqe);
+  }
+  accepted->told = batch->completions[0].res;
+  batch->next = 2;
+  batch->count = 3;
+  owned->rings[3] = (uint64_t)map[0];
+  owned->batches[3] = (uint64_t)(uintptr_t)batch;
+  return batch;
+}
+
+static void accepting_thread(void) {
+  struct accepted accepted = {.listener = socket(AF_INET, SOCK_STREAM, 0)};
+  struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  EXPECT(bind(accepted.listener, (struct sockaddr *)&loopback, sizeof(loopback)) == 0);
+  EXPECT(listen(accepted.listener, 8) == 0);
+  pthread_t thread;
+  void *batch;
+  EXPECT(pthread_create(&thread, NULL, accepts, &accepted) == 0 && pthread_join(thread, &batch) == 0);
+  free(batch);
+  EXPECT(close(accepted.told) == 0);     /* Whom it was told to closes it. */
+  EXPECT(close(accepted.listener) == 0); /* What was never accepted is reset. */
+  for (int i = 0; i < 4; i++) {
+    char byte;
+    struct timeval limit = {.tv_sec = 5};
+    EXPECT(setsockopt(accepted.clients[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
+    EXPECT(read(accepted.clients[i], &byte, 1) == 0 || errno == ECONNRESET);
+    close(accepted.clients[i]);
+  }
+}
+
 static void threads(void) {
   pthread_t thread;
   int fds[3];
@@ -507,6 +565,7 @@ int main(int argc, char **argv) {
   multicast();
   files(argv[1]);
   threads();
+  accepting_thread();
   unmasking();
   EXPECT(DRIVE(rl_thread_cpu_ns) > 0);
   EXPECT(open_descriptors() == before);
