@@ -82,7 +82,7 @@ export class Lies {
     const tag =
       this.random() < 0.5
         ? operations.tagOf(slot, this.below(256)) ^ 0x80000000
-        : operations.tagOf(slot, this.pick([4, 5, 7, 8 + this.below(248)]));
+        : operations.tagOf(slot, this.pick([4, 5, 8 + this.below(248)]));
     return [slot, tag | 0, this.result(0), this.flags()];
   }
 
