@@ -156,13 +156,42 @@ EXPORT int rl_register(int fd, uint32_t opcode, void *arg, uint32_t count) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------- */
 
+/* What the thread has mapped. */
+struct mapping {
+  void *address;
+  size_t bytes;
+  struct mapping *next;
+};
+static _Thread_local struct mapping *mappings;
+
 /* Maps `bytes` of zeroed, page-aligned, private memory. Returns its address, or -errno. */
 EXPORT double rl_map(double bytes) {
+  struct mapping *mapping = malloc(sizeof(*mapping));
+  if (mapping == NULL)
+    return -ENOMEM;
   void *address = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return address == MAP_FAILED ? (double)-errno : (double)(uintptr_t)address;
+  if (address == MAP_FAILED) {
+    int error = errno;
+    free(mapping);
+    return -error;
+  }
+  *mapping = (struct mapping){.address = address, .bytes = (size_t)bytes, .next = mappings};
+  mappings = mapping;
+  return (double)(uintptr_t)address;
 }
 
-EXPORT int rl_unmap(double address, double bytes) { return result(munmap((void *)(uintptr_t)address, (size_t)bytes)); }
+/* Undoes it, on the same thread. */
+EXPORT int rl_unmap(double address, double bytes) {
+  struct mapping **at = &mappings;
+  while (*at != NULL && (*at)->address != (void *)(uintptr_t)address)
+    at = &(*at)->next;
+  if (*at != NULL) {
+    struct mapping *mapping = *at;
+    *at = mapping->next;
+    free(mapping);
+  }
+  return result(munmap((void *)(uintptr_t)address, (size_t)bytes));
+}
 
 /* Gives the pages back to the system; the mapping stays and reads as zeroes. */
 EXPORT int rl_discard(double address, double bytes) {
@@ -223,6 +252,16 @@ static void own_undelivered(struct owned *owned, struct io_uring *ring, const st
   } while (count > 0);
 }
 
+/* Gives the pages back. The addresses stay taken: a ring ends on its own time, and what it still writes must not be somebody else's. */
+static void discard_mappings(void) {
+  while (mappings != NULL) {
+    struct mapping *mapping = mappings;
+    madvise(mapping->address, mapping->bytes, MADV_DONTNEED);
+    mappings = mapping->next;
+    free(mapping);
+  }
+}
+
 static void close_owned(void *address) {
   struct owned *owned = address;
   /* The rings first: what is in flight keeps sockets open, and a ring that is mapped lives on after its descriptor is closed. */
@@ -236,6 +275,7 @@ static void close_owned(void *address) {
   for (uint32_t i = 0; i < RL_OWNED_DESCRIPTORS / 32; i++)
     for (uint32_t *bits = &owned->descriptors[i]; *bits != 0; *bits &= *bits - 1)
       close((int)(i * 32 + (uint32_t)__builtin_ctz(*bits)));
+  discard_mappings();
   munmap(owned, sizeof(*owned));
 }
 
@@ -243,7 +283,8 @@ static void make_owned_key(void) { owned_key_failed = pthread_key_create(&owned_
 
 /*
  * The address of the calling thread's struct owned, or -errno: handles of rings, or 0, the batch of each that is a reactor's, or 0, and a bit for
- * each descriptor. When the thread ends, other than with the process, those rings and descriptors are closed, and the struct is gone.
+ * each descriptor. When the thread ends, other than with the process, those rings and descriptors are closed, the pages of what it has mapped are
+ * given back, and the struct is gone.
  */
 EXPORT double rl_owned(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -256,6 +256,13 @@ const mutations: Mutation[] = [
     tests: ["behaviour/process-life.test.ts"],
   },
   {
+    what: "a thread that ends keeps its memory",
+    file: "../ffi/ringloop.c",
+    from: "  discard_mappings();\n",
+    to: "",
+    tests: ["unit/memory-safety.test.ts"],
+  },
+  {
     what: "a ring that is closed keeps its memory",
     file: "../ffi/ringloop.c",
     from: "    close(ring->ring_fd);\n  free(ring);",

@@ -231,7 +231,7 @@ static void received_into_a_buffer_ring(void) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------- */
 
-static void mappings(void) {
+static void mapped_memory(void) {
   double address = DRIVE(rl_map, 3 * 4096);
   char *memory = as_pointer(address);
   memset(memory, 1, 3 * 4096);
@@ -435,8 +435,14 @@ static void files(const char *path) {
 
 /* ---- threads ------------------------------------------------------------------------------------------------ */
 
-/* Leaves a ring and two of three descriptors to the end of the thread. */
+static uint8_t *left;
+
+/* Leaves a ring, two of three descriptors and memory to the end of the thread. */
 static void *ends(void *out) {
+  double kept = DRIVE(rl_map, 8192), undone = DRIVE(rl_map, 4096);
+  left = as_pointer(kept);
+  memset(left, 1, 8192);
+  EXPECT(DRIVE(rl_unmap, undone, 4096) == 0);
   struct owned *owned = as_pointer(DRIVE(rl_owned));
   EXPECT(as_pointer(DRIVE(rl_owned)) == owned);
   uint32_t *words = owned->descriptors;
@@ -518,6 +524,9 @@ static void threads(void) {
   EXPECT(pthread_create(&thread, NULL, ends, fds) == 0 && pthread_join(thread, NULL) == 0);
   EXPECT(rl_close(fds[0]) == -EBADF && rl_close(fds[2]) == -EBADF);
   EXPECT(rl_close(fds[1]) == 0);
+  for (int i = 0; i < 8192; i++)
+    EXPECT(left[i] == 0);
+  EXPECT(DRIVE(rl_unmap, (double)(uintptr_t)left, 8192) == 0);
 }
 
 /* ---- bytes -------------------------------------------------------------------------------------------------- */
@@ -555,7 +564,7 @@ int main(int argc, char **argv) {
     received_into_a_buffer_ring();
   }
   refused_rings();
-  mappings();
+  mapped_memory();
   descriptors();
   addresses();
   stream_sockets();
