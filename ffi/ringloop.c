@@ -225,11 +225,16 @@ static void own_result(struct owned *owned, uint64_t user_data, int32_t result) 
     owned->descriptors[result / 32] |= 1u << result % 32;
 }
 
+/* Whether the SQ thread is going to start what is queued. */
+static int will_submit(const struct io_uring *ring) {
+  return ring->flags & IORING_SETUP_SQPOLL && IO_URING_READ_ONCE(*ring->sq.khead) != *ring->sq.ktail &&
+         !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_NEED_WAKEUP);
+}
+
 /* Ends what a reactor has in flight, and owns the descriptors that nobody was told of. */
 static void own_undelivered(struct owned *owned, struct io_uring *ring, const struct batch *batch) {
-  /* The SQ thread must not start anything behind the cancellation: it takes what is queued, or sleeps. */
-  while (ring->flags & IORING_SETUP_SQPOLL && IO_URING_READ_ONCE(*ring->sq.khead) != *ring->sq.ktail &&
-         !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_NEED_WAKEUP))
+  /* Nothing is to start behind the cancellation. A thread that takes no entry for so long (its CPU is another's) must not hold up the end. */
+  for (int yields = 0; yields < 100000 && will_submit(ring); yields++)
     sched_yield();
   struct io_uring_sync_cancel_reg everything = {
       .fd = -1,
