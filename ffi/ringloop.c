@@ -239,7 +239,7 @@ static void own_undelivered(struct owned *owned, struct io_uring *ring, const st
   struct io_uring_sync_cancel_reg everything = {
       .fd = -1,
       .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
-      .timeout = {-1, -1},
+      .timeout = {.tv_sec = 1},
   };
   io_uring_register_sync_cancel(ring, &everything);
   for (uint32_t i = batch->next > 0 ? batch->next - 1 : 0; i < batch->count; i++)
