@@ -146,7 +146,7 @@ export class Reactor extends Operations {
   private readonly options: Required<ReactorOptions>;
   private readonly waker: Waker;
   private readonly nest: Nest;
-  private readonly batch = new Batch(BATCH_COMPLETIONS);
+  private readonly batch: Batch;
   private flushes: Flushable[] = [];
   /** Those of before that are being flushed, and which of them is next. */
   private flushing: Flushable[] = [];
@@ -195,6 +195,7 @@ export class Reactor extends Operations {
       throw error;
     }
     this.owned.add(this.waker.eventFd);
+    this.batch = new Batch(BATCH_COMPLETIONS);
     this.owned.addBatch(this.ring.handle, this.batch.address);
     this.ring.registerEventfd(this.waker.eventFd);
     this.ring.cqEventfdToggle(false);

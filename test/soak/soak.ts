@@ -1,7 +1,7 @@
 /**
  * `npm run soak -- --minutes 30 --mode defer`: one server with every service, and clients of which some die, stall and reset, for as long as
- * that; beside them a process of clients that is killed and started anew again and again. Afterwards everything must have come back, memory must be where it was, and no error may have happened that a client did not
- * cause on purpose. Exits 1 with a list of what did not hold.
+ * that; beside them a process of clients that is killed and started anew again and again. Afterwards everything must have come back, memory must
+ * be where it was, and no error may have happened that a client did not cause on purpose. Exits 1 with a list of what did not hold.
  *
  * --mode defer|sqpoll, --minutes N or --seconds N, --seed N, --clients N, --out FILE. Without --out the result is kept in
  * test/results/soak.json, beside the other modes', and docs/charts/soak.svg is drawn from it (chart.ts).
@@ -218,14 +218,15 @@ function judgeMemory(samples: readonly Sample[], collectedKiB: readonly number[]
 
 /** Kills one process of clients after another, until `stopped`. Gives how many. */
 async function killClients(ports: Ports, everySeconds: number, stopped: AbortSignal): Promise<number> {
-  for (let killed = 0; ; killed++) {
-    if (stopped.aborted) return killed;
+  let killed = 0;
+  for (; !stopped.aborted; killed++) {
     const load = new Child("load.ts", [`${Number(flags.seed) + 1 + killed}`, `${KILLED_CLIENTS}`, "leaves"]);
     load.tell(ports);
     await Bun.sleep(everySeconds * 1000);
     load.kill();
     await load.exited;
   }
+  return killed;
 }
 
 async function soak(server: Child, load: Child): Promise<SoakResult> {
