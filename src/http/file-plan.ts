@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { basename } from "node:path";
+import { type BlobFile, fileOf } from "./blob-place.ts";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
 import { buildHead, BYTES_TYPE, type HeadParts, isBodiless } from "./head.ts";
 import type { Exchange, ResponsePlan } from "./response.ts";
@@ -27,19 +28,10 @@ interface OpenFile {
   bytes: number;
 }
 
-/** Where a Blob's bytes are; elsewhere is behind a descriptor, or in S3. */
-export type Place = "memory" | "file" | "elsewhere";
-
-export function placeOf(blob: Blob): Place {
-  const picture = pictureOf(blob);
-  if (picture.startsWith('FileRef ("')) return "file";
-  return /^(?:FileRef|S3Ref) \(/.test(picture) ? "elsewhere" : "memory";
-}
-
 /**
  * The file of a response that a handler returned: with the range that the client asks for, or, for a slice, as that part (206), as in Bun.
  * It gets no Last-Modified, since the next request for this URL may be answered with another file. Undefined for what only a stream can
- * send: pipes, devices, /proc. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
+ * send: pipes, devices, /proc, and a file whose path is not known beyond doubt. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
  */
 export function planHandlersFile(
   blob: Blob,
@@ -51,8 +43,9 @@ export function planHandlersFile(
   if (file === undefined) return undefined;
   const plan = new FilePlan(file, parts, exchange, date);
   const { fields } = parts;
-  if (blob.type === BYTES_TYPE && fields["content-disposition"] === undefined)
-    plan.addLine("Content-Disposition", `filename="${quotable(basename((blob as Bun.BunFile).name!))}"`);
+  const label: unknown = (blob as Bun.BunFile).name; // For the client to see. What is opened goes by the Blob's store.
+  if (blob.type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
+    plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
   if (parts.status === 200 && fields["content-range"] === undefined) {
     if (file.bytes < file.fileBytes) {
       plan.status = 206;
@@ -177,7 +170,9 @@ class FilePlan {
 }
 
 function openBlob(blob: Blob): OpenFile | undefined {
-  const path = (blob as Bun.BunFile).name!;
+  const part = fileOf(blob);
+  if (part === undefined) return undefined;
+  const { path } = part;
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that nobody writes to does not block.
   try {
     const stats = fstatSync(fd);
@@ -188,7 +183,7 @@ function openBlob(blob: Blob): OpenFile | undefined {
     // Files of /proc and the like say 0, and yet there is something to read.
     const { size } = stats;
     if (stats.isFile() && (size > 0 || readSync(fd, new Uint8Array(1), 0, 1, 0) === 0))
-      return sliceOf(blob, wholeFile(fd, stats));
+      return partOf(wholeFile(fd, stats), part);
     closeSync(fd);
     return undefined;
   } catch (error) {
@@ -201,21 +196,9 @@ export function wholeFile(fd: number, { size, mtimeMs }: Stats): OpenFile {
   return { fd, fileBytes: size, lastModifiedMs: mtimeMs, offset: 0, bytes: size };
 }
 
-/** Only a Blob's picture for people tells where its bytes are, and where a slice begins. */
-function pictureOf(blob: Blob): string {
-  return Bun.inspect(blob);
-}
-
-/** Longer than any file (1 TiB). */
-const LENGTH_MAX = 2 ** 40;
-
-/** The part of a file that the Blob is. */
-function sliceOf(blob: Blob, file: OpenFile): OpenFile {
-  const begin = Number(/\n {2}offset: (\d+)\s*\}$/.exec(pictureOf(blob))?.[1] ?? 0);
+function partOf(file: OpenFile, { offset: begin, bytesMax }: BlobFile): OpenFile {
   const offset = Math.min(begin, file.fileBytes);
-  // Asked for its size, a file remembers it from then on. A slice that is longer than the file tells the length that the program has chosen.
-  const { size } = blob.slice(0, LENGTH_MAX);
-  return { ...file, offset, bytes: Math.min(size, file.fileBytes - offset) };
+  return { ...file, offset, bytes: Math.min(bytesMax, file.fileBytes - offset) };
 }
 
 /** Content of a quoted-string (RFC 9110 section 5.6.4); what a field cannot hold becomes "_". */

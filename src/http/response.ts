@@ -3,7 +3,8 @@
  *
  * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
  */
-import { type FileBody, type Place, placeOf, planHandlersFile } from "./file-plan.ts";
+import { type Place, placeOf } from "./blob-place.ts";
+import { type FileBody, planHandlersFile } from "./file-plan.ts";
 import { buildHead, BYTES_TYPE, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
 import { inMemory, Memory } from "./tracked-response.ts";
 
@@ -54,7 +55,7 @@ function takeBlob(response: Response, blob: Blob): BodySource {
   const place = placeOf(blob);
   if (place !== "memory") return { kind: "blob", blob, place };
   const bytes = Bun.peek(response.bytes());
-  if (!(bytes instanceof Uint8Array)) throw new Error("a Blob in memory is not read at once");
+  if (!(bytes instanceof Uint8Array)) throw new TypeError("the body of a Response must be a Blob that Bun knows");
   return { kind: "bytes", bytes, type: blob.type || BYTES_TYPE };
 }
 

@@ -8,7 +8,8 @@ import { closeSync, fstatSync } from "node:fs";
 import { Directory } from "../fs/directory.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { judgeConditions, type Validators } from "./conditions.ts";
-import { placeOf, planRoutesFile, planValidated, wholeFile } from "./file-plan.ts";
+import { fileOf, placeOf } from "./blob-place.ts";
+import { planRoutesFile, planValidated, wholeFile } from "./file-plan.ts";
 import { buildHead, type HeadParts, isBodiless, readFields } from "./head.ts";
 import { type Exchange, type ResponsePlan, takeBody } from "./response.ts";
 import { pathOf } from "./router.ts";
@@ -125,6 +126,7 @@ class ContentOfFile implements StaticContent {
   }
 
   plan(exchange: Exchange, date: string): ResponsePlan | undefined {
+    if (fileOf(this.blob) === undefined) return planStream(this.blob, this.parts, exchange, date);
     try {
       return planRoutesFile(this.blob, this.parts, exchange, date);
     } catch (error) {
@@ -133,6 +135,15 @@ class ContentOfFile implements StaticContent {
       throw error;
     }
   }
+}
+
+/** A file whose path only Bun knows, read through Bun: without a length, a range or validators. */
+function planStream(blob: Blob, parts: HeadParts, exchange: Exchange, date: string): ResponsePlan {
+  const { isHead, http10 } = exchange;
+  const keepAlive = exchange.keepAlive && !http10; // Without chunks, the connection's end is the body's.
+  const framing = { contentLength: undefined, chunked: !http10, keepAlive, http10 };
+  const head = buildHead(parts, framing, date);
+  return { ...framing, head, body: isHead ? { kind: "none" } : { kind: "stream", stream: blob.stream() } };
 }
 
 /** The files below a directory, for a route that ends in a wildcard. What is not there is a 404, not the fetch handler's. */
