@@ -190,7 +190,7 @@ export class Faults {
     const errno = errnos[Math.floor(this.random() * errnos.length)]!;
     this.count(errnoName(errno));
     const { userDataLow, userDataHigh } = sqe;
-    sqe.prep(IORING_OP_NOP, -1, 0, -errno, 0, IORING_NOP_INJECT_RESULT).setUserData(userDataLow, userDataHigh);
+    sqe.prep(IORING_OP_NOP, -1, 0, -errno >>> 0, 0, IORING_NOP_INJECT_RESULT).setUserData(userDataLow, userDataHigh);
   }
 
   /** One completion instead of many. */

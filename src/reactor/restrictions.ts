@@ -60,6 +60,7 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_RING_FDS,
   IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS,
   IOSQE_IO_LINK,
 } from "../sys/abi.ts";
 import type { Restriction } from "../ring/registration.ts";
@@ -111,7 +112,7 @@ const operations = [
   IORING_OP_SETXATTR,
   IORING_OP_FGETXATTR,
   IORING_OP_FSETXATTR,
-  // The promise layer's others.
+  // The promise layer's others, and entries that were not prepared (Sqe.disarm).
   IORING_OP_NOP,
   IORING_OP_WAITID,
   IORING_OP_PIPE,
@@ -134,7 +135,7 @@ export function restrictAndEnable(ring: Ring): void {
   const restrictions: Restriction[] = [
     ...known.map((value) => ({ type: IORING_RESTRICTION_SQE_OP, value })),
     ...registrations.map((value) => ({ type: IORING_RESTRICTION_REGISTER_OP, value })),
-    { type: IORING_RESTRICTION_SQE_FLAGS_ALLOWED, value: IOSQE_BUFFER_SELECT | IOSQE_IO_LINK },
+    { type: IORING_RESTRICTION_SQE_FLAGS_ALLOWED, value: IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS },
   ];
   ring.registerRestrictions(restrictions);
   ring.enableRings();

@@ -36,7 +36,7 @@ import { high32, low32 } from "./sqe-fields.ts";
 export class EventSqe extends SocketSqe {
   /** io_uring_prep_nop(3): completes with 0. */
   prepNop(): this {
-    return this.prep(IORING_OP_NOP, -1, 0, 0, 0);
+    return this.fill(IORING_OP_NOP, -1, 0, 0, 0);
   }
 
   /**
@@ -44,7 +44,7 @@ export class EventSqe extends SocketSqe {
    * `res` is the events.
    */
   prepPollAdd(fd: number, events: number, multishot = false): this {
-    return this.prep(IORING_OP_POLL_ADD, fd, 0, multishot ? IORING_POLL_ADD_MULTI : 0, 0, events);
+    return this.fill(IORING_OP_POLL_ADD, fd, 0, multishot ? IORING_POLL_ADD_MULTI : 0, 0, events);
   }
 
   /** io_uring_prep_poll_multishot(3). */
@@ -64,14 +64,14 @@ export class EventSqe extends SocketSqe {
     events: number,
     flags: number,
   ): this {
-    return this.prep(IORING_OP_POLL_REMOVE, -1, 0, flags, 0, events)
+    return this.fill(IORING_OP_POLL_REMOVE, -1, 0, flags, 0, events)
       .setTarget(oldLow, oldHigh)
       .setOffset(newLow, newHigh);
   }
 
   /** io_uring_prep_poll_remove(3): removes the poll that was submitted with this user data. */
   prepPollRemove(low: number, high: number): this {
-    return this.prep(IORING_OP_POLL_REMOVE, -1, 0, 0, 0).setTarget(low, high);
+    return this.fill(IORING_OP_POLL_REMOVE, -1, 0, 0, 0).setTarget(low, high);
   }
 
   /**
@@ -80,32 +80,39 @@ export class EventSqe extends SocketSqe {
    * IORING_TIMEOUT_BOOTTIME or _REALTIME for another clock than the monotonic one, IORING_TIMEOUT_ETIME_SUCCESS.
    */
   prepTimeout(address: number, completions = 0, flags = 0): this {
-    return this.prep(IORING_OP_TIMEOUT, -1, address, 1, completions, flags);
+    return this.fill(IORING_OP_TIMEOUT, -1, address, 1, completions, flags);
   }
 
   /** A timeout again and again, `times` times, or until it is removed (0). Linux 6.4; IORING_TIMEOUT_MULTISHOT is newer than liburing 2.3. */
   prepTimeoutMultishot(address: number, times = 0, flags = 0): this {
-    return this.prepTimeout(address, times, flags | IORING_TIMEOUT_MULTISHOT);
+    return this.prepTimeout(address, times, this.require32("flags", flags) | IORING_TIMEOUT_MULTISHOT);
   }
 
   /** io_uring_prep_timeout_update(3). `flags`: IORING_LINK_TIMEOUT_UPDATE for a link timeout, IORING_TIMEOUT_ABS. */
   prepTimeoutUpdate(address: number, low: number, high: number, flags = 0): this {
-    return this.prep(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, address, flags | IORING_TIMEOUT_UPDATE).setTarget(low, high);
+    return this.fill(
+      IORING_OP_TIMEOUT_REMOVE,
+      -1,
+      0,
+      0,
+      address,
+      this.require32("flags", flags) | IORING_TIMEOUT_UPDATE,
+    ).setTarget(low, high);
   }
 
   /** io_uring_prep_timeout_remove(3). */
   prepTimeoutRemove(low: number, high: number, flags = 0): this {
-    return this.prep(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, flags).setTarget(low, high);
+    return this.fill(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, flags).setTarget(low, high);
   }
 
   /** io_uring_prep_link_timeout(3): limits the entry before it, which has IOSQE_IO_LINK. That one alone, not the whole chain. */
   prepLinkTimeout(address: number, flags = 0): this {
-    return this.prep(IORING_OP_LINK_TIMEOUT, -1, address, 1, 0, flags);
+    return this.fill(IORING_OP_LINK_TIMEOUT, -1, address, 1, 0, flags);
   }
 
   /** io_uring_prep_cancel(3): by user data. `flags`: IORING_ASYNC_CANCEL_*. `res` is 0, or their number with _ALL; ENOENT, EALREADY. */
   prepCancel(low: number, high: number, flags = 0): this {
-    return this.prep(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(low, high);
+    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(low, high);
   }
 
   /** io_uring_prep_cancel64(3). */
@@ -115,22 +122,22 @@ export class EventSqe extends SocketSqe {
 
   /** io_uring_prep_cancel_fd(3): what is in flight on a descriptor; with IORING_ASYNC_CANCEL_ALL everything. Linux 5.19. */
   prepCancelFd(fd: number, flags = 0): this {
-    return this.prep(IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, flags | IORING_ASYNC_CANCEL_FD);
+    return this.fill(IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, this.require32("flags", flags) | IORING_ASYNC_CANCEL_FD);
   }
 
   /** Everything that is in flight on the ring (IORING_ASYNC_CANCEL_ANY); `res` is how many. Linux 5.19. */
   prepCancelAny(flags = 0): this {
-    return this.prepCancel(0, 0, flags | IORING_ASYNC_CANCEL_ANY);
+    return this.prepCancel(0, 0, this.require32("flags", flags) | IORING_ASYNC_CANCEL_ANY);
   }
 
   /** io_uring_prep_epoll_ctl. `operation`: EPOLL_CTL_*; `event` points at a struct epoll_event (`RingMemory.epollEvent`), or is 0. */
   prepEpollCtl(epollFd: number, fd: number, operation: number, event = 0): this {
-    return this.prep(IORING_OP_EPOLL_CTL, epollFd, event, operation, fd);
+    return this.fill(IORING_OP_EPOLL_CTL, epollFd, event, operation, fd);
   }
 
   /** epoll_wait(2) for up to `count` events. Linux 6.15; io_uring_prep_epoll_wait is newer than liburing 2.3. */
   prepEpollWait(epollFd: number, events: number, count: number, flags = 0): this {
-    return this.prep(IORING_OP_EPOLL_WAIT, epollFd, events, count, 0, flags);
+    return this.fill(IORING_OP_EPOLL_WAIT, epollFd, events, count, 0, flags);
   }
 
   /**
@@ -138,12 +145,18 @@ export class EventSqe extends SocketSqe {
    * Linux 5.18. `flags`: IORING_MSG_RING_FLAGS_PASS.
    */
   prepMsgRing(fd: number, length: number, low: number, high: number, flags = 0): this {
-    return this.prep(IORING_OP_MSG_RING, fd, 0, length, 0, flags).setOffset(low, high);
+    return this.fill(IORING_OP_MSG_RING, fd, 0, length, 0, flags).setOffset(low, high);
   }
 
   /** The same with the completion's flags. Linux 6.3; io_uring_prep_msg_ring_cqe_flags is newer than liburing 2.3. */
   prepMsgRingCqeFlags(fd: number, length: number, low: number, high: number, flags: number, cqeFlags: number): this {
-    return this.prepMsgRing(fd, length, low, high, flags | IORING_MSG_RING_FLAGS_PASS).setWord11(cqeFlags);
+    return this.prepMsgRing(
+      fd,
+      length,
+      low,
+      high,
+      this.require32("flags", flags) | IORING_MSG_RING_FLAGS_PASS,
+    ).setWord11(cqeFlags);
   }
 
   /**
@@ -151,7 +164,7 @@ export class EventSqe extends SocketSqe {
    * nothing. Linux 6.0; io_uring_prep_msg_ring_fd is newer than liburing 2.3.
    */
   prepMsgRingFd(fd: number, sourceIndex: number, targetIndex: number, low: number, high: number, flags = 0): this {
-    return this.prep(IORING_OP_MSG_RING, fd, IORING_MSG_SEND_FD, 0, 0, flags)
+    return this.fill(IORING_OP_MSG_RING, fd, IORING_MSG_SEND_FD, 0, 0, flags)
       .setOffset(low, high)
       .setAddress3(sourceIndex)
       .setTargetFile(targetIndex);
@@ -167,12 +180,12 @@ export class EventSqe extends SocketSqe {
    * FUTEX_BITSET_MATCH_ANY for any; `futexFlags`: FUTEX2_SIZE_U32, FUTEX2_PRIVATE. Linux 6.7; io_uring_prep_futex_wait is newer than liburing 2.3.
    */
   prepFutexWait(address: number, value: number, mask: number, futexFlags: number, flags = 0): this {
-    return this.prep(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).setAddress3(mask);
+    return this.fill(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).setAddress3(mask);
   }
 
   /** Wakes up to `count` waiters; `res` is how many. Linux 6.7; io_uring_prep_futex_wake is newer than liburing 2.3. */
   prepFutexWake(address: number, count: number, mask: number, futexFlags: number, flags = 0): this {
-    return this.prep(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).setAddress3(mask);
+    return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).setAddress3(mask);
   }
 
   /**
@@ -180,7 +193,7 @@ export class EventSqe extends SocketSqe {
    * io_uring_prep_futex_waitv is newer than liburing 2.3.
    */
   prepFutexWaitv(waiters: number, count: number, flags = 0): this {
-    return this.prep(IORING_OP_FUTEX_WAITV, 0, waiters, count, 0, flags);
+    return this.fill(IORING_OP_FUTEX_WAITV, 0, waiters, count, 0, flags);
   }
 
   /**
@@ -188,12 +201,12 @@ export class EventSqe extends SocketSqe {
    * 128 bytes (`RingMemory.siginfo`), or is 0. Linux 6.7; io_uring_prep_waitid is newer than liburing 2.3.
    */
   prepWaitid(idType: number, id: number, info: number, options: number, flags = 0): this {
-    return this.prep(IORING_OP_WAITID, id, 0, idType, info, flags).setWord11(options);
+    return this.fill(IORING_OP_WAITID, id, 0, idType, info, flags).setWord11(options);
   }
 
   /** pipe2(2): `fds` points at room for two i32. Linux 6.16; io_uring_prep_pipe is newer than liburing 2.3. */
   prepPipe(fds: number, flags = 0): this {
-    return this.prep(IORING_OP_PIPE, 0, fds, 0, 0, flags);
+    return this.fill(IORING_OP_PIPE, 0, fds, 0, 0, flags);
   }
 
   /** The same into slots of the registered files, `fileIndex` and the next one, or two free ones (IORING_FILE_INDEX_ALLOC). */
@@ -203,7 +216,7 @@ export class EventSqe extends SocketSqe {
 
   /** io_uring_prep_files_update(3): `fds` points at `count` i32 that go into the registered files from slot `offset` on. */
   prepFilesUpdate(fds: number, count: number, offset: number): this {
-    return this.prep(IORING_OP_FILES_UPDATE, -1, fds, count, offset);
+    return this.fill(IORING_OP_FILES_UPDATE, -1, fds, count, offset);
   }
 
   /**
@@ -211,11 +224,11 @@ export class EventSqe extends SocketSqe {
    * kernels before 5.19; later ones have `ring.setupBufRing`.
    */
   prepProvideBuffers(address: number, bytes: number, count: number, bgid: number, bid: number): this {
-    return this.prep(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).setBufferIndex("bgid", bgid);
+    return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).setBufferIndex("bgid", bgid);
   }
 
   /** io_uring_prep_remove_buffers(3): up to `count`; `res` is how many. */
   prepRemoveBuffers(count: number, bgid: number): this {
-    return this.prep(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).setBufferIndex("bgid", bgid);
+    return this.fill(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).setBufferIndex("bgid", bgid);
   }
 }

@@ -25,7 +25,7 @@ const OPEN_HOW_BYTES = 24;
 export class PathSqe extends FileSqe {
   /** io_uring_prep_openat(3). `flags`: O_* (`constants` of node:fs). `res` is the descriptor. */
   prepOpenat(directoryFd: number, path: number, flags: number, mode: number): this {
-    return this.prep(IORING_OP_OPENAT, directoryFd, path, mode, 0, flags);
+    return this.fill(IORING_OP_OPENAT, directoryFd, path, mode, 0, flags);
   }
 
   /** io_uring_prep_openat_direct(3): opens into a slot of the registered files. */
@@ -35,7 +35,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_openat2(3). `how` points at a struct open_how (`RingMemory.openHow`). */
   prepOpenat2(directoryFd: number, path: number, how: number): this {
-    return this.prep(IORING_OP_OPENAT2, directoryFd, path, OPEN_HOW_BYTES, how);
+    return this.fill(IORING_OP_OPENAT2, directoryFd, path, OPEN_HOW_BYTES, how);
   }
 
   /** io_uring_prep_openat2_direct(3). */
@@ -45,12 +45,13 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_statx(3). `flags`: AT_*, `mask`: STATX_*; `statx` points at 256 bytes (`RingMemory.statx`). */
   prepStatx(directoryFd: number, path: number, flags: number, mask: number, statx: number): this {
-    return this.prep(IORING_OP_STATX, directoryFd, path, mask, statx, flags);
+    return this.fill(IORING_OP_STATX, directoryFd, path, mask, statx, flags);
   }
 
   /** io_uring_prep_renameat(3). `flags`: RENAME_*. */
   prepRenameat(oldDirectoryFd: number, oldPath: number, newDirectoryFd: number, newPath: number, flags = 0): this {
-    return this.prep(IORING_OP_RENAMEAT, oldDirectoryFd, oldPath, newDirectoryFd, newPath, flags);
+    const newFd = this.require32("newDirectoryFd", newDirectoryFd);
+    return this.fill(IORING_OP_RENAMEAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 
   /** io_uring_prep_rename(3). */
@@ -60,7 +61,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_unlinkat(3). `flags`: AT_REMOVEDIR for a directory. */
   prepUnlinkat(directoryFd: number, path: number, flags = 0): this {
-    return this.prep(IORING_OP_UNLINKAT, directoryFd, path, 0, 0, flags);
+    return this.fill(IORING_OP_UNLINKAT, directoryFd, path, 0, 0, flags);
   }
 
   /** io_uring_prep_unlink(3). */
@@ -70,7 +71,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_mkdirat(3). */
   prepMkdirat(directoryFd: number, path: number, mode: number): this {
-    return this.prep(IORING_OP_MKDIRAT, directoryFd, path, mode, 0);
+    return this.fill(IORING_OP_MKDIRAT, directoryFd, path, mode, 0);
   }
 
   /** io_uring_prep_mkdir(3). */
@@ -80,7 +81,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_symlinkat(3). */
   prepSymlinkat(target: number, directoryFd: number, linkPath: number): this {
-    return this.prep(IORING_OP_SYMLINKAT, directoryFd, target, 0, linkPath);
+    return this.fill(IORING_OP_SYMLINKAT, directoryFd, target, 0, linkPath);
   }
 
   /** io_uring_prep_symlink(3). */
@@ -90,7 +91,8 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_linkat(3). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
   prepLinkat(oldDirectoryFd: number, oldPath: number, newDirectoryFd: number, newPath: number, flags = 0): this {
-    return this.prep(IORING_OP_LINKAT, oldDirectoryFd, oldPath, newDirectoryFd, newPath, flags);
+    const newFd = this.require32("newDirectoryFd", newDirectoryFd);
+    return this.fill(IORING_OP_LINKAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 
   /** io_uring_prep_link(3). */
@@ -100,21 +102,21 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_getxattr: `name` and `path` are strings, `value` room for `bytes` bytes. `res` is the value's length. Linux 5.19. */
   prepGetxattr(name: number, value: number, path: number, bytes: number): this {
-    return this.prep(IORING_OP_GETXATTR, 0, name, bytes, value).setAddress3(path);
+    return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).setAddress3(path);
   }
 
   /** io_uring_prep_setxattr. `flags`: XATTR_CREATE, XATTR_REPLACE. Linux 5.19. */
   prepSetxattr(name: number, value: number, path: number, flags: number, bytes: number): this {
-    return this.prep(IORING_OP_SETXATTR, 0, name, bytes, value, flags).setAddress3(path);
+    return this.fill(IORING_OP_SETXATTR, 0, name, bytes, value, flags).setAddress3(path);
   }
 
   /** io_uring_prep_fgetxattr. Linux 5.19. */
   prepFgetxattr(fd: number, name: number, value: number, bytes: number): this {
-    return this.prep(IORING_OP_FGETXATTR, fd, name, bytes, value);
+    return this.fill(IORING_OP_FGETXATTR, fd, name, bytes, value);
   }
 
   /** io_uring_prep_fsetxattr. Linux 5.19. */
   prepFsetxattr(fd: number, name: number, value: number, flags: number, bytes: number): this {
-    return this.prep(IORING_OP_FSETXATTR, fd, name, bytes, value, flags);
+    return this.fill(IORING_OP_FSETXATTR, fd, name, bytes, value, flags);
   }
 }

@@ -22,12 +22,12 @@ import {
   IORING_RECVSEND_FIXED_BUF,
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
-import { requireInteger, U16_MAX } from "./require-integer.ts";
+import { U16_MAX } from "./require-integer.ts";
 
 export class SocketSqe extends PathSqe {
   /** io_uring_prep_socket(3). `domain`: AF_*, `type`: SOCK_* with SOCK_CLOEXEC. `res` is the descriptor. Linux 5.19. */
   prepSocket(domain: number, type: number, protocol = 0, flags = 0): this {
-    return this.prep(IORING_OP_SOCKET, domain, 0, protocol, type, flags);
+    return this.fill(IORING_OP_SOCKET, domain, 0, protocol, type, flags);
   }
 
   /** io_uring_prep_socket_direct(3): into a slot of the registered files. */
@@ -42,12 +42,12 @@ export class SocketSqe extends PathSqe {
 
   /** bind(2). `address` points at a sockaddr of `bytes` bytes. Linux 6.11; io_uring_prep_bind is newer than liburing 2.3. */
   prepBind(fd: number, address: number, bytes: number): this {
-    return this.prep(IORING_OP_BIND, fd, address, 0, bytes);
+    return this.fill(IORING_OP_BIND, fd, address, 0, bytes);
   }
 
   /** listen(2). Linux 6.11; io_uring_prep_listen is newer than liburing 2.3. */
   prepListen(fd: number, backlog: number): this {
-    return this.prep(IORING_OP_LISTEN, fd, 0, backlog, 0);
+    return this.fill(IORING_OP_LISTEN, fd, 0, backlog, 0);
   }
 
   /**
@@ -55,7 +55,7 @@ export class SocketSqe extends PathSqe {
    * that holds the room's size and then the address's; 0 and 0 do not ask for it. `res` is the descriptor.
    */
   prepAccept(fd: number, flags = 0, address = 0, addressLength = 0): this {
-    return this.prep(IORING_OP_ACCEPT, fd, address, 0, addressLength, flags);
+    return this.fill(IORING_OP_ACCEPT, fd, address, 0, addressLength, flags);
   }
 
   /** io_uring_prep_accept_direct(3): into a slot of the registered files. */
@@ -68,7 +68,7 @@ export class SocketSqe extends PathSqe {
    * are not asked for: nothing would tell whose it is. Linux 5.19.
    */
   prepMultishotAccept(fd: number, flags = 0): this {
-    return this.prep(IORING_OP_ACCEPT, fd, 0, 0, 0, flags, IORING_ACCEPT_MULTISHOT);
+    return this.fill(IORING_OP_ACCEPT, fd, 0, 0, 0, flags, IORING_ACCEPT_MULTISHOT);
   }
 
   /** io_uring_prep_multishot_accept_direct(3): each into a free slot of the registered files, which is `res`. */
@@ -78,32 +78,32 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_connect(3). `address` points at a sockaddr of `bytes` bytes. */
   prepConnect(fd: number, address: number, bytes: number): this {
-    return this.prep(IORING_OP_CONNECT, fd, address, 0, bytes);
+    return this.fill(IORING_OP_CONNECT, fd, address, 0, bytes);
   }
 
   /** io_uring_prep_recv(3), as recv(2). `res` is the number of bytes, 0 when the peer has ended. */
   prepRecv(fd: number, address: number, bytes: number, flags = 0): this {
-    return this.prep(IORING_OP_RECV, fd, address, bytes, 0, flags);
+    return this.fill(IORING_OP_RECV, fd, address, bytes, 0, flags);
   }
 
   /** io_uring_prep_recv_multishot(3): into buffers of group `bgid` until a completion comes without IORING_CQE_F_MORE. Linux 6.0. */
   prepRecvMultishot(fd: number, bgid: number, flags = 0): this {
-    return this.prep(IORING_OP_RECV, fd, 0, 0, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
+    return this.fill(IORING_OP_RECV, fd, 0, 0, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
   }
 
   /** io_uring_prep_sendmsg(3). `message` points at a struct msghdr (`RingMemory.msghdr`), which must live until the completion. */
   prepSendmsg(fd: number, message: number, flags = 0): this {
-    return this.prep(IORING_OP_SENDMSG, fd, message, 1, 0, flags);
+    return this.fill(IORING_OP_SENDMSG, fd, message, 1, 0, flags);
   }
 
   /** io_uring_prep_sendmsg_zc(3): two completions, as of `prepSendZc`. Linux 6.1. */
   prepSendmsgZc(fd: number, message: number, flags = 0): this {
-    return this.prep(IORING_OP_SENDMSG_ZC, fd, message, 1, 0, flags);
+    return this.fill(IORING_OP_SENDMSG_ZC, fd, message, 1, 0, flags);
   }
 
   /** io_uring_prep_recvmsg(3). */
   prepRecvmsg(fd: number, message: number, flags = 0): this {
-    return this.prep(IORING_OP_RECVMSG, fd, message, 1, 0, flags);
+    return this.fill(IORING_OP_RECVMSG, fd, message, 1, 0, flags);
   }
 
   /**
@@ -111,12 +111,12 @@ export class SocketSqe extends PathSqe {
    * it (`RecvmsgOut`); `message` says with msg_namelen and msg_controllen how much room those get. Linux 6.0.
    */
   prepRecvmsgMultishot(fd: number, message: number, bgid: number, flags = 0): this {
-    return this.prep(IORING_OP_RECVMSG, fd, message, 1, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
+    return this.fill(IORING_OP_RECVMSG, fd, message, 1, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
   }
 
   /** io_uring_prep_send(3), as send(2). `res` is the number of bytes, which may be fewer. */
   prepSend(fd: number, address: number, bytes: number, flags = 0): this {
-    return this.prep(IORING_OP_SEND, fd, address, bytes, 0, flags);
+    return this.fill(IORING_OP_SEND, fd, address, bytes, 0, flags);
   }
 
   /** A datagram to an address, io_uring_prep_send_set_addr: as sendto(2). Linux 6.2. */
@@ -129,7 +129,8 @@ export class SocketSqe extends PathSqe {
    * IORING_CQE_F_NOTIF, after which the memory may be used again. `zcFlags`: IORING_RECVSEND_POLL_FIRST, IORING_SEND_ZC_REPORT_USAGE. Linux 6.0.
    */
   prepSendZc(fd: number, address: number, bytes: number, flags = 0, zcFlags = 0): this {
-    return this.prep(IORING_OP_SEND_ZC, fd, address, bytes, 0, flags, zcFlags);
+    this.require("zcFlags", zcFlags, 0, U16_MAX);
+    return this.fill(IORING_OP_SEND_ZC, fd, address, bytes, 0, flags, zcFlags);
   }
 
   /** io_uring_prep_send_zc_fixed(3): from within the registered buffer `bufferIndex`. */
@@ -141,21 +142,24 @@ export class SocketSqe extends PathSqe {
     zcFlags: number,
     bufferIndex: number,
   ): this {
-    return this.prepSendZc(fd, address, bytes, flags, zcFlags | IORING_RECVSEND_FIXED_BUF).setBufferIndex(
-      "bufferIndex",
-      bufferIndex,
-    );
+    return this.prepSendZc(
+      fd,
+      address,
+      bytes,
+      flags,
+      this.require32("zcFlags", zcFlags) | IORING_RECVSEND_FIXED_BUF,
+    ).setBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** io_uring_prep_send_set_addr(3): where a prepared `prepSend` or `prepSendZc` goes to. */
   setSendAddress(address: number, bytes: number): this {
-    requireInteger("bytes", bytes, 0, U16_MAX);
+    this.require("bytes", bytes, 0, U16_MAX);
     return this.setAddress2(address).setWord11(bytes);
   }
 
   /** io_uring_prep_shutdown(3). `how`: SHUT_RD, SHUT_WR, SHUT_RDWR. */
   prepShutdown(fd: number, how: number): this {
-    return this.prep(IORING_OP_SHUTDOWN, fd, 0, how, 0);
+    return this.fill(IORING_OP_SHUTDOWN, fd, 0, how, 0);
   }
 
   /**
@@ -163,7 +167,7 @@ export class SocketSqe extends PathSqe {
    * address of `bytes` bytes. Linux 6.7; io_uring_prep_cmd_sock is newer than liburing 2.3.
    */
   prepCmdSock(command: number, fd: number, level = 0, name = 0, value = 0, bytes = 0): this {
-    return this.prep(IORING_OP_URING_CMD, fd, 0, 0, 0)
+    return this.fill(IORING_OP_URING_CMD, fd, 0, 0, 0)
       .setOffset(command, 0)
       .setTarget(level, name)
       .setWord11(bytes)

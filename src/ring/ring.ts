@@ -158,7 +158,10 @@ export class Ring extends Registrations {
 
   // ---- submission ----------------------------------------------------------------------------------------------
 
-  /** io_uring_get_sqe(3): the next free entry, or null when the queue is full: submit, then ask again. */
+  /**
+   * io_uring_get_sqe(3): the next free entry, or null when the queue is full: submit, then ask again. It does nothing until it is prepared,
+   * also when its preparation throws: then it is submitted as a NOP without a completion.
+   */
   getSqe(): Sqe | null {
     const tail = this.localTail;
     if ((tail - this.seenHead) >>> 0 >= this.sqEntries) {
@@ -167,7 +170,9 @@ export class Ring extends Registrations {
       if ((tail - this.seenHead) >>> 0 >= this.sqEntries) return null;
     }
     this.localTail = (tail + 1) >>> 0;
-    return this.sqes[tail & this.sqMask]!;
+    const sqe = this.sqes[tail & this.sqMask]!;
+    sqe.disarm();
+    return sqe;
   }
 
   /** Entries that were written and that the kernel has not been told of. */

@@ -2,11 +2,13 @@
  * The 64 bytes of a submission entry, and what is set on an entry whatever its operation: flags, user data, where the result goes.
  *
  * Guarantees: `prep` sets all 64 bytes, so nothing of the entry's former use remains; a number that would spill into the field beside
- * its own is refused. Leaves to others: which fields an operation wants (prep-*.ts), and to the kernel what a descriptor, an address or a
+ * its own, or be cut, is refused before it is written; an entry that nobody has prepared, or whose preparation threw, does nothing and tells
+ * nothing (`disarm`). Leaves to others: which fields an operation wants (prep-*.ts), and to the kernel what a descriptor, an address or a
  * flag is worth: its answer is the completion's `res` (EBADF, EFAULT, EINVAL).
  */
 import {
   IORING_FILE_INDEX_ALLOC,
+  IORING_OP_NOP,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
   IOSQE_FIXED_FILE,
@@ -16,8 +18,13 @@ import {
 } from "../sys/abi.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 
+const I32_MIN = -0x80000000;
 /** Exact: the product of a multiple of 2^32 below 2^53 and a power of two. */
 const PER_TWO_32 = 1 / 4294967296;
+
+const isWithin = (value: number, most: number): boolean => Number.isInteger(value) && value >= 0 && value <= most;
+/** Signed or not. */
+const is32Bits = (value: number): boolean => Number.isInteger(value) && value >= I32_MIN && value <= U32_MAX;
 
 export const low32 = (data: bigint): number => Number(data & 0xffffffffn);
 export const high32 = (data: bigint): number => Number((data >> 32n) & 0xffffffffn);
@@ -37,25 +44,60 @@ export class SqeFields {
   }
 
   /**
-   * The raw form behind all prep functions. `address` and `offset` are unsigned integers up to 2^53; an offset of -1 is the
-   * file's current position (all 64 bits set).
+   * Makes the entry a NOP without a completion, whatever it was: what it is until it is prepared, and when its preparation has thrown. The user
+   * data is zero, should a kernel complain of it.
+   */
+  disarm(): void {
+    const { words, base } = this;
+    words[base] = IORING_OP_NOP | (IOSQE_CQE_SKIP_SUCCESS << 8);
+    words[base + 7] = 0; // The operation's flags.
+    words[base + 8] = 0;
+    words[base + 9] = 0;
+    words[base + 10] = 0; // The personality.
+  }
+
+  /**
+   * An entry of any operation. `fd` and `opFlags` are 32 bits, signed or not; `address`, `length` and `offset` are unsigned integers of 53, 32 and 53
+   * bits; an offset of -1 is the file's current position (all 64 bits set). Throws TypeError and RangeError.
    */
   prep(opcode: number, fd: number, address: number, length: number, offset: number, opFlags = 0, ioprio = 0): this {
+    this.require("opcode", opcode, 0, 0xff);
+    this.require("ioprio", ioprio, 0, U16_MAX);
+    return this.fill(opcode, fd, address, length, offset, opFlags, ioprio);
+  }
+
+  /** The same, behind all prep functions, whose opcode and ioprio are right. */
+  protected fill(
+    opcode: number,
+    fd: number,
+    address: number,
+    length: number,
+    offset: number,
+    opFlags = 0,
+    ioprio = 0,
+  ): this {
     const words = this.words;
     const base = this.base;
     const addressLow = address >>> 0;
+    const addressHigh = (address - addressLow) * PER_TWO_32;
+    const offsetLow = offset >>> 0; // Of -1 both halves are all ones.
+    const offsetHigh = (offset - offsetLow) * PER_TWO_32;
+    // A few cheap questions, so that this stays small enough to be compiled into its callers: what they do not let pass may still be right.
+    if (
+      (fd | 0) !== fd ||
+      length >>> 0 !== length ||
+      (opFlags | 0) !== opFlags ||
+      addressHigh >>> 0 !== addressHigh ||
+      (offsetHigh | 0) !== offsetHigh ||
+      offset < -1
+    )
+      this.check(fd, address, length, offset, opFlags);
     words[base] = opcode | (ioprio << 16);
     words[base + 1] = fd;
-    if (offset >= 0) {
-      const offsetLow = offset >>> 0;
-      words[base + 2] = offsetLow;
-      words[base + 3] = (offset - offsetLow) * PER_TWO_32;
-    } else {
-      words[base + 2] = 0xffffffff;
-      words[base + 3] = 0xffffffff;
-    }
+    words[base + 2] = offsetLow;
+    words[base + 3] = offsetHigh;
     words[base + 4] = addressLow;
-    words[base + 5] = (address - addressLow) * PER_TWO_32;
+    words[base + 5] = addressHigh;
     words[base + 6] = length;
     words[base + 7] = opFlags;
     words[base + 8] = 0;
@@ -80,6 +122,7 @@ export class SqeFields {
   }
 
   set ioprio(value: number) {
+    this.require("ioprio", value, 0, U16_MAX);
     this.words[this.base] = (this.words[this.base]! & U16_MAX) | (value << 16);
   }
 
@@ -89,6 +132,7 @@ export class SqeFields {
   }
 
   set length(value: number) {
+    this.require("length", value, 0, U32_MAX);
     this.words[this.base + 6] = value;
   }
 
@@ -102,6 +146,7 @@ export class SqeFields {
 
   /** io_uring_sqe_set_flags(3). Adds IOSQE_* flags to those that the entry has; a prep function takes all away. */
   setFlags(flags: number): this {
+    if (!isWithin(flags, 0xff)) this.require("flags", flags, 0, 0xff);
     this.words[this.base]! |= flags << 8;
     return this;
   }
@@ -150,7 +195,7 @@ export class SqeFields {
 
   /** Group of provided buffers to take a buffer from (IOSQE_BUFFER_SELECT), from 0 to 65535. */
   setBufferGroup(bgid: number): this {
-    if ((bgid & U16_MAX) !== bgid) requireInteger("bgid", bgid, 0, U16_MAX);
+    if (!isWithin(bgid, U16_MAX)) this.require("bgid", bgid, 0, U16_MAX);
     this.words[this.base + 10]! |= bgid;
     return this.setFlags(IOSQE_BUFFER_SELECT);
   }
@@ -165,14 +210,14 @@ export class SqeFields {
 
   /** Credentials of `ring.registerPersonality()` to run as, io_uring_register(2). */
   setPersonality(id: number): this {
-    requireInteger("id", id, 0, U16_MAX);
+    this.require("id", id, 0, U16_MAX);
     this.words[this.base + 10] = (this.words[this.base + 10]! & U16_MAX) | (id << 16);
     return this;
   }
 
   /** What the operation opens goes into this slot of the registered files, or into a free one (IORING_FILE_INDEX_ALLOC). */
   protected setTargetFile(fileIndex: number): this {
-    requireInteger("fileIndex", fileIndex, 0, U32_MAX);
+    this.require("fileIndex", fileIndex, 0, U32_MAX);
     // The kernel counts from one here: 0 is an ordinary descriptor.
     this.words[this.base + 11] = fileIndex === IORING_FILE_INDEX_ALLOC ? fileIndex : fileIndex + 1;
     return this;
@@ -180,13 +225,15 @@ export class SqeFields {
 
   /** A registered buffer's index, or a buffer group where that is the operation's argument. */
   protected setBufferIndex(name: string, index: number): this {
-    requireInteger(name, index, 0, U16_MAX);
+    this.require(name, index, 0, U16_MAX);
     this.words[this.base + 10]! |= index;
     return this;
   }
 
   /** The user data of another operation, where that is an operation's argument. */
   protected setTarget(low: number, high: number): this {
+    this.require32("low", low);
+    this.require32("high", high);
     this.words[this.base + 4] = low;
     this.words[this.base + 5] = high;
     return this;
@@ -194,6 +241,8 @@ export class SqeFields {
 
   /** The 64 bits beside `fd` (off, addr2), as halves. */
   protected setOffset(low: number, high: number): this {
+    this.require32("low", low);
+    this.require32("high", high);
     this.words[this.base + 2] = low;
     this.words[this.base + 3] = high;
     return this;
@@ -201,6 +250,7 @@ export class SqeFields {
 
   /** The word that some operations have a third argument in (splice_fd_in, file_index, addr_len). */
   protected setWord11(value: number): this {
+    this.require32("value", value);
     this.words[this.base + 11] = value;
     return this;
   }
@@ -216,9 +266,32 @@ export class SqeFields {
   }
 
   private setWide(word: number, value: number): this {
+    if (!isWithin(value, Number.MAX_SAFE_INTEGER)) this.require("value", value, 0, Number.MAX_SAFE_INTEGER);
     const low = value >>> 0;
     this.words[this.base + word] = low;
     this.words[this.base + word + 1] = (value - low) * PER_TWO_32;
     return this;
+  }
+
+  /** An integer from `least` to `most`. The entry is disarmed before anything is thrown: it may be submitted with others. */
+  protected require(name: string, value: number, least: number, most: number): void {
+    if (Number.isInteger(value) && value >= least && value <= most) return;
+    this.disarm();
+    requireInteger(name, value, least, most);
+  }
+
+  /** 32 bits, signed or not, as an unsigned number. */
+  protected require32(name: string, value: number): number {
+    if (!is32Bits(value)) this.require(name, value, I32_MIN, U32_MAX);
+    return value >>> 0;
+  }
+
+  /** Throws for a number that its field would cut. */
+  private check(fd: number, address: number, length: number, offset: number, opFlags: number): void {
+    this.require("fd", fd, I32_MIN, U32_MAX);
+    this.require("address", address, 0, Number.MAX_SAFE_INTEGER);
+    this.require("length", length, 0, U32_MAX);
+    this.require("offset", offset, -1, Number.MAX_SAFE_INTEGER);
+    this.require("opFlags", opFlags, I32_MIN, U32_MAX);
   }
 }

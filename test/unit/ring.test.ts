@@ -113,6 +113,31 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
       expect(ring.unpublished).toBe(0);
     });
 
+    test("an entry that nobody prepares, or whose preparation throws, does nothing and tells nothing", () => {
+      const directory = mkdtempSync(join(tmpdir(), "ringloop-ring-"));
+      const fd = openSync(join(directory, "written"), "a");
+      const { size } = fstatSync(fd);
+      // Every entry of the queue was a write once.
+      for (let i = 0; i < ring.sqEntries; i++) ring.getSqe()!.prepWrite(fd, memory.address, 1).setUserData(7, 7);
+      ring.submit();
+      nextCompletions(ring, ring.sqEntries);
+      expect(fstatSync(fd).size).toBe(size + ring.sqEntries);
+      if (ring.sqpoll) ring.sqringWait();
+      ring.getSqe();
+      expect(() => ring.getSqe()!.prepWrite(fd, memory.address, -1)).toThrow(RangeError);
+      expect(() => ring.getSqe()!.prepWrite(fd, memory.address, 1, NaN)).toThrow(TypeError);
+      expect(() => ring.getSqe()!.prepCloseDirect(-1)).toThrow(RangeError);
+      expect(() => ring.getSqe()!.prepWrite(fd, memory.address, 1).setBufferGroup(-1)).toThrow(RangeError);
+      ring.getSqe()!.prepNop().setUserData(8, 8);
+      expect(ring.submit()).toBe(6);
+      const { data } = nextCompletion(ring);
+      expect(data).toBe((8n << 32n) | 8n);
+      expect([ring.cqReady, fstatSync(fd).size]).toEqual([0, size + ring.sqEntries]);
+      expect(fstatSync(0)).toBeDefined();
+      closeSync(fd);
+      rmSync(directory, { recursive: true });
+    });
+
     test("an entry remembers nothing of its former use", () => {
       for (let i = 0; i < ring.sqEntries; i++)
         ring.getSqe()!.prepRecvMultishot(-1, 7).setFlags(IOSQE_IO_HARDLINK).setData64(0xffff_ffff_ffff_ffffn);

@@ -209,3 +209,73 @@ describe("a number that would spill into the field beside its own is refused:", 
     expect(() => sqe().setBufferGroup(1.5)).toThrow(new TypeError("bgid must be an integer from 0 to 65535, not 1.5"));
   });
 });
+
+/** An entry that does nothing and tells nothing. */
+const disarmed = (words: Uint32Array): unknown[] => [words[0], words[7], words[8], words[9], words[10]];
+const DISARMED = [ring.IOSQE_CQE_SKIP_SUCCESS << 8, 0, 0, 0, 0];
+
+/** Calls a function with arguments that are right, and says which they were. */
+function argumentsOf(name: string): unknown[] {
+  const prepare = Object.values(entries).find((each) => new RegExp(`\\.${name}\\(`).test(String(each)))!;
+  let recorded: unknown[] = [];
+  const sqe = new Sqe(new Uint32Array(16), 0);
+  const recorder = new Proxy(sqe, {
+    get(target, property) {
+      const value = Reflect.get(target, property, target) as unknown;
+      if (property !== name) return value;
+      return (...args: unknown[]) => {
+        recorded = args;
+        return (value as (...args: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  prepare(recorder);
+  return recorded;
+}
+
+describe("a wrong argument leaves an entry that does nothing:", () => {
+  test.each(prepFunctions())("%s", (name) => {
+    const right = argumentsOf(name);
+    for (let i = 0; i < right.length; i++) {
+      if (typeof right[i] !== "number") continue;
+      for (const wrong of [NaN, 1.5, -Infinity, 2 ** 70, -(2 ** 40), {}, 7n]) {
+        const words = new Uint32Array(16).fill(0xffffffff);
+        const sqe = new Sqe(words, 0);
+        sqe.disarm(); // As getSqe() does.
+        const call = (): unknown =>
+          (sqe[name as "prepNop"] as (...args: unknown[]) => unknown)(...right.with(i, wrong as number));
+        expect([name, i, wrong, threwBy(call)]).toEqual([name, i, wrong, true]);
+        expect(disarmed(words)).toEqual(DISARMED);
+      }
+    }
+  });
+
+  const prepared = (): [Uint32Array, Sqe] => {
+    const words = new Uint32Array(16);
+    return [words, new Sqe(words, 0).prepWrite(7, A, BYTES, OFFSET).setUserData(...DATA)];
+  };
+
+  test.each<[string, (sqe: Sqe) => unknown]>([
+    ["setBufferGroup", (sqe) => sqe.setBufferGroup(-1)],
+    ["setPersonality", (sqe) => sqe.setPersonality(65536)],
+    ["setSendAddress", (sqe) => sqe.setSendAddress(A, -1)],
+    ["setSendAddress of no address", (sqe) => sqe.setSendAddress(NaN, 16)],
+    ["setData", (sqe) => sqe.setData(-1)],
+    ["setFlags", (sqe) => sqe.setFlags(256)],
+    ["length", (sqe) => (sqe.length = 2 ** 32)],
+    ["ioprio", (sqe) => (sqe.ioprio = -1)],
+  ])("%s", (_, set) => {
+    const [words, sqe] = prepared();
+    expect(() => set(sqe)).toThrow();
+    expect(disarmed(words)).toEqual(DISARMED);
+  });
+});
+
+function threwBy(call: () => unknown): boolean {
+  try {
+    call();
+    return false;
+  } catch (error) {
+    return error instanceof RangeError || error instanceof TypeError;
+  }
+}
