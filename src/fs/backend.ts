@@ -4,8 +4,8 @@
  */
 import { reactorFor } from "../reactor/fallback.ts";
 import type { OperationOptions } from "../reactor/operation.ts";
-import type { DirectPosition } from "./direct-position.ts";
 import { NodeBackend } from "./node-backend.ts";
+import type { OpenFile } from "./open-file.ts";
 import { RingBackend } from "./ring-backend.ts";
 import type { Stats } from "./stats.ts";
 
@@ -16,40 +16,35 @@ export interface ReadResult<View> {
 
 export interface Backend {
   open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number>;
+  /** For OpenFile alone, which knows when nothing uses the descriptor any more. */
   close(fd: number): Promise<void>;
-  /** `position` -1 is the file's own. `direct`, of a file that is open with O_DIRECT: the kernel wants aligned memory. */
+  /** `position` -1 is the file's own. */
   read<View extends NodeJS.ArrayBufferView>(
-    fd: number,
+    file: OpenFile,
     view: View,
     offset: number,
     length: number,
     position: number,
-    direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<ReadResult<View>>;
   /** Into memory that nobody else has until the promise is fulfilled, and whoever is given it then. */
-  readFresh(
-    fd: number,
-    bytes: Buffer,
-    position: number,
-    direct: DirectPosition | null,
-    options?: OperationOptions,
-  ): Promise<ReadResult<Buffer>>;
-  /** The number of bytes, which may be fewer. */
+  readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>>;
+  /** The number of bytes of the `length` from `offset` on, which may be fewer. Throws a RangeError if the view loses them meanwhile. */
   write(
-    fd: number,
-    bytes: Uint8Array,
+    file: OpenFile,
+    view: NodeJS.ArrayBufferView,
+    offset: number,
+    length: number,
     position: number,
-    direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<number>;
-  readv(fd: number, views: Uint8Array[], position: number, direct: DirectPosition | null): Promise<number>;
-  writev(fd: number, views: Uint8Array[], position: number, direct: DirectPosition | null): Promise<number>;
-  sync(fd: number): Promise<void>;
-  datasync(fd: number): Promise<void>;
-  truncate(fd: number, bytes: number): Promise<void>;
-  allocate(fd: number, mode: number, position: number, bytes: number): Promise<void>;
-  fstat(fd: number): Promise<Stats>;
+  readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number>;
+  writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number>;
+  sync(file: OpenFile): Promise<void>;
+  datasync(file: OpenFile): Promise<void>;
+  truncate(file: OpenFile, bytes: number): Promise<void>;
+  allocate(file: OpenFile, mode: number, position: number, bytes: number): Promise<void>;
+  fstat(file: OpenFile): Promise<Stats>;
   stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats>;
   rename(path: string, newPath: string, options?: OperationOptions): Promise<void>;
   unlink(path: string, options?: OperationOptions): Promise<void>;

@@ -2,14 +2,13 @@
  * An open file, with the shapes of node:fs/promises' FileHandle, and more.
  *
  * Guarantees: `read` fills the caller's memory when the bytes are there, and not after the promise was rejected; operations that were started
- * before `close` are done on this file. Leaves to its owner: to close it.
+ * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it.
  */
-import { EBADF, SystemError } from "../sys/errno.ts";
 import type { OperationOptions } from "../reactor/operation.ts";
+import { byteLengthOf } from "../sys/views.ts";
 import { positionOf, requireEncoding, requireView, requireWithin } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
-import type { DirectPosition } from "./direct-position.ts";
-import { bytesOf } from "./ring-backend.ts";
+import type { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
 import type { Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
@@ -37,24 +36,21 @@ export interface WriteResult<Data> {
 export class FileHandle implements AsyncDisposable {
   /** -1 once it is closed. */
   get fd(): number {
-    return this.descriptor;
+    return this.file.isClosed ? -1 : this.file.fd;
   }
 
   /** Opened with `direct: true`. */
   get isDirect(): boolean {
-    return this.direct !== null;
+    return this.file.direct !== null;
   }
 
   private readonly backend: Backend;
-  private readonly direct: DirectPosition | null;
-  private descriptor: number;
-  private closing: Promise<void> | undefined;
+  private readonly file: OpenFile;
 
-  /** @internal Takes over `fd`. */
-  constructor(backend: Backend, fd: number, direct: DirectPosition | null) {
+  /** @internal Takes over `file`. */
+  constructor(backend: Backend, file: OpenFile) {
     this.backend = backend;
-    this.descriptor = fd;
-    this.direct = direct;
+    this.file = file;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -77,7 +73,7 @@ export class FileHandle implements AsyncDisposable {
     position?: number | bigint | null,
   ): Promise<ReadResult<View>> {
     try {
-      if (this.descriptor < 0) throw new SystemError(EBADF, "read");
+      this.file.requireOpen("read");
       if (!ArrayBuffer.isView(buffer)) {
         if (typeof buffer !== "object" && buffer !== undefined) requireView("buffer", buffer);
         return this.readWith((buffer as ReadOptions<View> | undefined) ?? {});
@@ -98,8 +94,8 @@ export class FileHandle implements AsyncDisposable {
     }
     const bytes = length ?? READ_BYTES_DEFAULT;
     requireWithin("length", bytes, 0x7fffffff);
-    const fresh = Buffer.allocUnsafeSlow(bytes);
-    const read = this.backend.readFresh(this.descriptor, fresh, positionOf(position), this.direct, options);
+    const fresh = Buffer.alloc(bytes); // Zeroes: what lies behind the bytes that are read is the caller's to see.
+    const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
     return read as unknown as Promise<ReadResult<View>>;
   }
 
@@ -110,12 +106,12 @@ export class FileHandle implements AsyncDisposable {
     position: number | bigint | null | undefined,
     options?: OperationOptions,
   ): Promise<ReadResult<View>> {
-    const { byteLength } = view;
+    const byteLength = byteLengthOf(view);
     const from = offset ?? 0;
     requireWithin("offset", from, byteLength);
     const bytes = length ?? byteLength - from;
     requireWithin("length", bytes, byteLength - from);
-    return this.backend.read(this.descriptor, view, from, bytes, positionOf(position), this.direct, options);
+    return this.backend.read(this.file, view, from, bytes, positionOf(position), options);
   }
 
   /** write(2), pwrite(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(text, position, encoding)`. */
@@ -125,22 +121,21 @@ export class FileHandle implements AsyncDisposable {
     length?: number | BufferEncoding | null,
     position?: number | null,
   ): Promise<WriteResult<Data>> {
-    const fd = this.open("write");
+    const file = this.file.requireOpen("write");
     if (typeof data === "string") {
       requireEncoding(length);
       const text = Buffer.from(data, (length as BufferEncoding | undefined) ?? "utf8");
       const at = positionOf(offset as number | null | undefined);
-      return { bytesWritten: await this.backend.write(fd, text, at, this.direct), buffer: data };
+      return { bytesWritten: await this.backend.write(file, text, 0, text.length, at), buffer: data };
     }
     requireView("buffer", data);
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
-    const bytes = bytesOf(data);
+    const byteLength = byteLengthOf(data);
     const from = named.offset ?? 0;
-    requireWithin("offset", from, bytes.length);
-    const count = (named.length as number | null | undefined) ?? bytes.length - from;
-    requireWithin("length", count, bytes.length - from);
-    const piece = bytes.subarray(from, from + count);
-    const bytesWritten = await this.backend.write(fd, piece, positionOf(named.position), this.direct);
+    requireWithin("offset", from, byteLength);
+    const count = (named.length as number | null | undefined) ?? byteLength - from;
+    requireWithin("length", count, byteLength - from);
+    const bytesWritten = await this.backend.write(file, data, from, count, positionOf(named.position));
     return { bytesWritten, buffer: data };
   }
 
@@ -150,8 +145,8 @@ export class FileHandle implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
-    const fd = this.open("read");
-    return { bytesRead: await this.backend.readv(fd, views, positionOf(position), this.direct), buffers };
+    const file = this.file.requireOpen("read");
+    return { bytesRead: await this.backend.readv(file, views, positionOf(position)), buffers };
   }
 
   /** pwritev(2), from several views. */
@@ -160,21 +155,22 @@ export class FileHandle implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
-    const fd = this.open("write");
-    return { bytesWritten: await this.backend.writev(fd, views, positionOf(position), this.direct), buffers };
+    const file = this.file.requireOpen("write");
+    return { bytesWritten: await this.backend.writev(file, views, positionOf(position)), buffers };
   }
 
-  private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): Uint8Array[] {
+  /** A copy of the array: the caller may change it while the operation is under way. */
+  private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
     if (!Array.isArray(buffers)) requireView("buffers", undefined);
     return buffers.map((view, i) => {
       requireView(`buffers[${i}]`, view);
-      return bytesOf(view);
+      return view;
     });
   }
 
   /** What is left from the file's position on, as one fresh buffer. */
   async readAll(options?: OperationOptions): Promise<Buffer> {
-    return readToEnd(this.backend, this.open("read"), this.direct, options);
+    return readToEnd(this.backend, this.file.requireOpen("read"), options);
   }
 
   /** The same, or as text: `"utf8"` or `{ encoding }`. */
@@ -194,8 +190,9 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<void> {
     const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
     requireEncoding(encoding);
-    const bytes = typeof data === "string" ? Buffer.from(data, encoding ?? "utf8") : bytesOf(data);
-    await writeAll(this.backend, this.open("write"), bytes, -1, this.direct, limits);
+    const bytes = typeof data === "string" ? Buffer.from(data, encoding ?? "utf8") : data;
+    requireView("data", bytes);
+    await writeAll(this.backend, this.file.requireOpen("write"), bytes, -1, limits);
   }
 
   /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
@@ -205,7 +202,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<Uint8Array | string> {
-    return writableOf(this.backend, this.open("write"), this.direct, options);
+    return writableOf(this.backend, this.file.requireOpen("write"), options);
   }
 
   /** Chunks of fresh memory from the file's position on. */
@@ -215,48 +212,38 @@ export class FileHandle implements AsyncDisposable {
 
   /** fstat(2). */
   async stat(): Promise<Stats> {
-    return this.backend.fstat(this.open("fstat"));
+    return this.backend.fstat(this.file.requireOpen("fstat"));
   }
 
   /** fsync(2). */
   async sync(): Promise<void> {
-    return this.backend.sync(this.open("fsync"));
+    return this.backend.sync(this.file.requireOpen("fsync"));
   }
 
   /** fdatasync(2). */
   async datasync(): Promise<void> {
-    return this.backend.datasync(this.open("fdatasync"));
+    return this.backend.datasync(this.file.requireOpen("fdatasync"));
   }
 
   /** ftruncate(2), to `bytes`; default 0. */
   async truncate(bytes = 0): Promise<void> {
     requireWithin("bytes", bytes, BYTES_MAX);
-    return this.backend.truncate(this.open("ftruncate"), bytes);
+    return this.backend.truncate(this.file.requireOpen("ftruncate"), bytes);
   }
 
   /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
     requireWithin("bytes", bytes, BYTES_MAX);
     requireWithin("position", position, BYTES_MAX);
-    return this.backend.allocate(this.open("fallocate"), mode, position, bytes);
+    return this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes);
   }
 
-  /** Closes it, after what was started. May be called again. */
+  /** Closes it, after what was started. `fd` is -1 at once, and what is started afterwards is EBADF. May be called again. */
   close(): Promise<void> {
-    if (this.closing === undefined) {
-      this.closing = this.backend.close(this.descriptor);
-      this.descriptor = -1;
-    }
-    return this.closing;
+    return this.file.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** The descriptor. Throws EBADF when it is closed. */
-  private open(syscall: string): number {
-    if (this.descriptor < 0) throw new SystemError(EBADF, syscall);
-    return this.descriptor;
   }
 }

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import { EOPNOTSUPP, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import type { OperationOptions } from "../reactor/operation.ts";
 import type { Backend, ReadResult } from "./backend.ts";
-import type { DirectPosition } from "./direct-position.ts";
+import type { OpenFile } from "./open-file.ts";
 import type { Stats } from "./stats.ts";
 
 type Callback<T> = (error: Error | null, value?: T) => void;
@@ -33,6 +33,27 @@ function call<T>(
   });
 }
 
+/** The same on an open file, which stays open until node:fs has called back, whatever became of the promise. */
+function onFile<T>(
+  syscall: string,
+  file: OpenFile,
+  options: OperationOptions | undefined,
+  start: (fd: number, done: Callback<T>) => void,
+): Promise<T> {
+  return call<T>(syscall, options, (done) => {
+    file.retain();
+    try {
+      start(file.fd, (error, value) => {
+        file.release();
+        done(error, value);
+      });
+    } catch (error) {
+      file.release();
+      throw error;
+    }
+  });
+}
+
 const positionOf = (position: number): number | null => (position < 0 ? null : position);
 
 export class NodeBackend implements Backend {
@@ -55,59 +76,53 @@ export class NodeBackend implements Backend {
   }
 
   read<View extends NodeJS.ArrayBufferView>(
-    fd: number,
+    file: OpenFile,
     view: View,
     offset: number,
     length: number,
     position: number,
-    _direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<ReadResult<View>> {
-    return call("read", options, (done) =>
+    return onFile("read", file, options, (fd, done) =>
       fs.read(fd, view, offset, length, positionOf(position), (error, bytesRead) =>
         done(error, { bytesRead, buffer: view }),
       ),
     );
   }
 
-  readFresh(
-    fd: number,
-    bytes: Buffer,
-    position: number,
-    direct: DirectPosition | null,
-    options?: OperationOptions,
-  ): Promise<ReadResult<Buffer>> {
-    return this.read(fd, bytes, 0, bytes.length, position, direct, options);
+  readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>> {
+    return this.read(file, bytes, 0, bytes.length, position, options);
   }
 
   write(
-    fd: number,
-    bytes: Uint8Array,
+    file: OpenFile,
+    view: NodeJS.ArrayBufferView,
+    offset: number,
+    length: number,
     position: number,
-    _direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<number> {
-    return call("write", options, (done) => fs.write(fd, bytes, 0, bytes.length, positionOf(position), done));
+    return onFile("write", file, options, (fd, done) => fs.write(fd, view, offset, length, positionOf(position), done));
   }
 
-  readv(fd: number, views: Uint8Array[], position: number): Promise<number> {
-    return call("read", undefined, (done) => fs.readv(fd, views, positionOf(position) as number, done));
+  readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    return onFile("read", file, undefined, (fd, done) => fs.readv(fd, views, positionOf(position) as number, done));
   }
 
-  writev(fd: number, views: Uint8Array[], position: number): Promise<number> {
-    return call("write", undefined, (done) => fs.writev(fd, views, positionOf(position) as number, done));
+  writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    return onFile("write", file, undefined, (fd, done) => fs.writev(fd, views, positionOf(position) as number, done));
   }
 
-  sync(fd: number): Promise<void> {
-    return call("fsync", undefined, (done) => fs.fsync(fd, done));
+  sync(file: OpenFile): Promise<void> {
+    return onFile("fsync", file, undefined, fs.fsync);
   }
 
-  datasync(fd: number): Promise<void> {
-    return call("fdatasync", undefined, (done) => fs.fdatasync(fd, done));
+  datasync(file: OpenFile): Promise<void> {
+    return onFile("fdatasync", file, undefined, fs.fdatasync);
   }
 
-  truncate(fd: number, bytes: number): Promise<void> {
-    return call("ftruncate", undefined, (done) => fs.ftruncate(fd, bytes, done));
+  truncate(file: OpenFile, bytes: number): Promise<void> {
+    return onFile("ftruncate", file, undefined, (fd, done) => fs.ftruncate(fd, bytes, done));
   }
 
   /** Node has no such function. */
@@ -115,8 +130,8 @@ export class NodeBackend implements Backend {
     return Promise.reject(new SystemError(EOPNOTSUPP, "fallocate"));
   }
 
-  fstat(fd: number): Promise<Stats> {
-    return call("fstat", undefined, (done) => fs.fstat(fd, done as Callback<fs.Stats>));
+  fstat(file: OpenFile): Promise<Stats> {
+    return onFile("fstat", file, undefined, (fd, done) => fs.fstat(fd, done as Callback<fs.Stats>));
   }
 
   stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats> {

@@ -3,8 +3,8 @@ import { constants, type PathLike } from "node:fs";
 import type { OperationOptions } from "../reactor/operation.ts";
 import { modeOf, openFlags, pathOf } from "./arguments.ts";
 import { backend } from "./backend.ts";
-import { DirectPosition } from "./direct-position.ts";
 import { FileHandle } from "./file-handle.ts";
+import { OpenFile } from "./open-file.ts";
 
 export interface OpenOptions extends OperationOptions {
   /** Permissions of a file that is made, before the umask. Default 0o666. */
@@ -25,9 +25,6 @@ export async function open(
   const { mode = 0o666, direct = false, ...limits } = typeof options === "object" ? (options ?? {}) : { mode: options };
   const bits = openFlags(flags) | (direct ? constants.O_DIRECT : 0);
   const used = backend();
-  return new FileHandle(
-    used,
-    await used.open(pathOf(path), bits, modeOf(mode), limits),
-    direct ? new DirectPosition() : null,
-  );
+  const fd = await used.open(pathOf(path), bits, modeOf(mode), limits);
+  return new FileHandle(used, new OpenFile(used, fd, direct));
 }

@@ -18,12 +18,14 @@ import {
 } from "../sys/linux.ts";
 import { native } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
-import { readKind, readvKind, theLength, writeKind, writevKind } from "../reactor/operation-data.ts";
+import { byteLengthOf } from "../sys/views.ts";
+import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../reactor/operation-data.ts";
+import { VECTOR_PIECES_MAX } from "../reactor/operation-files.ts";
 import { openKind, statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
 import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
 import type { Backend, ReadResult } from "./backend.ts";
-import type { DirectPosition } from "./direct-position.ts";
+import type { OpenFile } from "./open-file.ts";
 import { Stats } from "./stats.ts";
 
 /** lseek(2). */
@@ -48,12 +50,12 @@ const ownedOpen: Kind<number> = {
 /** A read whose value is that of Node's FileHandle.read. */
 const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
   syscall: "read",
-  place: readKind.place as unknown as (operation: Operation<ReadResult<NodeJS.ArrayBufferView>>) => void,
-  prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
-  bytesMax: theLength,
+  place: placeRoom,
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
+  moves: true,
   finish(operation, bytesRead) {
     const view = operation.data as NodeJS.ArrayBufferView;
-    operation.chunk!.buffer.copy(bytesOf(view), operation.offset, 0, bytesRead);
+    giveBack(operation.chunk!, bytesRead, view, operation.offset);
     return { bytesRead, buffer: view };
   },
 };
@@ -62,9 +64,10 @@ const adoptedRead: Kind<ReadResult<Buffer>> = {
   syscall: "read",
   place(operation) {
     operation.address = operation.adopt(operation.data as Buffer).address;
+    operation.lent = operation.length;
   },
-  prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
-  bytesMax: theLength,
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
+  moves: true,
   finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
 };
 
@@ -77,15 +80,20 @@ function newStats(statx: ConstructorParameters<typeof Stats>[0]): Stats {
 
 const identity = (bytes: number): number => bytes;
 
-export function bytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
-  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
 export class RingBackend implements Backend {
   private readonly reactor: Reactor;
 
   constructor(reactor: Reactor) {
     this.reactor = reactor;
+  }
+
+  /** An operation that keeps the file open until its last completion. */
+  private on<T>(file: OpenFile, kind: Kind<T>, position: number, options?: OperationOptions): Operation<T> {
+    const operation = this.reactor.pooled.describe(kind, options).heldBy(file);
+    operation.fd = file.fd;
+    operation.position = position;
+    operation.aligned = file.direct !== null;
+    return operation;
   }
 
   open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
@@ -103,158 +111,159 @@ export class RingBackend implements Backend {
   }
 
   read<View extends NodeJS.ArrayBufferView>(
-    fd: number,
+    file: OpenFile,
     view: View,
     offset: number,
     length: number,
     position: number,
-    direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<ReadResult<View>> {
+    const { direct } = file;
     if (direct !== null && position < 0) {
-      const readAt = (at: number) => this.read(fd, view, offset, length, at, direct, options);
+      const readAt = (at: number) => this.read(file, view, offset, length, at, options);
       return direct.advance(length, readAt, ({ bytesRead }) => bytesRead);
     }
-    if (length > CHUNK_BYTES_MAX) return this.readPieces(fd, view, offset, length, position, direct, options);
-    const operation = this.reactor.pooled.describe(handleRead, options);
-    operation.fd = fd;
+    if (length > CHUNK_BYTES_MAX)
+      return file.during(() => this.readPieces(file, view, offset, length, position, options));
+    const operation = this.on(file, handleRead, position, options);
     operation.data = view;
     operation.offset = offset;
     operation.length = length;
-    operation.position = position;
-    if (direct !== null) {
-      operation.aligned = true;
-      this.reactor.unsubmittedBytes += DIRECT_READ_WEIGHT_BYTES;
-    }
+    if (direct !== null) this.reactor.unsubmittedBytes += DIRECT_READ_WEIGHT_BYTES;
     return operation.start() as unknown as Promise<ReadResult<View>>;
   }
 
   private async readPieces<View extends NodeJS.ArrayBufferView>(
-    fd: number,
+    file: OpenFile,
     view: View,
     offset: number,
     length: number,
     position: number,
-    direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<ReadResult<View>> {
     let total = 0;
     for (;;) {
       const bytes = Math.min(length - total, CHUNK_BYTES_MAX);
       const at = position < 0 ? -1 : position + total;
-      const { bytesRead } = await this.read(fd, view, offset + total, bytes, at, direct, options);
+      const { bytesRead } = await this.read(file, view, offset + total, bytes, at, options);
       total += bytesRead;
       if (bytesRead < bytes || total === length) return { bytesRead: total, buffer: view };
     }
   }
 
-  readFresh(
-    fd: number,
-    bytes: Buffer,
-    position: number,
-    direct: DirectPosition | null,
-    options?: OperationOptions,
-  ): Promise<ReadResult<Buffer>> {
+  readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>> {
     const { length } = bytes;
-    if (length < ADOPTED_BYTES_MIN || direct !== null)
-      return this.read(fd, bytes, 0, length, position, direct, options);
-    const operation = this.reactor.pooled.describe(adoptedRead, options);
-    operation.fd = fd;
+    if (length < ADOPTED_BYTES_MIN || file.direct !== null) return this.read(file, bytes, 0, length, position, options);
+    const operation = this.on(file, adoptedRead, position, options);
     operation.data = bytes;
     operation.length = Math.min(length, BYTES_MAX);
-    operation.position = position;
     return operation.start();
   }
 
   async write(
-    fd: number,
-    bytes: Uint8Array,
+    file: OpenFile,
+    view: NodeJS.ArrayBufferView,
+    offset: number,
+    length: number,
     position: number,
-    direct: DirectPosition | null,
     options?: OperationOptions,
   ): Promise<number> {
+    const { direct, fd } = file;
     if (direct !== null && position < 0)
-      return direct.advance(bytes.length, (at) => this.write(fd, bytes, at, direct, options), identity);
+      return direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
     // The kernel does not move the file's position for a part that was written before an error, such as of a full disk. So the position is
     // moved before, and set right when less was written. What cannot be sought in, a pipe, has none.
     let from = position;
     if (position < 0) {
-      const end = native().rl_seek(fd, bytes.length, SEEK_CUR);
-      if (end >= 0) from = end - bytes.length;
+      const end = native().rl_seek(fd, length, SEEK_CUR);
+      if (end >= 0) from = end - length;
     }
     let total = 0;
+    file.retain();
     try {
       for (;;) {
-        const operation = this.reactor.pooled.describe(writeKind, options);
-        operation.fd = fd;
-        operation.data = bytes;
-        operation.offset = total;
-        const length = (operation.length = Math.min(bytes.length - total, CHUNK_BYTES_MAX));
-        operation.position = from < 0 ? -1 : from + total;
-        operation.aligned = direct !== null;
+        const operation = this.on(file, writeKind, from < 0 ? -1 : from + total, options);
+        operation.data = view;
+        operation.offset = offset + total;
+        const bytes = (operation.length = Math.min(length - total, CHUNK_BYTES_MAX));
         const written = await operation.start();
         total += written;
-        if (written < length || total === bytes.length) return total;
+        if (written < bytes || total === length) return total;
       }
     } finally {
-      if (position < 0 && from >= 0 && total < bytes.length) native().rl_seek(fd, from + total, SEEK_SET);
+      if (position < 0 && from >= 0 && total < length) native().rl_seek(fd, from + total, SEEK_SET);
+      file.release();
     }
   }
 
-  readv(fd: number, views: Uint8Array[], position: number, direct: DirectPosition | null): Promise<number> {
-    return this.vector(readvKind, fd, views, position, direct);
+  readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    return this.vector(file, readvKind, views, position, async (view, bytes, at) => {
+      const { bytesRead } = await this.read(file, view, 0, bytes, at);
+      return bytesRead;
+    });
   }
 
-  writev(fd: number, views: Uint8Array[], position: number, direct: DirectPosition | null): Promise<number> {
-    return this.vector(writevKind, fd, views, position, direct);
+  writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    return this.vector(file, writevKind, views, position, (view, bytes, at) => this.write(file, view, 0, bytes, at));
   }
 
-  /** A piece that is larger than a chunk ends the vector: the count says how far it got. */
+  /** One operation, unless a piece is larger than a chunk or there are too many: then `each` moves the pieces one after the other. */
   private vector(
+    file: OpenFile,
     kind: Kind<number>,
-    fd: number,
-    views: Uint8Array[],
+    views: NodeJS.ArrayBufferView[],
     position: number,
-    direct: DirectPosition | null,
+    each: (view: NodeJS.ArrayBufferView, bytes: number, position: number) => Promise<number>,
   ): Promise<number> {
+    const { direct } = file;
+    const lengths = views.map(byteLengthOf);
     if (direct !== null && position < 0) {
-      const length = views.reduce((sum, view) => sum + view.length, 0);
-      return direct.advance(length, (at) => this.vector(kind, fd, views, at, direct), identity);
+      const length = lengths.reduce((sum, bytes) => sum + bytes, 0);
+      return direct.advance(length, (at) => this.vector(file, kind, views, at, each), identity);
     }
-    const large = views.findIndex((view) => view.length > CHUNK_BYTES_MAX);
-    const operation = this.reactor.pooled.describe(kind);
-    operation.fd = fd;
-    operation.data =
-      large < 0 ? views : [...views.slice(0, large), (views[large] as Uint8Array).subarray(0, CHUNK_BYTES_MAX)];
-    operation.position = position;
-    operation.aligned = direct !== null;
-    return operation.start();
-  }
-
-  sync(fd: number): Promise<void> {
-    return this.reactor.fsync(fd);
-  }
-
-  datasync(fd: number): Promise<void> {
-    return this.reactor.fdatasync(fd);
-  }
-
-  async truncate(fd: number, bytes: number): Promise<void> {
-    try {
-      await this.reactor.ftruncate(fd, bytes);
-    } catch (error) {
-      // Before Linux 6.9 there is no such operation.
-      if (!(error instanceof SystemError && error.code === "EINVAL")) throw error;
-      await promisify(ftruncate)(fd, bytes);
+    if (views.length <= VECTOR_PIECES_MAX && lengths.every((bytes) => bytes <= CHUNK_BYTES_MAX)) {
+      const operation = this.on(file, kind, position);
+      operation.data = views;
+      return operation.start();
     }
+    return file.during(async () => {
+      let total = 0;
+      for (const [i, view] of views.entries()) {
+        const bytes = lengths[i]!;
+        const moved = bytes === 0 ? 0 : await each(view, bytes, position < 0 ? -1 : position + total);
+        total += moved;
+        if (moved < bytes) break;
+      }
+      return total;
+    });
   }
 
-  allocate(fd: number, mode: number, position: number, bytes: number): Promise<void> {
-    return this.reactor.fallocate(fd, mode, position, bytes);
+  sync(file: OpenFile): Promise<void> {
+    return this.reactor.pooled.fsync(file.fd).heldBy(file).start();
   }
 
-  fstat(fd: number): Promise<Stats> {
-    return this.statx(toStatsOfFd, fd, undefined, AT_EMPTY_PATH);
+  datasync(file: OpenFile): Promise<void> {
+    return this.reactor.pooled.fdatasync(file.fd).heldBy(file).start();
+  }
+
+  truncate(file: OpenFile, bytes: number): Promise<void> {
+    return file.during(async () => {
+      try {
+        await this.reactor.ftruncate(file.fd, bytes);
+      } catch (error) {
+        // Before Linux 6.9 there is no such operation.
+        if (!(error instanceof SystemError && error.code === "EINVAL")) throw error;
+        await promisify(ftruncate)(file.fd, bytes);
+      }
+    });
+  }
+
+  allocate(file: OpenFile, mode: number, position: number, bytes: number): Promise<void> {
+    return this.reactor.pooled.fallocate(file.fd, mode, position, bytes).heldBy(file).start();
+  }
+
+  fstat(file: OpenFile): Promise<Stats> {
+    return this.statx(toStatsOfFd, file.fd, undefined, AT_EMPTY_PATH, undefined, file);
   }
 
   stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats> {
@@ -268,8 +277,10 @@ export class RingBackend implements Backend {
     path: string | undefined,
     flags: number,
     options?: OperationOptions,
+    holder?: OpenFile,
   ): Promise<Stats> {
     const operation = this.reactor.pooled.describe(kind, options);
+    if (holder !== undefined) operation.heldBy(holder);
     operation.fd = directory;
     operation.path = path;
     operation.flags = flags;

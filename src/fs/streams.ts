@@ -1,9 +1,9 @@
 /** An open file as web streams and as an async iterator. */
 import type { OperationOptions } from "../reactor/operation.ts";
-import { requireWithin } from "./arguments.ts";
+import { requireView, requireWithin } from "./arguments.ts";
+import { byteLengthOf } from "../sys/views.ts";
 import type { Backend, ReadResult } from "./backend.ts";
-import type { DirectPosition } from "./direct-position.ts";
-import { bytesOf } from "./ring-backend.ts";
+import type { OpenFile } from "./open-file.ts";
 import { writeAll } from "./sequences.ts";
 
 const CHUNK_BYTES_DEFAULT = 65536;
@@ -65,17 +65,18 @@ export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableS
 
 export function writableOf(
   backend: Backend,
-  fd: number,
-  direct: DirectPosition | null,
+  file: OpenFile,
   { start, signal }: WritableOptions,
 ): WritableStream<Uint8Array | string> {
   if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
   let position = start ?? -1;
   return new WritableStream<Uint8Array | string>({
     async write(chunk) {
-      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : bytesOf(chunk);
-      await writeAll(backend, fd, bytes, position, direct, { signal });
-      if (position >= 0) position += bytes.length;
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      requireView("chunk", bytes);
+      const length = byteLengthOf(bytes);
+      await writeAll(backend, file.requireOpen("write"), bytes, position, { signal });
+      if (position >= 0) position += length;
     },
   });
 }

@@ -1,24 +1,29 @@
-/** Kinds of operations that carry data, as one piece or as a vector, and what kinds have in common. Data is copied both ways. */
+/**
+ * Kinds of operations that carry data, as one piece or as a vector, and what kinds have in common.
+ *
+ * Guarantees: the kernel sees chunks of the arena only. Data is copied into them when the operation starts, and out of them when it is over.
+ * How many bytes the kernel is given (`lent`) is fixed by the copying, and never asked of the caller's view again: that may shrink
+ * (a resizable ArrayBuffer), move (a WebAssembly memory that grows) or be detached (transfer) at any moment.
+ */
+import { type Chunk } from "../ring/arena.ts";
 import { IOVEC_BYTES } from "../sys/abi.ts";
 import { native } from "../sys/library.ts";
+import { byteLengthOf, bytesOf } from "../sys/views.ts";
 import type { Kind, Operation } from "./operation.ts";
 
 export const theResult = (_operation: Operation<number>, result: number): number => result;
 export const noResult = (): void => {};
-export const theLength = ({ length }: Operation<any>): number => length;
 /** For a result that is a descriptor. */
 export const closeResult = (_operation: Operation<number>, result: number): void => void native().rl_close(result);
 
 /** Room for `length` bytes, and what was read of them copied to `data` at `offset`. */
 export const readKind: Kind<number> = {
   syscall: "read",
-  place(operation) {
-    operation.address = operation.room(operation.length).address;
-  },
-  prepare: (sqe, { fd, address, length, position }) => void sqe.prepRead(fd, address, length, position),
-  bytesMax: theLength,
+  place: placeRoom,
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
+  moves: true,
   finish(operation, result) {
-    operation.chunk!.buffer.copy(operation.data as Uint8Array, operation.offset, 0, result);
+    giveBack(operation.chunk!, result, operation.data as NodeJS.ArrayBufferView, operation.offset);
     return result;
   },
 };
@@ -26,17 +31,49 @@ export const readKind: Kind<number> = {
 export const writeKind: Kind<number> = {
   syscall: "write",
   place: placeData,
-  prepare: (sqe, { fd, address, length, position }) => void sqe.prepWrite(fd, address, length, position),
-  bytesMax: theLength,
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepWrite(fd, address, lent, position),
+  moves: true,
   finish: theResult,
 };
 
+/** Room for what is read. */
+export function placeRoom(operation: Operation<any>): void {
+  const { length } = operation;
+  operation.address = operation.room(length).address;
+  operation.lent = length;
+}
+
 /** Copies `length` bytes of `data` from `offset` on. */
-export function placeData(operation: Operation<number>): void {
-  const { data, offset, length } = operation;
+export function placeData(operation: Operation<any>): void {
+  const { offset, length } = operation;
   const chunk = operation.room(length);
-  chunk.buffer.set((data as Uint8Array).subarray(offset, offset + length));
+  operation.lent = copyIn(chunk, operation.data as NodeJS.ArrayBufferView, offset, length);
   operation.address = chunk.address;
+}
+
+/** Of Buffer's own, whatever a subclass has in its place: it goes by where the memory is now, and says what it has copied. */
+const { copy } = Buffer.prototype;
+
+/** Returns `length`, which has been copied. Throws a RangeError for a view that does not have those bytes any more. */
+function copyIn(chunk: Chunk, view: NodeJS.ArrayBufferView, offset: number, length: number): number {
+  const has = byteLengthOf(view);
+  const copied = offset < has ? copy.call(bytesOf(view) as Buffer, chunk.buffer, 0, offset, offset + length) : 0;
+  if (copied !== length) throw lost("data", offset + length, has);
+  return length;
+}
+
+/** Copies what was read to the caller's memory. Throws a RangeError for a view that has no room for it any more. */
+export function giveBack(chunk: Chunk, bytes: number, view: NodeJS.ArrayBufferView, offset: number): void {
+  const has = byteLengthOf(view);
+  const room = Math.min(bytes, has - offset, chunk.capacity);
+  if (room > 0) chunk.buffer.copy(bytesOf(view), offset, 0, room);
+  if (room < bytes) throw lost("buffer", offset + bytes, has);
+}
+
+function lost(name: string, needed: number, has: number): RangeError {
+  return new RangeError(
+    `${name} must keep its ${needed} bytes until the operation is over, and has ${has}: it was resized, transferred or detached`,
+  );
 }
 
 export const readvKind: Kind<number> = {
@@ -45,13 +82,13 @@ export const readvKind: Kind<number> = {
     placeVector(operation);
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepReadv(fd, address, length, position),
-  bytesMax: lengthOfViews,
+  moves: true,
   finish(operation, result) {
     let left = result;
     let chunk = operation.chunk!.next; // The first is the vector itself.
-    for (const view of operation.data as Uint8Array[]) {
-      const bytes = Math.min(left, view.byteLength);
-      chunk!.buffer.copy(view, 0, 0, bytes);
+    for (const view of operation.data as NodeJS.ArrayBufferView[]) {
+      const bytes = Math.min(left, chunk!.length);
+      giveBack(chunk!, bytes, view, 0);
       left -= bytes;
       chunk = chunk!.next;
     }
@@ -64,28 +101,28 @@ export const writevKind: Kind<number> = {
   place(operation) {
     placeVector(operation);
     let chunk = operation.chunk!.next;
-    for (const view of operation.data as Uint8Array[]) {
-      chunk!.buffer.set(view);
+    for (const view of operation.data as NodeJS.ArrayBufferView[]) {
+      copyIn(chunk!, view, 0, chunk!.length);
       chunk = chunk!.next;
     }
   },
   prepare: (sqe, { fd, address, length, position }) => void sqe.prepWritev(fd, address, length, position),
-  bytesMax: lengthOfViews,
+  moves: true,
   finish: theResult,
 };
 
-function lengthOfViews({ data }: Operation<number>): number {
-  return (data as Uint8Array[]).reduce((sum, { byteLength }) => sum + byteLength, 0);
-}
-
-/** struct iovec for `data`, an array of views, and a piece of memory for each. */
+/** struct iovec for `data`, an array of views, and for each a chunk whose `length` is that of its piece. */
 function placeVector(operation: Operation<number>): void {
-  const views = operation.data as Uint8Array[];
+  const views = operation.data as NodeJS.ArrayBufferView[];
   const vector = operation.room(Math.max(1, views.length) * IOVEC_BYTES);
   operation.address = vector.address;
   operation.length = views.length;
-  for (const [i, { byteLength }] of views.entries()) {
-    vector.buffer.writeBigUInt64LE(BigInt(operation.room(byteLength).address), i * IOVEC_BYTES);
-    vector.buffer.writeBigUInt64LE(BigInt(byteLength), i * IOVEC_BYTES + 8);
+  for (const [i, view] of views.entries()) {
+    const bytes = byteLengthOf(view);
+    const chunk = operation.room(bytes);
+    chunk.length = bytes;
+    operation.lent += bytes;
+    vector.buffer.writeBigUInt64LE(BigInt(chunk.address), i * IOVEC_BYTES);
+    vector.buffer.writeBigUInt64LE(BigInt(bytes), i * IOVEC_BYTES + 8);
   }
 }

@@ -13,7 +13,7 @@ import type { Reactor } from "./reactor.ts";
 const FD_MAX = 0x7fffffff;
 
 /** Pieces of a vector at most, IOV_MAX. */
-const VECTOR_PIECES_MAX = 1024;
+export const VECTOR_PIECES_MAX = 1024;
 
 const fsync: Kind<void> = {
   syscall: "fsync",

@@ -5,7 +5,8 @@
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { closeResult, noResult, theLength, theResult } from "./operation-data.ts";
+import { byteLengthOf } from "../sys/views.ts";
+import { closeResult, noResult, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
@@ -95,6 +96,7 @@ const getxattr: Kind<Buffer> = {
   syscall: "getxattr",
   place(operation) {
     operation.address2 = operation.room(operation.length).address;
+    operation.lent = operation.length;
     operation.address = operation.placePath(operation.data as string);
     if (operation.path !== undefined) operation.position = operation.placePath(operation.path);
   },
@@ -102,17 +104,17 @@ const getxattr: Kind<Buffer> = {
     void (path === undefined
       ? sqe.prepFgetxattr(fd, address, address2, length)
       : sqe.prepGetxattr(address, address2, position, length)),
-  bytesMax: theLength,
+  moves: true,
   finish: (operation, result) => Buffer.from(operation.chunk!.buffer.subarray(0, result)),
 };
 const setxattr: Kind<void> = {
   syscall: "setxattr",
   place(operation) {
     const { name, value } = operation.data as { name: string; value: Uint8Array };
-    const chunk = operation.room(value.length);
+    operation.length = byteLengthOf(value);
+    const chunk = operation.room(operation.length);
     chunk.buffer.set(value);
     operation.address2 = chunk.address;
-    operation.length = value.length;
     operation.address = operation.placePath(name);
     if (operation.path !== undefined) operation.position = operation.placePath(operation.path);
   },

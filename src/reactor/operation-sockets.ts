@@ -4,8 +4,8 @@
  */
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../ring/require-integer.ts";
-import { MSG_NOSIGNAL, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { closeResult, noResult, placeData, readKind, theLength, theResult } from "./operation-data.ts";
+import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { closeResult, giveBack, noResult, placeData, placeRoom, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 
@@ -41,19 +41,29 @@ const connect: Kind<void> = {
 const recv: Kind<number> = {
   ...readKind,
   syscall: "recv",
-  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepRecv(fd, address, length, flags),
+  prepare: (sqe, { fd, address, lent, flags }) => void sqe.prepRecv(fd, address, lent, flags),
+};
+/** With MSG_TRUNC the result is the datagram's own length, however little of it has found room (recv(2)). */
+const recvTruncating: Kind<number> = {
+  syscall: "recv",
+  place: placeRoom,
+  prepare: recv.prepare,
+  finish(operation, result) {
+    giveBack(operation.chunk!, Math.min(result, operation.lent), operation.data as Uint8Array, operation.offset);
+    return result;
+  },
 };
 const send: Kind<number> = {
   syscall: "send",
   place: placeData,
-  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSend(fd, address, length, flags),
-  bytesMax: theLength,
+  prepare: (sqe, { fd, address, lent, flags }) => void sqe.prepSend(fd, address, lent, flags),
+  moves: true,
   finish: theResult,
 };
 const sendZc: Kind<number> = {
   ...send,
   notifies: true,
-  prepare: (sqe, { fd, address, length, flags }) => void sqe.prepSendZc(fd, address, length, flags),
+  prepare: (sqe, { fd, address, lent, flags }) => void sqe.prepSendZc(fd, address, lent, flags),
 };
 const shutdown: Kind<void> = {
   syscall: "shutdown",
@@ -103,9 +113,12 @@ export class SocketOperations extends PathOperations {
     return this.withAddress(connect, fd, address, options);
   }
 
-  /** recv(2): the number of bytes, 0 when the peer has ended; they are copied to `into` when they are there. `flags`: MSG_*. */
+  /**
+   * recv(2): the number of bytes, 0 when the peer has ended; they are copied to `into` when they are there. `flags`: MSG_*. With MSG_TRUNC the
+   * number is that of the whole datagram, which may be more than `into` has room for.
+   */
   recv(fd: number, into: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
-    const operation = this.withBytes(recv, "into", fd, into, options);
+    const operation = this.withBytes((flags & MSG_TRUNC) === 0 ? recv : recvTruncating, "into", fd, into, options);
     operation.flags = flags;
     return operation;
   }

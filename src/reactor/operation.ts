@@ -22,6 +22,12 @@ export interface OperationOptions {
   timeoutMs?: number | undefined;
 }
 
+/** An owner of a descriptor, which closes it after the last operation that uses it. */
+export interface Holder {
+  retain(): void;
+  release(): void;
+}
+
 /** What is common to all operations of a kind: one object for all of them. */
 export interface Kind<T> {
   /** For errors, as Node names it. */
@@ -30,8 +36,8 @@ export interface Kind<T> {
   readonly expected?: number;
   /** Its memory has a notification of its own (IORING_CQE_F_NOTIF), after its result. */
   readonly notifies?: boolean;
-  /** Bytes that it may have moved, for a result that is one. */
-  bytesMax?(operation: Operation<T>): number;
+  /** Its result is the number of bytes that it has moved, of the `lent` ones. */
+  readonly moves?: boolean;
   /** Puts what the kernel is to see into mapped memory: `address` and `address2`. Before an entry is taken, since memory may run out. */
   place?(operation: Operation<T>): void;
   prepare(sqe: Sqe, operation: Operation<T>): void;
@@ -51,6 +57,8 @@ const enum Part {
 
 const enum State {
   Described,
+  /** Memory is in place; to be submitted, or dropped. */
+  Placed,
   /** Submitted; the promise is open. */
   Running,
   /** The promise is settled; completions are still to come. */
@@ -89,6 +97,10 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   // Where things lie, once placed.
   address = 0;
   address2 = 0;
+  /** Bytes of data that the kernel was given, fixed by `place`: the caller's own memory may shrink or go meanwhile. */
+  lent = 0;
+  /** Who keeps the descriptor open until the operation is over. */
+  holder: Holder | null = null;
 
   private readonly pool: Operation[] | null;
   private kind: Kind<T>;
@@ -159,6 +171,14 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
       this.drop();
       throw error;
     }
+    this.state = State.Placed;
+  }
+
+  /** The descriptor is `holder`'s, which keeps it open until the last completion. */
+  heldBy(holder: Holder): this {
+    holder.retain();
+    this.holder = holder;
+    return this;
   }
 
   /** For an operation that was placed and is not going to be submitted. */
@@ -185,7 +205,14 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.state = State.Running;
     this.submitFlags = flags;
     reactor.ref();
-    this.enter();
+    try {
+      this.enter();
+    } catch (error) {
+      // A wrong argument, which the entry refuses and then does nothing; or a reactor that is no more.
+      this.settle();
+      if (reactor.operations.inFlightOf(this.slot) === 0) this.release();
+      throw error;
+    }
     return promise;
   }
 
@@ -249,8 +276,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   private completed(result: number): void {
     const { kind } = this;
-    if (result > 0 && kind.bytesMax !== undefined && result > kind.bytesMax(this))
-      throw new RingIntegrityError(`completion of ${kind.syscall} moves ${result} of ${kind.bytesMax(this)} bytes`);
+    if (result > this.lent && kind.moves === true)
+      throw new RingIntegrityError(`completion of ${kind.syscall} moves ${result} of ${this.lent} bytes`);
     if (this.state !== State.Running) {
       if (result >= 0 && kind.discard !== undefined) kind.discard(this, result);
       return;
@@ -318,6 +345,9 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private release(): void {
     const { reactor, slot } = this;
     this.freeMemory();
+    this.lent = 0;
+    const { holder } = this;
+    this.holder = null;
     if (this.timer !== null) reactor.arena.free(this.timer);
     this.timer = null;
     if (this.armed) reactor.wheel.clear(this);
@@ -326,6 +356,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.resolve = this.reject = nothing;
     if (slot >= 0) reactor.operations.release(slot);
     this.slot = -1;
+    if (holder !== null) holder.release();
     if (this.pool === null) return;
     this.path = this.path2 = this.data = undefined;
     this.timeoutMs = -1;
