@@ -17,7 +17,7 @@ export type ReadDone = (chunk: Chunk, result: number) => void;
 
 export class FileReader implements OperationOwner {
   private readonly reactor: Reactor;
-  private readonly fd: number;
+  private readonly descriptor: number;
   private readonly slot: number;
   private readonly done: ReadDone;
   private chunk: Chunk | null = null;
@@ -28,15 +28,21 @@ export class FileReader implements OperationOwner {
   /** Takes over `fd`. */
   constructor(reactor: Reactor, fd: number, done: ReadDone) {
     this.reactor = reactor;
-    this.fd = fd;
+    this.descriptor = fd;
     this.done = done;
     this.slot = reactor.operations.acquire(this);
     reactor.owned.add(fd);
   }
 
+  /** For what else is done with the file; -1 once it is closed. */
+  get fd(): number {
+    return this.closed ? -1 : this.descriptor;
+  }
+
   /** Reads up to `bytes` at `offset` of the file behind what the chunk holds. The chunk is the reader's until `done`. */
   read(chunk: Chunk, bytes: number, offset: number): void {
     if (this.chunk !== null || this.closed) throw new Error("a file is read once at a time, and not after close()");
+    if (!(bytes >= 0 && bytes <= chunk.room)) throw new Error(`a chunk has room for ${chunk.room} bytes, not ${bytes}`);
     this.chunk = chunk;
     this.bytes = bytes;
     this.offset = offset;
@@ -62,13 +68,13 @@ export class FileReader implements OperationOwner {
 
   private submit(): void {
     const { reactor, chunk, bytes, offset } = this;
-    const sqe = reactor.nextSqe().prepRead(this.fd, chunk!.address + chunk!.length, bytes, offset);
+    const sqe = reactor.nextSqe().prepRead(this.descriptor, chunk!.address + chunk!.length, bytes, offset);
     reactor.tag(sqe, this.slot, 0);
   }
 
   private release(): void {
-    this.reactor.owned.delete(this.fd);
-    native().rl_close(this.fd);
+    this.reactor.owned.delete(this.descriptor);
+    native().rl_close(this.descriptor);
     this.reactor.operations.release(this.slot);
   }
 }

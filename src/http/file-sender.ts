@@ -20,7 +20,6 @@ const SENDFILE_BYTES = 1048576;
 
 export class FileSender implements BodySender {
   private readonly target: BodyTarget;
-  private readonly fd: number;
   private readonly reader: FileReader;
   /** What is not sent of it. */
   private head: Buffer;
@@ -32,7 +31,6 @@ export class FileSender implements BodySender {
   constructor(target: BodyTarget, head: string, { fd, offset, bytes }: FileBody) {
     this.target = target;
     this.head = Buffer.from(head, "latin1");
-    this.fd = fd;
     this.offset = offset;
     this.left = bytes;
     this.reader = new FileReader(target.transport.reactor, fd, (chunk, result) => this.wasRead(chunk, result));
@@ -57,7 +55,7 @@ export class FileSender implements BodySender {
   private send(): void {
     const { transport } = this.target;
     const { head } = this;
-    const result = transport.sendFile(head, this.fd, this.offset, Math.min(this.left, SENDFILE_BYTES));
+    const result = transport.sendFile(head, this.reader.fd, this.offset, Math.min(this.left, SENDFILE_BYTES));
     if (result > 0) {
       this.headSent = true;
       this.head = head.subarray(Math.min(result, head.length));

@@ -53,11 +53,12 @@ export class StreamSender implements BodySender {
       if (this.aborted) return false;
       if (done) break;
       const bytes = toBytes(value);
-      if (bytes.length === 0) continue;
-      if (bytes.length > left) throw new RangeError(`the stream is longer than its Content-Length of ${contentLength}`);
-      left -= bytes.length;
-      if (chunked) transport.writeLatin1(`${bytes.length.toString(16)}\r\n`);
-      transport.write(bytes);
+      const { length } = bytes;
+      if (length === 0) continue;
+      if (length > left) throw new RangeError(`the stream is longer than its Content-Length of ${contentLength}`);
+      left -= length;
+      if (chunked) transport.writeLatin1(`${length.toString(16)}\r\n`);
+      transport.write(bytes, length);
       if (chunked) transport.writeLatin1("\r\n");
       this.target.bodyProgressed();
       if (transport.queuedBytes >= writeQueueBytesMax) await this.drain();

@@ -114,6 +114,8 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   /** `bytes` were written to the reserved chunk. */
   commit(chunk: Chunk, bytes: number): void {
     chunk.length += bytes;
+    if (!(bytes >= 0 && chunk.length <= chunk.capacity))
+      throw new Error(`${bytes} bytes were written to a chunk that ends at ${chunk.capacity}`);
     this.queuedBytes += bytes;
     this.reactor.unsubmittedBytes += bytes;
     if (!this.flushScheduled && !this.sendInFlight) {
@@ -138,12 +140,12 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     else this.write(bytes);
   }
 
-  /** Copies bytes into the queue. They leave with the next submission. */
-  write(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
+  /** Copies `length` bytes into the queue. They leave with the next submission. The length of shared memory may grow meanwhile: it is asked once. */
+  write(bytes: Uint8Array, length: number = bytes.length): void {
+    for (let at = 0; at < length;) {
       const tail = this.tail;
-      const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(bytes.length - at, CHUNK_BYTES_MAX));
-      const part = Math.min(chunk.room, bytes.length - at);
+      const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(length - at, CHUNK_BYTES_MAX));
+      const part = Math.min(chunk.room, length - at);
       chunk.buffer.set(part === bytes.length ? bytes : bytes.subarray(at, at + part), chunk.length);
       this.commit(chunk, part);
       at += part;
@@ -330,7 +332,8 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
         if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();
         break;
       case Kind.Close:
-        if (result === -EBADF) throw new Error("ringloop: a connection's descriptor was closed by somebody else");
+        if (result === -EBADF)
+          process.emitWarning("a connection's descriptor was closed by somebody else", { code: "RINGLOOP_EBADF" });
         break;
     }
     this.settle();
@@ -474,7 +477,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     const { reactor, fd } = this;
     this.sendInFlight = true;
     if (first.next === null) {
-      this.sendRequested = first.length - first.sent;
+      this.sendRequested = first.unsent;
       const sqe = reactor.nextSqe().prepSend(fd, first.address + first.sent, this.sendRequested, MSG_NOSIGNAL);
       reactor.tag(sqe, this.slot, Kind.Send);
       return;

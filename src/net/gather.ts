@@ -19,7 +19,7 @@ export function gather(arena: Arena, first: Chunk): Gathered {
   let bytes = 0;
   let count = 0;
   for (let chunk: Chunk | null = first; chunk !== null && count < CHUNKS_MAX; chunk = chunk.next) {
-    const unsent = chunk.length - chunk.sent;
+    const { unsent } = chunk;
     const at = MSGHDR_BYTES + count++ * IOVEC_BYTES;
     writeU64(buffer, at, chunk.address + chunk.sent);
     writeU64(buffer, at + 8, unsent);

@@ -272,12 +272,15 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
     const bytes = toBytes(data, 0, undefined);
+    const { length } = bytes; // Once: shared memory may grow.
     if (!this.connected && (!Number.isInteger(port) || port! < 1 || port! > 65535))
       throw new TypeError(`port must be an integer from 1 to 65535, not ${Bun.inspect(port)}`);
+    if (!this.connected && typeof address !== "string")
+      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
     // The usual case is written as it is; others take the way through the system.
     const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
     const to = this.connected || ipv4 !== undefined ? undefined : this.encodeTarget(port!, address);
-    if (bytes.length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
+    if (length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
     if (this.sendsInFlight >= SENDS_MAX) {
       this.refused = true;
       return false;
@@ -285,7 +288,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     const { reactor } = this;
     const nameAt = MSGHDR_BYTES + IOVEC_BYTES;
     const payloadAt = nameAt + ADDRESS_BYTES + 4;
-    const chunk = reactor.arena.allocate(payloadAt + bytes.length);
+    const chunk = reactor.arena.allocate(payloadAt + length);
     const { buffer } = chunk;
     // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec { base, len }.
     buffer.fill(0, 0, payloadAt);
@@ -304,8 +307,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     writeU64(buffer, 16, chunk.address + MSGHDR_BYTES);
     buffer.writeUInt32LE(1, 24);
     writeU64(buffer, MSGHDR_BYTES, chunk.address + payloadAt);
-    buffer.writeUInt32LE(bytes.length, MSGHDR_BYTES + 8);
-    buffer.set(bytes, payloadAt);
+    buffer.writeUInt32LE(length, MSGHDR_BYTES + 8);
+    buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), payloadAt);
     this.sendsInFlight++;
     this.submit(new Send(reactor, chunk, this));
     return true;

@@ -1,12 +1,17 @@
 /** Operations that wait: for a descriptor, for a time, for a child process. */
 import { requireInteger } from "../ring/require-integer.ts";
+import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
+import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE } from "../sys/abi.ts";
 import { ETIME } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { P_PID, WEXITED } from "../sys/linux.ts";
 import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { SocketOperations } from "./operation-sockets.ts";
+
+/** Of an entry that a program prepares. */
+const ALLOWED_ENTRY_FLAGS = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT;
 
 const nop: Kind<void> = { syscall: "nop", prepare: (sqe) => void sqe.prepNop(), finish: noResult };
 const poll: Kind<number> = {
@@ -46,10 +51,40 @@ const pipe: Kind<[readFd: number, writeFd: number]> = {
   },
 };
 
+/** What a program prepares itself. It may complete more than once (a multishot operation): its value is the first completion's. */
+const entry: Kind<number> = {
+  syscall: "io_uring_enter",
+  notifies: true,
+  // On an entry of no ring: the program's function may submit others meanwhile.
+  place(operation) {
+    const prepared = new Sqe(new Uint32Array(16), 0);
+    (operation.data as (sqe: Sqe) => unknown)(prepared);
+    operation.data = prepared;
+    if ((prepared.flags & ALLOWED_ENTRY_FLAGS) === prepared.flags) return;
+    throw new TypeError(
+      "prepare must set no flags but IOSQE_FIXED_FILE, IOSQE_ASYNC and IOSQE_BUFFER_SELECT: others concern the entries of other owners",
+    );
+  },
+  prepare: (sqe, { data }) => void sqe.copyFrom(data as Sqe),
+  finish: theResult,
+};
+
 export class EventOperations extends SocketOperations {
   /** Does nothing, in the kernel. */
   nop(options?: OperationOptions): Operation<void> {
     return this.describe(nop, options);
+  }
+
+  /**
+   * An entry of one's own: `prepare` is called once, when the operation is started, with an entry to prepare; its user data is the reactor's. The
+   * value is `res`; a negative one rejects. Memory that the entry points at must stay where it is until then (`RingMemory`), and until the last
+   * completion of a multishot operation, of which the promise has the first. What the ring is restricted from is EACCES (ReactorOptions.restrict).
+   */
+  entry(prepare: (sqe: Sqe) => unknown, options?: OperationOptions): Operation<number> {
+    if (typeof prepare !== "function") throw new TypeError(`prepare must be a function, not ${Bun.inspect(prepare)}`);
+    const operation = this.describe(entry, options);
+    operation.data = prepare;
+    return operation;
   }
 
   /** poll(2) for one of `events`, POLLIN and so on. Which there are. */

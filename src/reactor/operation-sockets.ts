@@ -9,6 +9,8 @@ import { closeResult, giveBack, noResult, placeData, placeRoom, readKind, theRes
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 
+const FLAGS_MAX = 0x7fffffff;
+
 const socket: Kind<number> = {
   syscall: "socket",
   prepare: (sqe, { fd, flags, mode }) => void sqe.prepSocket(fd, flags, mode),
@@ -83,6 +85,8 @@ export class SocketOperations extends PathOperations {
   /** socket(2), close-on-exec. `domain`: AF_*, `type`: SOCK_*. The descriptor. */
   socket(domain: number, type: number, protocol = 0, options?: OperationOptions): Operation<number> {
     requireInteger("domain", domain, 0, 0xffff);
+    requireInteger("type", type, 0, FLAGS_MAX);
+    requireInteger("protocol", protocol, 0, FLAGS_MAX);
     const operation = this.describe(socket, options);
     operation.fd = domain;
     operation.flags = type | SOCK_CLOEXEC;
@@ -118,6 +122,7 @@ export class SocketOperations extends PathOperations {
    * number is that of the whole datagram, which may be more than `into` has room for.
    */
   recv(fd: number, into: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    requireInteger("flags", flags, 0, FLAGS_MAX);
     const operation = this.withBytes((flags & MSG_TRUNC) === 0 ? recv : recvTruncating, "into", fd, into, options);
     operation.flags = flags;
     return operation;
@@ -125,6 +130,7 @@ export class SocketOperations extends PathOperations {
 
   /** send(2), without a signal: at most 1 MiB. The number of bytes, which may be fewer. `flags`: MSG_*. */
   send(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    requireInteger("flags", flags, 0, FLAGS_MAX);
     const operation = this.withBytes(send, "data", fd, data, options);
     operation.flags = flags | MSG_NOSIGNAL;
     return operation;
@@ -132,6 +138,7 @@ export class SocketOperations extends PathOperations {
 
   /** The same without a copy in the kernel (Linux 6.0). It is over when the bytes are sent; the memory is kept until they are acknowledged. */
   sendZc(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
+    requireInteger("flags", flags, 0, FLAGS_MAX);
     const operation = this.withBytes(sendZc, "data", fd, data, options);
     operation.flags = flags | MSG_NOSIGNAL;
     return operation;

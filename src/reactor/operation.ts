@@ -9,7 +9,7 @@ import { IORING_CQE_F_NOTIF } from "../sys/abi.ts";
 import { ECANCELED, EINTR, ENOENT, ETIME, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import type { Chunk } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import type { Sqe } from "../ring/sqe.ts";
+import { Sqe } from "../ring/sqe.ts";
 import { Timespec } from "../ring/structs.ts";
 import { OperationMemory } from "./operation-memory.ts";
 import type { OperationOwner } from "./op-table.ts";
@@ -69,6 +69,9 @@ const enum State {
 /** How soon a cancellation that has missed twice is tried again. */
 const CANCEL_RETRY_MS = 250;
 const NO_RESULT = -0x80000000;
+
+/** An entry of no ring. */
+const rehearsal = new Sqe(new Uint32Array(16), 0);
 
 type Resolve = (value: unknown) => void;
 type Reject = (reason: unknown) => void;
@@ -181,6 +184,11 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     return this;
   }
 
+  /** Throws what `submit` would for a wrong argument, while nothing is submitted yet. */
+  rehearse(): void {
+    this.kind.prepare(rehearsal, this);
+  }
+
   /** For an operation that was placed and is not going to be submitted. */
   drop(): void {
     this.state = State.Settled;
@@ -219,7 +227,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private enter(): void {
     const { reactor, slot, submitFlags } = this;
     const sqe = reactor.nextSqe();
-    this.kind.prepare(sqe, this);
+    this.kind.prepare(sqe, this); // What throws here leaves an entry that does nothing: see Sqe.disarm.
     if (this.timer === null) {
       if (submitFlags !== 0) sqe.setFlags(submitFlags);
       reactor.tag(sqe, slot, this.part);

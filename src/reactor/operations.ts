@@ -59,6 +59,7 @@ class OperationRunner {
       for (const operation of operations) {
         operation.place();
         placed++;
+        operation.rehearse();
       }
       reactor.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
       // An entry that is left out would link somebody else's to the one before it.
@@ -121,6 +122,7 @@ const names: Record<keyof Runs, true> = {
   sendZc: true,
   shutdown: true,
   nop: true,
+  entry: true,
   poll: true,
   timeout: true,
   waitid: true,

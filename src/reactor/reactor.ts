@@ -120,7 +120,8 @@ const INITIAL_RECEIVE_BUFFERS = 128;
 const BATCH_COMPLETIONS = 2048;
 
 export class Reactor extends Operations {
-  readonly ring: Ring;
+  /** Nobody else's: a completion of an entry that is not tagged would be taken for somebody's, or for a lie of the kernel's. */
+  private readonly ring: Ring;
   readonly info: ReactorInfo;
   readonly operations = new OpTable();
   /** What is closed, should this thread be a Worker that is terminated. */

@@ -41,6 +41,14 @@ export class Chunk {
   get room(): number {
     return this.capacity - this.length;
   }
+
+  /** How many bytes the kernel is yet to take. Whoever submits them asks here: a length that is none never reaches the kernel. */
+  get unsent(): number {
+    const { sent, length, capacity } = this;
+    if (!(sent >= 0 && sent <= length && length <= capacity))
+      throw new Error(`a chunk of ${capacity} bytes cannot have ${length}, and ${sent} of them sent`);
+    return length - sent;
+  }
 }
 
 class Slab {

@@ -111,9 +111,20 @@ export class SqeFields {
     return this;
   }
 
+  /** Takes all 64 bytes from another entry. */
+  copyFrom(other: SqeFields): this {
+    for (let i = 0; i < 16; i++) this.words[this.base + i] = other.words[other.base + i]!;
+    return this;
+  }
+
   /** IORING_OP_*, as prepared. */
   get opcode(): number {
     return this.words[this.base]! & 0xff;
+  }
+
+  /** IOSQE_*, as set. */
+  get flags(): number {
+    return (this.words[this.base]! >>> 8) & 0xff;
   }
 
   /** `ioprio`: a priority, or flags of the operation such as IORING_RECV_MULTISHOT. */

@@ -47,12 +47,12 @@ export function writeBytes(transport: Connection, opcode: number, bytes: Uint8Ar
   const chunk = transport.reserve(HEAD_BYTES_MAX);
   const head = putHead(chunk.buffer, chunk.length, opcode, length, compressed);
   if (length <= chunk.room - head) {
-    chunk.buffer.set(bytes, chunk.length + head);
+    chunk.buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), chunk.length + head);
     transport.commit(chunk, head + length);
     return;
   }
   transport.commit(chunk, head);
-  transport.write(bytes);
+  transport.write(bytes, length);
 }
 
 /** A frame to be sent to many: encoded once, and never changed. */
