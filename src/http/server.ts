@@ -10,7 +10,7 @@ import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import { inCurrentContext, outside } from "../sys/async-context.ts";
+import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
@@ -231,7 +231,7 @@ class RingServer implements Server, HttpHost {
   async fetch(request: Request | string | URL): Promise<Response> {
     const asked = request instanceof Request ? request : new Request(new URL(request, this.url).href);
     try {
-      return await outside(callFetch, this.fetchHandler, this, asked);
+      return await currentContext()(callFetch, this.fetchHandler, this, asked);
     } catch (error) {
       return this.handleError(error);
     }
