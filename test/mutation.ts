@@ -151,6 +151,27 @@ const mutations: Mutation[] = [
     tests: ["oracle"],
   },
   {
+    what: "a function runs in whatever context is current",
+    file: "sys/async-context.ts",
+    from: "  if (isOutside()) {",
+    to: "  if (fn !== undefined) {",
+    tests: ["behaviour/async-context.test.ts"],
+  },
+  {
+    what: "what a request's handler enters stays for the next",
+    file: "http/server.ts",
+    from: "result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
+    to: "result = callFetch((handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
+    tests: ["behaviour/async-context.test.ts"],
+  },
+  {
+    what: "what a message's handler enters stays for the next",
+    file: "http/websocket/connection.ts",
+    from: "currentContext()(WebSocketConnection.run, this, handler as Handler, rest);",
+    to: "WebSocketConnection.run(this, handler as Handler, rest);",
+    tests: ["behaviour/async-context.test.ts"],
+  },
+  {
     what: "a parked reactor that was woken for nothing waits for no signal",
     file: "reactor/reactor.ts",
     from: "    else this.waker.arm(this.references > 0);\n  }\n\n  /** Whoever",
