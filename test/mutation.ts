@@ -167,8 +167,8 @@ const mutations: Mutation[] = [
   {
     what: "what a message's handler enters stays for the next",
     file: "http/websocket/connection.ts",
-    from: "currentContext()(WebSocketConnection.run, this, handler as Handler, rest);",
-    to: "WebSocketConnection.run(this, handler as Handler, rest);",
+    from: "outside(WebSocketConnection.give, this, handler, text);",
+    to: "WebSocketConnection.give(this, handler, text);",
     tests: ["behaviour/async-context.test.ts"],
   },
   {

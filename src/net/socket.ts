@@ -6,7 +6,7 @@
  * rest is the caller's until `drain`.
  */
 import type { Reactor } from "../reactor/reactor.ts";
-import { currentContext, inCurrentContext } from "../sys/async-context.ts";
+import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
@@ -218,9 +218,9 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onData(memory: Buffer, start: number, end: number): void {
-    const { handlers } = this.context;
-    if (handlers.data === undefined) return;
-    this.call("data", handlers.data, copyFor(handlers.binaryType, memory, start, end));
+    const { data, binaryType } = this.context.handlers;
+    if (data === undefined) return;
+    outside(Socket.run, this, "data", data as Handler, copyFor(binaryType, memory, start, end));
   }
 
   /** @internal */
@@ -264,6 +264,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
+  /** By the event loop, or by a call of the program. */
   private call(
     name: string,
     handler: ((socket: this, argument: never) => unknown) | undefined,

@@ -4,7 +4,7 @@
  * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; each handler runs in the async context in which
  * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
  */
-import { currentContext, inCurrentContext } from "../sys/async-context.ts";
+import { inCurrentContext, outside } from "../sys/async-context.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -456,7 +456,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
-    if (handler !== undefined) currentContext()(UdpSocket.run, this, handler as Handler, args);
+    if (handler !== undefined) outside(UdpSocket.run, this, handler as Handler, args);
   }
 
   private static run(socket: UdpSocket, handler: Handler, args: unknown[]): void {

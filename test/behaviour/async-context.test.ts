@@ -635,6 +635,33 @@ describe("what a handler leaves behind goes on in its context", () => {
     });
     expect(seen).toEqual(["caller", "caller", "caller", "caller", "caller"]);
   });
+
+  test.skipIf(isBun)("what waits for a stream socket, or iterates over a listener or a socket", async () => {
+    const { connectStream, listenStream, useReactor } = await import("../../src/index.ts");
+    using listener = listenStream(local);
+    const { port } = listener.address!;
+    const server = als.run("server", async () => {
+      for await (const socket of listener) {
+        const stores = [store()];
+        for await (const _ of socket) stores.push(store());
+        await socket.end("x");
+        stores.push(store());
+        return stores;
+      }
+      throw new Error("nobody has connected");
+    });
+    const client = await als.run("client", async () => {
+      const socket = await connectStream({ hostname: "127.0.0.1", port });
+      const stores = [store()];
+      await socket.end("x");
+      stores.push(store());
+      for await (const _ of socket) stores.push(store());
+      await useReactor().nop();
+      stores.push(store());
+      return stores;
+    });
+    expect([client, await server]).toEqual([Array(4).fill("client"), Array(3).fill("server")]);
+  });
 });
 
 describe("a listener of request.signal", () => {

@@ -116,6 +116,16 @@ describe("a socket's handlers", () => {
     expect(await seen.promise).toEqual([true, "function"]);
   });
 
+  test("are those that were given: one that is put in the place of another later is not called", async () => {
+    const { seen } = signals("seen");
+    const handlers: SocketHandlers = { data: () => seen.resolve("the first") };
+    using server = start(handlers);
+    handlers.data = () => seen.resolve("the second");
+    using client = await RawClient.connect(server.port);
+    await client.write("?");
+    expect(await seen.promise).toBe("the first");
+  });
+
   test("may be missing", async () => {
     using server = start({ open: (socket) => void socket.end("only open") });
     using client = await RawClient.connect(server.port);

@@ -11,7 +11,7 @@ import type { Connection, Protocol } from "../../net/connection.ts";
 import { ConnectionState } from "../../net/connection-flags.ts";
 import { copyFor } from "../../net/socket.ts";
 import { ADOPTED_BYTES_MIN } from "../../ring/arena.ts";
-import { currentContext } from "../../sys/async-context.ts";
+import { currentContext, outside } from "../../sys/async-context.ts";
 import type { HttpHost } from "../host.ts";
 import { setIdleTimeout } from "../idle-connections.ts";
 import { closePayload, mayBeReceived, readReason } from "./close-frame.ts";
@@ -191,7 +191,8 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (opcode === Opcode.Close) return this.onCloseFrame(memory, start, end);
     if (opcode === Opcode.Ping) this.queue(Opcode.Pong, memory.subarray(start, end), false);
     const handler = opcode === Opcode.Ping ? options.ping : options.pong;
-    if (handler !== undefined && this.isOpen) this.call(handler, this.copy(memory, start, end));
+    if (handler !== undefined && this.isOpen)
+      outside(WebSocketConnection.give, this, handler, this.copy(memory, start, end));
   }
 
   /** @internal */
@@ -219,12 +220,14 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (!message.isText) {
       if (handler === undefined) return;
       const keeps = message.isOwn && (this.flags & Flag.BinaryType) === 0;
-      return this.call(handler, keeps ? memory.subarray(start, end) : this.copy(memory, start, end));
+      const bytes = keeps ? memory.subarray(start, end) : this.copy(memory, start, end);
+      return outside(WebSocketConnection.give, this, handler, bytes);
     }
     if (!message.isAscii && !message.isChecked && !isUtf8(memory.subarray(start, end)))
       return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
     if (handler === undefined) return;
-    this.call(handler, message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end));
+    const text = message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end);
+    outside(WebSocketConnection.give, this, handler, text);
   }
 
   private copy(memory: Buffer, start: number, end: number): unknown {
@@ -298,6 +301,16 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     hub.count--;
   }
 
+  /** What the client has sent: the event loop calls. */
+  private static give(socket: WebSocketConnection, handler: Handler, received: unknown): void {
+    try {
+      handler(socket.self, received);
+    } catch (error) {
+      socket.hub.failed(error, socket.self);
+    }
+  }
+
+  /** What else happens, perhaps by a call of the program. */
   private call<Argument extends unknown[]>(
     handler: ((socket: ServerWebSocket, ...rest: Argument) => unknown) | undefined,
     ...rest: Argument
