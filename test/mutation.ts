@@ -162,7 +162,7 @@ const mutations: Mutation[] = [
     file: "http/server.ts",
     from: "result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
     to: "result = callFetch((handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
-    tests: ["behaviour/async-context.test.ts"],
+    tests: ["behaviour/async-context-isolation.test.ts"],
   },
   {
     what: "what a message's handler enters stays for the next",
