@@ -6,6 +6,7 @@ import { RingRequest } from "../src/http/request.ts";
 import { Router } from "../src/http/router.ts";
 import { Wheel, WheelEntry } from "../src/reactor/wheel.ts";
 import { Arena, IORING_OP_SEND, Mapping, Ring } from "../src/ring/index.ts";
+import { currentContext, outside } from "../src/sys/async-context.ts";
 
 const ring = Ring.queueInit(256);
 const sqes = Array.from({ length: 256 }, () => ring.getSqe()!);
@@ -172,6 +173,18 @@ group("an idle timeout moved, of 1,000", () => {
     clearTimeout(timers[at]);
     timers[at] = setTimeout(() => {}, 10_000);
   });
+});
+
+// ---- async contexts ----------------------------------------------------------------------------------------------
+
+const handlers = [1, 2, 3, 4].map((step) => (socket: { count: number }) => (socket.count += step));
+const counted = { count: 0 };
+const callHandler = (handler: (typeof handlers)[number], socket: typeof counted): number => handler(socket);
+
+group("a handler, from which nothing entered may stay", () => {
+  bench("ringloop: outside of every context", () => outside(callHandler, handlers[turn++ & 3]!, counted));
+  bench("ringloop: in the current context", () => currentContext()(callHandler, handlers[turn++ & 3]!, counted));
+  bench("a call, from which it stays", () => callHandler(handlers[turn++ & 3]!, counted));
 });
 
 await run();

@@ -96,7 +96,7 @@ const mutations: Mutation[] = [
   {
     what: "the others' flush is lost when a handler throws",
     file: "reactor/reactor.ts",
-    from: "while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();",
+    from: "while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);",
     to: "for (const target of this.flushing.splice(0)) target.flush();",
     tests: ["behaviour/listen.test.ts", "behaviour/loop.test.ts", "behaviour/http-semantics.test.ts"],
   },
@@ -151,10 +151,31 @@ const mutations: Mutation[] = [
     tests: ["oracle"],
   },
   {
+    what: "a function runs in whatever context is current",
+    file: "sys/async-context.ts",
+    from: "  if (isOutside()) {",
+    to: "  if (fn !== undefined) {",
+    tests: ["behaviour/async-context.test.ts"],
+  },
+  {
+    what: "what a request's handler enters stays for the next",
+    file: "http/server.ts",
+    from: "result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
+    to: "result = callFetch((handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
+    tests: ["behaviour/async-context-isolation.test.ts"],
+  },
+  {
+    what: "what a message's handler enters stays for the next",
+    file: "http/websocket/connection.ts",
+    from: "outside(WebSocketConnection.give, this, handler, text);",
+    to: "WebSocketConnection.give(this, handler, text);",
+    tests: ["behaviour/async-context.test.ts"],
+  },
+  {
     what: "a parked reactor that was woken for nothing waits for no signal",
     file: "reactor/reactor.ts",
-    from: "    else this.waker.arm(this.references > 0);\n  }\n\n  private readonly turn",
-    to: "  }\n\n  private turn",
+    from: "    else this.waker.arm(this.references > 0);\n  }\n\n  /** Whoever",
+    to: "  }\n\n  /** Whoever",
     tests: ["behaviour/http-chaos.test.ts"],
   },
   {
@@ -272,7 +293,7 @@ const mutations: Mutation[] = [
   {
     what: "others' flushes wait for a handler that runs the event loop",
     file: "reactor/reactor.ts",
-    from: "while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();",
+    from: "while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);",
     to: "for (const target of this.flushing.splice(0)) target.flush();",
     tests: ["behaviour/nested-loop.test.ts"],
   },

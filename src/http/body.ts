@@ -3,8 +3,9 @@
  *
  * Guarantees: bytes are copied once, out of the receive buffer, small pieces some times more; a body that nobody reads, or reads slowly,
  * holds at most `BUFFERED_BYTES_MAX` before its connection is paused; a body in tiny pieces takes little more memory than one in large ones;
- * it can be read once.
+ * it can be read once; a stream goes on in the async context in which it was asked for.
  */
+import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 
 /** Where it comes from: asked to stop and go on delivering. */
 export interface BodySource {
@@ -35,6 +36,8 @@ export class RequestBody {
   private collector: { resolve: (bytes: Buffer) => void; reject: (error: Error) => void } | undefined;
   private readable: ReadableStream<Uint8Array> | undefined;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Of whoever asked for the stream: what it is piped to is called in that of whoever puts something in. */
+  private context: AsyncContext | undefined;
 
   constructor(source: BodySource) {
     this.source = source;
@@ -55,7 +58,7 @@ export class RequestBody {
     if (this.discarding || start === end) return;
     const bytes = copyOf(memory, start, end);
     if (this.controller) {
-      this.controller.enqueue(bytes);
+      this.context!(enqueue, this.controller, bytes);
       if ((this.controller.desiredSize ?? 0) <= 0) this.pause();
       return;
     }
@@ -82,7 +85,7 @@ export class RequestBody {
     this.chunks = [];
     this.collector?.reject(error);
     this.collector = undefined;
-    if (!this.discarding) this.controller?.error(error);
+    if (!this.discarding && this.controller) this.context!(breakOff, this.controller, error);
   }
 
   /** Nobody will read what is still to come. */
@@ -114,6 +117,7 @@ export class RequestBody {
 
   private createStream(): ReadableStream<Uint8Array> {
     const highWaterMark = BUFFERED_BYTES_MAX;
+    this.context = currentContext();
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -140,7 +144,7 @@ export class RequestBody {
 
   private closeStream(): void {
     if (this.discarding || !this.controller) return;
-    this.controller.close();
+    this.context!(close, this.controller);
     this.controller = undefined;
   }
 
@@ -168,6 +172,20 @@ export class RequestBody {
     this.paused = false;
     this.source.resume();
   }
+}
+
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
+function enqueue(controller: Controller, bytes: Uint8Array): void {
+  controller.enqueue(bytes);
+}
+
+function close(controller: Controller): void {
+  controller.close();
+}
+
+function breakOff(controller: Controller, error: Error): void {
+  controller.error(error);
 }
 
 /** A copy in memory of its own, all of it. */

@@ -7,6 +7,7 @@
  * its answers is not served further ones. Errors in the protocol are answered and end the connection.
  */
 import type { Connection, Protocol } from "../net/connection.ts";
+import { outside } from "../sys/async-context.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
@@ -117,7 +118,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.handedOver = this.processing;
     this.detach();
     transport.resume();
-    if (!this.processing) queueMicrotask(() => deliverRest(transport, held, 0, held?.length ?? 0, peerEnded));
+    // Outside of the context in which the program asks for it.
+    if (!this.processing) outside(queueMicrotask, () => deliverRest(transport, held, 0, held?.length ?? 0, peerEnded));
     return transport;
   }
 

@@ -6,6 +6,7 @@
  * copies the request, gets a native Request made on first demand.
  */
 import type { RequestBody } from "./body.ts";
+import { currentContext } from "../sys/async-context.ts";
 import { NativeRequest, NativeResponse } from "./native-globals.ts";
 
 type BodyForm = "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData";
@@ -66,7 +67,8 @@ export class RingRequest {
   /** @internal The client is gone. */
   static abort(request: RingRequest): void {
     (request.#rare ??= {}).aborted = true;
-    request.#rare.abort?.abort();
+    const { abort } = request.#rare;
+    if (abort !== undefined) currentContext()(tellAborted, abort);
   }
 
   /** @internal Its connection is another protocol's from here on, and no response is due. */
@@ -259,6 +261,11 @@ Object.setPrototypeOf(RingRequest.prototype, NativeRequest.prototype);
 // A program that looks finds the class that it knows.
 Object.defineProperty(RingRequest.prototype, "constructor", { get: () => globalThis.Request, configurable: true });
 Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Request", configurable: true });
+
+/** Calls a program's listeners. */
+function tellAborted(controller: AbortController): void {
+  controller.abort();
+}
 
 /** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */
 function needsNormalizing(host: string, path: string): boolean {

@@ -1,4 +1,5 @@
 /** The option `routes` of serve: what it may hold, and the router that it becomes. */
+import { inCurrentContext } from "../sys/async-context.ts";
 import { contentOfFile, ContentOfDirectory, contentOfResponse, type StaticContent } from "./static-content.ts";
 import { parameterNames, Router } from "./router.ts";
 import { isResponse } from "./tracked-response.ts";
@@ -30,7 +31,8 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   const close = (): void => contents.forEach((content) => content.close?.());
   const read = (path: string, value: unknown): Route => {
     const names = parameterNames(path);
-    if (typeof value === "function") return { content: undefined, handler: value as Route["handler"], names };
+    if (typeof value === "function")
+      return { content: undefined, handler: inCurrentContext(value as Route["handler"]), names };
     const content = readContent(path, value);
     contents.push(content);
     return { content, handler: undefined, names };

@@ -10,6 +10,7 @@ import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
+import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
@@ -230,7 +231,7 @@ class RingServer implements Server, HttpHost {
   async fetch(request: Request | string | URL): Promise<Response> {
     const asked = request instanceof Request ? request : new Request(new URL(request, this.url).href);
     try {
-      return await this.fetchHandler.call(this, asked, this);
+      return await currentContext()(callFetch, this.fetchHandler, this, asked);
     } catch (error) {
       return this.handleError(error);
     }
@@ -297,7 +298,7 @@ class RingServer implements Server, HttpHost {
   handle(request: RingRequest, handler?: Route["handler"]): Answer {
     let result: Answer;
     try {
-      result = ((handler ?? this.fetchHandler) as FetchHandler).call(this, request as unknown as Request, this);
+      result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);
     } catch (error) {
       return this.handleError(error);
     }
@@ -314,7 +315,7 @@ class RingServer implements Server, HttpHost {
     if (!this.errorHandler) return this.reportError(error);
     let result: ReturnType<ErrorHandler>;
     try {
-      result = this.errorHandler.call(this, error as Error);
+      result = outside(callError, this.errorHandler, this, error as Error);
     } catch (failure) {
       return this.reportError(failure);
     }
@@ -372,6 +373,14 @@ const noResponse = new Response(null);
 
 const notFound: FetchHandler = () => new Response(null, { status: 404 });
 
+function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
+  return handler.call(server, request, server);
+}
+
+function callError(handler: ErrorHandler, server: Server, error: Error): ReturnType<ErrorHandler> {
+  return handler.call(server, error);
+}
+
 /** The connection that a request came on, while it is under way. */
 function connectionOf(method: string, request: Request): HttpConnection | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
@@ -395,7 +404,7 @@ function authority(hostname: string, port: number): string {
 // ---- options -----------------------------------------------------------------------------------------------------
 
 function requireFunction<T extends Function>(name: string, value: T | undefined, optional = false): T | undefined {
-  if (typeof value === "function") return value;
+  if (typeof value === "function") return inCurrentContext(value);
   if (optional && (value === undefined || value === null)) return undefined;
   throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
 }

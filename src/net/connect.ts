@@ -45,7 +45,8 @@ export function connect<Data = undefined>(
     },
     (error: Error) => {
       const { connectError } = context.handlers;
-      connectError?.call(context.handlers, new Socket<Data>(reactor, NEVER_OPEN, context, data), error);
+      const socket = new Socket<Data>(reactor, NEVER_OPEN, context, data);
+      connectError?.call(socket, socket, error);
       throw error;
     },
   );

@@ -1,11 +1,12 @@
 /**
  * A TCP socket as Bun's handlers know it, over a connection of the ring.
  *
- * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time; `close` is called once, last; a
- * handler that throws ends in `error` and the socket goes on. `write` takes what the queue has room for and says how much that was; the
+ * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time, each in the async context in which it
+ * was handed over; `close` is called once, last; a handler that throws ends in `error` and the socket goes on. `write` takes what the queue has room for and says how much that was; the
  * rest is the caller's until `drain`.
  */
 import type { Reactor } from "../reactor/reactor.ts";
+import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
@@ -217,9 +218,9 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onData(memory: Buffer, start: number, end: number): void {
-    const { handlers } = this.context;
-    if (handlers.data === undefined) return;
-    this.call("data", handlers.data, copyFor(handlers.binaryType, memory, start, end));
+    const { data, binaryType } = this.context.handlers;
+    if (data === undefined) return;
+    outside(Socket.run, this, "data", data as Handler, copyFor(binaryType, memory, start, end));
   }
 
   /** @internal */
@@ -263,19 +264,23 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
+  /** By the event loop, or by a call of the program. */
   private call(
     name: string,
     handler: ((socket: this, argument: never) => unknown) | undefined,
     argument: unknown,
   ): void {
-    if (handler === undefined) return;
+    if (handler !== undefined) currentContext()(Socket.run, this, name, handler as Handler, argument);
+  }
+
+  private static run(socket: Socket<any>, name: string, handler: Handler, argument: unknown): void {
     let result: unknown;
     try {
-      result = handler.call(this.context.handlers, this, argument as never);
+      result = handler.call(socket, socket, argument);
     } catch (error) {
-      return this.fail(name, error);
+      return socket.fail(name, error);
     }
-    if (result instanceof Promise) result.catch((error) => this.fail(name, error));
+    if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
   }
 
   private fail(handler: string, error: unknown): void {
@@ -285,20 +290,23 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   }
 }
 
+type Handler = (socket: Socket<any>, argument: unknown) => unknown;
+
 const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
 const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
 
-/** Checks a program's handlers. Throws a TypeError that names the wrong one. */
+/** Checks a program's handlers, and takes them as they are now. Throws a TypeError that names the wrong one. */
 export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
   if (typeof handlers !== "object" || handlers === null)
     throw new TypeError(`socket must be an object with handlers, not ${Bun.inspect(handlers)}`);
+  const taken: Record<string, unknown> = { binaryType: requireBinaryType("socket.binaryType", handlers.binaryType) };
   for (const name of handlerNames) {
     const handler = handlers[name];
     if (handler !== undefined && typeof handler !== "function")
       throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
+    taken[name] = inCurrentContext(handler);
   }
-  requireBinaryType("socket.binaryType", handlers.binaryType);
-  return handlers;
+  return taken;
 }
 
 export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {

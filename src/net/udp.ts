@@ -1,9 +1,10 @@
 /**
  * `udpSocket`: datagrams on the ring, with the options, handlers and members of Bun.udpSocket.
  *
- * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; the datagrams of one `sendMany` are submitted
- * together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
+ * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; each handler runs in the async context in which
+ * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
  */
+import { inCurrentContext, outside } from "../sys/async-context.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -458,13 +459,17 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
-    if (handler === undefined) return;
+    if (handler !== undefined) outside(UdpSocket.run, this, handler as Handler, args);
+  }
+
+  private static run(socket: UdpSocket, handler: Handler, args: unknown[]): void {
     try {
-      const result = handler.apply(this.handlers, args);
-      if (result instanceof Promise) result.catch((error) => this.handlers.error?.(this, error));
+      const result = handler.apply(socket, args);
+      if (result instanceof Promise) result.catch((error) => socket.handlers.error?.(socket, error));
     } catch (error) {
-      if (this.handlers.error === undefined || handler === (this.handlers.error as unknown)) throw error;
-      this.handlers.error(this, error as Error);
+      const onError = socket.handlers.error;
+      if (onError === undefined || handler === (onError as Handler)) throw error;
+      onError.call(socket, socket, error as Error);
     }
   }
 
@@ -539,13 +544,18 @@ function openDatagramSocket(
   }
 }
 
+type Handler = (...args: any[]) => unknown;
+
+/** Takes a program's handlers as they are now. Throws a TypeError that names the wrong one. */
 function readHandlers(handlers: UdpHandlers | undefined): UdpHandlers {
   if (handlers === undefined) return {};
   requireObject("socket", handlers);
+  const taken: Record<string, unknown> = {};
   for (const name of ["data", "drain", "error"] as const) {
     const handler = handlers[name];
     if (handler !== undefined && typeof handler !== "function")
       throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
+    taken[name] = inCurrentContext(handler);
   }
-  return handlers;
+  return taken;
 }

@@ -6,9 +6,10 @@
  * seen from outside). After idle turns the reactor parks: it schedules nothing, Bun sleeps in its own wait, and a completion wakes it
  * through an eventfd.
  *
- * Guarantees: completions are dispatched after the reap, never inside it; promise jobs run after each; Bun's timers, immediates and
- * I/O are served at least every millisecond plus one handler; the ring goes on while a handler runs Bun's loop itself, in turns inside
- * the turn; an idle process uses no CPU; a process in which nothing is referenced exits.
+ * Guarantees: completions are dispatched after the reap, never inside it; promise jobs run after each; each is dispatched outside of every
+ * async context, whoever scheduled the turn and whatever the one before has entered; Bun's timers, immediates and I/O are served at least
+ * every millisecond plus one handler; the ring goes on while a handler runs Bun's loop itself, in turns inside the turn; an idle process
+ * uses no CPU; a process in which nothing is referenced exits.
  */
 import { drainMicrotasks } from "bun:jsc";
 import { availableParallelism, release } from "node:os";
@@ -20,6 +21,7 @@ import {
   IORING_FEAT_FAST_POLL,
   IORING_FEAT_NODROP,
 } from "../sys/abi.ts";
+import { outside } from "../sys/async-context.ts";
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
 import { owned } from "../sys/owned.ts";
 import { Arena } from "../ring/arena.ts";
@@ -32,7 +34,7 @@ import { findEventLoopFd } from "./bun-loop.ts";
 import { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
-import { MULTISHOT_KIND, OpTable } from "./op-table.ts";
+import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
 import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
 import { Wheel } from "./wheel.ts";
@@ -190,7 +192,8 @@ export class Reactor extends Operations {
       if (!receivesMultishot(this.ring, RECEIVE_GROUP)) throw new SystemError(ENOSYS, "io_uring_enter");
       const { faults } = this;
       const wake = (): void => this.arrive();
-      this.waker = new Waker(faults === undefined ? wake : () => faults.wake(wake));
+      // What it watches lives as long as the thread, and would keep the context of whoever needed a reactor first.
+      this.waker = outside(() => new Waker(faults === undefined ? wake : () => faults.wake(wake)));
     } catch (error) {
       this.ring.close();
       throw error;
@@ -366,7 +369,10 @@ export class Reactor extends Operations {
     else this.waker.arm(this.references > 0);
   }
 
-  private readonly turn = (): void => {
+  /** Whoever has scheduled it, perhaps in a context of theirs. */
+  private readonly turn = (): void => outside(this.takeTurn);
+
+  private readonly takeTurn = (): void => {
     if (this.closed || this.broken) return;
     // First of all: a handler may run Bun's loop until something happens (`expect(promise).resolves`), which may come from the ring.
     this.immediate = setImmediate(this.turn);
@@ -451,7 +457,7 @@ export class Reactor extends Operations {
         this.cqes++;
         dispatched++;
         try {
-          owner.complete(kind, completions[at + 2]!, flags);
+          outside(complete, owner, kind, completions[at + 2]!, flags);
         } catch (error) {
           if (error instanceof RingIntegrityError) this.breakOff(error);
           throw error;
@@ -483,7 +489,7 @@ export class Reactor extends Operations {
   /** Lets everyone with something to send submit it. A handler may throw in a flush: the others' turn comes with the next one. */
   private flush(): void {
     for (;;) {
-      while (this.flushCursor < this.flushing.length) this.flushing[this.flushCursor++]!.flush();
+      while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);
       if (this.flushes.length === 0) return;
       const flushed = this.flushing;
       flushed.length = this.flushCursor = 0;
@@ -627,6 +633,14 @@ export class Reactor extends Operations {
     this.wheelTimer = setTimeout(() => this.schedule(), delay + 1);
     this.wheelTimer.unref();
   }
+}
+
+function complete(owner: OperationOwner, kind: number, result: number, flags: number): void {
+  owner.complete(kind, result, flags);
+}
+
+function flush(target: Flushable): void {
+  target.flush();
 }
 
 function defaults(): Required<ReactorOptions> {

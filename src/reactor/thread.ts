@@ -6,7 +6,7 @@ import { requestedMode } from "./mode.ts";
 import { Reactor, type ReactorOptions } from "./reactor.ts";
 
 /** Changes with what a reactor promises to its users, so that two incompatible copies do not share one. */
-const key = Symbol.for("ringloop.reactor.2");
+const key = Symbol.for("ringloop.reactor.3");
 const holder = globalThis as { [key]?: Reactor };
 
 /**

@@ -2,8 +2,10 @@
  * Coarse timers: a hashed wheel for idle and header timeouts, of which there are many and which almost never fire.
  *
  * Guarantees: an entry fires once, not before its time and at most one tick (250 ms) and one turn after it. Moving a deadline
- * later costs one store: the entry stays where it is and moves on when its bucket comes up.
+ * later costs one store: the entry stays where it is and moves on when its bucket comes up. Each fires outside of every async context.
  */
+import { outside } from "../sys/async-context.ts";
+
 export const WHEEL_TICK_MS = 250;
 const BUCKETS = 512;
 /** One more bucket: those of a tick that has come, to fire, or to be put in a later one. */
@@ -88,7 +90,7 @@ export class Wheel {
       if (entry.deadline > this.tick) this.insert(entry);
       else {
         entry.deadline = 0;
-        entry.fire();
+        outside(fire, entry);
       }
     }
   }
@@ -132,4 +134,8 @@ export class Wheel {
     entry.bucket = -1;
     this.count--;
   }
+}
+
+function fire(entry: WheelEntry): void {
+  entry.fire();
 }

@@ -103,17 +103,27 @@ describe("a socket's handlers", () => {
     await client.closed;
   });
 
-  test("are called as methods of their object, with the socket", async () => {
+  test("are called as methods of the socket, with the socket", async () => {
     const { seen } = signals("seen");
     const handlers: SocketHandlers = {
       data(this: unknown, socket) {
-        seen.resolve([this === handlers || isBun, typeof socket.write]);
+        seen.resolve([this === socket, typeof socket.write]);
       },
     };
     using server = start(handlers);
     using client = await RawClient.connect(server.port);
     await client.write("?");
     expect(await seen.promise).toEqual([true, "function"]);
+  });
+
+  test("are those that were given: one that is put in the place of another later is not called", async () => {
+    const { seen } = signals("seen");
+    const handlers: SocketHandlers = { data: () => seen.resolve("the first") };
+    using server = start(handlers);
+    handlers.data = () => seen.resolve("the second");
+    using client = await RawClient.connect(server.port);
+    await client.write("?");
+    expect(await seen.promise).toBe("the first");
   });
 
   test("may be missing", async () => {

@@ -3,14 +3,15 @@
  * in socket.ts.
  *
  * Guarantees: messages arrive and leave whole and in order; what a handler is given is a copy and stays valid; a client that does not read
- * costs no more than `backpressureLimit` and a message; `close` is called once, last; a handler that throws harms nobody else. An idle
- * socket costs this object alone.
+ * costs no more than `backpressureLimit` and a message; `close` is called once, last; a handler that throws harms nobody else; each runs
+ * in the async context in which it was handed over. An idle socket costs this object alone.
  */
 import { isUtf8 } from "node:buffer";
 import type { Connection, Protocol } from "../../net/connection.ts";
 import { ConnectionState } from "../../net/connection-flags.ts";
 import { copyFor } from "../../net/socket.ts";
 import { ADOPTED_BYTES_MIN } from "../../ring/arena.ts";
+import { currentContext, outside } from "../../sys/async-context.ts";
 import type { HttpHost } from "../host.ts";
 import { setIdleTimeout } from "../idle-connections.ts";
 import { closePayload, mayBeReceived, readReason } from "./close-frame.ts";
@@ -32,6 +33,8 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 /** The yes and no of a socket, and its binary type as an index, in one number. */
 export const Flag = { BinaryType: 0x3, Paused: 0x4, Pinged: 0x8, Sent: 0x10 } as const;
+
+type Handler = (socket: ServerWebSocket, ...rest: any[]) => unknown;
 
 export abstract class WebSocketConnection implements Protocol, FrameSink {
   data: unknown;
@@ -71,12 +74,17 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     hub.count++;
     this.transport!.protocol = this;
     this.awaitTraffic();
+    const { open } = hub.options;
+    if (open !== undefined) currentContext()(WebSocketConnection.open, this, open);
+  }
+
+  private static open(socket: WebSocketConnection, handler: Handler): void {
     try {
-      hub.options.open?.(this.self);
+      handler(socket.self);
     } catch (error) {
       // As in Bun: a socket whose beginning failed does not go on.
-      if (this.transport !== null) this.leave(CloseCode.Abnormal, "", true);
-      hub.failed(error, this.self);
+      if (socket.transport !== null) socket.leave(CloseCode.Abnormal, "", true);
+      socket.hub.failed(error, socket.self);
     }
   }
 
@@ -183,7 +191,8 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (opcode === Opcode.Close) return this.onCloseFrame(memory, start, end);
     if (opcode === Opcode.Ping) this.queue(Opcode.Pong, memory.subarray(start, end), false);
     const handler = opcode === Opcode.Ping ? options.ping : options.pong;
-    if (handler !== undefined && this.isOpen) this.call(handler, this.copy(memory, start, end));
+    if (handler !== undefined && this.isOpen)
+      outside(WebSocketConnection.give, this, handler, this.copy(memory, start, end));
   }
 
   /** @internal */
@@ -211,12 +220,14 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (!message.isText) {
       if (handler === undefined) return;
       const keeps = message.isOwn && (this.flags & Flag.BinaryType) === 0;
-      return this.call(handler, keeps ? memory.subarray(start, end) : this.copy(memory, start, end));
+      const bytes = keeps ? memory.subarray(start, end) : this.copy(memory, start, end);
+      return outside(WebSocketConnection.give, this, handler, bytes);
     }
     if (!message.isAscii && !message.isChecked && !isUtf8(memory.subarray(start, end)))
       return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
     if (handler === undefined) return;
-    this.call(handler, message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end));
+    const text = message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end);
+    outside(WebSocketConnection.give, this, handler, text);
   }
 
   private copy(memory: Buffer, start: number, end: number): unknown {
@@ -290,14 +301,28 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     hub.count--;
   }
 
+  /** What the client has sent: the event loop calls. */
+  private static give(socket: WebSocketConnection, handler: Handler, received: unknown): void {
+    try {
+      handler(socket.self, received);
+    } catch (error) {
+      socket.hub.failed(error, socket.self);
+    }
+  }
+
+  /** What else happens, perhaps by a call of the program. */
   private call<Argument extends unknown[]>(
     handler: ((socket: ServerWebSocket, ...rest: Argument) => unknown) | undefined,
     ...rest: Argument
   ): void {
+    if (handler !== undefined) currentContext()(WebSocketConnection.run, this, handler as Handler, rest);
+  }
+
+  private static run(socket: WebSocketConnection, handler: Handler, rest: unknown[]): void {
     try {
-      handler?.(this.self, ...rest);
+      handler(socket.self, ...rest);
     } catch (error) {
-      this.hub.failed(error, this.self);
+      socket.hub.failed(error, socket.self);
     }
   }
 }

@@ -1,4 +1,5 @@
 /** The option `websocket` of serve: handlers and limits, checked once. */
+import { inCurrentContext } from "../../sys/async-context.ts";
 import { readDeflate, type DeflateOptions } from "./deflate.ts";
 import type { ServerWebSocket } from "./socket.ts";
 
@@ -52,7 +53,8 @@ export function readWebSocketOptions(given: unknown): WebSocketOptions {
 }
 
 function readHandler(name: string, value: unknown): unknown {
-  if (value === undefined || value === null || typeof value === "function") return value ?? undefined;
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "function") return inCurrentContext(value);
   throw new TypeError(`websocket.${name} must be a function, not ${Bun.inspect(value)}`);
 }
 
