@@ -117,9 +117,23 @@ const mutations: Mutation[] = [
   {
     what: "what came during a request is dropped",
     file: "http/connection.ts",
-    from: "    this.held = Buffer.from(memory.subarray(start, end));",
-    to: "    this.held = Buffer.alloc(0);",
+    from: "    else held.append(memory, start, end);",
+    to: "    else held.append(memory, end, end);",
     tests: ["behaviour/http-messages.test.ts"],
+  },
+  {
+    what: "a buffer that is full grows by what it needs",
+    file: "http/byte-queue.ts",
+    from: "Math.max(needed * 2, MEMORY_BYTES_MIN)",
+    to: "Math.max(needed, MEMORY_BYTES_MIN)",
+    tests: ["unit/byte-queue.test.ts", "behaviour/costs.test.ts"],
+  },
+  {
+    what: "a head is read from its first line on whenever a line has ended",
+    file: "http/idle-connections.ts",
+    from: "this.parser.resume(bytes.memory",
+    to: "this.parser.parse(bytes.memory",
+    tests: ["behaviour/costs.test.ts"],
   },
   {
     what: "an answer goes to whoever has the connection now",

@@ -10,6 +10,7 @@ import type { Connection, Protocol } from "../net/connection.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
+import { ByteQueue } from "./byte-queue.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
 import { FileSender } from "./file-sender.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
@@ -46,7 +47,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private bodyBytes = 0;
   private chunked: ChunkedDecoder | null = null;
   /** What came during a request. */
-  private held: Buffer | null = null;
+  private held: ByteQueue | null = null;
   private peerEnded = false;
   private headResumed = false;
   /** The client does not read: the next request waits. */
@@ -117,7 +118,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.handedOver = this.processing;
     this.detach();
     transport.resume();
-    if (!this.processing) queueMicrotask(() => deliverRest(transport, held, 0, held?.length ?? 0, peerEnded));
+    if (!this.processing) queueMicrotask(() => deliverRest(transport, held, peerEnded));
     return transport;
   }
 
@@ -150,9 +151,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   onData(memory: Buffer, start: number, end: number): void {
     this.extendTimeout();
     if (this.held === null) return this.process(memory, start, end);
-    const joined = Buffer.concat([this.held, memory.subarray(start, end)]);
-    this.held = null;
-    this.process(joined, 0, joined.length);
+    this.hold(memory, start, end);
+    if (this.request === null && !this.stalled) this.continue();
   }
 
   onEnd(): void {
@@ -222,7 +222,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       this.handedOver = false;
       const { peerEnded } = this;
       host.spare.push(this);
-      deliverRest(transport, memory, at, end, peerEnded);
+      deliverRest(transport, { memory, start: at, end }, peerEnded);
     } else if (!this.isAttached) host.spare.push(this);
     else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
   }
@@ -236,18 +236,23 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     transport.resume();
   }
 
+  /** Keeps what came ahead of its time. What is held already stays where it is. */
   private hold(memory: Buffer, start: number, end: number): void {
-    this.held = Buffer.from(memory.subarray(start, end));
-    if (this.held.length >= HELD_BYTES_MAX) this.transport.pause();
+    const held = (this.held ??= new ByteQueue());
+    if (memory === held.memory) held.start = start;
+    else held.append(memory, start, end);
+    if (held.length >= HELD_BYTES_MAX) this.transport.pause();
   }
 
   /** A response was completed, or the client has read: goes on with what was held. */
   private continue(): void {
     if (this.processing) return;
     const { held, transport } = this;
-    this.held = null;
     if (held === null) return this.rest(null);
-    this.process(held, 0, held.length);
+    const { memory, start, end } = held;
+    held.start = end; // Up to where it is held again.
+    this.process(memory, start, end);
+    if (this.held?.length === 0) this.held = null;
     if (this.isAttached && this.transport === transport) transport.resume();
   }
 
@@ -616,12 +621,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 /** What came behind a request whose connection another protocol has. */
 function deliverRest(
   transport: Connection,
-  memory: Buffer | null,
-  start: number,
-  end: number,
+  rest: Pick<ByteQueue, "memory" | "start" | "end"> | null,
   peerEnded: boolean,
 ): void {
   const { protocol } = transport;
-  if (memory !== null && start < end) protocol.onData(memory, start, end, transport);
+  if (rest !== null && rest.start < rest.end) protocol.onData(rest.memory, rest.start, rest.end, transport);
   if (peerEnded && transport.protocol === protocol) protocol.onEnd(transport);
 }

@@ -69,6 +69,8 @@ export class RequestParser {
   private transferEncoded = false;
   private connectionClose = false;
   private connectionKeepAlive = false;
+  /** Where the first line that was not whole begins, from the head's first byte. */
+  private lineStart = 0;
 
   constructor(limits: ParserLimits) {
     this.headerBytesMax = limits.headerBytesMax;
@@ -76,24 +78,21 @@ export class RequestParser {
 
   /**
    * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 413, 414, 417, 431, 501, 505).
-   * Nothing is remembered of an incomplete head.
+   * After INCOMPLETE the head may be parsed anew, or, before any other head is, resumed.
    */
   parse(bytes: Uint8Array, start: number, end: number): number {
-    const limit = start + this.headerBytesMax;
-    let at = start;
-    // An empty line or two before a request is ignored (RFC 9112 section 2.2).
-    while (at < end && bytes[at] === CR) {
-      if (at + 1 >= end) return INCOMPLETE;
-      if (bytes[at + 1] !== LF) return -400;
-      at += 2;
-      if (at - start > 8) return -400;
+    this.lineStart = 0;
+    return this.resume(bytes, start, end);
+  }
+
+  /** Goes on with the head that was INCOMPLETE, from its first line that was not whole. More of it is there, and it may lie elsewhere. */
+  resume(bytes: Uint8Array, start: number, end: number): number {
+    const stop = Math.min(end, start + this.headerBytesMax);
+    let at = start + this.lineStart;
+    if (this.lineStart === 0) {
+      at = this.parseFirstLine(bytes, start, end, stop);
+      if (at < 0) return at;
     }
-    const stop = Math.min(end, limit);
-    at = this.parseRequestLine(bytes, start, at, stop);
-    if (at === INCOMPLETE && end >= limit) return -414;
-    if (at < 0) return at;
-    this.headersStart = at - start;
-    this.beginHeaders();
     while (at < stop) {
       if (bytes[at] === CR) {
         if (at + 1 >= stop) break;
@@ -106,7 +105,26 @@ export class RequestParser {
       if (next < 0) return next;
       at = next;
     }
-    return end >= limit ? -431 : INCOMPLETE;
+    this.lineStart = at - start;
+    return end - start >= this.headerBytesMax ? -431 : INCOMPLETE;
+  }
+
+  /** Empty lines and the request line. Returns what `parse` does. */
+  private parseFirstLine(bytes: Uint8Array, start: number, end: number, stop: number): number {
+    let at = start;
+    // An empty line or two before a request is ignored (RFC 9112 section 2.2).
+    while (at < end && bytes[at] === CR) {
+      if (at + 1 >= end) return INCOMPLETE;
+      if (bytes[at + 1] !== LF) return -400;
+      at += 2;
+      if (at - start > 8) return -400;
+    }
+    at = this.parseRequestLine(bytes, start, at, stop);
+    if (at === INCOMPLETE && end - start >= this.headerBytesMax) return -414;
+    if (at < 0) return at;
+    this.headersStart = at - start;
+    this.beginHeaders();
+    return at;
   }
 
   private beginHeaders(): void {

@@ -26,7 +26,7 @@ function describeHead(parser: RequestParser, head: string, headBytes: number) {
 /** What lies in memory behind the bytes that have arrived: the rest, as in a buffer that is used again, or what ends a head. */
 type Behind = "the rest" | "ends of lines";
 
-/** Parses as a connection does: whenever more has arrived, from the head's first byte to what is there, wherever that is now. */
+/** Parses whenever more has arrived: anew, and with another parser from where that one was, wherever the head lies now. */
 function parse(
   text: string,
   arrivals: readonly number[] = [text.length],
@@ -34,11 +34,16 @@ function parse(
   behind: Behind = "the rest",
 ): Answer {
   const parser = new RequestParser({ headerBytesMax });
+  const resuming = new RequestParser({ headerBytesMax });
   for (const [i, arrived] of arrivals.entries()) {
     const start = 3 * (i % 4);
     const memory = Buffer.from("#".repeat(start) + text + "\r\n\r\n", "latin1");
     if (behind === "ends of lines") memory.fill("\r\n", start + arrived);
     const result = parser.parse(memory, start, start + arrived);
+    const resumed =
+      i === 0 ? resuming.parse(memory, start, start + arrived) : resuming.resume(memory, start, start + arrived);
+    if (resumed !== result) throw new Error(`parsed anew: ${result}, resumed: ${resumed}`);
+    if (result > 0) expect(describeHead(resuming, text, result)).toEqual(describeHead(parser, text, result));
     if (result === INCOMPLETE) continue;
     if (result - start > arrived) throw new Error(`a head of ${result - start} bytes in ${arrived}`);
     return result < 0 ? -result : describeHead(parser, text, result - start);
