@@ -7,6 +7,7 @@
  * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call.
  */
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { type Offer, readOffers } from "./extensions.ts";
 
 /** perMessageDeflate, as checked. */
 export interface DeflateOptions {
@@ -79,24 +80,16 @@ export interface Agreement {
 
 /** The first offer that can be accepted (section 5). An offer that is malformed or has a parameter that is not known is declined. */
 export function agree(options: DeflateOptions, offers: string): Agreement | undefined {
-  for (const offer of offers.split(",")) {
-    const agreement = accept(
-      options,
-      offer.split(";").map((part) => part.trim()),
-    );
+  for (const offer of readOffers(offers)) {
+    const agreement = accept(options, offer);
     if (agreement) return agreement;
   }
   return undefined;
 }
 
-function accept(options: DeflateOptions, [extension, ...parameters]: string[]): Agreement | undefined {
-  if (extension!.toLowerCase() !== "permessage-deflate") return undefined;
-  const given = new Map<string, string | undefined>();
-  for (const parameter of parameters) {
-    const [, name, value] = /^([\w-]+)(?:\s*=\s*"?([^"]*?)"?)?$/.exec(parameter) ?? [];
-    if (name === undefined || given.has(name) || !isParameter(name, value)) return undefined;
-    given.set(name, value);
-  }
+function accept(options: DeflateOptions, { name, parameters: given }: Offer): Agreement | undefined {
+  if (name.toLowerCase() !== "permessage-deflate") return undefined;
+  for (const [parameter, value] of given) if (!isParameter(parameter, value)) return undefined;
   const keepsSent = options.keepsSent && !given.has("server_no_context_takeover");
   let keepsReceived = options.keepsReceived && !given.has("client_no_context_takeover");
   const sentBits = Math.min(options.sentBits, Number(given.get("server_max_window_bits") ?? WINDOW_BITS_MAX));
@@ -110,9 +103,14 @@ function accept(options: DeflateOptions, [extension, ...parameters]: string[]): 
   if (!keepsReceived) answer += "; client_no_context_takeover";
   else if (receivedBits < WINDOW_BITS_MAX) answer += `; client_max_window_bits=${receivedBits}`;
   if (!keepsSent) answer += "; server_no_context_takeover";
-  if (sentBits < WINDOW_BITS_MAX) answer += `; server_max_window_bits=${sentBits}`;
+  // An offer that names the window is accepted by naming it, too, whatever its size (section 7.1.2.1).
+  if (sentBits < WINDOW_BITS_MAX || given.has("server_max_window_bits"))
+    answer += `; server_max_window_bits=${sentBits}`;
   return { answer, keepsSent, keepsReceived, sentBits, receivedBits };
 }
+
+/** Decimal numbers from 8 to 15, without zeros before them (section 7.1.2). */
+const windowBits = new Set(["8", "9", "10", "11", "12", "13", "14", "15"]);
 
 /** Section 7.1. */
 function isParameter(name: string, value: string | undefined): boolean {
@@ -121,9 +119,9 @@ function isParameter(name: string, value: string | undefined): boolean {
     case "client_no_context_takeover":
       return value === undefined;
     case "server_max_window_bits":
-      return value !== undefined && /^([89]|1[0-5])$/.test(value);
+      return value !== undefined && windowBits.has(value);
     case "client_max_window_bits":
-      return value === undefined || /^([89]|1[0-5])$/.test(value);
+      return value === undefined || windowBits.has(value);
     default:
       return false;
   }
