@@ -110,7 +110,7 @@ function accept(options: DeflateOptions, { name, parameters: given }: Offer): Ag
 }
 
 /** Decimal numbers from 8 to 15, without zeros before them (section 7.1.2). */
-const windowBits = new Set(["8", "9", "10", "11", "12", "13", "14", "15"]);
+const allowedBits = new Set(["8", "9", "10", "11", "12", "13", "14", "15"]);
 
 /** Section 7.1. */
 function isParameter(name: string, value: string | undefined): boolean {
@@ -119,9 +119,9 @@ function isParameter(name: string, value: string | undefined): boolean {
     case "client_no_context_takeover":
       return value === undefined;
     case "server_max_window_bits":
-      return value !== undefined && windowBits.has(value);
+      return value !== undefined && allowedBits.has(value);
     case "client_max_window_bits":
-      return value === undefined || windowBits.has(value);
+      return value === undefined || allowedBits.has(value);
     default:
       return false;
   }
