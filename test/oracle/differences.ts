@@ -4,6 +4,7 @@
  * An entry is about the bytes that decide: the reader that refuses is asked for the shortest beginning of the message that it refuses,
  * and the entry says what that beginning ends in. So it explains one mistake, and not whatever else is refused.
  */
+import { HEADER_FIELDS_MAX } from "../../src/http/parser.ts";
 import type { Message } from "./reading.ts";
 import { HEADER_BYTES_MAX } from "./ringloop.ts";
 
@@ -237,6 +238,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     reason: "414",
     explains: (refused) => refused.length === HEADER_BYTES_MAX && /^(?:\r\n)*[^\r\n]+\r?$/.test(refused),
   },
+  {
+    name: "more than 198 fields",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: (refused) => refused.endsWith("\r\n") && parseHead(refused).fields.length === HEADER_FIELDS_MAX + 1,
+  },
   { name: "a chunk size of more than 13 digits", section: "7.1", reason: "400", explains: inChunks("[0-9a-f]{14}") },
   {
     name: "a chunk extension without a name or a value",
@@ -267,6 +274,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     section: "RFC 9110 5.4",
     reason: "431",
     explains: inChunks(`${LAST_CHUNK}(?=[^]{${HEADER_BYTES_MAX}})${FIELD_LINES}[^\r\n]+`),
+  },
+  {
+    name: "more than 198 trailers",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: inChunks(`${LAST_CHUNK}(?:[^\r\n]+\r\n){${HEADER_FIELDS_MAX}}[^\r\n]`),
   },
 ];
 
