@@ -136,6 +136,20 @@ const mutations: Mutation[] = [
     tests: ["behaviour/costs.test.ts"],
   },
   {
+    what: "an upgrade is accepted after the response has begun",
+    file: "http/connection.ts",
+    from: "this.request === request && this.sender === null && this.body",
+    to: "this.request === request && this.body",
+    tests: ["behaviour/websocket-handshake.test.ts"],
+  },
+  {
+    what: "the number of fields has no limit",
+    file: "http/parser.ts",
+    from: "      if (++this.fields > HEADER_FIELDS_MAX) return -431;\n",
+    to: "",
+    tests: ["behaviour/http-messages.test.ts"],
+  },
+  {
     what: "an answer goes to whoever has the connection now",
     file: "http/connection.ts",
     // Both guards, since each covers for the other.

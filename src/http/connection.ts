@@ -102,19 +102,21 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     return this.request === request;
   }
 
-  /** Whether the request under way is whole, and of the version that can change to another protocol (RFC 9110 section 7.8). */
-  get canHandOver(): boolean {
-    return this.body === null && !this.http10;
+  /**
+   * Whether the request is under way here, whole, of the version that can change to another protocol (RFC 9110 section 7.8), and nothing of
+   * its response has begun.
+   */
+  canHandOver(request: RingRequest): boolean {
+    return this.request === request && this.sender === null && this.body === null && !this.http10;
   }
 
   /**
    * Gives the connection up, with no response to the request under way. The caller makes another protocol the transport's at once, and
    * that one gets what came behind the request: not before the caller is done.
    */
-  handOver(): Connection {
+  handOver(request: RingRequest): Connection {
     const { transport, held, peerEnded } = this;
-    RingRequest.handOver(this.request!);
-    this.endExchange();
+    this.endWithoutResponse(request);
     this.handedOver = this.processing;
     this.detach();
     transport.resume();
@@ -123,10 +125,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   }
 
   /** Answers the request under way before its handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
-  refuseUpgrade(moreLines: string): void {
+  refuseUpgrade(request: RingRequest, moreLines: string): void {
     const { transport, host, peerEnded } = this;
-    RingRequest.handOver(this.request!);
-    this.endExchange();
+    this.endWithoutResponse(request);
     this.detach();
     host.idle.refuse(transport, 426, !peerEnded, moreLines);
   }
@@ -560,7 +561,15 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.abort(true);
   }
 
+  /** No response of the handler's is due any more. Its bytes and another protocol's must never mix, so nothing of it may have begun. */
+  private endWithoutResponse(request: RingRequest): void {
+    if (!this.canHandOver(request)) throw new Error("a connection is handed over only before its response begins");
+    RingRequest.handOver(request);
+    this.endExchange();
+  }
+
   private endExchange(): void {
+    if (this.request === null) throw new Error("an exchange ends once");
     this.request = null;
     this.host.pendingRequests--;
     const { idleTimeoutMs } = this.host.limits;
