@@ -147,6 +147,13 @@ const mutations: Mutation[] = [
     file: "http/parser.ts",
     from: "      if (++this.fields > HEADER_FIELDS_MAX) return -431;\n",
     to: "",
+    tests: ["unit/parser.test.ts"],
+  },
+  {
+    what: "the Host field counts beside the host in the target",
+    file: "http/request.ts",
+    from: "if (this.#hostStart < this.#headersStart && this.#hostEnd",
+    to: "if (this.#hostStart < 0 && this.#hostEnd",
     tests: ["behaviour/http-messages.test.ts"],
   },
   {

@@ -17,7 +17,7 @@ import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
 import { INCOMPLETE } from "./parser.ts";
-import { RingRequest } from "./request.ts";
+import { originForm, RingRequest } from "./request.ts";
 import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
 import { pathOf } from "./router.ts";
 import { RoutedRequest } from "./routed-request.ts";
@@ -324,10 +324,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   /** The path and query of the request whose head is being looked at. `start` is the head's first byte. */
   private target(start: number): string {
-    const { targetStart, targetEnd } = this.host.parser;
+    const { pathStart, targetEnd } = this.host.parser;
     const base = start - this.textBase;
-    const target = this.text!.slice(base + targetStart, base + targetEnd);
-    return target.charCodeAt(0) === 47 ? target : /^\w+:\/\/[^/?]*(.*)/.exec(target)?.[1] || "/";
+    return originForm(this.text!.slice(base + pathStart, base + targetEnd));
   }
 
   /** Feeds the body that is being received. Returns the position after it, or a negated status. */

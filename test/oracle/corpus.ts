@@ -45,6 +45,7 @@ const oddHosts = [
   "Host:",
   "Host: a b",
   "Host: a/b",
+  ...["Host: ::1", "Host: a:b", "Host: a:80:80", "Host: :80", "Host: [::1", "Host: []", "Host: %4", "Host: [::1]a"],
   "Host: a@b",
   "Host: a,b",
   'Host: a"b',

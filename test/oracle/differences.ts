@@ -31,6 +31,10 @@ export interface Interpretation extends Difference {
 
 type Predicate = (refused: string) => boolean;
 
+/** uri-host [ ":" port ] of RFC 3986, where the host is not empty. */
+const REG_NAME = "(?:[A-Za-z0-9\\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+";
+const AUTHORITY = `(?:\\[[A-Za-z0-9\\-._~!$&'()*+,;=:]+\\]|${REG_NAME})(?::[0-9]*)?`;
+
 const TARGET = '[!-"$-~]+';
 
 /** Refused in the request line, which is so far, after empty lines, a method and a space: `pattern`. */
@@ -173,6 +177,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     explains: forTarget("[hH][tT][tT][pP][sS]?://[^ /?]*@[^ ]*"),
   },
   {
+    name: "a target with what no host has",
+    section: "RFC 9110 4.2.1",
+    reason: "400",
+    explains: forTarget(`[hH][tT][tT][pP][sS]?://(?!${AUTHORITY}[/? ])[^ /?@]+(?:[/?][^ ]*)?`),
+  },
+  {
     name: "no Host",
     section: "3.2",
     reason: "400",
@@ -188,7 +198,7 @@ export const refusedByRingloop: readonly Refusal[] = [
     name: "a Host with what no host has",
     section: "3.2",
     reason: "400",
-    explains: forField("host", (value) => /[^A-Za-z0-9\-._~!$&'()*+,;=:%[\]]/.test(value)),
+    explains: forField("host", (value) => value !== "" && !new RegExp(`^${AUTHORITY}$`).test(value)),
   },
   {
     name: "another expectation",

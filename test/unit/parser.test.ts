@@ -129,6 +129,21 @@ describe("a request that is served", () => {
     expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toMatchObject({ target });
   });
 
+  test.each([
+    ["http://b:80/c", "b:80", "/c"],
+    ["HTTPS://B", "B", ""],
+    ["http://[::1]:80?q", "[::1]:80", "?q"],
+    ["http://a%41.b/http://c/", "a%41.b", "/http://c/"],
+    ["/http://b/c", "a", "/http://b/c"],
+    ["//b/c", "a", "//b/c"],
+  ])("with the target %s is for %s and the path %p", (target, host, path) => {
+    const text = line(`GET ${target} HTTP/1.1`);
+    expect(parseSplit(text)).toMatchObject({ host });
+    const parser = new RequestParser({ headerBytesMax: 1000 });
+    parser.parse(Buffer.from(`##${text}`), 2, 2 + text.length);
+    expect(text.slice(parser.pathStart, parser.targetEnd)).toBe(path);
+  });
+
   test("may ask for the server's options", () => {
     expect(parseSplit(line("OPTIONS * HTTP/1.1"))).toMatchObject({ method: "OPTIONS", target: "*" });
   });
@@ -386,12 +401,29 @@ describe("a request is refused", () => {
     expect(parseSplit(get(...lines))).toBe(status);
   });
 
-  test.each(["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", 'a"b', "a<b", "\xe9", "a\tb"])(
-    "for the Host %j: 400",
-    (host) => {
-      expect(parseSplit(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe(400);
-    },
-  );
+  test.each([
+    ...["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", 'a"b', "a<b", "\xe9", "a\tb"],
+    ...[
+      "::1",
+      "a:b",
+      "a:8x",
+      "a:80:80",
+      ":80",
+      "[",
+      "[]",
+      "[::1",
+      "[::1]a",
+      "[a%b]",
+      "a]",
+      "%",
+      "a%4",
+      "a%4g",
+      "a[::1]",
+    ],
+  ])("for the Host %j: 400", (host) => {
+    expect(parseSplit(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe(400);
+    if (!/[/?]/.test(host)) expect(parseSplit(line(`GET http://${host}/ HTTP/1.1`))).toBe(400);
+  });
 
   test("without a Host: 400", () => {
     expect(parseSplit("GET / HTTP/1.1\r\n\r\n")).toBe(400);
@@ -436,6 +468,13 @@ describe("a head", () => {
     ["between fields", `GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(20)}`],
   ])("without an end is refused once it is too long, %s: 431", (_, head) => {
     expect(parseSplit(head, LIMIT)).toBe(431);
+  });
+
+  test("of 198 fields is served, and of one more refused as soon as that has ended: 431", () => {
+    const head = `GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(197)}`;
+    expect(parse(`${head}\r\n`)).toMatchObject({ method: "GET" });
+    expect(parseSplit(`${head}X: y`)).toBeUndefined();
+    expect(parseSplit(`${head}X: y\r\n`)).toBe(431);
   });
 
   test("without an end is refused as soon as no more can come", () => {
