@@ -157,6 +157,20 @@ const mutations: Mutation[] = [
     tests: ["behaviour/http-messages.test.ts"],
   },
   {
+    what: "a back-reference may reach behind what the window has",
+    file: "http/websocket/inflate.ts",
+    from: "      if (window === null || before > window.length) return false;\n",
+    to: "      if (window === null) return false;\n",
+    tests: ["unit/inflate.test.ts"],
+  },
+  {
+    what: "a small message inflates to more than the limit",
+    file: "http/websocket/inflate.ts",
+    from: "  const limit = Math.min(bytesMax, inflated.length);",
+    to: "  const limit = inflated.length;",
+    tests: ["unit/inflate.test.ts"],
+  },
+  {
     what: "an answer goes to whoever has the connection now",
     file: "http/connection.ts",
     // Both guards, since each covers for the other.

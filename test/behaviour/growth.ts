@@ -6,22 +6,31 @@ const TIMES = 4;
 const LINEAR_MAX = 8;
 
 /**
- * How many times the CPU time of this process, client included, `run` takes for four times the count. The least of several rounds counts
- * for each, since others on the machine only ever add to it; no more rounds than it takes to show that it is linear.
+ * How many times the CPU time of this process, client included, `other` takes. The least of several rounds counts for each, since others on
+ * the machine only ever add to it; no more rounds than it takes to show that it is less than `enough`.
  */
-export async function growth(count: number, run: (count: number) => unknown): Promise<number> {
-  await run(count); // What is compiled and allocated at first is not measured.
+export async function ratio(control: () => unknown, other: () => unknown, enough: number): Promise<number> {
+  await control(); // What is compiled and allocated at first is not measured.
   const least = [Infinity, Infinity];
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    for (const i of [0, 1]) {
+    for (const [i, run] of [control, other].entries()) {
       const before = process.cpuUsage();
-      await run(i === 0 ? count : TIMES * count);
+      await run();
       const { user, system } = process.cpuUsage(before);
       least[i] = Math.min(least[i]!, user + system);
     }
-    if (round > 0 && least[1]! < least[0]! * LINEAR_MAX) break;
+    if (round > 0 && least[1]! < least[0]! * enough) break;
   }
   return least[1]! / least[0]!;
+}
+
+/** How many times the CPU time `run` takes for four times the count. */
+export function growth(count: number, run: (count: number) => unknown): Promise<number> {
+  return ratio(
+    () => run(count),
+    () => run(TIMES * count),
+    LINEAR_MAX,
+  );
 }
 
 /** Less than this is linear. */

@@ -1,13 +1,16 @@
 /**
- * permessage-deflate (RFC 7692), by the zlib that comes with Bun.
+ * permessage-deflate (RFC 7692), by the zlib that comes with Bun, and for small messages by inflate.ts.
  *
  * Guarantees: a message inflates to no more than the limit, whatever its size promises; what is agreed on is what the client offered.
  * A context that lives over several messages is the last 32 KiB (or the window agreed on) of their plain text, given to zlib as a
  * dictionary: in raw deflate a dictionary is the window before the first byte, so that is all the state there is between two messages
- * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call.
+ * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call. A
+ * message costs what its bytes cost, and not the window's: of that, a small one is compressed with the last part only.
  */
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { type Offer, readOffers } from "./extensions.ts";
+import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
+import { SentWindow, Window } from "./window.ts";
 
 /** perMessageDeflate, as checked. */
 export interface DeflateOptions {
@@ -142,47 +145,58 @@ export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer =
   return whole.subarray(0, whole.length - TAIL.length);
 }
 
+/** zlib hashes the whole dictionary before it begins: 40 us for 32 KiB. So much of it pays for a message of this length. */
+const usefulContext = (bytes: number): number => Math.max(2048, 16 * bytes);
+
 /** One connection's compression. */
 export class SocketDeflate {
   readonly sentBits: number;
-  private readonly keepsSent: boolean;
-  private readonly keepsReceived: boolean;
-  private sent = NOTHING;
-  private received = NOTHING;
+  /** Whether what was decompressed last is in memory of its own; else it is to be copied before the next message is. */
+  isOwn = false;
+  /** Null where the context does not live on. */
+  private readonly sent: SentWindow | null;
+  private readonly received: Window | null;
 
   constructor({ keepsSent, keepsReceived, sentBits }: Agreement) {
-    this.keepsSent = keepsSent;
-    this.keepsReceived = keepsReceived;
+    this.sent = keepsSent ? new SentWindow(sentBits) : null;
+    this.received = keepsReceived ? new Window(WINDOW_BITS_MAX) : null;
     this.sentBits = sentBits;
   }
 
   compress(bytes: Uint8Array): Buffer {
-    const compressed = deflate(bytes, this.sentBits, this.sent);
-    this.noteSent(bytes);
+    const { sent, sentBits } = this;
+    const compressed = deflate(bytes, sentBits, sent?.latest(usefulContext(bytes.length)));
+    sent?.append(bytes);
     return compressed;
   }
 
-  /** What was compressed without the context is part of it all the same. */
-  noteSent(bytes: Uint8Array): void {
-    if (this.keepsSent) this.sent = slide(this.sent, bytes, 1 << this.sentBits);
+  /** What was compressed without the context, for many, is part of it all the same. `shared` makes bytes that nobody changes. */
+  noteShared(shared: () => Uint8Array): void {
+    this.sent?.share(shared());
   }
 
   /** Throws a RangeError for more than `bytesMax`, and another error for what is not compressed data. */
   decompress(bytes: Uint8Array, bytesMax: number): Buffer {
-    const { received } = this;
-    const plain = inflateRawSync(Buffer.concat([bytes, TAIL]), {
-      finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: Math.max(bytesMax, 1),
-      ...(received.length > 0 && { dictionary: received }),
-    });
+    const plain = this.inflate(bytes, bytesMax);
     if (plain.length > bytesMax) throw new RangeError(`more than ${bytesMax} bytes`);
-    if (this.keepsReceived) this.received = slide(received, plain, 1 << WINDOW_BITS_MAX);
+    this.received?.append(plain);
     return plain;
   }
-}
 
-/** The last `windowBytes` of what was before and what follows it. */
-function slide(before: Buffer, bytes: Uint8Array, windowBytes: number): Buffer {
-  if (bytes.length >= windowBytes) return Buffer.from(bytes.subarray(bytes.length - windowBytes));
-  return Buffer.concat([before.subarray(Math.max(0, before.length + bytes.length - windowBytes)), bytes]);
+  private inflate(bytes: Uint8Array, bytesMax: number): Buffer {
+    const { received } = this;
+    if (bytes.length <= SMALL_BYTES_MAX) {
+      const length = inflateSmall(bytes, received, bytesMax);
+      if (length !== UNUSUAL) {
+        this.isOwn = false;
+        return inflated.subarray(0, length);
+      }
+    }
+    this.isOwn = true;
+    return inflateRawSync(Buffer.concat([bytes, TAIL]), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: Math.max(bytesMax, 1),
+      ...(received !== null && received.length > 0 && { dictionary: received.latest(received.length) }),
+    });
+  }
 }
