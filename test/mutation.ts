@@ -171,6 +171,13 @@ const mutations: Mutation[] = [
     tests: ["unit/inflate.test.ts"],
   },
   {
+    what: "objects that are done with are kept without a limit",
+    file: "reactor/free-list.ts",
+    from: "if (this.items.length < this.countMax) ",
+    to: "",
+    tests: ["unit/free-list.test.ts", "behaviour/costs.test.ts"],
+  },
+  {
     what: "an answer goes to whoever has the connection now",
     file: "http/connection.ts",
     // Both guards, since each covers for the other.
@@ -181,8 +188,8 @@ const mutations: Mutation[] = [
   {
     what: "an idle connection's server object serves two connections",
     file: "http/connection.ts",
-    from: "    if (!this.processing) this.host.spare.push(this);",
-    to: "    this.host.spare.push(this);",
+    from: "    if (!this.processing) this.host.spare.give(this);",
+    to: "    this.host.spare.give(this);",
     tests: ["behaviour/http-chaos.test.ts", "behaviour/http-messages.test.ts"],
   },
   {

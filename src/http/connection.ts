@@ -86,7 +86,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.isAttached = false;
     this.held = null;
     this.stalled = false;
-    if (!this.processing) this.host.spare.push(this);
+    if (!this.processing) this.host.spare.give(this);
   }
 
   get defaultOrigin(): string {
@@ -222,9 +222,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.handedOver) {
       this.handedOver = false;
       const { peerEnded } = this;
-      host.spare.push(this);
+      host.spare.give(this);
       deliverRest(transport, { memory, start: at, end }, peerEnded);
-    } else if (!this.isAttached) host.spare.push(this);
+    } else if (!this.isAttached) host.spare.give(this);
     else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
   }
 

@@ -92,7 +92,7 @@ export class IdleConnections implements Protocol {
   }
 
   private process(transport: Connection, memory: Buffer, start: number, end: number, resumed: boolean): void {
-    const connection = this.host.spare.pop() ?? new HttpConnection(this.host);
+    const connection = this.host.spare.take() ?? new HttpConnection(this.host);
     connection.attach(transport, resumed);
     connection.process(memory, start, end);
   }
