@@ -4,7 +4,7 @@
  * Guarantees: stops exactly after the message's last byte; extensions and trailers are read, checked and dropped; sizes that
  * cannot be represented, bare CR or LF, and lines without end are refused.
  */
-import { isTokenByte } from "./parser.ts";
+import { HEADER_FIELDS_MAX, isTokenByte } from "./parser.ts";
 
 const CR = 13;
 const LF = 10;
@@ -67,6 +67,7 @@ export class ChunkedDecoder {
   private digits = 0;
   private extensionBytes = 0;
   private trailerBytes = 0;
+  private trailers = 0;
   private trailerColon = false;
 
   constructor(trailerBytesMax: number) {
@@ -141,6 +142,7 @@ export class ChunkedDecoder {
         this.state = State.TrailerLine;
         this.trailerColon = false;
         if (byte === COLON) return -400;
+        if (++this.trailers > HEADER_FIELDS_MAX) return -431;
         return this.countTrailer(byte);
       case State.TrailerLine:
         if (byte === CR) {

@@ -11,13 +11,14 @@ import { outside } from "../sys/async-context.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
+import { ByteQueue } from "./byte-queue.ts";
 import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
 import { FileSender } from "./file-sender.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
 import { INCOMPLETE } from "./parser.ts";
-import { RingRequest } from "./request.ts";
+import { originForm, RingRequest } from "./request.ts";
 import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
 import { pathOf } from "./router.ts";
 import { RoutedRequest } from "./routed-request.ts";
@@ -47,7 +48,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private bodyBytes = 0;
   private chunked: ChunkedDecoder | null = null;
   /** What came during a request. */
-  private held: Buffer | null = null;
+  private held: ByteQueue | null = null;
   private peerEnded = false;
   private headResumed = false;
   /** The client does not read: the next request waits. */
@@ -86,7 +87,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.isAttached = false;
     this.held = null;
     this.stalled = false;
-    if (!this.processing) this.host.spare.push(this);
+    if (!this.processing) this.host.spare.give(this);
   }
 
   get defaultOrigin(): string {
@@ -102,32 +103,33 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     return this.request === request;
   }
 
-  /** Whether the request under way is whole, and of the version that can change to another protocol (RFC 9110 section 7.8). */
-  get canHandOver(): boolean {
-    return this.body === null && !this.http10;
+  /**
+   * Whether the request is under way here, whole, of the version that can change to another protocol (RFC 9110 section 7.8), and nothing of
+   * its response has begun.
+   */
+  canHandOver(request: RingRequest): boolean {
+    return this.request === request && this.sender === null && this.body === null && !this.http10;
   }
 
   /**
    * Gives the connection up, with no response to the request under way. The caller makes another protocol the transport's at once, and
    * that one gets what came behind the request: not before the caller is done.
    */
-  handOver(): Connection {
+  handOver(request: RingRequest): Connection {
     const { transport, held, peerEnded } = this;
-    RingRequest.handOver(this.request!);
-    this.endExchange();
+    this.endWithoutResponse(request);
     this.handedOver = this.processing;
     this.detach();
     transport.resume();
     // Outside of the context in which the program asks for it.
-    if (!this.processing) outside(queueMicrotask, () => deliverRest(transport, held, 0, held?.length ?? 0, peerEnded));
+    if (!this.processing) outside(queueMicrotask, () => deliverRest(transport, held, peerEnded));
     return transport;
   }
 
   /** Answers the request under way before its handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
-  refuseUpgrade(moreLines: string): void {
+  refuseUpgrade(request: RingRequest, moreLines: string): void {
     const { transport, host, peerEnded } = this;
-    RingRequest.handOver(this.request!);
-    this.endExchange();
+    this.endWithoutResponse(request);
     this.detach();
     host.idle.refuse(transport, 426, !peerEnded, moreLines);
   }
@@ -152,9 +154,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   onData(memory: Buffer, start: number, end: number): void {
     this.extendTimeout();
     if (this.held === null) return this.process(memory, start, end);
-    const joined = Buffer.concat([this.held, memory.subarray(start, end)]);
-    this.held = null;
-    this.process(joined, 0, joined.length);
+    this.hold(memory, start, end);
+    if (this.request === null && !this.stalled) this.continue();
   }
 
   onEnd(): void {
@@ -223,9 +224,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.handedOver) {
       this.handedOver = false;
       const { peerEnded } = this;
-      host.spare.push(this);
-      deliverRest(transport, memory, at, end, peerEnded);
-    } else if (!this.isAttached) host.spare.push(this);
+      host.spare.give(this);
+      deliverRest(transport, { memory, start: at, end }, peerEnded);
+    } else if (!this.isAttached) host.spare.give(this);
     else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
   }
 
@@ -238,18 +239,23 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     transport.resume();
   }
 
+  /** Keeps what came ahead of its time. What is held already stays where it is. */
   private hold(memory: Buffer, start: number, end: number): void {
-    this.held = Buffer.from(memory.subarray(start, end));
-    if (this.held.length >= HELD_BYTES_MAX) this.transport.pause();
+    const held = (this.held ??= new ByteQueue());
+    if (memory === held.memory) held.start = start;
+    else held.append(memory, start, end);
+    if (held.length >= HELD_BYTES_MAX) this.transport.pause();
   }
 
   /** A response was completed, or the client has read: goes on with what was held. */
   private continue(): void {
     if (this.processing) return;
     const { held, transport } = this;
-    this.held = null;
     if (held === null) return this.rest(null);
-    this.process(held, 0, held.length);
+    const { memory, start, end } = held;
+    held.start = end; // Up to where it is held again.
+    this.process(memory, start, end);
+    if (this.held?.length === 0) this.held = null;
     if (this.isAttached && this.transport === transport) transport.resume();
   }
 
@@ -320,10 +326,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   /** The path and query of the request whose head is being looked at. `start` is the head's first byte. */
   private target(start: number): string {
-    const { targetStart, targetEnd } = this.host.parser;
+    const { pathStart, targetEnd } = this.host.parser;
     const base = start - this.textBase;
-    const target = this.text!.slice(base + targetStart, base + targetEnd);
-    return target.charCodeAt(0) === 47 ? target : /^\w+:\/\/[^/?]*(.*)/.exec(target)?.[1] || "/";
+    return originForm(this.text!.slice(base + pathStart, base + targetEnd));
   }
 
   /** Feeds the body that is being received. Returns the position after it, or a negated status. */
@@ -557,7 +562,15 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.abort(true);
   }
 
+  /** No response of the handler's is due any more. Its bytes and another protocol's must never mix, so nothing of it may have begun. */
+  private endWithoutResponse(request: RingRequest): void {
+    if (!this.canHandOver(request)) throw new Error("a connection is handed over only before its response begins");
+    RingRequest.handOver(request);
+    this.endExchange();
+  }
+
   private endExchange(): void {
+    if (this.request === null) throw new Error("an exchange ends once");
     this.request = null;
     this.host.pendingRequests--;
     const { idleTimeoutMs } = this.host.limits;
@@ -618,12 +631,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 /** What came behind a request whose connection another protocol has. */
 function deliverRest(
   transport: Connection,
-  memory: Buffer | null,
-  start: number,
-  end: number,
+  rest: Pick<ByteQueue, "memory" | "start" | "end"> | null,
   peerEnded: boolean,
 ): void {
   const { protocol } = transport;
-  if (memory !== null && start < end) protocol.onData(memory, start, end, transport);
+  if (rest !== null && rest.start < rest.end) protocol.onData(rest.memory, rest.start, rest.end, transport);
   if (peerEnded && transport.protocol === protocol) protocol.onEnd(transport);
 }

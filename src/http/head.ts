@@ -124,10 +124,10 @@ export class HeadCache {
   of(nowMs: number, type: PlainType, bytes: number): string {
     const date = this.date(nowMs);
     const heads = this.plain[type]!;
-    const cached = bytes < 4096 ? heads[bytes] : undefined;
+    const cached = bytes < CACHED_LENGTHS ? heads[bytes] : undefined;
     if (cached !== undefined) return cached;
     const head = `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nDate: ${date}\r\nContent-Length: ${bytes}\r\n\r\n`;
-    if (bytes < 4096) heads[bytes] = head;
+    if (bytes < CACHED_LENGTHS) heads[bytes] = head;
     return head;
   }
 
@@ -151,6 +151,8 @@ export class HeadCache {
 }
 
 const REPEATED_LENGTH_MAX = 1024;
+/** Of bodies whose heads are kept, for a second: one for each length and type. */
+const CACHED_LENGTHS = 4096;
 
 /** RFC 9110 section 15 and the registry. */
 export const reasons: Record<number, string> = {

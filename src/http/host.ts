@@ -1,4 +1,5 @@
 /** What connections need of their server. */
+import type { FreeList } from "../reactor/free-list.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { HttpConnection } from "./connection.ts";
 import type { HeadCache } from "./head.ts";
@@ -17,7 +18,7 @@ export interface HttpHost {
   readonly heads: HeadCache;
   readonly idle: IdleConnections;
   /** HttpConnections that nobody uses. */
-  readonly spare: HttpConnection[];
+  readonly spare: FreeList<HttpConnection>;
   /** Null for a server with a fetch handler alone. */
   readonly router: Router<Route> | null;
   /** No further request is taken on a connection once its current one is answered. */

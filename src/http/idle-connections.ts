@@ -1,23 +1,23 @@
 /**
  * Connections on which nothing is under way: most of them, most of the time. One protocol serves them all, so that each costs its transport
- * alone, and the text of a head that has begun (as `transport.context`).
+ * alone, and what has come of a head that has begun (as `transport.context`).
  *
- * Guarantees: a head has its time from its first byte on, however steadily it comes; a head that comes in pieces is parsed again only when a
- * line has ended, so that many small pieces cost no more than a few times what they cost anyway.
+ * Guarantees: a head has its time from its first byte on, however steadily it comes; each of its lines is read once when it is whole, so
+ * that a head costs what its bytes and its pieces cost, in whatever pieces it comes.
  */
 import { Connection, type Protocol } from "../net/connection.ts";
 import { ConnectionState } from "../net/connection-flags.ts";
+import { ByteQueue } from "./byte-queue.ts";
 import { HttpConnection } from "./connection.ts";
 import { reasons } from "./head.ts";
-import type { HttpHost } from "./host.ts";
+import type { HttpHost, HttpLimits } from "./host.ts";
+import { INCOMPLETE, RequestParser } from "./parser.ts";
 
 const LF = 10;
 
 export class IdleConnections implements Protocol {
   readonly host: HttpHost;
   private readonly closing: ClosingConnections;
-  /** Bytes of the begun head that is being looked at again, with what has come of it; else 0. */
-  private resumedBytes = 0;
 
   constructor(host: HttpHost) {
     this.host = host;
@@ -41,8 +41,7 @@ export class IdleConnections implements Protocol {
   rest(transport: Connection, head: string | null): void {
     transport.protocol = this;
     transport.context = head;
-    // As long as before and what has come is only the same head.
-    if (head !== null && head.length !== this.resumedBytes) this.limitHead(transport);
+    if (head !== null) this.limitHead(transport);
   }
 
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
@@ -65,22 +64,15 @@ export class IdleConnections implements Protocol {
   // ---- from the transport ----------------------------------------------------------------------------------------
 
   onData(memory: Buffer, start: number, end: number, transport: Connection): void {
-    const head = transport.context as string | null;
-    if (head === null) {
-      this.resumedBytes = 0; // Of another connection, whose handler runs the event loop.
+    const context = transport.context as string | BegunHead | null;
+    if (context === null) {
       setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
-      return this.process(transport, memory, start, end);
+      return this.process(transport, memory, start, end, false);
     }
-    const joined = Buffer.allocUnsafe(head.length + end - start);
-    joined.latin1Write(head, 0, head.length);
-    memory.copy(joined, head.length, start, end);
-    if (joined.indexOf(LF, head.length) < 0 && joined.length < this.host.limits.headerBytesMax) {
-      transport.context = joined.latin1Slice();
-      return;
-    }
-    this.resumedBytes = joined.length;
-    this.process(transport, joined, 0, joined.length);
-    this.resumedBytes = 0;
+    const head = context instanceof BegunHead ? context : new BegunHead(this.host.limits, context);
+    transport.context = head;
+    if (!head.append(memory, start, end)) return;
+    this.process(transport, head.bytes.memory, head.bytes.start, head.bytes.end, true);
   }
 
   onEnd(transport: Connection): void {
@@ -99,9 +91,9 @@ export class IdleConnections implements Protocol {
     this.host.closed();
   }
 
-  private process(transport: Connection, memory: Buffer, start: number, end: number): void {
-    const connection = this.host.spare.pop() ?? new HttpConnection(this.host);
-    connection.attach(transport, this.resumedBytes > 0);
+  private process(transport: Connection, memory: Buffer, start: number, end: number, resumed: boolean): void {
+    const connection = this.host.spare.take() ?? new HttpConnection(this.host);
+    connection.attach(transport, resumed);
     connection.process(memory, start, end);
   }
 
@@ -109,6 +101,29 @@ export class IdleConnections implements Protocol {
     const { headerTimeoutMs, idleTimeoutMs } = this.host.limits;
     if (headerTimeoutMs > 0 && (idleTimeoutMs === 0 || headerTimeoutMs < idleTimeoutMs))
       transport.setTimeout(headerTimeoutMs);
+  }
+}
+
+/** A head of which more has come than its first piece. Most heads never become one: they come whole, or the rest of them never comes. */
+class BegunHead {
+  readonly bytes = new ByteQueue();
+  private readonly parser: RequestParser;
+  private readonly bytesMax: number;
+
+  constructor(limits: HttpLimits, text: string) {
+    this.parser = new RequestParser(limits);
+    this.bytesMax = limits.headerBytesMax;
+    const first = Buffer.from(text, "latin1");
+    this.append(first, 0, first.length);
+  }
+
+  /** Takes the next piece. Returns whether the head is whole, or to be refused: then it is for an HttpConnection. */
+  append(memory: Buffer, start: number, end: number): boolean {
+    const { bytes, bytesMax } = this;
+    bytes.append(memory, start, end);
+    // Nothing more is known before the line's end.
+    if (bytes.length < bytesMax && memory.subarray(start, end).indexOf(LF) < 0) return false;
+    return this.parser.resume(bytes.memory, bytes.start, bytes.end) !== INCOMPLETE;
   }
 }
 

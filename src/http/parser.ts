@@ -17,6 +17,9 @@ const methods = (
 
 const METHOD_BYTES_MAX = 32;
 
+/** Fields of a request, and lines of its trailers, as in Bun: a Headers takes time for each pair of names in it. Beyond: 431. */
+export const HEADER_FIELDS_MAX = 198;
+
 /** What a byte may be part of. */
 const TOKEN = 1;
 const VALUE = 2;
@@ -30,7 +33,7 @@ for (let byte = 0; byte < 256; byte++) {
   // Wider than RFC 3986 by what browsers and common clients send raw, none of which is a delimiter: " < > \ ^ ` { | }. A fragment is
   // never sent (RFC 9110 section 7.1), and caches and routers would disagree about what it means.
   if (byte > 0x20 && byte < 0x7f && text !== "#") byteClass[byte]! |= TARGET;
-  if (/[A-Za-z0-9\-._~!$&'()*+,;=:%[\]]/.test(text)) byteClass[byte]! |= HOST; // uri-host [":" port]
+  if (/[A-Za-z0-9\-._~!$&'()*+,;=]/.test(text)) byteClass[byte]! |= HOST; // unreserved and sub-delims (RFC 3986 section 2)
 }
 
 const CR = 13;
@@ -38,7 +41,12 @@ const LF = 10;
 const SP = 32;
 const TAB = 9;
 const COMMA = 44;
+const PERCENT = 37;
+const SLASH = 47;
 const COLON = 58;
+const QUESTION_MARK = 63;
+const OPENING_BRACKET = 91;
+const CLOSING_BRACKET = 93;
 
 export interface ParserLimits {
   /** Bytes of the whole head. Beyond it: 431, or 414 while still in the request line. */
@@ -60,15 +68,20 @@ export class RequestParser {
   expectsContinue = false;
   /** It may be conditional or ask for a range: there is a Range or an If-* field. */
   conditional = false;
-  /** The Host field's value; empty when there is none or it is empty. */
+  /** Where the target's path begins: behind the authority in absolute-form. Nothing, or only a query, may be there. */
+  pathStart = 0;
+  /** The host, with its port, that the request is for: the target's in absolute-form, else the Host field's value, which may be empty. */
   hostStart = 0;
   hostEnd = 0;
 
   private readonly headerBytesMax: number;
+  private fields = 0;
   private hosts = 0;
   private transferEncoded = false;
   private connectionClose = false;
   private connectionKeepAlive = false;
+  /** Where the first line that was not whole begins, from the head's first byte. */
+  private lineStart = 0;
 
   constructor(limits: ParserLimits) {
     this.headerBytesMax = limits.headerBytesMax;
@@ -76,10 +89,40 @@ export class RequestParser {
 
   /**
    * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 413, 414, 417, 431, 501, 505).
-   * Nothing is remembered of an incomplete head.
+   * After INCOMPLETE the head may be parsed anew, or, before any other head is, resumed.
    */
   parse(bytes: Uint8Array, start: number, end: number): number {
-    const limit = start + this.headerBytesMax;
+    this.lineStart = 0;
+    return this.resume(bytes, start, end);
+  }
+
+  /** Goes on with the head that was INCOMPLETE, from its first line that was not whole. More of it is there, and it may lie elsewhere. */
+  resume(bytes: Uint8Array, start: number, end: number): number {
+    const stop = Math.min(end, start + this.headerBytesMax);
+    let at = start + this.lineStart;
+    if (this.lineStart === 0) {
+      at = this.parseFirstLine(bytes, start, end, stop);
+      if (at < 0) return at;
+    }
+    while (at < stop) {
+      if (bytes[at] === CR) {
+        if (at + 1 >= stop) break;
+        if (bytes[at + 1] !== LF) return -400;
+        const refused = this.finish(bytes, start);
+        return refused !== 0 ? refused : at + 2;
+      }
+      const next = this.parseHeader(bytes, start, at, stop);
+      if (next === INCOMPLETE) break;
+      if (next < 0) return next;
+      if (++this.fields > HEADER_FIELDS_MAX) return -431;
+      at = next;
+    }
+    this.lineStart = at - start;
+    return end - start >= this.headerBytesMax ? -431 : INCOMPLETE;
+  }
+
+  /** Empty lines and the request line. Returns what `parse` does. */
+  private parseFirstLine(bytes: Uint8Array, start: number, end: number, stop: number): number {
     let at = start;
     // An empty line or two before a request is ignored (RFC 9112 section 2.2).
     while (at < end && bytes[at] === CR) {
@@ -88,25 +131,12 @@ export class RequestParser {
       at += 2;
       if (at - start > 8) return -400;
     }
-    const stop = Math.min(end, limit);
     at = this.parseRequestLine(bytes, start, at, stop);
-    if (at === INCOMPLETE && end >= limit) return -414;
+    if (at === INCOMPLETE && end - start >= this.headerBytesMax) return -414;
     if (at < 0) return at;
     this.headersStart = at - start;
     this.beginHeaders();
-    while (at < stop) {
-      if (bytes[at] === CR) {
-        if (at + 1 >= stop) break;
-        if (bytes[at + 1] !== LF) return -400;
-        const refused = this.finish();
-        return refused !== 0 ? refused : at + 2;
-      }
-      const next = this.parseHeader(bytes, start, at, stop);
-      if (next === INCOMPLETE) break;
-      if (next < 0) return next;
-      at = next;
-    }
-    return end >= limit ? -431 : INCOMPLETE;
+    return at;
   }
 
   private beginHeaders(): void {
@@ -116,6 +146,7 @@ export class RequestParser {
     this.conditional = false;
     this.hostStart = 0;
     this.hostEnd = 0;
+    this.fields = 0;
     this.hosts = 0;
     this.transferEncoded = false;
     this.connectionClose = false;
@@ -141,7 +172,7 @@ export class RequestParser {
     while (at < end && (byteClass[bytes[at]!]! & TARGET) !== 0) at++;
     if (at === end) return INCOMPLETE;
     if (bytes[at] !== SP || at === target) return -400;
-    this.targetStart = target - start;
+    this.targetStart = this.pathStart = target - start;
     this.targetEnd = at - start;
     const version = at + 1;
     const length = Math.min(10, end - version); // "HTTP/1.1" CR LF
@@ -153,24 +184,23 @@ export class RequestParser {
     if (bytes[version + 5] !== 49) return -505;
     this.minorVersion = bytes[version + 7]! - 48;
     if (this.method === "") return -501;
-    if (!this.isTargetForm(bytes, target, at)) return -400;
+    if (bytes[target] !== SLASH && !this.readOtherForm(bytes, target, at)) return -400;
     return version + 10;
   }
 
-  /** origin-form, absolute-form, or asterisk-form with OPTIONS; authority-form is CONNECT's, which is not served. */
-  private isTargetForm(bytes: Uint8Array, start: number, end: number): boolean {
-    const first = bytes[start]!;
-    if (first === 47) return true; // "/"
-    if (first === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
+  /** absolute-form, or asterisk-form with OPTIONS; authority-form is CONNECT's, which is not served. Returns whether it is one of them. */
+  private readOtherForm(bytes: Uint8Array, start: number, end: number): boolean {
+    if (bytes[start] === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
     const scheme = ["http://", "https://"].find((prefix) => matchesFolded(bytes, start, end, prefix));
     if (scheme === undefined) return false;
     const authority = start + scheme.length;
-    let at = authority;
-    while (at < end && (byteClass[bytes[at]!]! & HOST) !== 0) at++;
+    const path = endOfAuthority(bytes, authority, end);
     // A host must be there (RFC 9110 section 4.2.1), without a user's name before it (section 4.2.4), and nothing that another parser
     // takes for its end, as URL parsers do with "\\".
-    if (at === authority || bytes[authority] === COLON) return false;
-    return at === end || bytes[at] === 47 || bytes[at] === 63; // "/" or "?"
+    if (path === authority) return false;
+    if (path < end && bytes[path] !== SLASH && bytes[path] !== QUESTION_MARK) return false;
+    this.pathStart += path - start;
+    return true;
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
@@ -206,7 +236,7 @@ export class RequestParser {
       case 4:
         if (!matchesFolded(bytes, name, name + 4, "host")) return 0;
         if (++this.hosts > 1) return -400;
-        for (let i = value; i < end; i++) if ((byteClass[bytes[i]!]! & HOST) === 0) return -400;
+        if (endOfAuthority(bytes, value, end) !== end) return -400;
         this.hostStart = value - start;
         this.hostEnd = end - start;
         return 0;
@@ -292,9 +322,14 @@ export class RequestParser {
   }
 
   /** What only the whole head shows. */
-  private finish(): number {
+  private finish(bytes: Uint8Array, start: number): number {
     if (this.chunked && (this.contentLength >= 0 || this.minorVersion === 0)) return -400;
     if (this.hosts === 0 && this.minorVersion > 0) return -400;
+    if (this.pathStart > this.targetStart) {
+      // The Host field is to be ignored (RFC 9112 section 3.2.2). The authority is what is behind the scheme's two slashes.
+      this.hostStart = bytes.indexOf(SLASH, start + this.targetStart) + 2 - start;
+      this.hostEnd = this.pathStart;
+    }
     this.keepAlive = !this.connectionClose && (this.minorVersion > 0 || this.connectionKeepAlive);
     if (this.minorVersion === 0) this.expectsContinue = false; // RFC 9110 section 10.1.1
     return 0;
@@ -304,6 +339,35 @@ export class RequestParser {
 /** Whether the byte may be part of a token, such as a field's name (RFC 9110 section 5.6.2). */
 export function isTokenByte(byte: number): boolean {
   return (byteClass[byte]! & TOKEN) !== 0;
+}
+
+/**
+ * uri-host [ ":" port ] (RFC 3986 sections 3.2.2 and 3.2.3), where the host is not empty. Returns the position behind as much of it as is
+ * there: before a lone "%", a bracket that is not closed, or a port without a host.
+ */
+function endOfAuthority(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  if (at < end && bytes[at] === OPENING_BRACKET) {
+    do at++;
+    while (at < end && ((byteClass[bytes[at]!]! & HOST) !== 0 || bytes[at] === COLON));
+    if (at === end || bytes[at] !== CLOSING_BRACKET || at === start + 1) return start;
+    at++;
+  } else {
+    while (at < end) {
+      if ((byteClass[bytes[at]!]! & HOST) !== 0) at++;
+      else if (bytes[at] === PERCENT && at + 2 < end && isHexDigit(bytes[at + 1]!) && isHexDigit(bytes[at + 2]!))
+        at += 3;
+      else break;
+    }
+  }
+  if (at === start || at === end || bytes[at] !== COLON) return at;
+  do at++;
+  while (at < end && bytes[at]! >= 48 && bytes[at]! <= 57);
+  return at;
+}
+
+function isHexDigit(byte: number): boolean {
+  return (byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102);
 }
 
 /** Whether the bytes are exactly `text`. */

@@ -19,7 +19,7 @@ export interface RequestOrigin {
 
 /** The parts of a request's head, as offsets from its first byte. */
 export interface HeadPositions {
-  targetStart: number;
+  pathStart: number;
   targetEnd: number;
   headersStart: number;
   hostStart: number;
@@ -32,7 +32,7 @@ export class RingRequest {
   /** @internal */ readonly requestBody: RequestBody | null;
 
   #text: string;
-  #targetStart: number;
+  #pathStart: number;
   #targetEnd: number;
   #headersStart: number;
   #headersEnd: number;
@@ -56,7 +56,7 @@ export class RingRequest {
     this.method = method;
     this.requestBody = body;
     this.#text = text;
-    this.#targetStart = base + head.targetStart;
+    this.#pathStart = base + head.pathStart;
     this.#targetEnd = base + head.targetEnd;
     this.#headersStart = base + head.headersStart;
     this.#headersEnd = headersEnd;
@@ -229,10 +229,9 @@ export class RingRequest {
 
   #buildUrl(): string {
     const text = this.#text;
-    const target = text.slice(this.#targetStart, this.#targetEnd);
-    if (target[0] !== "/" && target !== "*") return normalizeUrl(target); // absolute-form
-    const path = target === "*" ? "/" : target;
+    const path = originForm(text.slice(this.#pathStart, this.#targetEnd));
     const host = text.slice(this.#hostStart, this.#hostEnd);
+    // http whatever the target says: that is how the request came.
     const url = (host === "" ? this.origin.defaultOrigin : `http://${host}`) + path;
     return needsNormalizing(host, path) ? normalizeUrl(url) : url;
   }
@@ -253,6 +252,9 @@ export class RingRequest {
       headers.append(text.slice(at, colon), text.slice(from, to));
       at = lineEnd + 2;
     }
+    // The host in the target's absolute-form: the field must not say another one.
+    if (this.#hostStart < this.#headersStart && this.#hostEnd > this.#hostStart)
+      headers.set("host", text.slice(this.#hostStart, this.#hostEnd));
     return headers;
   }
 }
@@ -265,6 +267,12 @@ Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Reque
 /** Calls a program's listeners. */
 function tellAborted(controller: AbortController): void {
   controller.abort();
+}
+
+/** A target's path and query, where there may be no path (RFC 9112 section 3.2.1), or an asterisk for the server itself. */
+export function originForm(path: string): string {
+  if (path.charCodeAt(0) === 47) return path;
+  return path === "*" ? "/" : `/${path}`;
 }
 
 /** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */

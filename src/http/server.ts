@@ -8,6 +8,7 @@ import type { ListenTarget } from "../net/open-socket.ts";
 import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { FreeList } from "../reactor/free-list.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
@@ -80,6 +81,9 @@ type Answer = Response | Promise<Response>;
 type FetchHandler = (this: Server, request: Request, server: Server) => Answer;
 type ErrorHandler = (this: Server, error: Error) => Answer | void | Promise<void>;
 
+/** HttpConnections that are kept for the next requests: those of handlers that take time, at once. */
+const SPARE_CONNECTIONS_MAX = 256;
+
 /** Options that only Bun's own server has. */
 const unserved = ["tls", "app", "http2", "http3", "h3", "key", "cert"];
 
@@ -126,7 +130,7 @@ class RingServer implements Server, HttpHost {
   readonly reactor: Reactor;
   readonly heads = new HeadCache();
   readonly idle = new IdleConnections(this);
-  readonly spare: HttpConnection[] = [];
+  readonly spare = new FreeList<HttpConnection>(SPARE_CONNECTIONS_MAX);
   readonly limits: HttpLimits;
   readonly parser: RequestParser;
   readonly defaultOrigin: string;

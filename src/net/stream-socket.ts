@@ -19,6 +19,8 @@ import type { SocketAddress } from "./address.ts";
 
 /** Received bytes that wait to be taken, above which the peer is paused. */
 const BUFFERED_BYTES_MAX = 262144;
+/** What a chunk costs besides its bytes: many tiny ones count for what they are. */
+const CHUNK_BYTES = 256;
 const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 type Waiter<T> = PromiseWithResolvers<T>;
@@ -94,7 +96,7 @@ export class StreamSocket implements Protocol, AsyncDisposable {
     if (this.reader) return Promise.reject(new Error("the socket is being read already"));
     const chunk = this.chunks.shift();
     if (chunk) {
-      this.bufferedBytes -= chunk.length;
+      this.bufferedBytes -= chunk.length + CHUNK_BYTES;
       if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.resume();
       return Promise.resolve({ done: false, value: chunk });
     }
@@ -155,7 +157,7 @@ export class StreamSocket implements Protocol, AsyncDisposable {
       return;
     }
     this.chunks.push(chunk);
-    this.bufferedBytes += chunk.length;
+    this.bufferedBytes += chunk.length + CHUNK_BYTES;
     if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.pause();
   }
 

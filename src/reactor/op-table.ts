@@ -34,6 +34,7 @@ export class OpTable {
   /** Of each slot's kinds. */
   private kindCounts: Uint8Array = new Uint8Array(64 * KINDS);
   private released: Uint8Array = new Uint8Array(64);
+  /** As many as there were owners at once: descriptors limit those, and a slot is 20 bytes. */
   private readonly freeSlots: number[] = [];
   private total = 0;
 

@@ -6,6 +6,7 @@
  */
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import type { FreeList } from "./free-list.ts";
 import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
@@ -64,10 +65,10 @@ const close: Kind<void> = {
 
 export class FileOperations {
   private readonly reactor: Reactor;
-  private readonly pool: Operation[] | null;
+  private readonly pool: FreeList<Operation> | null;
 
   /** `pool`: where operations come from and go to; null makes each anew, for callers who keep them. */
-  constructor(reactor: Reactor, pool: Operation[] | null) {
+  constructor(reactor: Reactor, pool: FreeList<Operation> | null) {
     this.reactor = reactor;
     this.pool = pool;
   }
@@ -75,7 +76,7 @@ export class FileOperations {
   /** An operation without arguments yet, for kinds of one's own. */
   describe<T>(kind: Kind<T>, options?: OperationOptions): Operation<T> {
     const operation =
-      (this.pool?.pop() as Operation<T> | undefined)?.reuse(kind) ?? new Operation(this.reactor, kind, this.pool);
+      (this.pool?.take() as Operation<T> | undefined)?.reuse(kind) ?? new Operation(this.reactor, kind, this.pool);
     return operation.limit(options);
   }
 

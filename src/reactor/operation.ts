@@ -11,6 +11,7 @@ import type { Chunk } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Timespec } from "../ring/structs.ts";
+import type { FreeList } from "./free-list.ts";
 import { OperationMemory } from "./operation-memory.ts";
 import type { OperationOwner } from "./op-table.ts";
 import type { Reactor } from "./reactor.ts";
@@ -105,7 +106,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   /** Who keeps the descriptor open until the operation is over. */
   holder: Holder | null = null;
 
-  private readonly pool: Operation[] | null;
+  private readonly pool: FreeList<Operation> | null;
   private kind: Kind<T>;
   private state = State.Described;
   private slot = -1;
@@ -120,7 +121,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private reject: Reject = nothing;
 
   /** `pool`: where the object goes when it is done with. */
-  constructor(reactor: Reactor, kind: Kind<T>, pool: Operation[] | null) {
+  constructor(reactor: Reactor, kind: Kind<T>, pool: FreeList<Operation> | null) {
     super(reactor);
     this.kind = kind;
     this.pool = pool;
@@ -370,6 +371,6 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.timeoutMs = -1;
     this.held = NO_RESULT;
     this.cancellations = 0;
-    this.pool.push(this as Operation);
+    this.pool.give(this as Operation);
   }
 }

@@ -7,9 +7,13 @@
  */
 import { Arena } from "../ring/arena.ts";
 import { IOSQE_IO_LINK } from "../sys/abi.ts";
+import { FreeList } from "./free-list.ts";
 import { EventOperations } from "./operation-events.ts";
 import { Operation } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
+
+/** Operations that are kept for the next ones. More are under way at once in few programs, and cost an object each there. */
+const POOLED_OPERATIONS_MAX = 1024;
 
 /** The methods that run an operation: those that describe one, with a promise in place of the description. */
 export type Runs = {
@@ -31,7 +35,7 @@ class OperationRunner {
   /** @internal Describes operations that are started at once and held by nobody. */
   readonly pooled: EventOperations;
 
-  private readonly pool: Operation[] = [];
+  private readonly pool = new FreeList<Operation>(POOLED_OPERATIONS_MAX);
   private aligned: Arena | undefined;
 
   constructor() {

@@ -150,6 +150,7 @@ export class Reactor extends Operations {
   private readonly waker: Waker;
   private readonly nest: Nest;
   private readonly batch: Batch;
+  /** Emptied and used again. Each is in it once, so it has as many as have slots, at most. */
   private flushes: Flushable[] = [];
   /** Those of before that are being flushed, and which of them is next. */
   private flushing: Flushable[] = [];

@@ -66,6 +66,7 @@ class SizeClass {
   readonly slabs: Slab[] = [];
   private readonly chunkBytes: number;
   private readonly stride: number;
+  /** As many as were in use at once, which what waits for peers limits: their pages go back when it is calm, see `trim`. */
   private readonly freeChunks: Chunk[] = [];
   private closed = false;
 

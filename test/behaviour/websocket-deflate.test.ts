@@ -61,6 +61,17 @@ describe("an offer", () => {
       "client_no_context_takeover; permessage-deflate; server_max_window_bits=9",
     ],
     [true, "permessage-deflate; unknown=1, permessage-deflate", none],
+    [true, 'permessage-deflate; unknown="a, b; c", permessage-deflate', none],
+    [
+      true,
+      "permessage-deflate; server_max_window_bits=15",
+      `${none}; server_max_window_bits=15`.split("; ").toSorted().join("; "),
+    ],
+    [
+      { compress: "dedicated", decompress: "dedicated" },
+      'permessage-deflate; server_max_window_bits="15"',
+      "permessage-deflate; server_max_window_bits=15",
+    ],
     [true, "x-webkit-deflate-frame", undefined],
     [{ compress: "disable", decompress: "disable" }, "permessage-deflate", undefined],
     [{}, "permessage-deflate", undefined],

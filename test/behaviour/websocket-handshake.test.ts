@@ -200,6 +200,75 @@ describe("upgrade", () => {
     }
   });
 
+  for (const [what, respond] of [
+    [
+      "a stream",
+      (upgrade: () => void) =>
+        new Response(
+          new ReadableStream({
+            async pull(controller) {
+              controller.enqueue("a");
+              await Bun.sleep(5);
+              upgrade();
+              controller.enqueue("b");
+              controller.close();
+            },
+          }),
+        ),
+    ],
+    [
+      "a generator",
+      (upgrade: () => void) =>
+        new Response(
+          (async function* () {
+            yield "a";
+            await Bun.sleep(5);
+            upgrade();
+            yield "b";
+          })() as never,
+        ),
+    ],
+    ["a text", (upgrade: () => void) => (setTimeout(upgrade, 5), new Response("ab"))],
+  ] as const) {
+    test(`is refused once the response has begun, with ${what}, and harms no other request`, async () => {
+      const upgraded = Promise.withResolvers<boolean>();
+      using server = serveUpgrade((request, server) => {
+        if (new URL(request.url).pathname === "/") return respond(() => upgraded.resolve(server.upgrade(request)));
+        return upgraded.promise.then(async () => {
+          await Bun.sleep(5);
+          return new Response("another");
+        });
+      });
+      using client = await RawClient.connect(server.port);
+      await client.write(handshake());
+      const others = Array.from({ length: 5 }, () => ask(server.port, "GET /other HTTP/1.1\r\nHost: a\r\n\r\n"));
+      expect(await upgraded.promise).toBe(false);
+      expect((await client.readResponse()).text).toBe("ab");
+      expect((await Promise.all(others)).map(({ text }) => text)).toEqual(Array(5).fill("another"));
+      await client.write("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+      expect((await client.readResponse()).text).toBe("another");
+      expect([server.pendingRequests, server.pendingWebSockets]).toEqual([0, 0]);
+    });
+  }
+
+  test("happens once, though reading its options upgrades, too", async () => {
+    const results: boolean[] = [];
+    using server = serveUpgrade((request, server) => {
+      const headers = {
+        get "X-Made"() {
+          results.push(server.upgrade(request));
+          return "here";
+        },
+      };
+      results.push(server.upgrade(request, { headers }));
+    });
+    using client = await WebSocketClient.open(server.port);
+    client.send(frame(1, "alive"));
+    expect(await client.next()).toEqual([1, "alive"]);
+    expect(results).toEqual([true, false]);
+    expect([server.pendingRequests, server.pendingWebSockets]).toEqual([0, 1]);
+  });
+
   test("takes the requests of its own network alone, and says what is wrong with its options", async () => {
     const errors: unknown[] = [];
     using server = serveUpgrade((request, server) => {

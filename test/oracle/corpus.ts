@@ -45,6 +45,7 @@ const oddHosts = [
   "Host:",
   "Host: a b",
   "Host: a/b",
+  ...["Host: ::1", "Host: a:b", "Host: a:80:80", "Host: :80", "Host: [::1", "Host: []", "Host: %4", "Host: [::1]a"],
   "Host: a@b",
   "Host: a,b",
   'Host: a"b',
@@ -142,7 +143,11 @@ const huge = [
   get(`${"x".repeat(HEADER_BYTES_MAX)}: y`),
   requestLine(`GET /${"a".repeat(HEADER_BYTES_MAX)} HTTP/1.1`),
   requestLine(`${"A".repeat(HEADER_BYTES_MAX)} / HTTP/1.1`),
+  get(...Array<string>(197).fill("X: y")), // The most fields that are allowed, with Host.
+  get(...Array<string>(198).fill("X: y")),
   chunked(`0\r\nX: ${"y".repeat(HEADER_BYTES_MAX)}\r\n\r\n`),
+  chunked(`0\r\n${"X: y\r\n".repeat(198)}\r\n`),
+  chunked(`0\r\n${"X: y\r\n".repeat(199)}\r\n`),
   chunked(`1;${"a".repeat(16_385)}\r\nx\r\n0\r\n\r\n`),
 ];
 

@@ -4,6 +4,7 @@
  * An entry is about the bytes that decide: the reader that refuses is asked for the shortest beginning of the message that it refuses,
  * and the entry says what that beginning ends in. So it explains one mistake, and not whatever else is refused.
  */
+import { HEADER_FIELDS_MAX } from "../../src/http/parser.ts";
 import type { Message } from "./reading.ts";
 import { HEADER_BYTES_MAX } from "./ringloop.ts";
 
@@ -29,6 +30,10 @@ export interface Interpretation extends Difference {
 // ---- what the entries are written in -----------------------------------------------------------------------------
 
 type Predicate = (refused: string) => boolean;
+
+/** uri-host [ ":" port ] of RFC 3986, where the host is not empty. */
+const REG_NAME = "(?:[A-Za-z0-9\\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+";
+const AUTHORITY = `(?:\\[[A-Za-z0-9\\-._~!$&'()*+,;=:]+\\]|${REG_NAME})(?::[0-9]*)?`;
 
 const TARGET = '[!-"$-~]+';
 
@@ -172,6 +177,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     explains: forTarget("[hH][tT][tT][pP][sS]?://[^ /?]*@[^ ]*"),
   },
   {
+    name: "a target with what no host has",
+    section: "RFC 9110 4.2.1",
+    reason: "400",
+    explains: forTarget(`[hH][tT][tT][pP][sS]?://(?!${AUTHORITY}[/? ])[^ /?@]+(?:[/?][^ ]*)?`),
+  },
+  {
     name: "no Host",
     section: "3.2",
     reason: "400",
@@ -187,7 +198,7 @@ export const refusedByRingloop: readonly Refusal[] = [
     name: "a Host with what no host has",
     section: "3.2",
     reason: "400",
-    explains: forField("host", (value) => /[^A-Za-z0-9\-._~!$&'()*+,;=:%[\]]/.test(value)),
+    explains: forField("host", (value) => value !== "" && !new RegExp(`^${AUTHORITY}$`).test(value)),
   },
   {
     name: "another expectation",
@@ -237,6 +248,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     reason: "414",
     explains: (refused) => refused.length === HEADER_BYTES_MAX && /^(?:\r\n)*[^\r\n]+\r?$/.test(refused),
   },
+  {
+    name: "more than 198 fields",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: (refused) => refused.endsWith("\r\n") && parseHead(refused).fields.length === HEADER_FIELDS_MAX + 1,
+  },
   { name: "a chunk size of more than 13 digits", section: "7.1", reason: "400", explains: inChunks("[0-9a-f]{14}") },
   {
     name: "a chunk extension without a name or a value",
@@ -267,6 +284,12 @@ export const refusedByRingloop: readonly Refusal[] = [
     section: "RFC 9110 5.4",
     reason: "431",
     explains: inChunks(`${LAST_CHUNK}(?=[^]{${HEADER_BYTES_MAX}})${FIELD_LINES}[^\r\n]+`),
+  },
+  {
+    name: "more than 198 trailers",
+    section: "RFC 9110 5.4",
+    reason: "431",
+    explains: inChunks(`${LAST_CHUNK}(?:[^\r\n]+\r\n){${HEADER_FIELDS_MAX}}[^\r\n]`),
   },
 ];
 

@@ -26,7 +26,7 @@ function describeHead(parser: RequestParser, head: string, headBytes: number) {
 /** What lies in memory behind the bytes that have arrived: the rest, as in a buffer that is used again, or what ends a head. */
 type Behind = "the rest" | "ends of lines";
 
-/** Parses as a connection does: whenever more has arrived, from the head's first byte to what is there, wherever that is now. */
+/** Parses whenever more has arrived: anew, and with another parser from where that one was, wherever the head lies now. */
 function parse(
   text: string,
   arrivals: readonly number[] = [text.length],
@@ -34,11 +34,16 @@ function parse(
   behind: Behind = "the rest",
 ): Answer {
   const parser = new RequestParser({ headerBytesMax });
+  const resuming = new RequestParser({ headerBytesMax });
   for (const [i, arrived] of arrivals.entries()) {
     const start = 3 * (i % 4);
     const memory = Buffer.from("#".repeat(start) + text + "\r\n\r\n", "latin1");
     if (behind === "ends of lines") memory.fill("\r\n", start + arrived);
     const result = parser.parse(memory, start, start + arrived);
+    const resumed =
+      i === 0 ? resuming.parse(memory, start, start + arrived) : resuming.resume(memory, start, start + arrived);
+    if (resumed !== result) throw new Error(`parsed anew: ${result}, resumed: ${resumed}`);
+    if (result > 0) expect(describeHead(resuming, text, result)).toEqual(describeHead(parser, text, result));
     if (result === INCOMPLETE) continue;
     if (result - start > arrived) throw new Error(`a head of ${result - start} bytes in ${arrived}`);
     return result < 0 ? -result : describeHead(parser, text, result - start);
@@ -122,6 +127,21 @@ describe("a request that is served", () => {
     "http://a/b@c",
   ])("may have the target %s", (target) => {
     expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toMatchObject({ target });
+  });
+
+  test.each([
+    ["http://b:80/c", "b:80", "/c"],
+    ["HTTPS://B", "B", ""],
+    ["http://[::1]:80?q", "[::1]:80", "?q"],
+    ["http://a%41.b/http://c/", "a%41.b", "/http://c/"],
+    ["/http://b/c", "a", "/http://b/c"],
+    ["//b/c", "a", "//b/c"],
+  ])("with the target %s is for %s and the path %p", (target, host, path) => {
+    const text = line(`GET ${target} HTTP/1.1`);
+    expect(parseSplit(text)).toMatchObject({ host });
+    const parser = new RequestParser({ headerBytesMax: 1000 });
+    parser.parse(Buffer.from(`##${text}`), 2, 2 + text.length);
+    expect(text.slice(parser.pathStart, parser.targetEnd)).toBe(path);
   });
 
   test("may ask for the server's options", () => {
@@ -381,12 +401,29 @@ describe("a request is refused", () => {
     expect(parseSplit(get(...lines))).toBe(status);
   });
 
-  test.each(["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", 'a"b', "a<b", "\xe9", "a\tb"])(
-    "for the Host %j: 400",
-    (host) => {
-      expect(parseSplit(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe(400);
-    },
-  );
+  test.each([
+    ...["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", 'a"b', "a<b", "\xe9", "a\tb"],
+    ...[
+      "::1",
+      "a:b",
+      "a:8x",
+      "a:80:80",
+      ":80",
+      "[",
+      "[]",
+      "[::1",
+      "[::1]a",
+      "[a%b]",
+      "a]",
+      "%",
+      "a%4",
+      "a%4g",
+      "a[::1]",
+    ],
+  ])("for the Host %j: 400", (host) => {
+    expect(parseSplit(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe(400);
+    if (!/[/?]/.test(host)) expect(parseSplit(line(`GET http://${host}/ HTTP/1.1`))).toBe(400);
+  });
 
   test("without a Host: 400", () => {
     expect(parseSplit("GET / HTTP/1.1\r\n\r\n")).toBe(400);
@@ -431,6 +468,13 @@ describe("a head", () => {
     ["between fields", `GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(20)}`],
   ])("without an end is refused once it is too long, %s: 431", (_, head) => {
     expect(parseSplit(head, LIMIT)).toBe(431);
+  });
+
+  test("of 198 fields is served, and of one more refused as soon as that has ended: 431", () => {
+    const head = `GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(197)}`;
+    expect(parse(`${head}\r\n`)).toMatchObject({ method: "GET" });
+    expect(parseSplit(`${head}X: y`)).toBeUndefined();
+    expect(parseSplit(`${head}X: y\r\n`)).toBe(431);
   });
 
   test("without an end is refused as soon as no more can come", () => {

@@ -114,9 +114,32 @@ test("offers of compression are accepted in their order, or not at all", () => {
   expect(answer("permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=9")).toBe(
     "permessage-deflate; server_max_window_bits=9",
   );
+  // RFC 7692 section 7.1.2.1: an offer that names the server's window is accepted by naming it.
+  expect(answer("permessage-deflate; server_max_window_bits=15")).toBe("permessage-deflate; server_max_window_bits=15");
+  expect(answer('permessage-deflate\t;client_max_window_bits = "1\\0"')).toBe(
+    "permessage-deflate; client_max_window_bits=10",
+  );
+  // RFC 6455 section 9.1: what is in quotes is no separator, and an offer that is not well-formed says nothing of the next one.
+  for (const first of [
+    'permessage-deflate; x="a, permessage-deflate; client_no_context_takeover, b"',
+    'permessage-deflate; x="a\\", permessage-deflate; server_max_window_bits=9"',
+    'permessage-deflate; client_max_window_bits=10"11"',
+    "permessage-deflate; client_max_window_bits=",
+    'permessage-deflate; client_max_window_bits=""',
+    "permessage-deflate; =10",
+    "permessage-deflate client_max_window_bits",
+    '"permessage-deflate"',
+    "=",
+    ";",
+    " \t, ,",
+  ])
+    expect([first, answer(`${first}, permessage-deflate`)]).toEqual([first, "permessage-deflate"]);
   for (const bad of [
     "",
     "deflate",
+    'permessage-deflate; client_max_window_bits="10',
+    'permessage-deflate; client_max_window_bits="10\\',
+    'permessage-deflate; client_max_window_bits="10, permessage-deflate',
     "permessage-deflate; server_max_window_bits=1e1",
     "permessage-deflate;;",
     "permessage-deflate; client_max_window_bits=16",

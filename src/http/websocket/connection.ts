@@ -27,7 +27,9 @@ export const binaryTypes = ["nodebuffer", "uint8array", "arraybuffer", "blob"] a
 /** What may wait at any limit: a turn's messages have had no chance to leave. `send` says -1 from there on. */
 const BEHIND_BYTES = 262144;
 /** What is known of a message that was decompressed. */
-const plainMessage = { isText: false, isCompressed: false, isAscii: false, isChecked: false, isOwn: true };
+const plainBinary: Message = { isText: false, isCompressed: false, isAscii: false, isChecked: false, isOwn: false };
+const ownBinary: Message = { ...plainBinary, isOwn: true };
+const plainText: Message = { ...plainBinary, isText: true };
 /** How long a client may take nothing of what was queued before the end. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
@@ -95,7 +97,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     const { deflate } = this;
     const isCompressed = deflate !== null && broadcast.isCompressed && this.hub.options.deflate?.compresses === true;
     const frame = broadcast.frame(isCompressed ? deflate.sentBits : 0);
-    if (isCompressed) deflate.noteSent(broadcast.payload);
+    if (isCompressed) deflate.noteShared(broadcast.context);
     const waiting = transport.queuedBytes;
     if (frame.length >= ADOPTED_BYTES_MIN) transport.writeOwned(frame, false);
     else transport.write(frame);
@@ -175,14 +177,15 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   /** @internal */
   onMessage(message: Message, memory: Buffer, start: number, end: number): void {
     if (!message.isCompressed) return this.deliver(message, memory, start, end);
+    const deflate = this.deflate!;
     let plain: Buffer;
     try {
-      plain = this.deflate!.decompress(memory.subarray(start, end), this.messageBytesMax);
+      plain = deflate.decompress(memory.subarray(start, end), this.messageBytesMax);
     } catch (error) {
       if (error instanceof RangeError) return this.onViolation(CloseCode.TooBig, "Received too big message");
       return this.onViolation(CloseCode.Data, "Received invalid compressed data");
     }
-    this.deliver({ ...plainMessage, isText: message.isText }, plain, 0, plain.length);
+    this.deliver(message.isText ? plainText : deflate.isOwn ? ownBinary : plainBinary, plain, 0, plain.length);
   }
 
   /** @internal */

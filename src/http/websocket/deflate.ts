@@ -1,12 +1,16 @@
 /**
- * permessage-deflate (RFC 7692), by the zlib that comes with Bun.
+ * permessage-deflate (RFC 7692), by the zlib that comes with Bun, and for small messages by inflate.ts.
  *
  * Guarantees: a message inflates to no more than the limit, whatever its size promises; what is agreed on is what the client offered.
  * A context that lives over several messages is the last 32 KiB (or the window agreed on) of their plain text, given to zlib as a
  * dictionary: in raw deflate a dictionary is the window before the first byte, so that is all the state there is between two messages
- * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call.
+ * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call. A
+ * message costs what its bytes cost, and not the window's: of that, a small one is compressed with the last part only.
  */
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { type Offer, readOffers } from "./extensions.ts";
+import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
+import { SentWindow, Window } from "./window.ts";
 
 /** perMessageDeflate, as checked. */
 export interface DeflateOptions {
@@ -79,24 +83,16 @@ export interface Agreement {
 
 /** The first offer that can be accepted (section 5). An offer that is malformed or has a parameter that is not known is declined. */
 export function agree(options: DeflateOptions, offers: string): Agreement | undefined {
-  for (const offer of offers.split(",")) {
-    const agreement = accept(
-      options,
-      offer.split(";").map((part) => part.trim()),
-    );
+  for (const offer of readOffers(offers)) {
+    const agreement = accept(options, offer);
     if (agreement) return agreement;
   }
   return undefined;
 }
 
-function accept(options: DeflateOptions, [extension, ...parameters]: string[]): Agreement | undefined {
-  if (extension!.toLowerCase() !== "permessage-deflate") return undefined;
-  const given = new Map<string, string | undefined>();
-  for (const parameter of parameters) {
-    const [, name, value] = /^([\w-]+)(?:\s*=\s*"?([^"]*?)"?)?$/.exec(parameter) ?? [];
-    if (name === undefined || given.has(name) || !isParameter(name, value)) return undefined;
-    given.set(name, value);
-  }
+function accept(options: DeflateOptions, { name, parameters: given }: Offer): Agreement | undefined {
+  if (name.toLowerCase() !== "permessage-deflate") return undefined;
+  for (const [parameter, value] of given) if (!isParameter(parameter, value)) return undefined;
   const keepsSent = options.keepsSent && !given.has("server_no_context_takeover");
   let keepsReceived = options.keepsReceived && !given.has("client_no_context_takeover");
   const sentBits = Math.min(options.sentBits, Number(given.get("server_max_window_bits") ?? WINDOW_BITS_MAX));
@@ -110,9 +106,14 @@ function accept(options: DeflateOptions, [extension, ...parameters]: string[]): 
   if (!keepsReceived) answer += "; client_no_context_takeover";
   else if (receivedBits < WINDOW_BITS_MAX) answer += `; client_max_window_bits=${receivedBits}`;
   if (!keepsSent) answer += "; server_no_context_takeover";
-  if (sentBits < WINDOW_BITS_MAX) answer += `; server_max_window_bits=${sentBits}`;
+  // An offer that names the window is accepted by naming it, too, whatever its size (section 7.1.2.1).
+  if (sentBits < WINDOW_BITS_MAX || given.has("server_max_window_bits"))
+    answer += `; server_max_window_bits=${sentBits}`;
   return { answer, keepsSent, keepsReceived, sentBits, receivedBits };
 }
+
+/** Decimal numbers from 8 to 15, without zeros before them (section 7.1.2). */
+const allowedBits = new Set(["8", "9", "10", "11", "12", "13", "14", "15"]);
 
 /** Section 7.1. */
 function isParameter(name: string, value: string | undefined): boolean {
@@ -121,9 +122,9 @@ function isParameter(name: string, value: string | undefined): boolean {
     case "client_no_context_takeover":
       return value === undefined;
     case "server_max_window_bits":
-      return value !== undefined && /^([89]|1[0-5])$/.test(value);
+      return value !== undefined && allowedBits.has(value);
     case "client_max_window_bits":
-      return value === undefined || /^([89]|1[0-5])$/.test(value);
+      return value === undefined || allowedBits.has(value);
     default:
       return false;
   }
@@ -144,47 +145,58 @@ export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer =
   return whole.subarray(0, whole.length - TAIL.length);
 }
 
+/** zlib hashes the whole dictionary before it begins: 40 us for 32 KiB. So much of it pays for a message of this length. */
+const usefulContext = (bytes: number): number => Math.max(2048, 16 * bytes);
+
 /** One connection's compression. */
 export class SocketDeflate {
   readonly sentBits: number;
-  private readonly keepsSent: boolean;
-  private readonly keepsReceived: boolean;
-  private sent = NOTHING;
-  private received = NOTHING;
+  /** Whether what was decompressed last is in memory of its own; else it is to be copied before the next message is. */
+  isOwn = false;
+  /** Null where the context does not live on. */
+  private readonly sent: SentWindow | null;
+  private readonly received: Window | null;
 
   constructor({ keepsSent, keepsReceived, sentBits }: Agreement) {
-    this.keepsSent = keepsSent;
-    this.keepsReceived = keepsReceived;
+    this.sent = keepsSent ? new SentWindow(sentBits) : null;
+    this.received = keepsReceived ? new Window(WINDOW_BITS_MAX) : null;
     this.sentBits = sentBits;
   }
 
   compress(bytes: Uint8Array): Buffer {
-    const compressed = deflate(bytes, this.sentBits, this.sent);
-    this.noteSent(bytes);
+    const { sent, sentBits } = this;
+    const compressed = deflate(bytes, sentBits, sent?.latest(usefulContext(bytes.length)));
+    sent?.append(bytes);
     return compressed;
   }
 
-  /** What was compressed without the context is part of it all the same. */
-  noteSent(bytes: Uint8Array): void {
-    if (this.keepsSent) this.sent = slide(this.sent, bytes, 1 << this.sentBits);
+  /** What was compressed without the context, for many, is part of it all the same. `shared` makes bytes that nobody changes. */
+  noteShared(shared: () => Uint8Array): void {
+    this.sent?.share(shared());
   }
 
   /** Throws a RangeError for more than `bytesMax`, and another error for what is not compressed data. */
   decompress(bytes: Uint8Array, bytesMax: number): Buffer {
-    const { received } = this;
-    const plain = inflateRawSync(Buffer.concat([bytes, TAIL]), {
-      finishFlush: constants.Z_SYNC_FLUSH,
-      maxOutputLength: Math.max(bytesMax, 1),
-      ...(received.length > 0 && { dictionary: received }),
-    });
+    const plain = this.inflate(bytes, bytesMax);
     if (plain.length > bytesMax) throw new RangeError(`more than ${bytesMax} bytes`);
-    if (this.keepsReceived) this.received = slide(received, plain, 1 << WINDOW_BITS_MAX);
+    this.received?.append(plain);
     return plain;
   }
-}
 
-/** The last `windowBytes` of what was before and what follows it. */
-function slide(before: Buffer, bytes: Uint8Array, windowBytes: number): Buffer {
-  if (bytes.length >= windowBytes) return Buffer.from(bytes.subarray(bytes.length - windowBytes));
-  return Buffer.concat([before.subarray(Math.max(0, before.length + bytes.length - windowBytes)), bytes]);
+  private inflate(bytes: Uint8Array, bytesMax: number): Buffer {
+    const { received } = this;
+    if (bytes.length <= SMALL_BYTES_MAX) {
+      const length = inflateSmall(bytes, received, bytesMax);
+      if (length !== UNUSUAL) {
+        this.isOwn = false;
+        return inflated.subarray(0, length);
+      }
+    }
+    this.isOwn = true;
+    return inflateRawSync(Buffer.concat([bytes, TAIL]), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: Math.max(bytesMax, 1),
+      ...(received !== null && received.length > 0 && { dictionary: received.latest(received.length) }),
+    });
+  }
 }

@@ -6,6 +6,7 @@
  * handed out between the fragments of a message (section 5.4). Payloads are unmasked where they lie; a message that lies in one piece is
  * handed out from there, another is copied once. Leaves to others: decompression, and the UTF-8 of messages that are compressed or whole.
  */
+import { ByteQueue } from "../byte-queue.ts";
 import { checkUtf8 } from "./utf8.ts";
 import { unmask } from "./unmask.ts";
 
@@ -59,7 +60,6 @@ const State = {
 
 const HEAD_BYTES_MAX = 14;
 const CONTROL_BYTES_MAX = 125;
-const MESSAGE_BYTES_MIN = 1024;
 /** By how much deflate may lengthen what cannot be compressed: less than a thousandth, and a few bytes. */
 const expandedMax = (bytes: number): number => bytes + (bytes >>> 10) + 64;
 
@@ -74,8 +74,7 @@ export class FrameParser implements Message {
   private payloadDone = 0;
   /** Of the message that is being received: 0 when none is. */
   private messageOpcode = 0;
-  private message: Buffer | null = null;
-  private messageBytes = 0;
+  private readonly message = new ByteQueue();
   /** How far its text is known to be valid. */
   private checkedBytes = 0;
   private control: Buffer | null = null;
@@ -192,7 +191,7 @@ export class FrameParser implements Message {
       }
       const max = this.sink.messageBytesMax;
       const isDeflated = isContinuation ? this.isCompressed : isCompressed;
-      if (this.messageBytes + length > (isDeflated ? expandedMax(max) : max))
+      if (this.message.length + length > (isDeflated ? expandedMax(max) : max))
         return this.violate(CloseCode.TooBig, "Received too big message");
     }
     if (available < head + 4) return 0;
@@ -237,7 +236,8 @@ export class FrameParser implements Message {
     this.payloadDone += part;
     this.payloadLeft -= part;
     const isWhole = this.payloadLeft === 0 && this.isFinal;
-    if (isWhole && this.messageBytes === 0) {
+    const { message } = this;
+    if (isWhole && message.length === 0) {
       this.state = State.Head;
       this.messageOpcode = 0;
       this.isAscii = isAscii;
@@ -252,40 +252,33 @@ export class FrameParser implements Message {
     }
     if (this.payloadLeft === 0) this.state = State.Head;
     if (!isWhole) return at + part;
-    const { messageBytes } = this;
-    const message = this.message ?? memory;
+    const { memory: bytes, length } = message;
     this.forgetMessage();
     this.isAscii = false;
-    this.isChecked = this.isOwn = true;
-    this.sink.onMessage(this, message, 0, messageBytes);
+    this.isChecked = true;
+    // Nothing but the message: the rest of the memory is not the handler's to see.
+    this.isOwn = bytes.length === length;
+    this.sink.onMessage(this, bytes, 0, length);
     return at + part;
   }
 
   /** Keeps a part of a message. The limit was checked by its frame's head. */
   private append(memory: Buffer, at: number, bytes: number): void {
-    const needed = this.messageBytes + bytes;
-    if (this.message === null || this.message.length < needed) {
-      // As much as is on its way, but no more than as much again as has come.
-      const expected = Math.min(needed + this.payloadLeft, Math.max(needed * 2, MESSAGE_BYTES_MIN));
-      const larger = Buffer.allocUnsafeSlow(expected);
-      this.message?.copy(larger, 0, 0, this.messageBytes);
-      this.message = larger;
-    }
-    memory.copy(this.message, this.messageBytes, at, at + bytes);
-    this.messageBytes = needed;
+    const { message, isFinal, sink } = this;
+    const expected = message.length + bytes + this.payloadLeft;
+    message.append(memory, at, at + bytes, isFinal ? expected : Math.max(expected, sink.messageBytesMax));
   }
 
   private checkText(isWhole: boolean): boolean {
-    const checked = checkUtf8(this.message!, this.checkedBytes, this.messageBytes);
-    if (checked < 0 || (isWhole && checked < this.messageBytes)) return false;
+    const checked = checkUtf8(this.message.memory, this.checkedBytes, this.message.length);
+    if (checked < 0 || (isWhole && checked < this.message.length)) return false;
     this.checkedBytes = checked;
     return true;
   }
 
   private forgetMessage(): void {
     this.messageOpcode = 0;
-    this.message = null;
-    this.messageBytes = 0;
+    this.message.clear();
     this.checkedBytes = 0;
   }
 

@@ -1,4 +1,5 @@
 /** What the WebSockets of one server have in common: handlers, limits, topics, and parsers for those that are in the middle of a frame. */
+import { FreeList } from "../../reactor/free-list.ts";
 import type { HttpHost } from "../host.ts";
 import { CloseCode, FrameParser } from "./frame-parser.ts";
 import type { WebSocketOptions } from "./options.ts";
@@ -14,7 +15,7 @@ export class WebSocketHub {
   options: WebSocketOptions;
   /** Open, or with a `close` handler running. */
   count = 0;
-  private readonly spare: FrameParser[] = [];
+  private readonly spare = new FreeList<FrameParser>(SPARE_PARSERS_MAX);
 
   constructor(host: HttpHost, options: WebSocketOptions) {
     this.host = host;
@@ -22,12 +23,12 @@ export class WebSocketHub {
   }
 
   takeParser(): FrameParser {
-    return this.spare.pop() ?? new FrameParser();
+    return this.spare.take() ?? new FrameParser();
   }
 
   giveParser(parser: FrameParser): void {
     parser.reset();
-    if (this.spare.length < SPARE_PARSERS_MAX) this.spare.push(parser);
+    this.spare.give(parser);
   }
 
   /** A handler threw: the program hears of it, and nobody else does. Without a handler for that the error is uncaught, with its own trace. */

@@ -6,6 +6,7 @@
 import { deflate } from "./deflate.ts";
 import { encodeFrame } from "./frame-writer.ts";
 import type { ServerWebSocket } from "./socket.ts";
+import { WINDOW_BYTES_MAX } from "./window.ts";
 
 export class Topics {
   private readonly sockets = new Map<string, Set<ServerWebSocket>>();
@@ -58,12 +59,16 @@ export class Broadcast {
   private readonly compress: boolean;
   /** Encoded, by the window's bits; 0 is uncompressed. */
   private readonly frames: (Buffer | undefined)[] = [];
+  private tail: Uint8Array | undefined;
 
   constructor(opcode: number, payload: Uint8Array, compress: boolean) {
     this.opcode = opcode;
     this.payload = payload;
     this.compress = compress && payload.length > 0;
   }
+
+  /** The part of the payload that is a client's context afterwards, in memory that nobody changes. */
+  readonly context = (): Uint8Array => (this.tail ??= Uint8Array.from(this.payload.subarray(-WINDOW_BYTES_MAX)));
 
   /** Whether a client with whom compression was agreed on gets it compressed. */
   get isCompressed(): boolean {

@@ -24,17 +24,19 @@ export function upgrade(
   const { headers, data } = options;
   if (headers !== undefined && headers !== null && typeof headers !== "object")
     throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
-  const judgement = connection.canHandOver ? judge(request) : "refused";
+  const judgement = connection.canHandOver(request) ? judge(request) : "refused";
   if (judgement === "refused") return false;
   if (judgement === "another version") {
     // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
-    connection.refuseUpgrade(`Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
+    connection.refuseUpgrade(request, `Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
     return false;
   }
   const { reactor, heads } = hub.host;
   reactor.refreshClock(); // The handler may have waited for anything.
   const { head, agreement } = answer(request, headers ?? undefined, hub.options.deflate, heads.date(reactor.nowMs));
-  const transport = connection.handOver();
+  // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
+  if (!connection.canHandOver(request)) return false;
+  const transport = connection.handOver(request);
   transport.writeLatin1(head);
   new ServerWebSocket(hub, transport, agreement, data).begin();
   return true;

@@ -1,0 +1,48 @@
+/** Bytes that are kept until they can be read, in whatever pieces they come. */
+import { expect, test } from "bun:test";
+import { ByteQueue } from "../../src/http/byte-queue.ts";
+import { growth, linear } from "../behaviour/growth.ts";
+import { SeededRandom } from "./seeded-random.ts";
+
+test("what is read is what was appended, and memory stays in proportion to what is kept", () => {
+  const random = new SeededRandom(1);
+  const source = Buffer.from(Array.from({ length: 4096 }, () => random.below(256)));
+  const queue = new ByteQueue();
+  let model = Buffer.alloc(0);
+  let most = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const start = random.below(source.length);
+    const end = Math.min(source.length, start + random.below(random.below(4) === 0 ? 4000 : 10));
+    queue.append(source, start, end);
+    model = Buffer.concat([model, source.subarray(start, end)]);
+    most = Math.max(most, model.length);
+    const read = Math.min(model.length, random.below(1000));
+    expect(queue.memory.subarray(queue.start, queue.start + read).equals(model.subarray(0, read))).toBe(true);
+    queue.start += read;
+    model = model.subarray(read);
+    expect(queue.length).toBe(model.length);
+    expect(queue.memory.length).toBeLessThanOrEqual(Math.max(256, 4 * most));
+  }
+});
+
+test("bytes one by one cost what they cost, whether they are read meanwhile or not", async () => {
+  const byte = Buffer.of(1);
+  for (const behind of [Infinity, 1, 100_000]) {
+    const fill = (count: number): void => {
+      const queue = new ByteQueue();
+      for (let i = 0; i < count; i++) {
+        queue.append(byte, 0, 1);
+        if (queue.length > behind) queue.start++;
+      }
+    };
+    expect(await growth(150_000, fill)).toBeLessThan(linear);
+  }
+});
+
+test("memory is no larger than what will come, where that is known", () => {
+  const queue = new ByteQueue();
+  queue.append(Buffer.alloc(700), 0, 700, 1000);
+  expect(queue.memory.length).toBe(1000);
+  queue.append(Buffer.alloc(300), 0, 300, 1000);
+  expect([queue.memory.length, queue.length]).toEqual([1000, 1000]);
+});
