@@ -13,6 +13,7 @@ import {
   IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
 } from "../sys/abi.ts";
+import { readVariable } from "../sys/environment.ts";
 import { EINVAL, SystemError } from "../sys/errno.ts";
 import { Ring, type RingParams } from "../ring/ring.ts";
 import { restrictAndEnable } from "./restrictions.ts";
@@ -41,17 +42,12 @@ const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
 
 /** RINGLOOP_MODE wins over what the program asks for. Throws TypeError for a value that is no mode. */
 export function requestedMode(option: Mode | undefined): Mode {
-  const asked = requireMode("mode", option ?? "auto");
-  const variable = process.env.RINGLOOP_MODE;
-  return variable ? requireMode("RINGLOOP_MODE", variable) : asked;
-}
-
-function requireMode(name: string, value: string): Mode {
-  if (!modes.includes(value as Mode))
+  const asked = option ?? "auto";
+  if (!modes.includes(asked))
     throw new TypeError(
-      `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(value)}`,
+      `mode must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(asked)}`,
     );
-  return value as Mode;
+  return readVariable("RINGLOOP_MODE") ?? asked;
 }
 
 /** `auto` takes sqpoll where a core can be spared for the kernel thread, and defer elsewhere. */
