@@ -3,9 +3,12 @@
  *
  * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
  */
-import { type FileBody, type Place, placeOf, planHandlersFile } from "./file-plan.ts";
+import { lazily } from "../sys/lazily.ts";
+import type { FileBody, Place } from "./file-plan.ts";
 import { buildHead, BYTES_TYPE, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
 import { inMemory, Memory } from "./tracked-response.ts";
+
+const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
 
 /** A body in memory, as text or as bytes that nobody else has, with the Content-Type that goes with it by default; or one that is yet to be read. */
 export type BodySource =
@@ -51,7 +54,7 @@ function isMemory(body: unknown): boolean {
 }
 
 function takeBlob(response: Response, blob: Blob): BodySource {
-  const place = placeOf(blob);
+  const place = filePlans().placeOf(blob);
   if (place !== "memory") return { kind: "blob", blob, place };
   const bytes = Bun.peek(response.bytes());
   if (!(bytes instanceof Uint8Array)) throw new Error("a Blob in memory is not read at once");
@@ -122,7 +125,8 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     // As in Bun, the client fetches an object in S3 by itself.
     const { presign } = blob as Partial<Bun.S3File>;
     if (typeof presign === "function") return planResponse(Response.redirect(presign.call(blob)), exchange, date);
-    const plan = place === "file" ? planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
+    const plan =
+      place === "file" ? filePlans().planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
     if (plan) return plan;
     body = { kind: "stream", stream: blob.stream() };
   }

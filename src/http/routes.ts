@@ -1,7 +1,10 @@
 /** The option `routes` of serve: what it may hold, and the router that it becomes. */
-import { contentOfFile, ContentOfDirectory, contentOfResponse, type StaticContent } from "./static-content.ts";
+import { lazily } from "../sys/lazily.ts";
 import { parameterNames, Router } from "./router.ts";
+import type { StaticContent } from "./static-content.ts";
 import { isResponse } from "./tracked-response.ts";
+
+const contents = lazily(() => require("./static-content.ts") as typeof import("./static-content.ts"));
 
 /** Either content, or a handler and the names of the parameters in its path. */
 export interface Route {
@@ -26,13 +29,13 @@ export interface RouteTable {
 export function readRoutes(routes: Record<string, unknown> | null | undefined): RouteTable {
   if (typeof (routes ?? {}) !== "object") throw new TypeError(`routes must be an object, not ${Bun.inspect(routes)}`);
   const router = new Router<Route>();
-  const contents: StaticContent[] = [];
-  const close = (): void => contents.forEach((content) => content.close?.());
+  const opened: StaticContent[] = [];
+  const close = (): void => opened.forEach((content) => content.close?.());
   const read = (path: string, value: unknown): Route => {
     const names = parameterNames(path);
     if (typeof value === "function") return { content: undefined, handler: value as Route["handler"], names };
     const content = readContent(path, value);
-    contents.push(content);
+    opened.push(content);
     return { content, handler: undefined, names };
   };
   let count = 0;
@@ -70,12 +73,12 @@ function methodMap(value: any): [string, any][] | undefined {
 }
 
 function readContent(path: string, value: any): StaticContent {
-  if (isResponse(value)) return contentOfResponse(value, path);
-  if (value instanceof Blob) return contentOfFile(value, path);
+  if (isResponse(value)) return contents().contentOfResponse(value, path);
+  if (value instanceof Blob) return contents().contentOfFile(value, path);
   if (typeof value?.dir === "string") {
     if (!path.endsWith("/*"))
       throw new TypeError(`the path of a route with dir must end in "/*", not ${JSON.stringify(path)}`);
-    return new ContentOfDirectory(value.dir, path.slice(0, -1));
+    return new (contents().ContentOfDirectory)(value.dir, path.slice(0, -1));
   }
   throw new TypeError(
     `route ${JSON.stringify(path)} must be a Response, a handler, Bun.file(), { dir }, false, or an object of these ` +

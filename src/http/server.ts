@@ -13,7 +13,6 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
-import { defaultPort } from "./default-port.ts";
 import { errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
@@ -24,12 +23,9 @@ import { RingRequest } from "./request.ts";
 import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
 import { isResponse } from "./tracked-response.ts";
-import { isBytes, messageBytes, requireCompress, requireMessage, requireTopic } from "./websocket/arguments.ts";
-import { Opcode } from "./websocket/frame-parser.ts";
-import { WebSocketHub } from "./websocket/hub.ts";
-import { readWebSocketOptions } from "./websocket/options.ts";
-import { type Sendable, ServerWebSocket } from "./websocket/socket.ts";
-import { type UpgradeOptions, upgrade } from "./websocket/upgrade.ts";
+import type { WebSocketHub } from "./websocket/hub.ts";
+import type { Sendable } from "./websocket/socket.ts";
+import type { UpgradeOptions } from "./websocket/upgrade.ts";
 
 /** What serve takes besides the options of Bun.serve. */
 export interface RingServeOptions {
@@ -197,7 +193,7 @@ class RingServer implements Server, HttpHost {
       this.stopping = true;
       this.listener.close();
     }
-    if (closeActiveConnections) for (const connection of this.connections()) abort(connection);
+    if (closeActiveConnections) for (const connection of this.connections()) this.abort(connection);
     else this.closeIdleConnections();
     if (this.connectionCount === 0) this.end();
     return this.stopped.promise;
@@ -263,21 +259,20 @@ class RingServer implements Server, HttpHost {
     const { webSockets } = this;
     if (!webSockets) throw new TypeError("upgrade needs the option websocket, which this server was made without");
     const connection = connectionOf("upgrade", request);
-    return connection !== undefined && upgrade(webSockets, connection, request as unknown as RingRequest, options);
+    return connection !== undefined && webSockets.upgrade(connection, request as unknown as RingRequest, options);
   }
 
   /** 0: nobody has subscribed, or it was dropped for one who is too far behind. -1: one of them is behind. Else the message's bytes. */
   publish(topic: string, message: Sendable, compress = true): number {
-    requireTopic("publish", topic);
-    requireMessage("publish", message);
-    requireCompress("publish", compress);
-    const opcode = isBytes(message) ? Opcode.Binary : Opcode.Text;
-    return this.webSockets?.topics.publish(topic, opcode, messageBytes(message), compress) ?? 0;
+    if (this.webSockets) return this.webSockets.publish(topic, message, compress);
+    webSocketHub().requirePublication(topic, message, compress);
+    return 0;
   }
 
   subscriberCount(topic: string): number {
-    if (topic !== "") requireTopic("subscriberCount", topic);
-    return this.webSockets?.topics.count(topic) ?? 0;
+    if (this.webSockets) return this.webSockets.subscriberCount(topic);
+    webSocketHub().requireCountable(topic);
+    return 0;
   }
 
   ref(): void {
@@ -337,11 +332,17 @@ class RingServer implements Server, HttpHost {
     return [...this.reactor.operations.allOwners()].filter(isOurs);
   }
 
+  /** Ends a connection at once, whatever is under way on it. */
+  private abort(connection: Connection): void {
+    const { protocol } = connection;
+    if (protocol instanceof HttpConnection) protocol.abort();
+    else if (!this.webSockets?.stop(protocol)) connection.destroy();
+  }
+
   private setWebSockets(option: unknown): void {
     if (option === undefined || option === null) return;
-    const options = readWebSocketOptions(option);
-    if (this.webSockets) this.webSockets.options = options;
-    else this.webSockets = new WebSocketHub(this, options);
+    if (this.webSockets) this.webSockets.reload(option);
+    else this.webSockets = new (webSocketHub())(this, option);
   }
 
   private end(): void {
@@ -379,12 +380,9 @@ function connectionOf(method: string, request: Request): HttpConnection | undefi
   return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 
-/** Ends a connection at once, whatever is under way on it. */
-function abort(connection: Connection): void {
-  const { protocol } = connection;
-  if (protocol instanceof HttpConnection) protocol.abort();
-  else if (protocol instanceof ServerWebSocket) WebSocketHub.stop(protocol);
-  else connection.destroy();
+/** Loaded here, for most servers have no WebSockets. */
+function webSocketHub(): typeof WebSocketHub {
+  return (require("./websocket/hub.ts") as typeof import("./websocket/hub.ts")).WebSocketHub;
 }
 
 function authority(hostname: string, port: number): string {
@@ -407,7 +405,8 @@ function routesOf({ routes, static: formerRoutes }: Options): Record<string, unk
 }
 
 function readPort(option: number | string | undefined): number {
-  return requirePort(option === undefined || option === null || option === "" ? defaultPort() : option);
+  if (option !== undefined && option !== null && option !== "") return requirePort(option);
+  return requirePort((require("./default-port.ts") as typeof import("./default-port.ts")).defaultPort());
 }
 
 function readSeconds(name: string, value: number): number {

@@ -3,7 +3,6 @@
  *
  * By trial, never by kernel version: distributions backport, and containers forbid.
  */
-import { availableParallelism } from "node:os";
 import {
   IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_DEFER_TASKRUN,
@@ -53,7 +52,7 @@ export function requestedMode(option: Mode | undefined): Mode {
 /** `auto` takes sqpoll where a core can be spared for the kernel thread, and defer elsewhere. */
 export function resolveMode(mode: Mode): "sqpoll" | "defer" {
   if (mode !== "auto") return mode;
-  return availableParallelism() >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
+  return navigator.hardwareConcurrency >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
 }
 
 /** Sets up a ring of the given mode with the best flags that the kernel takes. `restrict`: see restrictions.ts. Throws SystemError. */

@@ -11,7 +11,6 @@
  * the turn; an idle process uses no CPU; a process in which nothing is referenced exits.
  */
 import { drainMicrotasks } from "bun:jsc";
-import { availableParallelism, release } from "node:os";
 import {
   IORING_CQE_F_MORE,
   IORING_ENTER_GETEVENTS,
@@ -29,7 +28,7 @@ import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Batch } from "./batch.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
-import { Faults } from "./faults.ts";
+import type { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { MULTISHOT_KIND, OpTable } from "./op-table.ts";
@@ -140,7 +139,7 @@ export class Reactor extends Operations {
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
 
   /** For tests: see faults.ts. */
-  readonly faults = Faults.fromEnvironment();
+  readonly faults = faultsFromEnvironment();
 
   private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly options: Required<ReactorOptions>;
@@ -207,7 +206,9 @@ export class Reactor extends Operations {
     this.info = {
       mode,
       ...featureNames(this.ring),
-      kernel: release(),
+      get kernel() {
+        return (require("node:os") as typeof import("node:os")).release();
+      },
       limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
       registeredRingFd,
       nestedOverBunsLoop: loopFd !== undefined,
@@ -635,10 +636,15 @@ function defaults(): Required<ReactorOptions> {
     cqEntries: 8192,
     receiveBuffersMax: 2048,
     receiveBufferBytes: 16384,
-    spinUs: availableParallelism() > 2 ? 20 : 0,
+    spinUs: navigator.hardwareConcurrency > 2 ? 20 : 0,
     sqThreadIdleMs: 10,
     restrict: true,
   };
+}
+
+function faultsFromEnvironment(): Faults | undefined {
+  if (!process.env.RINGLOOP_FAULTS) return undefined;
+  return (require("./faults.ts") as typeof import("./faults.ts")).Faults.fromEnvironment();
 }
 
 function requirePowerOfTwo(name: string, value: number): void {

@@ -6,7 +6,10 @@
  * dictionary: in raw deflate a dictionary is the window before the first byte, so that is all the state there is between two messages
  * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call.
  */
-import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { lazily } from "../../sys/lazily.ts";
+
+/** Loaded with the first message that is compressed: it takes 4 MiB. */
+const zlib = lazily(() => require("node:zlib") as typeof import("node:zlib"));
 
 /** perMessageDeflate, as checked. */
 export interface DeflateOptions {
@@ -135,6 +138,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Compresses without a context, for any number of clients whose window is at least as large. */
 export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer = NOTHING): Buffer {
+  const { constants, deflateRawSync } = zlib();
   const options = {
     windowBits,
     finishFlush: constants.Z_SYNC_FLUSH,
@@ -172,6 +176,7 @@ export class SocketDeflate {
   /** Throws a RangeError for more than `bytesMax`, and another error for what is not compressed data. */
   decompress(bytes: Uint8Array, bytesMax: number): Buffer {
     const { received } = this;
+    const { constants, inflateRawSync } = zlib();
     const plain = inflateRawSync(Buffer.concat([bytes, TAIL]), {
       finishFlush: constants.Z_SYNC_FLUSH,
       maxOutputLength: Math.max(bytesMax, 1),
