@@ -9,7 +9,7 @@ type Spawn = typeof Bun.spawn | typeof Bun.spawnSync;
 /** `path`: the preload's file. */
 export function reachChildren(path: string): void {
   // One quoted word: Bun puts the variable before a child's arguments, and would take the second of two words for a subcommand.
-  const word = `"--preload=${path.replace(/["\\]/g, "\\$&")}"`;
+  const word = `"--preload=${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   const options = process.env.BUN_OPTIONS ?? "";
   if (options.includes(word)) return; // So this process has it from its parent, and hands it on by itself.
   // In front: Bun reads a quoted word that follows an option as that option's value.

@@ -10,7 +10,6 @@
  */
 import { reachChildren } from "./children.ts";
 import { installGlobals } from "./http/globals.ts";
-import { notice } from "./reactor/notice.ts";
 import { originals } from "./sys/bun-originals.ts";
 import { checkVariables, readVariable } from "./sys/environment.ts";
 
@@ -24,6 +23,7 @@ function redirect(name: keyof typeof originals, load: () => unknown, module?: st
   let ours: Redirected | undefined;
   const redirected: Redirected = (options) => {
     if (option !== undefined && typeof options === "object" && options !== null && option in options) {
+      const { notice } = require("./reactor/notice.ts") as typeof import("./reactor/notice.ts");
       notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
       return own(options);
     }
