@@ -203,9 +203,16 @@ export class Reactor extends Operations {
     // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
     this.nest = new Nest(this, loopFd, mode === "defer" ? TURN_MS : 0);
     this.wheel = new Wheel(this.nowMs);
+    const { ring } = this;
     this.info = {
       mode,
-      ...featureNames(this.ring),
+      // Few ask, and the names take time to find.
+      get setup() {
+        return featureNames(ring).setup;
+      },
+      get features() {
+        return featureNames(ring).features;
+      },
       get kernel() {
         return (require("node:os") as typeof import("node:os")).release();
       },
