@@ -57,11 +57,20 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   return { router: count === 0 ? null : router, close };
 }
 
-/** Whether a route is an HTML bundle, which `import page from "./page.html"` gives: only Bun serves those. */
-export function hasBundles(routes: unknown): boolean {
-  const isBundle = (value: unknown): boolean => value?.constructor?.name === "HTMLBundle";
-  return Object.values(routes ?? {}).some(
-    (value) => isBundle(value) || methodMap(value)?.some(([, each]) => isBundle(each)) === true,
+/** The path of the first route that is an HTML import, alone or for a method. Only Bun's own server serves those. */
+export function findHtml(routes: unknown): string | undefined {
+  const found = Object.entries(routes ?? {}).find(
+    ([, value]) => isHtml(value) || methodMap(value)?.some(([, each]) => isHtml(each)) === true,
+  );
+  return found?.[0];
+}
+
+/** What `import page from "./page.html"` gives: an HTMLBundle, or in the output of `bun build --target=bun` a plain object. */
+function isHtml(value: any): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    Object.prototype.toString.call(value) === "[object HTMLBundle]" ||
+    (typeof value.index === "string" && Array.isArray(value.files))
   );
 }
 

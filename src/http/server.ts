@@ -20,7 +20,7 @@ import type { HttpHost, HttpLimits } from "./host.ts";
 import { IdleConnections } from "./idle-connections.ts";
 import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
-import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
+import { findHtml, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
 import { isResponse } from "./tracked-response.ts";
 import type { WebSocketHub } from "./websocket/hub.ts";
@@ -91,15 +91,22 @@ function startServer(options: Options): Server {
   const { tls } = given;
   // As in Bun, `tls` with nothing in it is none; servers for several runtimes (srvx) give one.
   const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
+  const html = findHtml(routesOf(options));
   const left =
     leavesToBun("serve", noTls ? { ...given, tls: undefined } : given, unserved) ||
-    leavesToBun("serve", { "routes with HTML": hasBundles(routesOf(options)), ...options }, ["routes with HTML"]);
-  const reactor = left ? undefined : reactorFor("serve", options);
-  if (!reactor) return originals.serve(options as never) as unknown as Server;
-  installGlobals();
+    leavesToBun("serve", { "routes with HTML": html, fallback: options.fallback }, ["routes with HTML"]);
   const key = hotKey(options);
   const running = key === undefined ? undefined : hotServers.get(key);
-  if (running && !running.stopping) return running.reload(options as never);
+  const stays = running === "Bun's own" && options.fallback !== false;
+  const reactor = left || stays ? undefined : reactorFor("serve", options);
+  if (!reactor) {
+    // A hot reload has brought what only Bun serves: its server takes the place of the ring's, and stays.
+    if (running instanceof RingServer) void running.stop();
+    if (key !== undefined) hotServers.set(key, "Bun's own");
+    return originals.serve(options as never) as unknown as Server;
+  }
+  installGlobals();
+  if (running instanceof RingServer && !running.stopping) return running.reload(options as never);
   const server = new RingServer(reactor, options);
   if (key !== undefined) hotServers.set(key, server);
   return server;
@@ -109,7 +116,10 @@ function startServer(options: Options): Server {
  * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
  * or the same host and port, takes the new handlers and keeps its connections.
  */
-const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<string, RingServer>;
+const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<
+  string,
+  RingServer | "Bun's own"
+>;
 
 function hotKey({ id, hostname, port, unix }: Options): string | undefined {
   if (!process.execArgv.includes("--hot") || id === null) return undefined;
@@ -209,6 +219,12 @@ class RingServer implements Server, HttpHost {
     requireObject("options", options);
     const { fetch, error, websocket } = options as Options;
     const routes = routesOf(options as Options);
+    const html = findHtml(routes);
+    if (html !== undefined)
+      throw new TypeError(
+        `the option routes of reload must have no HTML import, as ${JSON.stringify(html)} is: only Bun's own server serves ` +
+          "those, so give it to serve, and the whole server is Bun's",
+      );
     const fetchHandler = requireFunction("fetch", fetch, true);
     const errorHandler = requireFunction("error", error, true);
     if (routes !== undefined) {
