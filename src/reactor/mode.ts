@@ -21,8 +21,11 @@ import { restrictAndEnable } from "./restrictions.ts";
 export type Mode = "auto" | "sqpoll" | "defer";
 export const modes: readonly Mode[] = ["auto", "sqpoll", "defer"];
 
-/** With fewer cores the JavaScript thread, the SQ thread and the programs around them take each other's time. */
-const SQPOLL_CORES_MIN = 8;
+/**
+ * With fewer processors the JavaScript thread, the SQ thread and the programs around them take each other's time; with a smaller quota the
+ * whole process is held up once the SQ thread has spent it.
+ */
+export const SQPOLL_PROCESSORS_MIN = 8;
 
 const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
   // COOP_TASKRUN, TASKRUN_FLAG and DEFER_TASKRUN are EINVAL with SQPOLL: task work runs on the kernel thread.
@@ -52,7 +55,10 @@ export function requestedMode(option: Mode | undefined): Mode {
 /** `auto` takes sqpoll where a core can be spared for the kernel thread, and defer elsewhere. */
 export function resolveMode(mode: Mode): "sqpoll" | "defer" {
   if (mode !== "auto") return mode;
-  return navigator.hardwareConcurrency >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
+  // On a small machine the limits of the process need no look.
+  if (navigator.hardwareConcurrency < SQPOLL_PROCESSORS_MIN || !Bun.isMainThread) return "defer";
+  const { availableProcessors } = require("./processors.ts") as typeof import("./processors.ts");
+  return availableProcessors() >= SQPOLL_PROCESSORS_MIN ? "sqpoll" : "defer";
 }
 
 /** Sets up a ring of the given mode with the best flags that the kernel takes. `restrict`: see restrictions.ts. Throws SystemError. */

@@ -168,7 +168,7 @@ export class Reactor extends Operations {
   constructor(options: ReactorOptions = {}) {
     super();
     const mode = resolveMode(requestedMode(options.mode));
-    this.options = { ...defaults(), ...options, mode };
+    this.options = { ...defaultOptions(), ...options, mode };
     for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
       requirePowerOfTwo(name, this.options[name]);
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
@@ -636,7 +636,8 @@ export class Reactor extends Operations {
   }
 }
 
-function defaults(): Required<ReactorOptions> {
+/** What an option is that is not given. */
+export function defaultOptions(): Required<ReactorOptions> {
   return {
     mode: "auto",
     sqEntries: 1024,
