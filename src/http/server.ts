@@ -7,7 +7,7 @@ import { Listener } from "../net/listener.ts";
 import type { ListenTarget } from "../net/open-socket.ts";
 import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
-import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
@@ -50,6 +50,8 @@ export type ServeOptions<WebSocketData = undefined, R extends string = string> =
 export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketData> {
   /** Where it listens: an address, or the path of a Unix socket. */
   readonly address: SocketAddress | string;
+  /** Whether it runs on the ring. false: on Bun's own server, which has no `address`. */
+  readonly ring: boolean;
 }
 
 /** The options as they come, before they are checked. */
@@ -103,7 +105,7 @@ function startServer(options: Options): Server {
     // A hot reload has brought what only Bun serves: its server takes the place of the ring's, and stays.
     if (running instanceof RingServer) void running.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
-    return originals.serve(options as never) as unknown as Server;
+    return markAsBuns(originals.serve(options as never) as unknown as Server);
   }
   installGlobals();
   if (running instanceof RingServer && !running.stopping) return running.reload(options as never);
@@ -184,6 +186,10 @@ class RingServer implements Server, HttpHost {
 
   get router(): Router<Route> | null {
     return this.routes.router;
+  }
+
+  get ring(): boolean {
+    return true;
   }
 
   get url(): URL {

@@ -67,3 +67,8 @@ export function leavesToBun(what: string, options: Record<string, unknown>, unse
   notice(`${what} runs on Bun's own, because the ring does not serve the option "${found}"`);
   return true;
 }
+
+/** Says on an object of Bun's own that it does not run on the ring: `ring` is false, and nothing else of it is changed. */
+export function markAsBuns<T extends object>(object: T): T {
+  return Object.defineProperty(object, "ring", { value: false, configurable: true });
+}

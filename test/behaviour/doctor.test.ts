@@ -167,6 +167,15 @@ describe.skipIf(isBun)("where io_uring is refused", () => {
   });
 });
 
+describe.skipIf(isBun)("servers, listeners and sockets", () => {
+  for (const on of [true, false])
+    test(`say by \`ring\` that they run ${on ? "on the ring" : "on Bun's own"}`, async () => {
+      const { stdout } = await run([...(on ? [] : [launcher]), process.execPath, fixture("says-ring.ts")]);
+      const rings = { server: on, listener: on, socket: on, udp: on };
+      expect(JSON.parse(stdout)).toEqual({ rings, refused: "ECONNREFUSED", shown: [] });
+    });
+});
+
 // kernel.io_uring_disabled=2 itself is not set: it would refuse every other ring of the machine meanwhile. It answers EPERM, to everybody.
 describe.skipIf(isBun)("a program that uses everything", () => {
   const program = [process.execPath, fixture("everything-falls-back.ts")];
