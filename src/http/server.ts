@@ -98,17 +98,19 @@ function startServer(options: Options): Server {
     leavesToBun("serve", noTls ? { ...given, tls: undefined } : given, unserved) ||
     leavesToBun("serve", { "routes with HTML": html, fallback: options.fallback }, ["routes with HTML"]);
   const key = hotKey(options);
-  const running = key === undefined ? undefined : hotServers.get(key);
-  const stays = running === "Bun's own" && options.fallback !== false;
+  const found = key === undefined ? undefined : hotServers.get(key);
+  // Not by its class: a hot reload runs this file again, too, and makes another.
+  const running = found === "Bun's own" ? undefined : found;
+  const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
   if (!reactor) {
     // A hot reload has brought what only Bun serves: its server takes the place of the ring's, and stays.
-    if (running instanceof RingServer) void running.stop();
+    void running?.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
     return markAsBuns(originals.serve(options as never) as unknown as Server);
   }
   installGlobals();
-  if (running instanceof RingServer && !running.stopping) return running.reload(options as never);
+  if (running && !running.stopping) return running.reload(options as never);
   const server = new RingServer(reactor, options);
   if (key !== undefined) hotServers.set(key, server);
   return server;
