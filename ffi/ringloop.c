@@ -6,6 +6,7 @@
  * -errno, so that no caller has to read errno. Nothing here keeps state, but for what a thread leaves open.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -20,6 +21,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -33,7 +35,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
-#define RL_ABI_VERSION 4
+#define RL_ABI_VERSION 5
 
 /* How much of a thread's is closed at its end: descriptors up to the system's usual limit, fs.nr_open. */
 #define RL_OWNED_RINGS 64
@@ -318,6 +320,27 @@ EXPORT int rl_eventfd_signal(int fd) {
 
 EXPORT int rl_socketpair(int *out) {
   return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out));
+}
+
+/*
+ * The epoll descriptor of this process that watches `watched`: the one that refuses to watch it once more. Another is asked to watch it for no
+ * event, and then to forget it. -ENOENT if there is none.
+ */
+EXPORT int rl_find_epoll(int watched) {
+  DIR *directory = opendir("/proc/self/fd");
+  if (directory == NULL)
+    return -errno;
+  int found = -ENOENT;
+  for (struct dirent *entry = readdir(directory); entry != NULL && found < 0; entry = readdir(directory)) {
+    int fd = atoi(entry->d_name); /* "." and ".." are 0, which is no epoll descriptor of ours. */
+    struct epoll_event none = {0};
+    if (epoll_ctl(fd, EPOLL_CTL_ADD, watched, &none) == 0)
+      epoll_ctl(fd, EPOLL_CTL_DEL, watched, NULL);
+    else if (errno == EEXIST)
+      found = fd;
+  }
+  closedir(directory);
+  return found;
 }
 
 /*

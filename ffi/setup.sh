@@ -43,7 +43,8 @@ test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && ne
   need_python python3-websockets websockets && need_python python3-wsproto wsproto
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
-bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio ;;
+bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio &&
+  need nghttp2-client h2load ;;
 esac
 
 if [ -n "$packages" ]; then

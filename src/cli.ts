@@ -3,12 +3,24 @@
  * The command `ringloop`.
  *
  * `ringloop doctor [--json]`: what this machine has for ringloop and what it lacks. Exits with 0 when ringloop runs here on the ring, with 1 when
- * it would run on Bun's own functions, and with 2 for a wrong command.
+ * it would run on Bun's own functions, and with 2 for a wrong command or a wrong value of an environment variable.
  */
 import { parseArgs } from "node:util";
-import { type Check, diagnose, type Diagnosis } from "./doctor.ts";
+import { type Check, diagnose, type Diagnosis, packageVersion } from "./doctor.ts";
+import { checkVariables } from "./sys/environment.ts";
 
 const USAGE = "usage: ringloop doctor [--json]";
+const HELP = `${USAGE}
+       ringloop --help | --version
+
+Says what this machine has for ringloop, what it lacks, and what to change.
+
+  --json     as JSON
+  --help     this text
+  --version  the version of ringloop
+
+Exits with 0 when ringloop runs here on the ring, with 1 when it would run on Bun's own functions, and with 2 for a wrong command or a wrong
+value of RINGLOOP, RINGLOOP_MODE or RINGLOOP_LOG.`;
 
 const signs: Record<Check["state"], string> = { good: "ok", less: "less", lacking: "LACKING", unknown: "?" };
 
@@ -31,22 +43,32 @@ function print({ runs, mode, reason, checks }: Diagnosis): void {
 }
 
 function main(args: string[]): number {
-  let json: boolean;
+  const flag = { type: "boolean", default: false } as const;
+  let values: { json: boolean; help: boolean; version: boolean };
   let command: string[];
   try {
-    const parsed = parseArgs({ args, allowPositionals: true, options: { json: { type: "boolean", default: false } } });
-    ({ json } = parsed.values);
-    command = parsed.positionals;
+    const options = { json: flag, help: { ...flag, short: "h" }, version: { ...flag, short: "v" } };
+    ({ values, positionals: command } = parseArgs({ args, allowPositionals: true, options }));
   } catch (error) {
     console.error(`ringloop: ${(error as Error).message}\n${USAGE}`);
     return 2;
+  }
+  if (values.help || values.version) {
+    console.log(values.help ? HELP : packageVersion());
+    return 0;
   }
   if (command.length !== 1 || command[0] !== "doctor") {
     console.error(USAGE);
     return 2;
   }
+  try {
+    checkVariables();
+  } catch (error) {
+    console.error(`ringloop: ${(error as Error).message}`);
+    return 2;
+  }
   const diagnosis = diagnose();
-  if (json) console.log(JSON.stringify(diagnosis, null, 2));
+  if (values.json) console.log(JSON.stringify(diagnosis, null, 2));
   else print(diagnosis);
   return diagnosis.runs ? 0 : 1;
 }

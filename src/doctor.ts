@@ -6,9 +6,13 @@
  */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { requestedMode, resolveMode } from "./reactor/mode.ts";
+import { join } from "node:path";
+import { requestedMode, resolveMode, SQPOLL_PROCESSORS_MIN } from "./reactor/mode.ts";
+import { availableProcessors } from "./reactor/processors.ts";
+import { defaultOptions } from "./reactor/reactor.ts";
 import { useReactor } from "./reactor/thread.ts";
 import { type Features, getProbe, probeFeatures } from "./ring/features.ts";
+import { lockedBytesOf } from "./ring/locked-bytes.ts";
 import { IORING_OP_FTRUNCATE } from "./sys/abi.ts";
 import { SystemError } from "./sys/errno.ts";
 import { libraryPath, native } from "./sys/library.ts";
@@ -23,6 +27,8 @@ export interface Check {
 }
 
 export interface Diagnosis {
+  /** Of ringloop. */
+  version: string;
   /** Whether ringloop runs on the ring here; otherwise on Bun's own functions. */
   runs: boolean;
   /** The mode that `"auto"` (or RINGLOOP_MODE) takes; null when it does not run. */
@@ -57,18 +63,26 @@ const features: Record<keyof Features, { name: string; required: boolean; advice
   },
 };
 
+/** The version of this package. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(import.meta.dir, "../package.json"), "utf8")) as { version: string }).version;
+}
+
+/** Throws a TypeError for a wrong RINGLOOP_MODE. */
 export function diagnose(): Diagnosis {
+  const version = packageVersion();
   const checks = [...system(), library(), ...limits(), ...probed()];
   try {
     const { mode, restricted, setup } = useReactor().info;
     const value = `${mode}${process.env.RINGLOOP_MODE ? " (RINGLOOP_MODE)" : ""}: ${setup.join(", ")}`;
     checks.push({ name: "mode", value, state: "good" });
     checks.push({ name: "restricted to ringloop's operations", value: restricted ? "yes" : "no", state: "good" });
-    return { runs: true, mode, checks };
+    return { version, runs: true, mode, checks };
   } catch (error) {
     const reason = (error as Error).message;
-    checks.push({ name: "mode", value: `none: ${reason}`, state: "lacking" });
-    return { runs: false, mode: null, reason, checks };
+    const advice = error instanceof SystemError ? { advice: refusal(error.code) } : {};
+    checks.push({ name: "mode", value: `none: ${reason}`, state: "lacking", ...advice });
+    return { version, runs: false, mode: null, reason, checks };
   }
 }
 
@@ -82,6 +96,7 @@ function system(): Check[] {
         : { state: "lacking", advice: "io_uring is Linux's: elsewhere everything runs on Bun's own" }),
     },
     { name: "kernel", value: release(), state: "good" },
+    { name: "ringloop", value: packageVersion(), state: "good" },
     { name: "Bun", value: Bun.version, state: "good" },
   ];
 }
@@ -112,7 +127,6 @@ function limits(): Check[] {
   const status = text("/proc/self/status") ?? "";
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1];
   const seccomp = field("Seccomp");
-  const memlock = /^Max locked memory\s+(\S+)/m.exec(text("/proc/self/limits") ?? "")?.[1];
   return [
     sysctl(disabled, group),
     {
@@ -130,16 +144,34 @@ function limits(): Check[] {
             " container's profile (docker run --security-opt seccomp=PROFILE.json)",
         }
       : { name: "seccomp", value: seccomp === undefined ? "cannot be told" : "not filtered", state: "good" },
-    {
-      name: "locked memory (ulimit -l)",
-      value: memlock === undefined ? "cannot be told" : memlock === "unlimited" ? memlock : `${memlock} bytes`,
-      state: memlock === undefined ? "unknown" : "good",
-      ...(memlock !== undefined &&
-        memlock !== "unlimited" && {
-          advice: "counts before Linux 5.12, and for registered buffers, which ringloop does not use",
-        }),
-    },
+    lockedMemory(field("CapEff")),
   ];
+}
+
+const CAP_IPC_LOCK = 14n;
+
+/**
+ * The kernel counts a ring's memory as locked (RLIMIT_MEMLOCK), for each user over all processes, unless the process has CAP_IPC_LOCK outside of
+ * any user namespace.
+ */
+function lockedMemory(capabilities: string | undefined): Check {
+  const name = "locked memory (ulimit -l)";
+  const limit = /^Max locked memory\s+(\S+)/m.exec(text("/proc/self/limits") ?? "")?.[1];
+  if (limit === undefined) return { name, value: "cannot be told", state: "unknown" };
+  if (limit === "unlimited") return { name, value: limit, state: "good" };
+  const isOutermost = /^\s*0\s+0\s+4294967295$/m.test(text("/proc/self/uid_map") ?? "");
+  if (isOutermost && ((BigInt(`0x${capabilities ?? 0}`) >> CAP_IPC_LOCK) & 1n) === 1n)
+    return { name, value: `${limit} bytes, which do not count with CAP_IPC_LOCK`, state: "good" };
+  const ringBytes = lockedBytesOf(defaultOptions());
+  const rings = Math.floor(Number(limit) / ringBytes);
+  return {
+    name,
+    value: `${limit} bytes, enough for ${rings} ${rings === 1 ? "ring" : "rings"} of this user`,
+    state: rings === 0 ? "lacking" : "good",
+    advice:
+      `each thread with servers or sockets has a ring of ${ringBytes / 1024} KiB, and all processes of the user count together: raise it ` +
+      "(ulimit -l, LimitMEMLOCK= of systemd), or give CAP_IPC_LOCK",
+  };
 }
 
 function sysctl(disabled: string | undefined, group: string | undefined): Check {
@@ -173,17 +205,18 @@ function sysctl(disabled: string | undefined, group: string | undefined): Check 
 /** By using them. */
 function probed(): Check[] {
   let found: Features;
+  let truncates: boolean;
   try {
+    truncates = getProbe().opcodeSupported(IORING_OP_FTRUNCATE);
     found = probeFeatures();
   } catch (error) {
-    const setup: Check = { name: "io_uring_setup", value: (error as Error).message, state: "lacking" };
-    if (error instanceof SystemError) setup.advice = refusal(error.code);
+    const refused = error instanceof SystemError;
+    const first: Check = refused
+      ? { name: error.syscall, value: error.message, state: "lacking", advice: refusal(error.code) }
+      : { name: "io_uring_setup", value: "not asked", state: "unknown" };
     const rest = Object.values(features).map(({ name }): Check => ({ name, value: "not asked", state: "unknown" }));
-    return error instanceof SystemError
-      ? [setup, ...rest]
-      : [{ ...setup, value: "not asked", state: "unknown" }, ...rest];
+    return [first, ...rest, processors()];
   }
-  const truncates = getProbe().opcodeSupported(IORING_OP_FTRUNCATE);
   return [
     { name: "io_uring_setup", value: "works", state: "good" },
     ...Object.entries(features).map(([key, { name, required, advice }]): Check => {
@@ -198,7 +231,7 @@ function probed(): Check[] {
           state: "less",
           advice: "Linux 6.9 or later has it: without it node:fs truncates",
         },
-    modeAdvice(),
+    processors(),
   ];
 }
 
@@ -215,15 +248,15 @@ function refusal(code: string): string {
   }
 }
 
-function modeAdvice(): Check {
+function processors(): Check {
   const cores = navigator.hardwareConcurrency;
-  const auto = resolveMode(requestedMode("auto"));
-  const value = `${cores} cores`;
-  if (auto === "sqpoll") return { name: "processors", value, state: "good" };
+  const available = availableProcessors();
   return {
     name: "processors",
-    value,
+    value: available < cores ? `${cores}, of which the control group allows ${available}` : String(cores),
     state: "good",
-    advice: "mode sqpoll is taken by itself from 8 cores on: its kernel thread wants one to itself",
+    ...(resolveMode(requestedMode("auto")) !== "sqpoll" && {
+      advice: `mode sqpoll is taken by itself from ${SQPOLL_PROCESSORS_MIN} processors on: its kernel thread wants one to itself`,
+    }),
   };
 }

@@ -5,6 +5,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { TIMEOUT } from "./timeout.ts";
 
 interface Mutation {
   what: string;
@@ -410,7 +411,7 @@ try {
     const original = readFileSync(path, "utf8");
     if (original.split(from).length !== 2) throw new Error(`"${what}": its line is not there once in ${file}`);
     writeFileSync(path, original.replace(from, to));
-    const child = Bun.spawn([process.execPath, "test", ...tests.map((test) => `./test/${test}`)], {
+    const child = Bun.spawn([process.execPath, "test", ...TIMEOUT, ...tests.map((test) => `./test/${test}`)], {
       cwd: directory,
       env: { ...process.env, RINGLOOP_TEST_SUBJECT: "defer", ...env },
       stdout: "pipe",

@@ -2,9 +2,14 @@
  * `npm test`: unit tests and the HTTP parser's comparison with llhttp once, then the behaviour tests against three subjects: Bun's own
  * functions, and ringloop in each ring mode; some of them once more while the ring's operations are disturbed (src/reactor/faults.ts).
  *
- * Ends with what the tests that failed printed, once more, and the counts of all runs on one line, `N passed, N failed`; exits 1
+ * Ends with the tests that failed and their errors, once more, and the counts of all runs on one line, `N passed, N failed`; exits 1
  * unless all passed. Arguments after `--` go to `bun test`, for instance `-t` and a name.
  */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TIMEOUT } from "./timeout.ts";
+
 const disturbed = ["http-messages", "listen", "connect", "stream-socket"].map(
   (name) => `test/behaviour/${name}.test.ts`,
 );
@@ -21,54 +26,62 @@ for (const subject of ["defer", "sqpoll"]) {
   runs.push({ name: `behaviour in ${subject}, disturbed`, paths: disturbed, env: { ...env, RINGLOOP_FAULTS: faults } });
 }
 
-/** What `bun test` printed of the tests that failed: each with the lines since the test before; of a run that died, its last lines. */
-const failuresIn = (text: string): string[] => {
-  const failures: string[] = [];
-  let file = "";
-  let since: string[] = [];
-  for (const line of text.split("\n")) {
-    if (/^test\/.*\.test\.ts:$/.test(line)) file = line;
-    if (/^\d+ tests? failed:$/.test(line)) break; // the runner's own list of what has been seen above
-    since.push(line);
-    if (!/^\((pass|fail|skip|todo)\) /.test(line)) continue;
-    if (line.startsWith("(fail)") || since.includes("# Unhandled error between tests")) {
-      failures.push([file, ...since.filter((line) => line !== file)].join("\n"));
-    }
-    since = [];
-  }
-  return failures.length > 0 ? failures : [since.slice(-40).join("\n")];
-};
+interface Report {
+  passed: number;
+  failures: string[];
+}
 
+/** Reads the JUnit report of `bun test`, in which every `"`, `<` and `&` of a text is escaped. */
+function readReport(xml: string): Report {
+  const text = (escaped: string): string =>
+    escaped
+      .replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)))
+      .replace(
+        /&(lt|gt|quot|apos|amp);/g,
+        (_, name) => ({ lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" })[name as "lt"],
+      );
+  const [, tests, failed, skipped] = /<testsuites [^>]*tests="(\d+)"[^>]*failures="(\d+)"[^>]*skipped="(\d+)"/
+    .exec(xml)!
+    .map(Number);
+  const cases = xml.matchAll(
+    /<testcase name="([^"]*)" classname="([^"]*)"[^>]* file="([^"]*)" line="(\d+)"[^>]*>\s*<failure([^>]*?)(?:\/>|>([^<]*)<)/g,
+  );
+  const failures = [...cases].map(([, name, group, file, line, attributes, error]) => {
+    const message = error || /message="([^"]*)"/.exec(attributes!)?.[1] || "no message";
+    return text(`${file}:${line}, ${group === "" ? name : `${group} > ${name}`}\n${message}`);
+  });
+  return { passed: tests! - failed! - skipped!, failures };
+}
+
+const directory = mkdtempSync(join(tmpdir(), "ringloop-tests-"));
+const given = process.argv.slice(2);
 let passed = 0;
-let failed = 0;
 const failures: string[] = [];
-for (const { name, paths, env } of runs) {
+for (const [i, { name, paths, env }] of runs.entries()) {
   console.log(`\n== ${name}`);
-  const child = Bun.spawn([process.execPath, "test", ...paths.map((path) => `./${path}`), ...process.argv.slice(2)], {
+  const outfile = join(directory, `${i}.xml`);
+  const options = [...TIMEOUT, "--reporter=junit", `--reporter-outfile=${outfile}`];
+  const child = Bun.spawn([process.execPath, "test", ...options, ...paths.map((path) => `./${path}`), ...given], {
     cwd: `${import.meta.dir}/..`,
     env: { ...process.env, ...env },
-    stdout: "pipe",
-    stderr: "pipe",
+    stdio: ["ignore", "inherit", "inherit"],
   });
-  let text = "";
-  const show = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) {
-      const part = decoder.decode(chunk, { stream: true });
-      text += part;
-      process.stdout.write(part);
-    }
-  };
-  await Promise.all([show(child.stdout), show(child.stderr)]);
   const code = await child.exited;
-  const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0);
-  passed += count("pass");
-  // A run that crashed, or whose files failed to load, has failed even if no test did; one that has no test of the name asked for has not.
-  const isEmpty = /^error: regex .* matched 0 tests\b/m.test(text);
-  const failedHere = count("fail") || (code === 0 || isEmpty ? 0 : 1);
-  failed += failedHere;
-  if (failedHere > 0) failures.push(...failuresIn(text).map((failure) => `== ${name}, ${failure}`));
+  let report: Report = { passed: 0, failures: [] };
+  try {
+    report = readReport(readFileSync(outfile, "utf8"));
+  } catch {
+    failures.push(`== ${name}, no report: the run ended with ${child.signalCode ?? code}, see above`);
+    continue;
+  }
+  passed += report.passed;
+  failures.push(...report.failures.map((failure) => `== ${name}, ${failure}`));
+  // A file that does not load is in no report. Where a test is asked for by its name, a run without one is no failure.
+  const isEmpty = report.passed === 0 && given.includes("-t");
+  if (code !== 0 && report.failures.length === 0 && !isEmpty)
+    failures.push(`== ${name}, outside of the tests: the run ended with ${code}, see above`);
 }
+rmSync(directory, { recursive: true });
 for (const failure of failures) console.log(`\nFailed: ${failure}`);
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+console.log(`\n${passed} passed, ${failures.length} failed`);
+process.exit(failures.length === 0 && passed > 0 ? 0 : 1);

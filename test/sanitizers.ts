@@ -2,12 +2,13 @@
  * `npm run test:sanitizers`: the driver of the C part under AddressSanitizer, UndefinedBehaviorSanitizer and valgrind, then the unit tests and
  * the behaviour tests in both modes with the sanitized library. Exits 1 unless all passed.
  */
+import { TIMEOUT } from "./timeout.ts";
 import { withSanitizedLibrary } from "./unit/sanitized-library.ts";
 
 const root = `${import.meta.dir}/..`;
 
 function passes(paths: string[], env: Record<string, string>): boolean {
-  const run = Bun.spawnSync([process.execPath, "test", ...paths], {
+  const run = Bun.spawnSync([process.execPath, "test", ...TIMEOUT, ...paths], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ["ignore", "inherit", "inherit"],

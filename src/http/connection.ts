@@ -9,11 +9,11 @@
 import type { Connection, Protocol } from "../net/connection.ts";
 import { outside } from "../sys/async-context.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { lazily } from "../sys/lazily.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import { ChunkedDecoder, type ChunkSink } from "./chunked.ts";
-import { FileSender } from "./file-sender.ts";
+import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
@@ -22,9 +22,13 @@ import { originForm, RingRequest } from "./request.ts";
 import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
 import { pathOf } from "./router.ts";
 import { RoutedRequest } from "./routed-request.ts";
-import { ContentInMemory, type StaticContent } from "./static-content.ts";
-import { StreamSender } from "./stream-sender.ts";
+import type { StaticContent } from "./static-content.ts";
 import { isResponse, Memory, PlainJson } from "./tracked-response.ts";
+
+// What many a server never needs.
+const chunks = lazily(() => require("./chunked.ts") as typeof import("./chunked.ts"));
+const streams = lazily(() => require("./stream-sender.ts") as typeof import("./stream-sender.ts"));
+const files = lazily(() => require("./file-sender.ts") as typeof import("./file-sender.ts"));
 
 /** Bytes that a client may send ahead of the request that is being answered. */
 const HELD_BYTES_MAX = 65536;
@@ -288,13 +292,13 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       body = this.body = new RequestBody(transport);
       this.bodyBytes = 0;
       this.bodyBytesLeft = parser.contentLength;
-      this.chunked = parser.chunked ? new ChunkedDecoder(host.limits.headerBytesMax) : null;
+      this.chunked = parser.chunked ? new (chunks().ChunkedDecoder)(host.limits.headerBytesMax) : null;
     }
     const { router } = host;
     const target = router === null ? "" : this.target(start);
     const route = router === null ? undefined : router.match(parser.method, pathOf(target));
-    if (route !== undefined && route.content instanceof ContentInMemory && body === null && !parser.conditional) {
-      this.sendAtOnce(route.content);
+    if (route?.content?.inMemory === true && body === null && !parser.conditional) {
+      this.sendAtOnce(route.content, target);
       return at;
     }
     const { method } = parser;
@@ -471,11 +475,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   }
 
   /** A route's content that needs no look at the request: none is made. */
-  private sendAtOnce(content: ContentInMemory): void {
+  private sendAtOnce(content: StaticContent, target: string): void {
     const { host, http10 } = this;
     const isHead = host.parser.method === "HEAD";
     const exchange = { isHead, http10, keepAlive: this.keepAlive && !host.stopping };
-    this.write(content.plan(exchange, host.heads.date(host.reactor.nowMs)));
+    this.write(content.plan(exchange, host.heads.date(host.reactor.nowMs), target)!);
     this.afterExchange();
   }
 
@@ -503,10 +507,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.keepAlive = plan.keepAlive;
     switch (body.kind) {
       case "stream":
-        this.sender = new StreamSender(this, plan, body.stream);
+        this.sender = new (streams().StreamSender)(this, plan, body.stream);
         break;
       case "file":
-        this.sender = new FileSender(this, head, body);
+        this.sender = new (files().FileSender)(this, head, body);
         break;
       case "text":
         transport.writeLatin1(head);

@@ -5,8 +5,7 @@
  * Guarantees: what the constructors make is native; `instanceof` holds for both; done once for each thread, by the first `serve` or by the
  * preload.
  */
-import { NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";
-import { RingRequest } from "./request.ts";
+import { NativeRequest, NativeResponse, nativeFetch, toNative } from "./native-globals.ts";
 import { TrackedResponse } from "./tracked-response.ts";
 
 class UnwrappingRequest extends NativeRequest {
@@ -23,8 +22,9 @@ class UnwrappingRequest extends NativeRequest {
 
 Object.defineProperty(UnwrappingRequest, "name", { value: "Request", configurable: true });
 
-function unwrap(input: unknown): unknown {
-  return input instanceof RingRequest ? RingRequest.toNative(input) : input;
+/** Knows the ring's requests by their method: the preload loads this file, and request.ts only with the first server. */
+function unwrap(input: any): unknown {
+  return typeof input?.[toNative] === "function" ? input[toNative]() : input;
 }
 
 function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Promise<Response> {

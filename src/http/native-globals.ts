@@ -15,3 +15,6 @@ const native: Native = (holder[key] ??= { Response, Request, fetch });
 export const NativeResponse = native.Response;
 export const NativeRequest = native.Request;
 export const nativeFetch = native.fetch;
+
+/** The method of a ring's request that gives the native Request which stands for it where native code insists. */
+export const toNative = Symbol.for("ringloop.toNative");

@@ -7,7 +7,7 @@
  */
 import type { RequestBody } from "./body.ts";
 import { currentContext } from "../sys/async-context.ts";
-import { NativeRequest, NativeResponse } from "./native-globals.ts";
+import { NativeRequest, NativeResponse, toNative } from "./native-globals.ts";
 
 type BodyForm = "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData";
 
@@ -134,9 +134,9 @@ export class RingRequest {
     return this.#toNative().clone() as Request;
   }
 
-  /** @internal The native Request that stands for this one where native code insists. */
-  static toNative(request: RingRequest): Request {
-    return request.#toNative();
+  /** @internal */
+  [toNative](): Request {
+    return this.#toNative();
   }
 
   get cache(): Request["cache"] {

@@ -3,10 +3,13 @@
  *
  * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
  */
+import { lazily } from "../sys/lazily.ts";
 import { type Place, placeOf } from "./blob-place.ts";
-import { type FileBody, planHandlersFile } from "./file-plan.ts";
+import type { FileBody } from "./file-plan.ts";
 import { buildHead, BYTES_TYPE, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
 import { inMemory, Memory } from "./tracked-response.ts";
+
+const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
 
 /** A body in memory, as text or as bytes that nobody else has, with the Content-Type that goes with it by default; or one that is yet to be read. */
 export type BodySource =
@@ -123,7 +126,8 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     // As in Bun, the client fetches an object in S3 by itself.
     const { presign } = blob as Partial<Bun.S3File>;
     if (typeof presign === "function") return planResponse(Response.redirect(presign.call(blob)), exchange, date);
-    const plan = place === "file" ? planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
+    const plan =
+      place === "file" ? filePlans().planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
     if (plan) return plan;
     body = { kind: "stream", stream: blob.stream() };
   }

@@ -1,8 +1,11 @@
 /** The option `routes` of serve: what it may hold, and the router that it becomes. */
 import { inCurrentContext } from "../sys/async-context.ts";
-import { contentOfFile, ContentOfDirectory, contentOfResponse, type StaticContent } from "./static-content.ts";
+import { lazily } from "../sys/lazily.ts";
 import { parameterNames, Router } from "./router.ts";
+import type { StaticContent } from "./static-content.ts";
 import { isResponse } from "./tracked-response.ts";
+
+const contents = lazily(() => require("./static-content.ts") as typeof import("./static-content.ts"));
 
 /** Either content, or a handler and the names of the parameters in its path. */
 export interface Route {
@@ -27,14 +30,14 @@ export interface RouteTable {
 export function readRoutes(routes: Record<string, unknown> | null | undefined): RouteTable {
   if (typeof (routes ?? {}) !== "object") throw new TypeError(`routes must be an object, not ${Bun.inspect(routes)}`);
   const router = new Router<Route>();
-  const contents: StaticContent[] = [];
-  const close = (): void => contents.forEach((content) => content.close?.());
+  const opened: StaticContent[] = [];
+  const close = (): void => opened.forEach((content) => content.close?.());
   const read = (path: string, value: unknown): Route => {
     const names = parameterNames(path);
     if (typeof value === "function")
       return { content: undefined, handler: inCurrentContext(value as Route["handler"]), names };
     const content = readContent(path, value);
-    contents.push(content);
+    opened.push(content);
     return { content, handler: undefined, names };
   };
   let count = 0;
@@ -56,11 +59,20 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   return { router: count === 0 ? null : router, close };
 }
 
-/** Whether a route is an HTML bundle, which `import page from "./page.html"` gives: only Bun serves those. */
-export function hasBundles(routes: unknown): boolean {
-  const isBundle = (value: unknown): boolean => value?.constructor?.name === "HTMLBundle";
-  return Object.values(routes ?? {}).some(
-    (value) => isBundle(value) || methodMap(value)?.some(([, each]) => isBundle(each)) === true,
+/** The path of the first route that is an HTML import, alone or for a method. Only Bun's own server serves those. */
+export function findHtml(routes: unknown): string | undefined {
+  const found = Object.entries(routes ?? {}).find(
+    ([, value]) => isHtml(value) || methodMap(value)?.some(([, each]) => isHtml(each)) === true,
+  );
+  return found?.[0];
+}
+
+/** What `import page from "./page.html"` gives: an HTMLBundle, or in the output of `bun build --target=bun` a plain object. */
+function isHtml(value: any): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    Object.prototype.toString.call(value) === "[object HTMLBundle]" ||
+    (typeof value.index === "string" && Array.isArray(value.files))
   );
 }
 
@@ -72,12 +84,12 @@ function methodMap(value: any): [string, any][] | undefined {
 }
 
 function readContent(path: string, value: any): StaticContent {
-  if (isResponse(value)) return contentOfResponse(value, path);
-  if (value instanceof Blob) return contentOfFile(value, path);
+  if (isResponse(value)) return contents().contentOfResponse(value, path);
+  if (value instanceof Blob) return contents().contentOfFile(value, path);
   if (typeof value?.dir === "string") {
     if (!path.endsWith("/*"))
       throw new TypeError(`the path of a route with dir must end in "/*", not ${JSON.stringify(path)}`);
-    return new ContentOfDirectory(value.dir, path.slice(0, -1));
+    return new (contents().ContentOfDirectory)(value.dir, path.slice(0, -1));
   }
   throw new TypeError(
     `route ${JSON.stringify(path)} must be a Response, a handler, Bun.file(), { dir }, false, or an object of these ` +

@@ -7,7 +7,7 @@ import { Listener } from "../net/listener.ts";
 import type { ListenTarget } from "../net/open-socket.ts";
 import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
-import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -15,7 +15,6 @@ import { currentContext, inCurrentContext, outside } from "../sys/async-context.
 import { originals } from "../sys/bun-originals.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
-import { defaultPort } from "./default-port.ts";
 import { errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
@@ -23,15 +22,12 @@ import type { HttpHost, HttpLimits } from "./host.ts";
 import { IdleConnections } from "./idle-connections.ts";
 import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
-import { hasBundles, readRoutes, type Route, type RouteTable } from "./routes.ts";
+import { findHtml, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
 import { isResponse } from "./tracked-response.ts";
-import { isBytes, messageBytes, requireCompress, requireMessage, requireTopic } from "./websocket/arguments.ts";
-import { Opcode } from "./websocket/frame-parser.ts";
-import { WebSocketHub } from "./websocket/hub.ts";
-import { readWebSocketOptions } from "./websocket/options.ts";
-import { type Sendable, ServerWebSocket } from "./websocket/socket.ts";
-import { type UpgradeOptions, upgrade } from "./websocket/upgrade.ts";
+import type { WebSocketHub } from "./websocket/hub.ts";
+import type { Sendable } from "./websocket/socket.ts";
+import type { UpgradeOptions } from "./websocket/upgrade.ts";
 
 /** What serve takes besides the options of Bun.serve. */
 export interface RingServeOptions {
@@ -56,6 +52,8 @@ export type ServeOptions<WebSocketData = undefined, R extends string = string> =
 export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketData> {
   /** Where it listens: an address, or the path of a Unix socket. */
   readonly address: SocketAddress | string;
+  /** Whether it runs on the ring. false: on Bun's own server, which has no `address`. */
+  readonly ring: boolean;
 }
 
 /** The options as they come, before they are checked. */
@@ -100,14 +98,23 @@ function startServer(options: Options): Server {
   const { tls } = given;
   // As in Bun, `tls` with nothing in it is none; servers for several runtimes (srvx) give one.
   const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
+  const html = findHtml(routesOf(options));
   const left =
     leavesToBun("serve", noTls ? { ...given, tls: undefined } : given, unserved) ||
-    leavesToBun("serve", { "routes with HTML": hasBundles(routesOf(options)), ...options }, ["routes with HTML"]);
-  const reactor = left ? undefined : reactorFor("serve", options);
-  if (!reactor) return originals.serve(options as never) as unknown as Server;
-  installGlobals();
+    leavesToBun("serve", { "routes with HTML": html, fallback: options.fallback }, ["routes with HTML"]);
   const key = hotKey(options);
-  const running = key === undefined ? undefined : hotServers.get(key);
+  const found = key === undefined ? undefined : hotServers.get(key);
+  // Not by its class: a hot reload runs this file again, too, and makes another.
+  const running = found === "Bun's own" ? undefined : found;
+  const stays = found === "Bun's own" && options.fallback !== false;
+  const reactor = left || stays ? undefined : reactorFor("serve", options);
+  if (!reactor) {
+    // A hot reload has brought what only Bun serves: its server takes the place of the ring's, and stays.
+    void running?.stop();
+    if (key !== undefined) hotServers.set(key, "Bun's own");
+    return markAsBuns(originals.serve(options as never) as unknown as Server);
+  }
+  installGlobals();
   if (running && !running.stopping) return running.reload(options as never);
   const server = new RingServer(reactor, options);
   if (key !== undefined) hotServers.set(key, server);
@@ -118,7 +125,10 @@ function startServer(options: Options): Server {
  * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
  * or the same host and port, takes the new handlers and keeps its connections.
  */
-const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<string, RingServer>;
+const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<
+  string,
+  RingServer | "Bun's own"
+>;
 
 function hotKey({ id, hostname, port, unix }: Options): string | undefined {
   if (!process.execArgv.includes("--hot") || id === null) return undefined;
@@ -185,6 +195,10 @@ class RingServer implements Server, HttpHost {
     return this.routes.router;
   }
 
+  get ring(): boolean {
+    return true;
+  }
+
   get url(): URL {
     const { unix, hostname, port } = this;
     if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}` : `unix://${unix}`);
@@ -202,7 +216,7 @@ class RingServer implements Server, HttpHost {
       this.stopping = true;
       this.listener.close();
     }
-    if (closeActiveConnections) for (const connection of this.connections()) abort(connection);
+    if (closeActiveConnections) for (const connection of this.connections()) this.abort(connection);
     else this.closeIdleConnections();
     if (this.connectionCount === 0) this.end();
     return this.stopped.promise;
@@ -218,6 +232,12 @@ class RingServer implements Server, HttpHost {
     requireObject("options", options);
     const { fetch, error, websocket } = options as Options;
     const routes = routesOf(options as Options);
+    const html = findHtml(routes);
+    if (html !== undefined)
+      throw new TypeError(
+        `the option routes of reload must have no HTML import, as ${JSON.stringify(html)} is: only Bun's own server serves ` +
+          "those, so give it to serve, and the whole server is Bun's",
+      );
     const fetchHandler = requireFunction("fetch", fetch, true);
     const errorHandler = requireFunction("error", error, true);
     if (routes !== undefined) {
@@ -268,21 +288,20 @@ class RingServer implements Server, HttpHost {
     const { webSockets } = this;
     if (!webSockets) throw new TypeError("upgrade needs the option websocket, which this server was made without");
     const connection = connectionOf("upgrade", request);
-    return connection !== undefined && upgrade(webSockets, connection, request as unknown as RingRequest, options);
+    return connection !== undefined && webSockets.upgrade(connection, request as unknown as RingRequest, options);
   }
 
   /** 0: nobody has subscribed, or it was dropped for one who is too far behind. -1: one of them is behind. Else the message's bytes. */
   publish(topic: string, message: Sendable, compress = true): number {
-    requireTopic("publish", topic);
-    requireMessage("publish", message);
-    requireCompress("publish", compress);
-    const opcode = isBytes(message) ? Opcode.Binary : Opcode.Text;
-    return this.webSockets?.topics.publish(topic, opcode, messageBytes(message), compress) ?? 0;
+    if (this.webSockets) return this.webSockets.publish(topic, message, compress);
+    webSocketHub().requirePublication(topic, message, compress);
+    return 0;
   }
 
   subscriberCount(topic: string): number {
-    if (topic !== "") requireTopic("subscriberCount", topic);
-    return this.webSockets?.topics.count(topic) ?? 0;
+    if (this.webSockets) return this.webSockets.subscriberCount(topic);
+    webSocketHub().requireCountable(topic);
+    return 0;
   }
 
   ref(): void {
@@ -342,11 +361,17 @@ class RingServer implements Server, HttpHost {
     return [...this.reactor.operations.allOwners()].filter(isOurs);
   }
 
+  /** Ends a connection at once, whatever is under way on it. */
+  private abort(connection: Connection): void {
+    const { protocol } = connection;
+    if (protocol instanceof HttpConnection) protocol.abort();
+    else if (!this.webSockets?.stop(protocol)) connection.destroy();
+  }
+
   private setWebSockets(option: unknown): void {
     if (option === undefined || option === null) return;
-    const options = readWebSocketOptions(option);
-    if (this.webSockets) this.webSockets.options = options;
-    else this.webSockets = new WebSocketHub(this, options);
+    if (this.webSockets) this.webSockets.reload(option);
+    else this.webSockets = new (webSocketHub())(this, option);
   }
 
   private end(): void {
@@ -392,12 +417,9 @@ function connectionOf(method: string, request: Request): HttpConnection | undefi
   return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 
-/** Ends a connection at once, whatever is under way on it. */
-function abort(connection: Connection): void {
-  const { protocol } = connection;
-  if (protocol instanceof HttpConnection) protocol.abort();
-  else if (protocol instanceof ServerWebSocket) WebSocketHub.stop(protocol);
-  else connection.destroy();
+/** Loaded here, for most servers have no WebSockets. */
+function webSocketHub(): typeof WebSocketHub {
+  return (require("./websocket/hub.ts") as typeof import("./websocket/hub.ts")).WebSocketHub;
 }
 
 function authority(hostname: string, port: number): string {
@@ -420,7 +442,8 @@ function routesOf({ routes, static: formerRoutes }: Options): Record<string, unk
 }
 
 function readPort(option: number | string | undefined): number {
-  return requirePort(option === undefined || option === null || option === "" ? defaultPort() : option);
+  if (option !== undefined && option !== null && option !== "") return requirePort(option);
+  return requirePort((require("./default-port.ts") as typeof import("./default-port.ts")).defaultPort());
 }
 
 function readSeconds(name: string, value: number): number {

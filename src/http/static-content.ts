@@ -16,6 +16,8 @@ import { pathOf } from "./router.ts";
 
 /** A route's content. */
 export interface StaticContent {
+  /** `plan` needs no look at the request, but for its conditions, and never is undefined. */
+  readonly inMemory: boolean;
   /** `target` is the request's path and query, undecoded. Undefined when nothing is there: the fetch handler answers. */
   plan(exchange: Exchange, date: string, target: string): ResponsePlan | undefined;
   /** The route is replaced. */
@@ -65,7 +67,8 @@ export function contentOfFile(blob: Blob, path: string): StaticContent {
 /** Small bodies are kept as text behind their head, so that one write is enough. */
 const TOGETHER_BYTES_MAX = 4096;
 
-export class ContentInMemory implements StaticContent {
+class ContentInMemory implements StaticContent {
+  readonly inMemory = true;
   private readonly parts: HeadParts;
   private readonly bytes: Buffer;
   private readonly validators: Validators;
@@ -117,6 +120,7 @@ export class ContentInMemory implements StaticContent {
 }
 
 class ContentOfFile implements StaticContent {
+  readonly inMemory = false;
   private readonly blob: Blob;
   private readonly parts: HeadParts;
 
@@ -148,6 +152,7 @@ function planStream(blob: Blob, parts: HeadParts, exchange: Exchange, date: stri
 
 /** The files below a directory, for a route that ends in a wildcard. What is not there is a 404, not the fetch handler's. */
 export class ContentOfDirectory implements StaticContent {
+  readonly inMemory = false;
   private readonly directory: Directory;
   private readonly prefix: string;
 

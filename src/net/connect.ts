@@ -4,7 +4,7 @@
  * Guarantees: a name's addresses are tried in turn, in the order of Bun's resolver; the promise settles once, and when it rejects nothing
  * is left open. What the ring does not serve yet goes to Bun.connect whole, with one notice; `fallback: false` makes that an error.
  */
-import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
@@ -31,7 +31,7 @@ export function connect<Data = undefined>(
   requireObject("options", options);
   const left = leavesToBun("connect", options as unknown as Record<string, unknown>, ["tls"]);
   const reactor = left ? undefined : reactorFor("connect", options);
-  if (!reactor) return originals.connect(options as never) as unknown as Promise<Socket<Data>>;
+  if (!reactor) return connectByBun(options);
   const endpoint = readEndpoint(options);
   if (endpoint.port !== undefined && endpoint.hostname === undefined)
     throw new TypeError("hostname must be a non-empty string, not undefined");
@@ -50,6 +50,13 @@ export function connect<Data = undefined>(
       throw error;
     },
   );
+}
+
+function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>> {
+  const socket = originals.connect(options as never).then(markAsBuns);
+  // As with Bun's own promise: who hears of the failure in a handler need not catch it.
+  if (options.socket?.connectError) socket.catch(() => {});
+  return socket as unknown as Promise<Socket<Data>>;
 }
 
 /** A connected descriptor. */

@@ -3,7 +3,7 @@
  *
  * What the ring does not serve yet goes to Bun.listen whole, with one notice; `fallback: false` makes that an error.
  */
-import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
@@ -54,6 +54,8 @@ export interface SocketListener<Data = undefined> extends Disposable {
   readonly port: number;
   /** The path or name, of a Unix socket. */
   readonly unix?: string;
+  /** Whether it runs on the ring. false: on Bun.listen, whose sockets have no `ring`. */
+  readonly ring: boolean;
   data: Data;
   /** Accepts no more. Open sockets live on, unless `closeActiveConnections`. */
   stop(closeActiveConnections?: boolean): void;
@@ -71,7 +73,7 @@ export function listen<Data = undefined>(
   requireObject("options", options);
   const left = leavesToBun("listen", options as unknown as Record<string, unknown>, ["tls"]);
   const reactor = left ? undefined : reactorFor("listen", options);
-  if (!reactor) return originals.listen(options as never) as unknown as SocketListener<Data>;
+  if (!reactor) return markAsBuns(originals.listen(options as never) as unknown as SocketListener<Data>);
   return new RingListener(reactor, options);
 }
 
@@ -119,6 +121,10 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
 
   get listener(): SocketListener<Data> {
     return this;
+  }
+
+  get ring(): boolean {
+    return true;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {

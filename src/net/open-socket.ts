@@ -4,7 +4,6 @@
  * Guarantees: a descriptor that is returned is blocking (io_uring waits for it by itself) and close-on-exec; nothing is left open when an
  * error is thrown.
  */
-import { unlinkSync } from "node:fs";
 import {
   AF_INET6,
   AF_UNIX,
@@ -60,7 +59,7 @@ export function openListeningSocket(target: ListenTarget): number {
 export function unlinkSocket(unix: string): void {
   if (unix.startsWith("\0")) return;
   try {
-    unlinkSync(unix);
+    (require("node:fs") as typeof import("node:fs")).unlinkSync(unix);
   } catch {
     // Somebody else has removed or replaced it.
   }

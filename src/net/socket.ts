@@ -65,6 +65,11 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     this.connection = new Connection(reactor, fd, this);
   }
 
+  /** Whether it runs on the ring: true. false on what `connect` gives of Bun's own. */
+  get ring(): boolean {
+    return true;
+  }
+
   /**
    * Queues bytes; everything queued within a turn leaves in one send. Returns how many were taken: fewer than given when the queue is
    * full (then `drain` follows), -1 when the socket is closed or ended.

@@ -5,14 +5,15 @@
  * Guarantees: backpressure both ways: a peer is read no faster than chunks are taken, and `write` resolves when there is room for more;
  * whoever waits learns of the connection's end. `readable`, `writable` and iteration are views of one socket: use one for each direction.
  */
-import { reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import { SystemError } from "../sys/errno.ts";
 import { openConnection, type TcpConnectOptions } from "./connect.ts";
-import { Connection, type Protocol } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { ConnectionState } from "./connection-flags.ts";
 import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
 import { Listener } from "./listener.ts";
+import { lazily } from "../sys/lazily.ts";
+import type { Mode } from "../reactor/mode.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
 import { toBytes, type Writable } from "./socket.ts";
 import type { SocketAddress } from "./address.ts";
@@ -25,11 +26,40 @@ const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 type Waiter<T> = PromiseWithResolvers<T>;
 
-export class StreamSocket implements Protocol, AsyncDisposable {
-  /** Resolves when the connection is closed; rejects with SystemError when it broke. */
+/** What a transport tells. */
+export interface TransportUser {
+  onData(memory: Buffer, start: number, end: number): void;
+  onEnd(): void;
+  onDrain(): void;
+  onTimeout(): void;
+  onClose(error: Error | undefined): void;
+}
+
+/** What a StreamSocket stands on: a connection of the ring, or a socket of Bun's own (bun-stream.ts). */
+export type Transport = Pick<
+  Connection,
+  | "state"
+  | "queuedBytes"
+  | "localAddress"
+  | "remoteAddress"
+  | "write"
+  | "requestDrain"
+  | "end"
+  | "closeAfterSending"
+  | "destroy"
+  | "pause"
+  | "resume"
+  | "setReferenced"
+>;
+
+export class StreamSocket implements TransportUser, AsyncDisposable {
+  /** Resolves when the connection is closed; rejects when it broke: with SystemError, or, off the ring, with Bun's error. */
   readonly closed: Promise<void>;
 
-  private readonly connection: Connection;
+  /** Whether it runs on the ring. false: on Bun's own socket. */
+  readonly ring: boolean;
+
+  private readonly connection: Transport;
   private readonly writeQueueBytesMax: number;
   private readonly closing = Promise.withResolvers<void>();
   private chunks: Buffer[] = [];
@@ -42,11 +72,12 @@ export class StreamSocket implements Protocol, AsyncDisposable {
   private writableView: WritableStream<Writable> | undefined;
 
   /** @internal */
-  constructor(reactor: Reactor, fd: number, writeQueueBytesMax: number) {
+  constructor(transport: (user: TransportUser) => Transport, writeQueueBytesMax: number) {
     this.writeQueueBytesMax = writeQueueBytesMax;
     this.closed = this.closing.promise;
     this.closed.catch(() => {}); // Whoever reads or writes hears of it; nobody has to listen here.
-    this.connection = new Connection(reactor, fd, this);
+    this.connection = transport(this);
+    this.ring = this.connection instanceof Connection;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -179,7 +210,7 @@ export class StreamSocket implements Protocol, AsyncDisposable {
   onTimeout(): void {}
 
   /** @internal */
-  onClose(error: SystemError | undefined): void {
+  onClose(error: Error | undefined): void {
     this.failure = error;
     this.ended = true;
     if (error) this.reader?.reject(error);
@@ -200,41 +231,63 @@ export class StreamSocket implements Protocol, AsyncDisposable {
   }
 }
 
-type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen" | "fallback">;
+type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen">;
 
-/** Like `connect`, for a socket without handlers. There is no fallback: throws SystemError or LibraryError without io_uring. */
+const buns = lazily(() => require("./bun-stream.ts") as typeof import("./bun-stream.ts"));
+
+function onRing(reactor: Reactor, fd: number): (user: TransportUser) => Transport {
+  return (user) => new Connection(reactor, fd, user);
+}
+
+/** The reactor; undefined where Bun's own function serves. Throws a TypeError or SystemError then if `fallback` is false. */
+function reactorOf(what: string, options: { mode?: Mode; fallback?: boolean }): Reactor | undefined {
+  const left = leavesToBun(what, options as Record<string, unknown>, ["tls"]);
+  return left ? undefined : reactorFor(what, options);
+}
+
+/** Like `connect`, for a socket without handlers. */
 export async function connectStream(
   options: Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
 ): Promise<StreamSocket> {
   requireObject("options", options);
   const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
-  const reactor = reactorFor("connectStream", { mode: options.mode, fallback: false })!;
-  return new StreamSocket(reactor, await openConnection(reactor, readEndpoint(options)), queueBytesMax);
+  const endpoint = readEndpoint(options);
+  const reactor = reactorOf("connectStream", options);
+  if (reactor) return new StreamSocket(onRing(reactor, await openConnection(reactor, endpoint)), queueBytesMax);
+  let socket: StreamSocket | undefined;
+  await buns().connectByBun(options, (transport) => (socket = new StreamSocket(transport, queueBytesMax)));
+  return socket!;
 }
 
 export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable {
   readonly address: SocketAddress | undefined;
+  /** Whether it runs on the ring. false: on Bun.listen. */
+  readonly ring: boolean;
   /** Accepts no more, and ends iteration. Sockets live on. */
   stop(): void;
 }
 
-/** Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. There is no fallback. */
+/** Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. */
 export function listenStream(
   options: Without<TcpListenOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
 ): StreamListener {
   requireObject("options", options);
   const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions;
   const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
-  const reactor = reactorFor("listenStream", { mode: options.mode, fallback: false })!;
+  const endpoint = readEndpoint(options);
+  const reactor = reactorOf("listenStream", options);
   const waiting: StreamSocket[] = [];
   let taker: Waiter<IteratorResult<StreamSocket, undefined>> | undefined;
   let stopped = false;
-  const listener = new Listener(reactor, { ...readEndpoint(options), reusePort, exclusive, ipv6Only }, (fd) => {
-    const socket = new StreamSocket(reactor, fd, queueBytesMax);
+  const accept = (transport: (user: TransportUser) => Transport): void => {
+    const socket = new StreamSocket(transport, queueBytesMax);
     if (!taker) return void waiting.push(socket);
     taker.resolve({ done: false, value: socket });
     taker = undefined;
-  });
+  };
+  const listener = reactor
+    ? new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => accept(onRing(reactor, fd)))
+    : buns().listenByBun(options, accept);
   const stop = (): void => {
     stopped = true;
     listener.close();
@@ -251,6 +304,7 @@ export function listenStream(
   };
   return {
     address: listener.address,
+    ring: reactor !== undefined,
     stop,
     [Symbol.dispose]: stop,
     [Symbol.asyncIterator]: () => ({

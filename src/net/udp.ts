@@ -5,7 +5,7 @@
  * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
  */
 import { inCurrentContext, outside } from "../sys/async-context.ts";
-import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
+import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
@@ -100,7 +100,7 @@ export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
   requireObject("options", options);
   const left = leavesToBun("udpSocket", options as unknown as Record<string, unknown>, ["fd"]);
   const reactor = left ? undefined : reactorFor("udpSocket", options);
-  if (!reactor) return originals.udpSocket(options as never) as unknown as Promise<UdpSocket>;
+  if (!reactor) return originals.udpSocket(options as never).then(markAsBuns) as unknown as Promise<UdpSocket>;
   return Promise.try(() => new UdpSocket(reactor, options));
 }
 
@@ -167,6 +167,11 @@ export class UdpSocket implements OperationOwner, Flushable {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     const { address, remoteAddress: connectedTo, binaryType, closed } = this;
     return `UdpSocket ${Bun.inspect({ address, remoteAddress: connectedTo, binaryType, closed })}`;
+  }
+
+  /** Whether it runs on the ring: true. false on what `udpSocket` gives of Bun's own. */
+  get ring(): boolean {
+    return true;
   }
 
   get closed(): boolean {

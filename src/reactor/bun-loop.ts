@@ -3,7 +3,6 @@
  *
  * It is only ever polled for readiness. Its events are never harvested: Bun alone can dispatch them.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { originals } from "../sys/bun-originals.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
@@ -21,19 +20,7 @@ export function findEventLoopFd(): number | undefined {
   const options = { fd: watched, socket: handlers };
   const socket = originals.connect(options as unknown as Bun.UnixSocketOptions<undefined>);
   socket.then((opened) => opened.terminate(), ignore);
-  try {
-    return readdirSync("/proc/self/fdinfo")
-      .map(Number)
-      .find((fd) => watchesDescriptor(fd, watched));
-  } finally {
-    native().rl_close(other);
-  }
-}
-
-function watchesDescriptor(epollFd: number, watched: number): boolean {
-  try {
-    return new RegExp(`^tfd:\\s+${watched}\\s`, "m").test(readFileSync(`/proc/self/fdinfo/${epollFd}`, "latin1"));
-  } catch {
-    return false; // Closed since the directory was read: the directory's own descriptor is one of these.
-  }
+  const found = native().rl_find_epoll(watched);
+  native().rl_close(other);
+  return found < 0 ? undefined : found;
 }

@@ -2,22 +2,17 @@
  * What happens where the ring cannot serve: Bun's own function does, with one notice that says why, or an error if the program asked
  * for that (`fallback: false`).
  */
-import { LibraryError } from "../sys/library.ts";
+import { readVariable } from "../sys/environment.ts";
 import { SystemError } from "../sys/errno.ts";
-import type { Reactor } from "./reactor.ts";
+import { LibraryError } from "../sys/library.ts";
 import type { Mode } from "./mode.ts";
+import { notice } from "./notice.ts";
+import { Reactor } from "./reactor.ts";
 import { useReactor } from "./thread.ts";
 
-const noticed = new Set<string>();
-
-/** Says it on stderr, once. */
-export function notice(text: string): void {
-  if (noticed.has(text)) return;
-  noticed.add(text);
-  console.warn(`ringloop: ${text}`);
-}
-
-/** The thread's reactor, or undefined (after a notice) where io_uring cannot be had and `fallback` is not false. */
+/**
+ * The thread's reactor, or undefined (after a notice) where io_uring cannot be had. With `fallback: false`, or RINGLOOP=require, that is an error.
+ */
 export function reactorFor(
   what: string,
   options: { mode?: Mode | undefined; fallback?: boolean | undefined },
@@ -25,10 +20,25 @@ export function reactorFor(
   try {
     return useReactor(options.mode === undefined ? {} : { mode: options.mode });
   } catch (error) {
-    if (!(error instanceof LibraryError || error instanceof SystemError) || options.fallback === false) throw error;
+    if (!isNoRing(error) || options.fallback === false || readVariable("RINGLOOP") === "require") throw error;
     notice(`${what} runs on Bun's own, because ${reason(error)}`);
     return undefined;
   }
+}
+
+/** Sets up a reactor and closes it again. Returns why there can be none, or undefined. */
+export function whyNoRing(): string | undefined {
+  try {
+    new Reactor().close();
+    return undefined;
+  } catch (error) {
+    if (!isNoRing(error)) throw error;
+    return reason(error);
+  }
+}
+
+function isNoRing(error: unknown): error is LibraryError | SystemError {
+  return error instanceof LibraryError || error instanceof SystemError;
 }
 
 function reason(error: LibraryError | SystemError): string {
@@ -56,4 +66,9 @@ export function leavesToBun(what: string, options: Record<string, unknown>, unse
   if (options.fallback === false) throw new TypeError(`${found} is not served by the ring, and fallback is false`);
   notice(`${what} runs on Bun's own, because the ring does not serve the option "${found}"`);
   return true;
+}
+
+/** Says on an object of Bun's own that it does not run on the ring: `ring` is false, and nothing else of it is changed. */
+export function markAsBuns<T extends object>(object: T): T {
+  return Object.defineProperty(object, "ring", { value: false, configurable: true });
 }

@@ -3,7 +3,6 @@
  *
  * By trial, never by kernel version: distributions backport, and containers forbid.
  */
-import { availableParallelism } from "node:os";
 import {
   IORING_SETUP_COOP_TASKRUN,
   IORING_SETUP_DEFER_TASKRUN,
@@ -13,6 +12,7 @@ import {
   IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
 } from "../sys/abi.ts";
+import { readVariable } from "../sys/environment.ts";
 import { EINVAL, SystemError } from "../sys/errno.ts";
 import { Ring, type RingParams } from "../ring/ring.ts";
 import { restrictAndEnable } from "./restrictions.ts";
@@ -21,8 +21,11 @@ import { restrictAndEnable } from "./restrictions.ts";
 export type Mode = "auto" | "sqpoll" | "defer";
 export const modes: readonly Mode[] = ["auto", "sqpoll", "defer"];
 
-/** With fewer cores the JavaScript thread, the SQ thread and the programs around them take each other's time. */
-const SQPOLL_CORES_MIN = 8;
+/**
+ * With fewer processors the JavaScript thread, the SQ thread and the programs around them take each other's time; with a smaller quota the
+ * whole process is held up once the SQ thread has spent it.
+ */
+export const SQPOLL_PROCESSORS_MIN = 8;
 
 const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
   // COOP_TASKRUN, TASKRUN_FLAG and DEFER_TASKRUN are EINVAL with SQPOLL: task work runs on the kernel thread.
@@ -41,23 +44,21 @@ const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
 
 /** RINGLOOP_MODE wins over what the program asks for. Throws TypeError for a value that is no mode. */
 export function requestedMode(option: Mode | undefined): Mode {
-  const asked = requireMode("mode", option ?? "auto");
-  const variable = process.env.RINGLOOP_MODE;
-  return variable ? requireMode("RINGLOOP_MODE", variable) : asked;
-}
-
-function requireMode(name: string, value: string): Mode {
-  if (!modes.includes(value as Mode))
+  const asked = option ?? "auto";
+  if (!modes.includes(asked))
     throw new TypeError(
-      `${name} must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(value)}`,
+      `mode must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(asked)}`,
     );
-  return value as Mode;
+  return readVariable("RINGLOOP_MODE") ?? asked;
 }
 
 /** `auto` takes sqpoll where a core can be spared for the kernel thread, and defer elsewhere. */
 export function resolveMode(mode: Mode): "sqpoll" | "defer" {
   if (mode !== "auto") return mode;
-  return availableParallelism() >= SQPOLL_CORES_MIN && Bun.isMainThread ? "sqpoll" : "defer";
+  // On a small machine the limits of the process need no look.
+  if (navigator.hardwareConcurrency < SQPOLL_PROCESSORS_MIN || !Bun.isMainThread) return "defer";
+  const { availableProcessors } = require("./processors.ts") as typeof import("./processors.ts");
+  return availableProcessors() >= SQPOLL_PROCESSORS_MIN ? "sqpoll" : "defer";
 }
 
 /** Sets up a ring of the given mode with the best flags that the kernel takes. `restrict`: see restrictions.ts. Throws SystemError. */

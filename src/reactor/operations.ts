@@ -8,10 +8,14 @@
 import { Arena } from "../ring/arena.ts";
 import { IOSQE_IO_LINK } from "../sys/abi.ts";
 import { FreeList } from "./free-list.ts";
-import { EventOperations } from "./operation-events.ts";
-import { Operation } from "./operation.ts";
+import { lazily } from "../sys/lazily.ts";
+import type { EventOperations } from "./operation-events.ts";
+import type { Operation } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
 
+/** The operations themselves, of which most servers use none. */
+const definitions = lazily(() => require("./operation-events.ts") as typeof import("./operation-events.ts"));
+const single = lazily(() => require("./operation.ts") as typeof import("./operation.ts"));
 /** Operations that are kept for the next ones. More are under way at once in few programs, and cost an object each there. */
 const POOLED_OPERATIONS_MAX = 1024;
 
@@ -30,18 +34,21 @@ type Values<Chain extends readonly Operation<any>[]> = {
 };
 
 class OperationRunner {
-  /** Describes operations for `chain`. Nothing is submitted, and no memory taken, until then. */
-  readonly op: EventOperations;
-  /** @internal Describes operations that are started at once and held by nobody. */
-  readonly pooled: EventOperations;
-
-  private readonly pool = new FreeList<Operation>(POOLED_OPERATIONS_MAX);
+  private described: EventOperations | undefined;
+  private started: EventOperations | undefined;
   private aligned: Arena | undefined;
 
-  constructor() {
-    const reactor = this as unknown as Reactor;
-    this.op = new EventOperations(reactor, null);
-    this.pooled = new EventOperations(reactor, this.pool);
+  /** Describes operations for `chain`. Nothing is submitted, and no memory taken, until then. */
+  get op(): EventOperations {
+    return (this.described ??= new (definitions().EventOperations)(this as unknown as Reactor, null));
+  }
+
+  /** @internal Describes operations that are started at once and held by nobody. */
+  get pooled(): EventOperations {
+    return (this.started ??= new (definitions().EventOperations)(
+      this as unknown as Reactor,
+      new FreeList<Operation>(POOLED_OPERATIONS_MAX),
+    ));
   }
 
   /** Memory for O_DIRECT. */
@@ -56,7 +63,8 @@ class OperationRunner {
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const reactor = this as unknown as Reactor;
-    const wrong = operations.find((each) => !(each instanceof Operation));
+    const { Operation: Single } = single();
+    const wrong = operations.find((each) => !(each instanceof Single));
     if (wrong !== undefined) throw new TypeError(`a chain takes operations of reactor.op, not ${Bun.inspect(wrong)}`);
     let placed = 0;
     try {

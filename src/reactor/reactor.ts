@@ -12,7 +12,6 @@
  * uses no CPU; a process in which nothing is referenced exits.
  */
 import { drainMicrotasks } from "bun:jsc";
-import { availableParallelism, release } from "node:os";
 import {
   IORING_CQE_F_MORE,
   IORING_ENTER_GETEVENTS,
@@ -31,7 +30,7 @@ import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Batch } from "./batch.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
-import { Faults } from "./faults.ts";
+import type { Faults } from "./faults.ts";
 import { Nest } from "./nest.ts";
 import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
@@ -143,7 +142,7 @@ export class Reactor extends Operations {
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
 
   /** For tests: see faults.ts. */
-  readonly faults = Faults.fromEnvironment();
+  readonly faults = faultsFromEnvironment();
 
   private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly options: Required<ReactorOptions>;
@@ -173,7 +172,7 @@ export class Reactor extends Operations {
   constructor(options: ReactorOptions = {}) {
     super();
     const mode = resolveMode(requestedMode(options.mode));
-    this.options = { ...defaults(), ...options, mode };
+    this.options = { ...defaultOptions(), ...options, mode };
     for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
       requirePowerOfTwo(name, this.options[name]);
     for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
@@ -209,10 +208,19 @@ export class Reactor extends Operations {
     // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
     this.nest = new Nest(this, loopFd, mode === "defer" ? TURN_MS : 0);
     this.wheel = new Wheel(this.nowMs);
+    const { ring } = this;
     this.info = {
       mode,
-      ...featureNames(this.ring),
-      kernel: release(),
+      // Few ask, and the names take time to find.
+      get setup() {
+        return featureNames(ring).setup;
+      },
+      get features() {
+        return featureNames(ring).features;
+      },
+      get kernel() {
+        return (require("node:os") as typeof import("node:os")).release();
+      },
       limits: { sqEntries: this.ring.sqEntries, cqEntries: this.ring.cqEntries, receiveBuffersMax, receiveBufferBytes },
       registeredRingFd,
       nestedOverBunsLoop: loopFd !== undefined,
@@ -644,17 +652,23 @@ function flush(target: Flushable): void {
   target.flush();
 }
 
-function defaults(): Required<ReactorOptions> {
+/** What an option is that is not given. */
+export function defaultOptions(): Required<ReactorOptions> {
   return {
     mode: "auto",
     sqEntries: 1024,
     cqEntries: 8192,
     receiveBuffersMax: 2048,
     receiveBufferBytes: 16384,
-    spinUs: availableParallelism() > 2 ? 20 : 0,
+    spinUs: navigator.hardwareConcurrency > 2 ? 20 : 0,
     sqThreadIdleMs: 10,
     restrict: true,
   };
+}
+
+function faultsFromEnvironment(): Faults | undefined {
+  if (!process.env.RINGLOOP_FAULTS) return undefined;
+  return (require("./faults.ts") as typeof import("./faults.ts")).Faults.fromEnvironment();
 }
 
 function requirePowerOfTwo(name: string, value: number): void {

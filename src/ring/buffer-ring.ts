@@ -43,8 +43,8 @@ export class BufferRing {
   readonly bgid: number;
   readonly count: number;
   readonly bytes: number;
-  /** All buffers; buffer `bid` starts at `offsetOf(bid)`. */
-  readonly memory: Buffer;
+  /** The buffers that circulate; buffer `bid` starts at `offsetOf(bid)`. `grow()` replaces it by a longer one. */
+  memory: Buffer;
 
   private readonly ring: Ring;
   private readonly stride: number;
@@ -76,7 +76,8 @@ export class BufferRing {
     this.entryWords = new Uint32Array(this.entries.buffer);
     this.entryBids = new Uint16Array(this.entries.buffer);
     this.tailWord = new Uint16Array(this.entries.buffer, BUF_RING_TAIL_OFFSET, 1);
-    this.pool = new Mapping(count * this.stride);
+    this.initial = Math.max(1, Math.min(initial, count));
+    this.pool = new Mapping(count * this.stride, this.initial * this.stride);
     this.memory = Buffer.from(this.pool.buffer);
     try {
       ring.registerBufRing({ address: this.entries.address, entries: count, bgid });
@@ -85,7 +86,6 @@ export class BufferRing {
       this.pool.release();
       throw error;
     }
-    this.initial = Math.max(1, Math.min(initial, count));
     this.circulate(this.initial);
   }
 
@@ -130,7 +130,10 @@ export class BufferRing {
   /** Doubles the buffers that circulate. Returns false when all of them do. */
   grow(): boolean {
     if (this.circulating >= this.count) return false;
-    this.circulate(Math.min(this.circulating, this.count - this.circulating));
+    const more = Math.min(this.circulating, this.count - this.circulating);
+    this.pool.show((this.circulating + more) * this.stride);
+    this.memory = Buffer.from(this.pool.buffer);
+    this.circulate(more);
     return true;
   }
 

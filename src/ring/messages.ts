@@ -2,7 +2,6 @@
  * What sendmsg(2), recvmsg(2) and accept(2) point at: addresses, message headers, and the parts of a message in a provided buffer.
  * `RingMemory` makes them; who may use them, and for how long, is written there.
  */
-import { isIP } from "node:net";
 import { AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
 import {
   decodeAddress,
@@ -12,9 +11,12 @@ import {
   SOCKADDR_BYTES_MAX,
   type SocketAddress,
 } from "../sys/sockaddr.ts";
+import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U16_MAX } from "./require-integer.ts";
 import type { Iovec } from "./structs.ts";
+
+const net = lazily(() => require("node:net") as typeof import("node:net"));
 
 export interface MessageParts {
   /** Where to, for a datagram; room for where from. */
@@ -68,7 +70,7 @@ export type SockaddrOptions = { hostname: string; port: number } | { unix: strin
 export function sockaddrBytes(options: SockaddrOptions): Uint8Array {
   if ("unix" in options) return encodeUnixAddress(options.unix);
   const { hostname, port } = options;
-  if (isIP(hostname) === 0)
+  if (net().isIP(hostname) === 0)
     throw new TypeError(`hostname must be a numeric IPv4 or IPv6 address, not ${Bun.inspect(hostname)}`);
   requireInteger("port", port, 0, U16_MAX);
   return encodeAddress(hostname, port);

@@ -35,10 +35,11 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
+import { lazily } from "../sys/lazily.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
 import { Probe } from "./probe.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
-import { RingMemory } from "./ring-memory.ts";
+import type { RingMemory } from "./ring-memory.ts";
 
 /** A piece of mapped memory: `RingMemory`'s regions, a `Mapping`, a `Chunk`'s part. */
 export interface BufferPiece {
@@ -307,9 +308,11 @@ export abstract class Registrations {
   }
 }
 
+const ringMemory = lazily(() => require("./ring-memory.ts") as typeof import("./ring-memory.ts"));
+
 /** For an argument that points at further memory, of this size. */
 function scratch(bytes = 0): RingMemory {
-  return new RingMemory(PAGE_BYTES + bytes);
+  return new (ringMemory().RingMemory)(PAGE_BYTES + bytes);
 }
 
 function bytesOf(view: NodeJS.TypedArray): Uint8Array {

@@ -6,7 +6,7 @@
  */
 
 /** Twin of RL_ABI_VERSION in ffi/ringloop.c. */
-export const RL_ABI_VERSION = 4;
+export const RL_ABI_VERSION = 5;
 /** What is closed at a thread's end: see owned.ts. */
 export const RL_OWNED_RINGS = 64;
 export const RL_OWNED_DESCRIPTORS = 1048576;

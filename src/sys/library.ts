@@ -5,8 +5,6 @@
  * says what to do. Importing this file opens nothing. This is the only directory that imports bun:ffi.
  */
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { layout } from "./layout.ts";
 
 const { i32, u32, f64, ptr: pointer, void: nothing } = FFIType;
@@ -26,6 +24,7 @@ const symbols = {
   rl_eventfd: { args: [], returns: i32 },
   rl_eventfd_signal: { args: [i32], returns: i32 },
   rl_socketpair: { args: [pointer], returns: i32 },
+  rl_find_epoll: { args: [i32], returns: i32 },
   rl_socket: { args: [i32, i32], returns: i32 },
   rl_set_blocking: { args: [i32], returns: i32 },
   rl_getsockopt: { args: [i32, i32, i32], returns: i32 },
@@ -54,7 +53,7 @@ export class LibraryError extends Error {
   readonly code = "ERR_RINGLOOP_LIBRARY";
 
   constructor(reason: string) {
-    super(`ringloop: ${reason}. Build it with: bun ${join(import.meta.dir, "../../ffi/build.ts")} --force`);
+    super(`ringloop: ${reason}. Build it with: bun ${packageFile("ffi/build.ts")} --force`);
   }
 
   override get name(): string {
@@ -62,18 +61,23 @@ export class LibraryError extends Error {
   }
 }
 
+function packageFile(path: string): string {
+  return Bun.fileURLToPath(new URL(`../../${path}`, import.meta.url));
+}
+
 /** RINGLOOP_LIBRARY names another file, for packagers and tests. */
 export function libraryPath(): string {
   const file = `libringloop-${process.platform}-${process.arch}.so`;
-  return process.env.RINGLOOP_LIBRARY || join(import.meta.dir, "../../ffi/build", file);
+  return process.env.RINGLOOP_LIBRARY || packageFile(`ffi/build/${file}`);
 }
 
 function open(path: string): Native {
-  if (!existsSync(path)) throw new LibraryError(`the shared object ${path} does not exist`);
   let library: ReturnType<typeof dlopen<typeof symbols>>;
   try {
     library = dlopen(path, symbols);
   } catch (error) {
+    const { existsSync } = require("node:fs") as typeof import("node:fs");
+    if (!existsSync(path)) throw new LibraryError(`the shared object ${path} does not exist`);
     // Another architecture, a missing liburing.so or a missing symbol: the dynamic linker's own words say which.
     throw new LibraryError(`the shared object ${path} cannot be loaded (${(error as Error).message})`);
   }

@@ -10,6 +10,10 @@ import { native } from "./library.ts";
 
 export const PAGE_BYTES = 4096;
 
+function wholePages(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}
+
 /** An address as bun:ffi's functions want it. */
 export function asPointer(address: number): Pointer {
   return address as Pointer;
@@ -29,16 +33,31 @@ export function detach(buffer: ArrayBuffer): void {
 export class Mapping {
   readonly address: number;
   readonly bytes: number;
-  readonly buffer: ArrayBuffer;
+  private readonly views: ArrayBuffer[];
   private released = false;
 
-  /** Rounds `bytes` up to whole pages. Throws SystemError (ENOMEM) when the system has none. */
-  constructor(bytes: number) {
-    this.bytes = Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+  /**
+   * Rounds `bytes` up to whole pages. `viewedBytes`: how much of it `buffer` shows at first; all, by default. Throws SystemError (ENOMEM) when
+   * the system has none.
+   */
+  constructor(bytes: number, viewedBytes = bytes) {
+    this.bytes = wholePages(bytes);
     const address = native().rl_map(this.bytes);
     if (address < 0) throw new SystemError(-address, "mmap");
     this.address = address;
-    this.buffer = viewMemory(address, this.bytes);
+    this.views = [viewMemory(address, wholePages(viewedBytes))];
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.views.at(-1)!;
+  }
+
+  /**
+   * Makes `buffer` one that shows so many bytes; the former ones go on showing theirs. The garbage collector counts what is shown as memory
+   * that is used, and collects the more often: large mappings are shown as far as they are used.
+   */
+  show(bytes: number): void {
+    this.views.push(viewMemory(this.address, Math.min(wholePages(bytes), this.bytes)));
   }
 
   /** Gives the whole pages from an offset on back to the system and keeps the addresses; the memory reads as zeroes afterwards. */
@@ -51,7 +70,7 @@ export class Mapping {
   release(): void {
     if (this.released) return;
     this.released = true;
-    detach(this.buffer);
+    for (const view of this.views) detach(view);
     native().rl_unmap(this.address, this.bytes);
   }
 }

@@ -35,6 +35,8 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     expect(check(found, "io_uring_setup")).toMatchObject({ value: "works", state: "good" });
     for (const name of ["fast poll", "provided buffer rings", "multishot accept", "multishot receive"])
       expect(check(found, name)).toMatchObject({ value: "yes", state: "good" });
+    const { version } = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8"));
+    expect(found.version).toBe(version);
     for (const name of ["kernel", "seccomp", "sysctl kernel.io_uring_disabled", "locked memory (ulimit -l)", "mode"])
       expect(check(found, name)).toBeDefined();
   });
@@ -72,6 +74,64 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     expect(stdout).toContain("ringloop does not run here");
   });
 
+  test("says so where a filter lets a ring be made, and refuses to use it", async () => {
+    for (const [call, errno, code] of [
+      ["enter", "1", "EPERM"],
+      ["register", "1", "EPERM"],
+      ["register", "38", "ENOSYS"],
+      ["register", "13", "EACCES"],
+    ] as const) {
+      const env = { WITHOUT_IO_URING_CALL: call, WITHOUT_IO_URING_ERRNO: errno };
+      const { exitCode, found } = await doctor([launcher], env);
+      expect({ exitCode, runs: found.runs }).toEqual({ exitCode: 1, runs: false });
+      expect(check(found, `io_uring_${call}`)).toMatchObject({ state: "lacking", advice: expect.any(String) });
+      expect(found.reason).toStartWith(`${code}: `);
+      const { stderr } = await attempt([launcher, process.execPath, cli, "doctor"], "", env);
+      expect(stderr).toBe("");
+    }
+  });
+
+  // For whoever lacks CAP_IPC_LOCK. Each process has a user of its own, so that no other ring counts, nor one of a process that has just ended.
+  test.skipIf(process.getuid!() !== 0)("says for how many rings the locked memory is enough", async () => {
+    let user = 54321;
+    const limited = (bytes: number): string[] => {
+      const unprivileged = ["setpriv", `--reuid=${user}`, `--regid=${user++}`, "--clear-groups", "--bounding-set=-all"];
+      return ["prlimit", `--memlock=${bytes}:${bytes}`, ...unprivileged];
+    };
+    for (const [bytes, rings] of [
+      [200_000, 0],
+      [1_048_576, 4],
+      [8_388_608, 35],
+    ] as const) {
+      const { exitCode, found } = await doctor(limited(bytes));
+      expect(exitCode).toBe(rings === 0 ? 1 : 0);
+      expect(check(found, "locked memory (ulimit -l)")).toMatchObject({
+        value: `${bytes} bytes, enough for ${rings} rings of this user`,
+        state: rings === 0 ? "lacking" : "good",
+        advice: expect.stringContaining("a ring of 232 KiB"),
+      });
+      const { stdout } = await run([...limited(bytes), process.execPath, fixture("counts-rings.ts")]);
+      expect(JSON.parse(stdout)).toEqual({ rings, code: "ENOMEM" });
+    }
+  });
+
+  test("names what a wrong variable may be, in one line", async () => {
+    for (const name of ["RINGLOOP", "RINGLOOP_MODE", "RINGLOOP_LOG"]) {
+      const { stdout, stderr, exitCode } = await attempt([process.execPath, cli, "doctor"], "", { [name]: "wrong" });
+      expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 2 });
+      expect(stderr).toMatch(new RegExp(`^ringloop: ${name} must be one of "[^\n]+, not "wrong"\n$`));
+    }
+  });
+
+  test("has help and a version, whatever the machine lacks", async () => {
+    for (const option of ["--help", "-h"])
+      expect((await run([launcher, process.execPath, cli, option])).stdout).toStartWith(
+        "usage: ringloop doctor [--json]",
+      );
+    for (const option of ["--version", "-v"])
+      expect((await run([launcher, process.execPath, cli, option])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
   test("refuses another command, with what it takes", async () => {
     for (const args of [[], ["cure"], ["doctor", "--jsn"], ["doctor", "twice"]]) {
       const { stderr, exitCode } = await attempt([process.execPath, cli, ...args]);
@@ -105,6 +165,15 @@ describe.skipIf(isBun)("where io_uring is refused", () => {
     expect(JSON.parse(stdout)).toEqual({ ...expected, unallocated: "allocated" });
     expect(stderr).toBe("");
   });
+});
+
+describe.skipIf(isBun)("servers, listeners and sockets", () => {
+  for (const on of [true, false])
+    test(`say by \`ring\` that they run ${on ? "on the ring" : "on Bun's own"}`, async () => {
+      const { stdout } = await run([...(on ? [] : [launcher]), process.execPath, fixture("says-ring.ts")]);
+      const rings = { server: on, listener: on, socket: on, udp: on };
+      expect(JSON.parse(stdout)).toEqual({ rings, refused: "ECONNREFUSED", shown: [] });
+    });
 });
 
 // kernel.io_uring_disabled=2 itself is not set: it would refuse every other ring of the machine meanwhile. It answers EPERM, to everybody.

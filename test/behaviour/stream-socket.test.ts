@@ -1,4 +1,7 @@
-/** Sockets with promises: iteration, awaited writes, web streams. ringloop's own, so there is no Bun to compare with. */
+/**
+ * Sockets with promises: iteration, awaited writes, web streams. Bun has none; for the subject `bun` they are ringloop's over Bun.connect and
+ * Bun.listen, as where there is no ring.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer, type Server as NodeServer, type Socket as NodeSocket } from "node:net";
 import { run } from "./process.ts";
@@ -6,7 +9,11 @@ import { md5 } from "./raw-client.ts";
 import { rejection } from "./rejection.ts";
 import { isBun, reactorStats, settled } from "./subject.ts";
 
+if (isBun) process.env.RINGLOOP_LIBRARY = "/nonexistent.so";
 const { connectStream, listenStream } = await import("../../src/index.ts");
+afterAll(() => {
+  if (isBun) delete process.env.RINGLOOP_LIBRARY;
+});
 
 const servers: NodeServer[] = [];
 afterAll(() => servers.forEach((server) => server.close()));
@@ -19,7 +26,60 @@ async function node(serve: (socket: NodeSocket) => void): Promise<{ hostname: st
   return { hostname: "127.0.0.1", port: (server.address() as { port: number }).port };
 }
 
-describe.skipIf(isBun)("a stream socket", () => {
+describe("a stream socket", () => {
+  test("and its listener say whether they run on the ring", async () => {
+    const listener = listenStream({ port: 0, hostname: "127.0.0.1" });
+    const socket = await connectStream({ hostname: "127.0.0.1", port: listener.address!.port });
+    const accepted = (await listener[Symbol.asyncIterator]().next()).value!;
+    expect([listener.ring, socket.ring, accepted.ring]).toEqual(Array(3).fill(!isBun));
+    expect(accepted.remoteAddress).toEqual(socket.localAddress!);
+    expect(listener.address).toEqual(socket.remoteAddress!);
+    await Promise.all([socket[Symbol.asyncDispose](), accepted[Symbol.asyncDispose]()]);
+    listener.stop();
+  });
+
+  test("answers after the peer's end, and its own end comes after all that was written", async () => {
+    const received = Promise.withResolvers<string>();
+    const where = await node((peer) => {
+      let text = "";
+      peer.on("data", (chunk: Buffer) => void (text += chunk.toString("latin1")));
+      peer.on("end", () => received.resolve(text));
+      peer.end("asks");
+    });
+    const socket = await connectStream(where);
+    let asked = "";
+    for await (const chunk of socket) {
+      asked += chunk.toString();
+      break; // Leaving the loop closes the socket.
+    }
+    expect(asked).toBe("asks");
+    await socket.closed;
+    expect(await received.promise).toBe("");
+
+    const second = await connectStream(await node((peer) => void peer.end("asks again").pipe(peer)));
+    while (!(await second.next()).done);
+    await second.end(Buffer.alloc(3_000_000, "x"));
+    await second.closed;
+  });
+
+  test("of Unix sockets, and refusals, are the same", async () => {
+    const unix = `\0ringloop-stream-${process.pid}`;
+    const listener = listenStream({ unix });
+    const socket = await connectStream({ unix });
+    const accepted = (await listener[Symbol.asyncIterator]().next()).value!;
+    await socket.write("by path");
+    expect(String((await accepted.next()).value)).toBe("by path");
+    socket.destroy();
+    await socket.closed;
+    expect((await accepted.next()).done).toBe(true);
+    accepted.destroy();
+    listener.stop();
+    expect(await rejection(connectStream({ unix }))).toMatchObject({
+      code: expect.stringMatching(/ECONNREFUSED|ENOENT/),
+    });
+    expect(await rejection(socket.write("late"))).toMatchObject({ message: "the socket is closed for writing" });
+  });
+
   test("is iterated over, chunk by chunk, to the peer's end", async () => {
     const where = await node((socket) => socket.end("all of it"));
     const socket = await connectStream(where);
@@ -127,7 +187,13 @@ print(s.makefile().read())
     expect(await rejection(socket.write("late"))).toMatchObject({ code: "ECONNRESET" });
   });
 
-  test("leaves nothing when it is disposed of", async () => {
+  test.skipIf(!isBun)("without a ring is an error where fallback is false", async () => {
+    const failure = { code: "ERR_RINGLOOP_LIBRARY" };
+    expect(await rejection(connectStream({ hostname: "127.0.0.1", port: 1, fallback: false }))).toMatchObject(failure);
+    expect(() => listenStream({ port: 0, fallback: false })).toThrow("/nonexistent.so does not exist");
+  });
+
+  test.skipIf(isBun)("leaves nothing when it is disposed of", async () => {
     const { slotsInUse } = reactorStats();
     const where = await node((socket) => socket.pipe(socket));
     for (let i = 0; i < 20; i++) {

@@ -301,4 +301,19 @@ describe("setting up provided buffers", () => {
       expect(memory.length).toBe(0);
     }
   });
+
+  test("shows the buffers that circulate and no others, and all that it has shown goes with it", () => {
+    using ring = Ring.queueInit(2);
+    const buffers = new BufferRing(ring, { bgid: 1, count: 16, bytes: 16384, initial: 2 });
+    const first = buffers.memory;
+    expect(first.length).toBeGreaterThanOrEqual(buffers.offsetOf(2));
+    expect(first.length).toBeLessThan(buffers.offsetOf(3));
+    buffers.grow();
+    expect(buffers.memory.length).toBeGreaterThanOrEqual(buffers.offsetOf(4));
+    buffers.memory[0] = 7;
+    expect(first[0]).toBe(7); // The same memory.
+    const second = buffers.memory;
+    buffers.close();
+    expect([first.length, second.length]).toEqual([0, 0]);
+  });
 });

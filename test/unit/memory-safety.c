@@ -264,6 +264,22 @@ static int resolve(const char *host, int port, void **address) {
   return DRIVE(rl_resolve, host, port, *address);
 }
 
+/* Only the one that watches is found, and neither watches more than before. */
+static void epolls(void) {
+  int pair[2];
+  EXPECT(DRIVE(rl_socketpair, pair) == 0);
+  EXPECT(DRIVE(rl_find_epoll, pair[0]) == -ENOENT && DRIVE(rl_find_epoll, -1) == -ENOENT);
+  int other = epoll_create1(EPOLL_CLOEXEC), epoll = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event readable = {.events = EPOLLIN};
+  EXPECT(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &readable) == 0);
+  EXPECT(DRIVE(rl_find_epoll, pair[0]) == epoll);
+  EXPECT(epoll_ctl(other, EPOLL_CTL_DEL, pair[0], NULL) == -1 && errno == ENOENT);
+  EXPECT(epoll_ctl(epoll, EPOLL_CTL_DEL, pair[0], NULL) == 0);
+  for (int i = 0; i < 2; i++)
+    EXPECT(DRIVE(rl_close, pair[i]) == 0);
+  EXPECT(DRIVE(rl_close, other) == 0 && DRIVE(rl_close, epoll) == 0);
+}
+
 static void addresses(void) {
   const struct {
     const char *host, *text;
@@ -566,6 +582,7 @@ int main(int argc, char **argv) {
   refused_rings();
   mapped_memory();
   descriptors();
+  epolls();
   addresses();
   stream_sockets();
   unix_sockets();

@@ -8,6 +8,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TIMEOUT } from "../timeout.ts";
 import { withCompiledC } from "./compiled-c.ts";
 import { liburing, ringloopC, sanitizers, withSanitizedLibrary } from "./sanitized-library.ts";
 
@@ -41,7 +42,7 @@ test("rings, operations and sockets use a sanitized library without an error", (
   const files = ["ring", "registration", "operations-files", "operations-sockets"];
   const paths = files.map((name) => join(import.meta.dir, `${name}.test.ts`));
   withSanitizedLibrary((env) => {
-    const run = Bun.spawnSync([process.execPath, "test", ...paths], { env: { ...process.env, ...env } });
+    const run = Bun.spawnSync([process.execPath, "test", ...TIMEOUT, ...paths], { env: { ...process.env, ...env } });
     const text = run.stderr.toString();
     expect({ exitCode: run.exitCode, text: run.success ? "" : text }).toEqual({ exitCode: 0, text: "" });
     expect(Number(/^ *(\d+) pass$/m.exec(text)?.[1])).toBeGreaterThan(300);

@@ -7,10 +7,13 @@
  * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call. A
  * message costs what its bytes cost, and not the window's: of that, a small one is compressed with the last part only.
  */
-import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { lazily } from "../../sys/lazily.ts";
 import { type Offer, readOffers } from "./extensions.ts";
 import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
 import { SentWindow, Window } from "./window.ts";
+
+/** Loaded with the first message that is compressed: it takes 4 MiB. */
+const zlib = lazily(() => require("node:zlib") as typeof import("node:zlib"));
 
 /** perMessageDeflate, as checked. */
 export interface DeflateOptions {
@@ -136,6 +139,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Compresses without a context, for any number of clients whose window is at least as large. */
 export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer = NOTHING): Buffer {
+  const { constants, deflateRawSync } = zlib();
   const options = {
     windowBits,
     finishFlush: constants.Z_SYNC_FLUSH,
@@ -193,6 +197,7 @@ export class SocketDeflate {
       }
     }
     this.isOwn = true;
+    const { constants, inflateRawSync } = zlib();
     return inflateRawSync(Buffer.concat([bytes, TAIL]), {
       finishFlush: constants.Z_SYNC_FLUSH,
       maxOutputLength: Math.max(bytesMax, 1),

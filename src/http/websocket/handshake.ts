@@ -1,5 +1,4 @@
 /** The opening handshake (RFC 6455 section 4.2): what a request must have, and what is answered. */
-import { createHash } from "node:crypto";
 import { fieldsOf } from "../tracked-response.ts";
 import { NativeResponse } from "../native-globals.ts";
 import type { RingRequest } from "../request.ts";
@@ -50,9 +49,7 @@ export function answer(
   date: string,
 ): Handshake {
   const { headers } = request;
-  const accept = createHash("sha1")
-    .update(headers.get("sec-websocket-key")! + GUID)
-    .digest("base64");
+  const accept = Bun.SHA1.hash(headers.get("sec-websocket-key")! + GUID, "base64");
   let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   head += `Sec-WebSocket-Accept: ${accept}\r\n`;
   const fields =

@@ -1,25 +1,65 @@
-/** What the WebSockets of one server have in common: handlers, limits, topics, and parsers for those that are in the middle of a frame. */
+/**
+ * What the WebSockets of one server have in common: handlers, limits, topics, and parsers for those that are in the middle of a frame.
+ *
+ * All that a server asks of WebSockets it asks here: it loads this file with its option `websocket`, and with it everything else.
+ */
+import type { Protocol } from "../../net/connection.ts";
 import { FreeList } from "../../reactor/free-list.ts";
+import type { HttpConnection } from "../connection.ts";
 import type { HttpHost } from "../host.ts";
-import { CloseCode, FrameParser } from "./frame-parser.ts";
-import type { WebSocketOptions } from "./options.ts";
-import type { ServerWebSocket } from "./socket.ts";
+import type { RingRequest } from "../request.ts";
+import { isBytes, messageBytes, requireCompress, requireMessage, requireTopic } from "./arguments.ts";
+import { CloseCode, FrameParser, Opcode } from "./frame-parser.ts";
+import { readWebSocketOptions, type WebSocketOptions } from "./options.ts";
+import { type Sendable, ServerWebSocket } from "./socket.ts";
 import { Topics } from "./topics.ts";
+import { upgrade, type UpgradeOptions } from "./upgrade.ts";
 
 const SPARE_PARSERS_MAX = 16;
 
 export class WebSocketHub {
   readonly host: HttpHost;
   readonly topics = new Topics();
-  /** `reload` may set others. */
   options: WebSocketOptions;
   /** Open, or with a `close` handler running. */
   count = 0;
   private readonly spare = new FreeList<FrameParser>(SPARE_PARSERS_MAX);
 
-  constructor(host: HttpHost, options: WebSocketOptions) {
+  /** `options`: serve's option `websocket`. Throws a TypeError that names the wrong one. */
+  constructor(host: HttpHost, options: unknown) {
     this.host = host;
-    this.options = options;
+    this.options = readWebSocketOptions(options);
+  }
+
+  /** Other options from now on, for open sockets too. */
+  reload(options: unknown): void {
+    this.options = readWebSocketOptions(options);
+  }
+
+  upgrade(connection: HttpConnection, request: RingRequest, options?: UpgradeOptions): boolean {
+    return upgrade(this, connection, request, options);
+  }
+
+  publish(topic: string, message: Sendable, compress: boolean): number {
+    WebSocketHub.requirePublication(topic, message, compress);
+    return this.topics.publish(topic, isBytes(message) ? Opcode.Binary : Opcode.Text, messageBytes(message), compress);
+  }
+
+  subscriberCount(topic: string): number {
+    WebSocketHub.requireCountable(topic);
+    return this.topics.count(topic);
+  }
+
+  /** Throws a TypeError for what cannot be published. */
+  static requirePublication(topic: unknown, message: unknown, compress: unknown): void {
+    requireTopic("publish", topic);
+    requireMessage("publish", message);
+    requireCompress("publish", compress);
+  }
+
+  /** Throws a TypeError for what is no topic. The empty one has no subscriber, as in Bun. */
+  static requireCountable(topic: unknown): void {
+    if (topic !== "") requireTopic("subscriberCount", topic);
   }
 
   takeParser(): FrameParser {
@@ -42,8 +82,10 @@ export class WebSocketHub {
     }
   }
 
-  /** Closes a socket because its server stops. */
-  static stop(socket: ServerWebSocket): void {
-    socket.close(CloseCode.GoingAway, "Server closed");
+  /** Closes a WebSocket because its server stops. Returns false for a connection that is none. */
+  stop(protocol: Protocol): boolean {
+    if (!(protocol instanceof ServerWebSocket)) return false;
+    protocol.close(CloseCode.GoingAway, "Server closed");
+    return true;
   }
 }

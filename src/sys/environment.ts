@@ -1,0 +1,28 @@
+/**
+ * The environment variables of ringloop that take one of a few values. An empty variable counts as one that is not set.
+ *
+ * RINGLOOP decides what the preload does: `on` (the default) redirects Bun's functions, `off` does nothing, `require` refuses to run without
+ * a ring. RINGLOOP_MODE is the mode of every ring, whatever the program asks for. RINGLOOP_LOG: `1` makes the preload say what it did.
+ */
+const allowed = {
+  RINGLOOP: ["on", "off", "require"],
+  RINGLOOP_MODE: ["auto", "sqpoll", "defer"],
+  RINGLOOP_LOG: ["0", "1"],
+} as const;
+
+type Name = keyof typeof allowed;
+
+/** The variable's value; undefined where it is not set. Throws a TypeError that names the allowed values for any other. */
+export function readVariable<N extends Name>(name: N): (typeof allowed)[N][number] | undefined {
+  const value = process.env[name];
+  if (value === undefined || value === "") return undefined;
+  const values: readonly string[] = allowed[name];
+  if (values.includes(value)) return value as (typeof allowed)[N][number];
+  const list = values.map((each) => JSON.stringify(each)).join(", ");
+  throw new TypeError(`${name} must be one of ${list}, not ${JSON.stringify(value)}`);
+}
+
+/** Reads every variable, to find a wrong value at once. Throws as `readVariable` does. */
+export function checkVariables(): void {
+  for (const name of Object.keys(allowed) as Name[]) readVariable(name);
+}
