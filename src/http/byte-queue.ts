@@ -5,7 +5,7 @@
  * the front only when at least as many bytes have been read since the last move. It is at most four times the most that was kept.
  */
 
-const MEMORY_BYTES_MIN = 256;
+const MEMORY_BYTES_MIN = 64;
 const NO_MEMORY: Buffer = Buffer.alloc(0);
 
 export class ByteQueue {

@@ -123,7 +123,7 @@ function startServer(options: Options): Server {
 
 /**
  * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
- * or the same host and port, takes the new handlers and keeps its connections.
+ * or the same host and port, takes the new handlers and keeps its connections. As many as the program has ever had by different names.
  */
 const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<
   string,

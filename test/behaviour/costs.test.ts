@@ -1,5 +1,4 @@
 /** What clients can make a server do: n bytes in k pieces cost O(n + k), whatever the pieces are. */
-import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { constants, deflateRawSync } from "node:zlib";
@@ -210,32 +209,19 @@ test("publishing a small message costs the same for full contexts as for empty o
   await Promise.all([empty.stop(), full.stop()]);
 });
 
-test("many requests at once leave little behind, and the same again nothing more", async () => {
+// About what the ring's server keeps, which only its inside tells.
+test.skipIf(isBun)("of many requests at once no more is kept than the next ones are likely to need", async () => {
   const REQUESTS = 3000;
-  let waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
   using server = start(() => new Promise((resolve) => waiting.push(() => resolve(new Response("ok")))));
-  const many = async (count: number): Promise<void> => {
-    const clients: RawClient[] = [];
-    for (let i = 0; i < count; i++) clients.push(await RawClient.connect(server.port));
-    for (const client of clients) void client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    while (waiting.length < count) await turn();
-    for (const answer of waiting) answer();
-    waiting = [];
-    for (const client of clients) expect((await client.readResponse()).status).toBe(200);
-    for (const client of clients) client[Symbol.dispose]();
-    await Promise.all(clients.map(({ closed }) => closed));
-    while (server.pendingRequests > 0) await turn();
-  };
-  const objects = async (): Promise<number> => {
-    // What is closed is collected when the closing is over.
-    for (let i = 0; i < 20; i++) await turn();
-    Bun.gc(true);
-    return heapStats().objectCount;
-  };
-  await many(REQUESTS);
-  // What is kept for the next requests has a limit, which only the inside tells: memory for sending is kept, too, as much as was in use.
-  if (!isBun) expect((server as unknown as { spare: { count: number } }).spare.count).toBeLessThanOrEqual(256);
-  const before = await objects();
-  await many(REQUESTS);
-  expect((await objects()) - before).toBeLessThan(REQUESTS / 3);
+  const clients: RawClient[] = [];
+  for (let i = 0; i < REQUESTS; i++) clients.push(await RawClient.connect(server.port));
+  for (const client of clients) void client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  while (waiting.length < REQUESTS) await turn();
+  for (const answer of waiting) answer();
+  for (const client of clients) expect((await client.readResponse()).status).toBe(200);
+  for (const client of clients) client[Symbol.dispose]();
+  const { spare } = server as unknown as { spare: { count: number } };
+  expect(spare.count).toBeGreaterThan(0);
+  expect(spare.count).toBeLessThanOrEqual(256);
 });

@@ -68,7 +68,7 @@ export class Broadcast {
   }
 
   /** The part of the payload that is a client's context afterwards, in memory that nobody changes. */
-  readonly context = (): Uint8Array => (this.tail ??= Uint8Array.from(this.payload.subarray(-WINDOW_BYTES_MAX)));
+  readonly context = (): Uint8Array => (this.tail ??= new Uint8Array(this.payload.subarray(-WINDOW_BYTES_MAX)));
 
   /** Whether a client with whom compression was agreed on gets it compressed. */
   get isCompressed(): boolean {
