@@ -21,9 +21,14 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     "/^W\\//": { client: "anchored, and of fixed length" },
     '/(?:W\\/)?"[^"]*"/g': { client: "begins at a quote or before one, and goes to the next" },
   },
-  "src/http/file-plan.ts": {
+  "src/http/blob-place.ts": {
     "/^(?:FileRef|S3Ref) \\(/": { other: "Bun's picture of a Blob" },
-    "/\\n {2}offset: (\\d+)\\s*\\}$/": { other: "Bun's picture of a Blob" },
+    '/^FileRef \\("([^\\p{Cc}\\ufffd]+)"\\)(?: \\{)?$/u': { other: "Bun's picture of a Blob without its name" },
+    '/^\\n(?: {2}name: "",?\\n)?(?: {2}offset: (\\d+)\\n,?\\n)?(?: {2}lastModified: \\d+\\n)?\\}$/': {
+      other: "Bun's picture of a Blob without its name",
+    },
+  },
+  "src/http/file-plan.ts": {
     "/[^\\t\\x20-\\x7e]/g": { other: "the name of the program's file" },
     '/["\\\\]/g': { other: "the name of the program's file" },
   },
