@@ -306,17 +306,30 @@ describe("a handle that is closed under an operation", () => {
     await file.close();
   });
 
-  test.skipIf(isBun)("waits for an operation that was abandoned", async () => {
+  test.skipIf(isBun)("waits for the last completion of an operation that was abandoned", async () => {
     Bun.spawnSync(["mkfifo", at("pipe")]);
     const file = await files.open(at("pipe"), "r+");
-    const abort = new AbortController();
-    const { fd } = file;
-    const read = file.read({ signal: abort.signal });
-    abort.abort();
-    const closed = file.close();
-    expect(await read.catch((error) => error.name)).toBe("AbortError");
-    await closed;
-    expect(() => statSync(`/proc/self/fd/${fd}`)).toThrow("ENOENT");
+    const { slotsInUse } = reactorStats();
+    const used = reactor()!;
+    const { closeFd } = used;
+    let inUse = -1;
+    used.closeFd = (fd) => {
+      inUse = reactorStats().slotsInUse - slotsInUse;
+      return closeFd.call(used, fd);
+    };
+    try {
+      const abort = new AbortController();
+      const { fd } = file;
+      const read = file.read({ signal: abort.signal });
+      abort.abort();
+      const closed = file.close();
+      expect(await read.catch((error) => error.name)).toBe("AbortError");
+      await closed;
+      expect(inUse).toBe(0);
+      expect(() => statSync(`/proc/self/fd/${fd}`)).toThrow("ENOENT");
+    } finally {
+      used.closeFd = closeFd;
+    }
   });
 });
 
