@@ -2,6 +2,8 @@
 import type { Connection } from "../net/connection.ts";
 
 export interface BodySender {
+  /** Ends by itself, however long it takes: a client that has closed its side gets all of it. A stream may go on for ever. */
+  readonly isFinite: boolean;
   /** Sends the head and then the body. */
   start(): void;
   /** All that was queued has left. */

@@ -165,8 +165,20 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   onEnd(): void {
     this.peerEnded = true;
     // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
-    // Else a client may close its side after the last request and still wait for the answers.
-    if (this.body) this.abort();
+    if (this.body) return this.abort();
+    // As in Bun, Node and nginx, who ends while a handler or a stream takes its time has left. Who only closes its side gets the answer of a handler
+    // that answers at once, by an immediate at the latest.
+    const { request } = this;
+    if (request !== null && this.sender?.isFinite !== true) setImmediate(() => this.leave(request));
+  }
+
+  /** The client has left, and `request` was under way when it did. What was written before still leaves. */
+  private leave(request: RingRequest): void {
+    if (this.request !== request || this.sender?.isFinite === true) return;
+    const { transport, host } = this;
+    const tell = this.abandon();
+    host.idle.finish(transport, false);
+    tell();
   }
 
   onDrain(): void {
@@ -198,33 +210,42 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.text = null;
     let at = start;
     let head: string | null = null;
-    while (at < end && this.isAttached) {
-      if (this.body !== null) {
-        at = this.receiveBody(memory, at, end);
-        if (at < 0) {
-          this.refuse(-at);
+    let queuedBytes = 0;
+    try {
+      while (at < end && this.isAttached) {
+        if (this.body !== null) {
+          at = this.receiveBody(memory, at, end);
+          if (at < 0) {
+            this.refuse(-at);
+            break;
+          }
+          continue;
+        }
+        if (this.request !== null || this.stalled) {
+          this.hold(memory, at, end);
           break;
         }
-        continue;
+        const next = host.parser.parse(memory, at, end);
+        if (next === INCOMPLETE) {
+          head = memory.latin1Slice(at, end);
+          break;
+        }
+        if (next < 0) {
+          this.refuse(-next);
+          break;
+        }
+        ({ queuedBytes } = transport);
+        at = this.begin(memory, at, next, end);
+        if (at < end) host.reactor.relieve();
       }
-      if (this.request !== null || this.stalled) {
-        this.hold(memory, at, end);
-        break;
-      }
-      const next = host.parser.parse(memory, at, end);
-      if (next === INCOMPLETE) {
-        head = memory.latin1Slice(at, end);
-        break;
-      }
-      if (next < 0) {
-        this.refuse(-next);
-        break;
-      }
-      at = this.begin(memory, at, next, end);
+    } catch (error) {
+      at = end;
+      this.fault(error, transport.queuedBytes !== queuedBytes);
+    } finally {
+      this.processing = false;
+      transport.endProcessing();
+      this.text = null;
     }
-    this.processing = false;
-    transport.endProcessing();
-    this.text = null;
     if (this.handedOver) {
       this.handedOver = false;
       const { peerEnded } = this;
@@ -232,6 +253,14 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       deliverRest(transport, { memory, start: at, end }, peerEnded);
     } else if (!this.isAttached) host.spare.give(this);
     else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
+  }
+
+  /** What nobody has foreseen: a log line and a 500, or, where an answer has begun, the connection's end. */
+  private fault(error: unknown, hasBegun: boolean): void {
+    this.host.reportFault(error);
+    if (!this.isAttached) return;
+    if (hasBegun) this.abort(true);
+    else this.refuse(500);
   }
 
   /** Everything that was asked is answered. */
@@ -405,7 +434,6 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** From a promise: the reactor may be anywhere, so its clock is set first. */
   private respondLater(request: RingRequest, response: unknown): void {
     if (this.request !== request) return; // The connection is gone.
-    this.host.reactor.refreshClock();
     if (isResponse(response)) return this.respond(request, response);
     this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));
   }
@@ -562,7 +590,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** The response failed halfway. Only the connection's end tells the client. */
   private breakResponse(request: RingRequest, error: unknown): void {
     if (this.request !== request) return;
-    console.error(error);
+    this.host.reportFault(error);
     this.abort(true);
   }
 

@@ -19,6 +19,8 @@ const READ_BYTES = 262144;
 const SENDFILE_BYTES = 1048576;
 
 export class FileSender implements BodySender {
+  readonly isFinite = true;
+
   private readonly target: BodyTarget;
   private readonly reader: FileReader;
   /** What is not sent of it. */

@@ -27,6 +27,8 @@ export interface HttpHost {
   /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
   handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
   handleError(error: unknown): Response | Promise<Response>;
+  /** An error that no handler gets. */
+  reportFault(error: unknown): void;
   /** One of its connections is closed. */
   closed(): void;
 }

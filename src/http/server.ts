@@ -13,6 +13,7 @@ import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
 import { originals } from "../sys/bun-originals.ts";
+import { showUncaught } from "../sys/uncaught.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
 import { errorResponse } from "./error-page.ts";
@@ -216,8 +217,10 @@ class RingServer implements Server, HttpHost {
       this.stopping = true;
       this.listener.close();
     }
-    if (closeActiveConnections) for (const connection of this.connections()) this.abort(connection);
-    else this.closeIdleConnections();
+    if (closeActiveConnections) {
+      this.reactor.submitFinished(); // The answers that are finished.
+      for (const connection of this.connections()) this.abort(connection);
+    } else this.closeIdleConnections();
     if (this.connectionCount === 0) this.end();
     return this.stopped.promise;
   }
@@ -379,8 +382,12 @@ class RingServer implements Server, HttpHost {
     this.stopped!.resolve();
   }
 
+  reportFault(error: unknown): void {
+    showUncaught(error);
+  }
+
   private reportError(error: unknown): Response {
-    console.error(error);
+    showUncaught(error);
     return errorResponse(error, this.development);
   }
 

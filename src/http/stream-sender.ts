@@ -8,6 +8,8 @@ import type { BodySender, BodyTarget } from "./body-sender.ts";
 import type { ResponsePlan } from "./response.ts";
 
 export class StreamSender implements BodySender {
+  readonly isFinite = false;
+
   private readonly target: BodyTarget;
   private readonly plan: ResponsePlan;
   private readonly reader: ReadableStreamDefaultReader;

@@ -361,7 +361,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   }
 
   private armTimer(delayMs: number): void {
-    this.reactor.wheel.set(this, this.reactor.nowMs, delayMs);
+    this.reactor.setDeadline(this, delayMs);
   }
 
   private armReceive(): void {

@@ -134,7 +134,9 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
 
   stop(closeActiveConnections = false): void {
     this.acceptor.close();
-    if (closeActiveConnections) for (const socket of [...this.sockets]) socket.connection.destroy();
+    if (!closeActiveConnections) return;
+    this.reactor.submitFinished(); // What was written, as with Bun's, whose write() is a send(2).
+    for (const socket of [...this.sockets]) socket.connection.destroy();
   }
 
   ref(): void {

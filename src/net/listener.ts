@@ -118,7 +118,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
       case ENFILE:
       case ENOBUFS:
       case ENOMEM:
-        if (!this.acceptArmed) this.reactor.wheel.set(this, this.reactor.nowMs, EXHAUSTED_RETRY_MS);
+        if (!this.acceptArmed) this.reactor.setDeadline(this, EXHAUSTED_RETRY_MS);
         return;
       case EINVAL: // Not listening any more (somebody shut the descriptor down), or no multishot accept (before Linux 5.19).
         throw new SystemError(EINVAL, "accept");

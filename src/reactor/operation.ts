@@ -342,7 +342,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private cancellationCompleted(result: number): void {
     if (result >= 0 || this.reactor.operations.inFlightOf(this.slot) === 0) return;
     if (this.cancellations === 1) this.cancel();
-    else this.reactor.wheel.set(this, this.reactor.nowMs, CANCEL_RETRY_MS);
+    else this.reactor.setDeadline(this, CANCEL_RETRY_MS);
   }
 
   private settle(): void {

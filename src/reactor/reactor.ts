@@ -36,7 +36,7 @@ import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
 import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
 import { Operations } from "./operations.ts";
 import { Waker } from "./waker.ts";
-import { Wheel } from "./wheel.ts";
+import { Wheel, WHEEL_TICK_MS, type WheelEntry } from "./wheel.ts";
 
 export interface ReactorOptions {
   /** Default "auto". The environment variable RINGLOOP_MODE wins. */
@@ -110,8 +110,9 @@ export interface Flushable {
 const TURN_MS = 1;
 /** Turns without a completion before the reactor parks. */
 const IDLE_TURNS_BEFORE_PARK = 10;
-/** How many completions are dispatched between two looks at the clock. */
-const COMPLETIONS_PER_CLOCK = 32;
+/** What is finished waits for other handlers no longer than this, and after a handler that took as long, for none of the next ones. */
+const FINISHED_MS_MAX = 0.5;
+const HASTY_COMPLETIONS = 64;
 /** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
 export const EARLY_SUBMIT_BYTES = 262144;
 /** How long an ending process waits for the SQ thread to take what is queued. */
@@ -132,9 +133,6 @@ export class Reactor extends Operations {
   /** Memory for what is received. */
   readonly receiveBuffers: BufferRing;
   readonly wheel: Wheel;
-  /** performance.now() as of the last look at the clock: once a turn or oftener. */
-  nowMs = performance.now();
-
   /** Bytes that were written for sending since the last submission, or what counts like them; added to by those who write. */
   unsubmittedBytes = 0;
 
@@ -159,6 +157,12 @@ export class Reactor extends Operations {
   private immediate: NodeJS.Immediate | undefined;
   private wheelTimer: NodeJS.Timeout | undefined;
   private parked = true;
+  /** When handlers began to hold the thread, at the earliest. */
+  private submittedMs = 0;
+  /** For so many completions, what is finished is submitted at once. */
+  private hasty = 0;
+  /** When the wheel is looked at again, unless the thread stands still. */
+  private nextLookMs = Infinity;
   private idleTurns = 0;
   private closed = false;
   /** The kernel has contradicted itself: nothing more is read from the ring. */
@@ -207,7 +211,7 @@ export class Reactor extends Operations {
     const loopFd = findEventLoopFd();
     // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
     this.nest = new Nest(this, loopFd, mode === "defer" ? TURN_MS : 0);
-    this.wheel = new Wheel(this.nowMs);
+    this.wheel = new Wheel(performance.now());
     const { ring } = this;
     this.info = {
       mode,
@@ -304,9 +308,30 @@ export class Reactor extends Operations {
     return group;
   }
 
-  /** Sets `nowMs`, for who runs outside a turn. */
-  refreshClock(): void {
-    this.nowMs = performance.now();
+  /** The clock, in milliseconds. Read anew each time (5 ns): whoever asks may be outside of a turn, or behind a long handler. */
+  get nowMs(): number {
+    return performance.now();
+  }
+
+  /** Arms or moves an entry's deadline, `delayMs` from now: also outside of a turn, and while the reactor is parked. */
+  setDeadline(entry: WheelEntry, delayMs: number): void {
+    this.wheel.set(entry, performance.now(), delayMs);
+    if (this.parked) this.schedule(); // Parks anew, with a timer for it.
+  }
+
+  /**
+   * Between the handlers of one completion: lets what is finished leave, if handlers have held the thread for FINISHED_MS_MAX. May call handlers of
+   * others, in `onDrain`.
+   */
+  relieve(): void {
+    if (performance.now() - this.submittedMs >= FINISHED_MS_MAX) this.submitFinished();
+  }
+
+  /** Hands what is written so far to the kernel now, which a program does that ends its connections next. */
+  submitFinished(): void {
+    if (!this.hasFlushes && this.ring.unpublished === 0) return;
+    this.flush();
+    this.submit(0);
   }
 
   /** Holds the process alive, as an open socket does. */
@@ -402,7 +427,7 @@ export class Reactor extends Operations {
   /** One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn. */
   private run(): void {
     const { nest } = this;
-    const end = this.look() + TURN_MS;
+    const end = performance.now() + TURN_MS;
     const own = this.cqes - nest.completions;
     nest.arm();
     for (;;) {
@@ -424,9 +449,15 @@ export class Reactor extends Operations {
     else this.idleTurns = 0;
   }
 
-  /** Reads the clock, and lets the wheel's timers fire. */
+  /**
+   * Reads the clock, and lets the wheel's timers fire. The time in which the thread stood still (SIGSTOP, a debugger, a long handler) counts for
+   * nobody's deadline: nobody was listened to meanwhile.
+   */
   private look(): number {
-    const now = (this.nowMs = performance.now());
+    const now = performance.now();
+    const lateMs = now - this.nextLookMs;
+    if (lateMs >= WHEEL_TICK_MS) this.wheel.postpone(lateMs + WHEEL_TICK_MS);
+    this.nextLookMs = now + TURN_MS;
     if (now >= this.wheel.nextTickMs) this.wheel.advance(now);
     return now;
   }
@@ -436,6 +467,7 @@ export class Reactor extends Operations {
     const { batch, operations } = this;
     const { completions } = batch;
     let dispatched = 0;
+    let before = performance.now();
     for (;;) {
       if (batch.next === batch.count) {
         if (this.broken || this.closed) return dispatched; // By a turn inside this one.
@@ -474,11 +506,16 @@ export class Reactor extends Operations {
           if (isLast) operations.settle(slot);
         }
         drainMicrotasks();
-        if (this.unsubmittedBytes >= EARLY_SUBMIT_BYTES) {
-          this.flush();
-          this.submit(0);
-        }
-        if (dispatched % COMPLETIONS_PER_CLOCK === 0 && performance.now() >= end) return dispatched;
+        const now = performance.now();
+        if (now - before >= FINISHED_MS_MAX) this.hasty = HASTY_COMPLETIONS;
+        if (this.hasty > 0) {
+          // Handlers take their time, and so may the next one.
+          this.hasty--;
+          this.submitFinished();
+        } else if (this.unsubmittedBytes >= EARLY_SUBMIT_BYTES || now - this.submittedMs >= FINISHED_MS_MAX)
+          this.submitFinished();
+        if (now >= end) return dispatched;
+        before = now;
       }
     }
   }
@@ -524,6 +561,7 @@ export class Reactor extends Operations {
   private submit(waitUs: number): void {
     const ring = this.ring;
     this.unsubmittedBytes = 0;
+    this.submittedMs = performance.now();
     if (ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
     if (ring.sqpoll) return this.submitToThread(waitUs);
@@ -637,7 +675,9 @@ export class Reactor extends Operations {
   }
 
   private armWheelTimer(): void {
-    const delay = this.wheel.untilNextMs(performance.now());
+    const now = performance.now();
+    const delay = this.wheel.untilNextMs(now);
+    this.nextLookMs = now + delay + 1;
     if (delay === Infinity) return;
     this.wheelTimer = setTimeout(() => this.schedule(), delay + 1);
     this.wheelTimer.unref();

@@ -28,7 +28,7 @@ export abstract class WheelEntry {
 
 export class Wheel {
   private readonly buckets: (WheelEntry | null)[] = Array.from({ length: BUCKETS + 1 }, () => null);
-  private readonly startMs: number;
+  private startMs: number;
   private tick = 0;
   private count = 0;
 
@@ -54,6 +54,11 @@ export class Wheel {
       this.remove(entry);
       this.insert(entry);
     }
+  }
+
+  /** Moves all deadlines, which are `ms` later from now on. */
+  postpone(ms: number): void {
+    this.startMs += ms;
   }
 
   /** Disarms an entry. */

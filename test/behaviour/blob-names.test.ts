@@ -50,7 +50,10 @@ const makers: Record<string, [(name: string) => Blob, string]> = {
   "a File of an open slice": [(name) => new File([Bun.file(shown).slice(5)], name), "may be shown"],
   "a slice of a File of a file": [(name) => new File([Bun.file(shown)], name).slice(5, 8), "may"],
   "a slice whose name was set": [(name) => labelled(Bun.file(shown).slice(5, 8), name), "may"],
-  "a File of a slice, with a type": [(name) => new File([Bun.file(shown).slice(5, 8)], name, { type: 'a/b; c="d"' }), "may"],
+  "a File of a slice, with a type": [
+    (name) => new File([Bun.file(shown).slice(5, 8)], name, { type: 'a/b; c="d"' }),
+    "may",
+  ],
   "a File in memory": [(name) => new File(["in memory"], name), "in memory"],
 };
 

@@ -1,12 +1,15 @@
-/** Runs `body` while what the subject says on stderr about failing handlers is kept back. Returns what ringloop said. */
+/** Runs `body` while what the subject reports of failing handlers is kept back, from stderr and from bun:test. Returns what ringloop reported. */
 import { spyOn } from "bun:test";
 
 export async function quietly(body: () => Promise<void>): Promise<unknown[]> {
-  const spy = spyOn(console, "error").mockImplementation(() => {});
+  const spies = [
+    spyOn(console, "error").mockImplementation(() => {}),
+    spyOn(globalThis, "reportError").mockImplementation(() => {}),
+  ];
   try {
     await body();
-    return spy.mock.calls.map(([first]) => first);
+    return spies.flatMap(({ mock }) => mock.calls.map(([first]) => first as unknown));
   } finally {
-    spy.mockRestore();
+    for (const spy of spies) spy.mockRestore();
   }
 }

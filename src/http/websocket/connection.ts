@@ -288,7 +288,6 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   protected leave(code: number, reason: string, peerSends: boolean): void {
     const transport = this.transport!;
     this.host.idle.finish(transport, peerSends);
-    this.host.reactor.refreshClock(); // A program may close it at any time.
     setIdleTimeout(transport, CLOSE_TIMEOUT_MS);
     this.end(code, reason);
   }

@@ -149,7 +149,6 @@ export class ServerWebSocket extends WebSocketConnection {
     if (this.transport === null || !this.isPaused) return;
     this.flags &= ~Flag.Paused;
     this.transport.resume();
-    this.hub.host.reactor.refreshClock();
     this.awaitTraffic();
   }
 

@@ -32,7 +32,6 @@ export function upgrade(
     return false;
   }
   const { reactor, heads } = hub.host;
-  reactor.refreshClock(); // The handler may have waited for anything.
   const { head, agreement } = answer(request, headers ?? undefined, hub.options.deflate, heads.date(reactor.nowMs));
   // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
   if (!connection.canHandOver(request)) return false;
