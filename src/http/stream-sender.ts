@@ -4,6 +4,7 @@
  * Guarantees: what the stream yields leaves in its order, framed as the plan says, and no faster than the client takes it; a stream that
  * does not keep to its Content-Length is an error; the stream is cancelled when the client is gone.
  */
+import { plainBytes } from "../sys/views.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import type { ResponsePlan } from "./response.ts";
 
@@ -79,9 +80,8 @@ export class StreamSender implements BodySender {
 }
 
 function toBytes(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
   if (typeof value === "string") return Buffer.from(value);
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = plainBytes(value);
+  if (bytes !== undefined) return bytes;
   throw new TypeError(`a response stream must yield strings or bytes, not ${typeof value}`);
 }

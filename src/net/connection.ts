@@ -20,6 +20,7 @@ import { native, pointerTo } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
+import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
@@ -140,13 +141,16 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     else this.write(bytes);
   }
 
-  /** Copies `length` bytes into the queue. They leave with the next submission. The length of shared memory may grow meanwhile: it is asked once. */
-  write(bytes: Uint8Array, length: number = bytes.length): void {
+  /**
+   * Copies `length` bytes into the queue. They leave with the next submission. The length of shared memory may grow meanwhile: it is asked once.
+   * Throws an Error for a view that has fewer.
+   */
+  write(bytes: Uint8Array, length: number = byteLengthOf(bytes)): void {
     for (let at = 0; at < length;) {
       const tail = this.tail;
       const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(length - at, CHUNK_BYTES_MAX));
       const part = Math.min(chunk.room, length - at);
-      chunk.buffer.set(part === bytes.length ? bytes : bytes.subarray(at, at + part), chunk.length);
+      copyAll(bytes, at, part, chunk.buffer, chunk.length);
       this.commit(chunk, part);
       at += part;
     }

@@ -10,6 +10,7 @@ import { currentContext, inCurrentContext, outside } from "../sys/async-context.
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
+import { plainBytes } from "../sys/views.ts";
 import type { SocketAddress } from "./address.ts";
 import { Connection, type Protocol } from "./connection.ts";
 import { ConnectionState } from "./connection-flags.ts";
@@ -78,14 +79,15 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     const { connection } = this;
     if (connection.state !== ConnectionState.Open) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
+    const { length } = bytes; // Once: shared memory may grow.
     const room = this.context.writeQueueBytesMax - connection.queuedBytes;
-    if (bytes.length <= room) {
-      connection.write(bytes);
-      return bytes.length;
+    if (length <= room) {
+      connection.write(bytes, length);
+      return length;
     }
     connection.requestDrain();
     if (room <= 0) return 0;
-    connection.write(bytes.subarray(0, room));
+    connection.write(bytes, room);
     return room;
   }
 
@@ -338,15 +340,16 @@ export function copyFor(
   return bytes;
 }
 
-/** What `write` and `send` take, as bytes. Throws a TypeError for anything else, and RangeError for a part that is not there. */
+/**
+ * What `write` and `send` take, as bytes whose `length` is true; memory that is gone is no bytes, as in Bun. Throws a TypeError for anything else,
+ * and RangeError for a part that is not there.
+ */
 export function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
   if (typeof data === "string") return Buffer.from(data);
-  let bytes: Uint8Array;
-  if (data instanceof Uint8Array) bytes = data;
-  else if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  else if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) bytes = new Uint8Array(data);
-  else if (data instanceof Blob) bytes = blobBytes(data);
-  else throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
+  let bytes = plainBytes(data);
+  if (bytes === undefined && data instanceof Blob) bytes = blobBytes(data);
+  if (bytes === undefined)
+    throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;
   if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= bytes.length))

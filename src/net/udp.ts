@@ -44,6 +44,7 @@ import {
   SystemError,
 } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
+import { copyAll } from "../sys/views.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import * as multicast from "./multicast.ts";
 import { requireObject, requirePort, requireText } from "./options.ts";
@@ -314,7 +315,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     buffer.writeUInt32LE(1, 24);
     writeU64(buffer, MSGHDR_BYTES, chunk.address + payloadAt);
     buffer.writeUInt32LE(length, MSGHDR_BYTES + 8);
-    buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), payloadAt);
+    copyAll(bytes, 0, length, buffer, payloadAt);
     this.sendsInFlight++;
     this.submit(new Send(reactor, chunk, this));
     return true;

@@ -8,7 +8,7 @@
 import { type Chunk } from "../ring/arena.ts";
 import { IOVEC_BYTES } from "../sys/abi.ts";
 import { native } from "../sys/library.ts";
-import { byteLengthOf, bytesOf } from "../sys/views.ts";
+import { byteLengthOf, bytesOf, copyBytes } from "../sys/views.ts";
 import type { Kind, Operation } from "./operation.ts";
 
 export const theResult = (_operation: Operation<number>, result: number): number => result;
@@ -51,14 +51,10 @@ export function placeData(operation: Operation<any>): void {
   operation.address = chunk.address;
 }
 
-/** Of Buffer's own, whatever a subclass has in its place: it goes by where the memory is now, and says what it has copied. */
-const { copy } = Buffer.prototype;
-
 /** Returns `length`, which has been copied. Throws a RangeError for a view that does not have those bytes any more. */
-function copyIn(chunk: Chunk, view: NodeJS.ArrayBufferView, offset: number, length: number): number {
-  const has = byteLengthOf(view);
-  const copied = offset < has ? copy.call(bytesOf(view) as Buffer, chunk.buffer, 0, offset, offset + length) : 0;
-  if (copied !== length) throw lost("data", offset + length, has);
+export function copyIn(chunk: Chunk, view: NodeJS.ArrayBufferView, offset: number, length: number): number {
+  const copied = copyBytes(bytesOf(view), offset, length, chunk.buffer, 0);
+  if (copied !== length) throw lost("data", offset + length, byteLengthOf(view));
   return length;
 }
 

@@ -7,6 +7,7 @@
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import type { FreeList } from "./free-list.ts";
+import { byteLengthOf } from "../sys/views.ts";
 import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
@@ -95,12 +96,13 @@ export class FileOperations {
     options?: OperationOptions,
   ): Operation<number> {
     if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${Bun.inspect(bytes)}`);
-    if (bytes.length > CHUNK_BYTES_MAX)
-      throw new RangeError(`${name} must be at most ${CHUNK_BYTES_MAX} bytes long, not ${bytes.length}`);
+    const length = byteLengthOf(bytes);
+    if (length > CHUNK_BYTES_MAX)
+      throw new RangeError(`${name} must be at most ${CHUNK_BYTES_MAX} bytes long, not ${length}`);
     const operation = this.onFile(kind, fd, options);
     operation.data = bytes;
     operation.offset = 0;
-    operation.length = bytes.length;
+    operation.length = length;
     return operation;
   }
 
@@ -133,7 +135,7 @@ export class FileOperations {
         `views must be an array of at most ${VECTOR_PIECES_MAX} Uint8Array, not ${Bun.inspect(views)}`,
       );
     const operation = this.onFile(kind, fd, options);
-    operation.data = views;
+    operation.data = [...views]; // The caller may change its own while the operation is under way.
     operation.position = position;
     return operation;
   }

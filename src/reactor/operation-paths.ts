@@ -6,7 +6,7 @@ import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { closeResult, noResult, theResult } from "./operation-data.ts";
+import { closeResult, copyIn, noResult, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
@@ -111,9 +111,8 @@ const setxattr: Kind<void> = {
   syscall: "setxattr",
   place(operation) {
     const { name, value } = operation.data as { name: string; value: Uint8Array };
-    operation.length = byteLengthOf(value);
     const chunk = operation.room(operation.length);
-    chunk.buffer.set(value);
+    copyIn(chunk, value, 0, operation.length);
     operation.address2 = chunk.address;
     operation.address = operation.placePath(name);
     if (operation.path !== undefined) operation.position = operation.placePath(operation.path);
@@ -253,10 +252,11 @@ export class PathOperations extends FileOperations {
     flags = 0,
     options?: OperationOptions,
   ): Operation<void> {
-    if (!(value instanceof Uint8Array) || value.length > NAME_BYTES_MAX)
+    if (!(value instanceof Uint8Array) || byteLengthOf(value) > NAME_BYTES_MAX)
       throw new TypeError(`value must be a Uint8Array of at most ${NAME_BYTES_MAX} bytes, not ${Bun.inspect(value)}`);
     const operation = this.onPathOrFile(setxattr, file, name, options);
     operation.data = { name, value };
+    operation.length = byteLengthOf(value);
     operation.flags = flags;
     return operation;
   }

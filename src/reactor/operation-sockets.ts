@@ -5,7 +5,7 @@
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../ring/require-integer.ts";
 import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { closeResult, giveBack, noResult, placeData, placeRoom, readKind, theResult } from "./operation-data.ts";
+import { closeResult, giveBack, noResult, placeData, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";
 
@@ -45,10 +45,13 @@ const recv: Kind<number> = {
   syscall: "recv",
   prepare: (sqe, { fd, address, lent, flags }) => void sqe.prepRecv(fd, address, lent, flags),
 };
-/** With MSG_TRUNC the result is the datagram's own length, however little of it has found room (recv(2)). */
+/**
+ * With MSG_TRUNC the result is the datagram's own length, however little of it has found room (recv(2)); and of a TCP socket the bytes are dropped
+ * (tcp(7)), so that the room is as it was. It holds what the caller's memory has, which is then copied back.
+ */
 const recvTruncating: Kind<number> = {
   syscall: "recv",
-  place: placeRoom,
+  place: placeData,
   prepare: recv.prepare,
   finish(operation, result) {
     giveBack(operation.chunk!, Math.min(result, operation.lent), operation.data as Uint8Array, operation.offset);

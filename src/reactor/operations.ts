@@ -10,7 +10,7 @@ import { IOSQE_IO_LINK } from "../sys/abi.ts";
 import { FreeList } from "./free-list.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { EventOperations } from "./operation-events.ts";
-import type { Operation } from "./operation.ts";
+import type { Holder, Operation } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
 
 /** The operations themselves, of which most servers use none. */
@@ -32,6 +32,27 @@ export type Runs = {
 type Values<Chain extends readonly Operation<any>[]> = {
   [Index in keyof Chain]: Chain[Index] extends Operation<infer T> ? T : never;
 };
+
+/** The end of a chain: no operation of it is in flight. */
+class LastCompletion implements Holder {
+  readonly reached: Promise<void>;
+  private readonly reach: () => void;
+  private running = 0;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.reached = promise;
+    this.reach = resolve;
+  }
+
+  retain(): void {
+    this.running++;
+  }
+
+  release(): void {
+    if (--this.running === 0) this.reach();
+  }
+}
 
 class OperationRunner {
   private described: EventOperations | undefined;
@@ -58,8 +79,9 @@ class OperationRunner {
 
   /**
    * Runs operations one after the other without coming back between them (IOSQE_IO_LINK): each starts when the one before has succeeded,
-   * completely (a short read or write ends the chain). The values in order, once all is over; or the error of the first that failed, when those
-   * after it have been cancelled. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
+   * completely (a short read or write ends the chain). The values in order, once all is over; or the error of the first that failed, once those
+   * after it have been cancelled and nothing of the chain uses a descriptor any more, also where a signal or a time limit has abandoned it: the
+   * kernel looks a linked operation's descriptor up when its turn comes, not before. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const reactor = this as unknown as Reactor;
@@ -67,9 +89,11 @@ class OperationRunner {
     const wrong = operations.find((each) => !(each instanceof Single));
     if (wrong !== undefined) throw new TypeError(`a chain takes operations of reactor.op, not ${Bun.inspect(wrong)}`);
     let placed = 0;
+    const end = new LastCompletion();
     try {
       for (const operation of operations) {
         operation.place();
+        operation.heldBy(end);
         placed++;
         operation.rehearse();
       }
@@ -85,7 +109,10 @@ class OperationRunner {
     const outcomes = await Promise.allSettled(promises);
     const failures = outcomes.filter((outcome) => outcome.status === "rejected").map(({ reason }) => reason as unknown);
     const isOwn = (reason: unknown): boolean => (reason as { code?: unknown }).code !== "ECANCELED";
-    if (failures.length > 0) throw failures.find(isOwn) ?? failures[0];
+    if (failures.length > 0) {
+      await end.reached;
+      throw failures.find(isOwn) ?? failures[0];
+    }
     return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as Values<Chain>;
   }
 

@@ -1,14 +1,18 @@
 /**
  * A view's own length, and its bytes.
  *
- * Guarantees: a subclass that overrides `length` or `byteLength` changes nothing, and a view whose memory was detached, or has shrunk below it,
- * has 0 bytes. No question here throws for such a view.
+ * Guarantees: a subclass that overrides `length` or `byteLength`, or a property of that name, changes nothing, and a view whose memory was detached,
+ * or has shrunk below it, has 0 bytes. No question here throws for such a view.
  */
 const prototypeOfTyped = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const getterOf = <T>(prototype: object, name: string | symbol): ((this: unknown) => T) =>
   Object.getOwnPropertyDescriptor(prototype, name)!.get as (this: unknown) => T;
 const byteLengthOfTyped = getterOf<number>(prototypeOfTyped, "byteLength");
+const byteOffsetOfTyped = getterOf<number>(prototypeOfTyped, "byteOffset");
+const bufferOfTyped = getterOf<ArrayBufferLike>(prototypeOfTyped, "buffer");
 const byteLengthOfDataView = getterOf<number>(DataView.prototype, "byteLength");
+const byteOffsetOfDataView = getterOf<number>(DataView.prototype, "byteOffset");
+const bufferOfDataView = getterOf<ArrayBufferLike>(DataView.prototype, "buffer");
 /** Undefined for what is no typed array. */
 const tagOfTyped = getterOf<string | undefined>(prototypeOfTyped, Symbol.toStringTag);
 const NOTHING = new Uint8Array(0);
@@ -22,9 +26,50 @@ export function byteLengthOf(view: NodeJS.ArrayBufferView): number {
   }
 }
 
-/** The view itself, if it is one of bytes. */
+/** The view itself, if it is one of bytes: for `copyBytes`, which does not believe what it says. */
 export function bytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
-  if (view instanceof Uint8Array) return view;
+  return view instanceof Uint8Array ? view : plainBytesOf(view);
+}
+
+/**
+ * The bytes of a view or a buffer, as a view whose `length` is true; undefined for anything else. That is the view itself where nothing of it is
+ * its program's own.
+ */
+export function plainBytes(data: unknown): Uint8Array | undefined {
+  if (ArrayBuffer.isView(data)) {
+    const prototype = Object.getPrototypeOf(data) as unknown;
+    const isPlain =
+      (prototype === Buffer.prototype || prototype === Uint8Array.prototype) && !Object.hasOwn(data, "length");
+    return isPlain && (data as Uint8Array).length > 0
+      ? (data as Uint8Array)
+      : plainBytesOf(data as NodeJS.ArrayBufferView);
+  }
+  if (!(data instanceof ArrayBuffer || data instanceof SharedArrayBuffer)) return undefined;
+  return data.byteLength === 0 ? NOTHING : new Uint8Array(data);
+}
+
+/** A new view of the same bytes. */
+function plainBytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
   const bytes = byteLengthOf(view);
-  return bytes === 0 ? NOTHING : new Uint8Array(view.buffer, view.byteOffset, bytes);
+  if (bytes === 0) return NOTHING;
+  if (tagOfTyped.call(view) !== undefined)
+    return new Uint8Array(bufferOfTyped.call(view), byteOffsetOfTyped.call(view), bytes);
+  return new Uint8Array(bufferOfDataView.call(view), byteOffsetOfDataView.call(view), bytes);
+}
+
+/** Of Buffer's own, whatever a subclass has in its place: it goes by where the memory is now, and says what it has copied. */
+const { copy } = Buffer.prototype;
+
+/**
+ * Copies `count` bytes, from `from` on, to `target` at `at`. Returns how many those were: the others in `target` are what they were before, perhaps
+ * somebody else's, and must not be handed on.
+ */
+export function copyBytes(bytes: Uint8Array, from: number, count: number, target: Buffer, at: number): number {
+  return from < byteLengthOfTyped.call(bytes) ? copy.call(bytes as Buffer, target, at, from, from + count) : 0;
+}
+
+/** The same, for bytes that must be there. Throws an Error for a view that does not have them. */
+export function copyAll(bytes: Uint8Array, from: number, count: number, target: Buffer, at: number): void {
+  if (copyBytes(bytes, from, count, target, at) !== count)
+    throw new Error(`a view of ${byteLengthOf(bytes)} bytes has no ${count} from ${from} on`);
 }

@@ -3,12 +3,14 @@
  * one, a WebAssembly memory that grows; a descriptor's number that is somebody else's by now.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { constants, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Socket as NodeSocket } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { files, isBun, reactor, reactorStats, serve, settled } from "./subject.ts";
+
+const AT_FDCWD = -100;
 
 let directory: string;
 const at = (name: string): string => join(directory, name);
@@ -189,6 +191,27 @@ describe.skipIf(isBun)("the promise layer", () => {
     await used.send(sender, Buffer.alloc(1000, "e"));
     expect(await used.recv(receiver, room)).toBe(16);
     await Promise.all([used.closeFd(receiver), used.closeFd(sender)]);
+  });
+
+  test("keeps a chain that is abandoned from a file that gets its descriptor's number", async () => {
+    const used = reactor()!;
+    writeFileSync(at("victim"), "victim");
+    const { O_RDWR, O_CREAT } = constants;
+    for (let round = 0; round < 20; round++) {
+      const fd = await used.openat(AT_FDCWD, at("own"), O_RDWR | O_CREAT, 0o600);
+      const abort = new AbortController();
+      const { signal } = abort;
+      const chain = used.chain(used.op.nop({ signal }), used.op.write(fd, Buffer.from("secret"), 0, { signal }));
+      abort.abort();
+      expect(await chain.catch((error) => error.name)).toBe("AbortError");
+      // The kernel looks the write's descriptor up when its turn comes. The number is somebody else's at once.
+      const closed = used.closeFd(fd);
+      const victims = await Promise.all([1, 2].map(() => used.openat(AT_FDCWD, at("victim"), O_RDWR)));
+      await closed;
+      for (let i = 0; i < 3; i++) await used.nop();
+      expect(readFileSync(at("victim"), "utf8")).toBe("victim");
+      for (const victim of victims) await used.closeFd(victim);
+    }
   });
 
   test("runs an entry of one's own, which harms no other", async () => {

@@ -1,5 +1,6 @@
 /** Frames as a server sends them: unmasked, and never in fragments (RFC 6455 section 5). */
 import type { Connection } from "../../net/connection.ts";
+import { copyAll } from "../../sys/views.ts";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../../ring/arena.ts";
 
 const HEAD_BYTES_MAX = 10;
@@ -47,7 +48,7 @@ export function writeBytes(transport: Connection, opcode: number, bytes: Uint8Ar
   const chunk = transport.reserve(HEAD_BYTES_MAX);
   const head = putHead(chunk.buffer, chunk.length, opcode, length, compressed);
   if (length <= chunk.room - head) {
-    chunk.buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), chunk.length + head);
+    copyAll(bytes, 0, length, chunk.buffer, chunk.length + head);
     transport.commit(chunk, head + length);
     return;
   }
@@ -63,6 +64,6 @@ export function encodeFrame(opcode: number, payload: Uint8Array, compressed: boo
   // Large ones are sent from where they are, and then must not lie in a pool.
   const frame = total < ADOPTED_BYTES_MIN ? Buffer.allocUnsafe(total) : Buffer.allocUnsafeSlow(total);
   putHead(frame, 0, opcode, length, compressed);
-  frame.set(payload, head);
+  copyAll(payload, 0, length, frame, head);
   return frame;
 }
