@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { attempt, fixture } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
-import { isBun, reactorStats, type Server, subject } from "./subject.ts";
-import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
+import { isBun, reactorStats, type ServeOptions, type Server, subject } from "./subject.ts";
+import { closing, frame, handshake, handshakeFields, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
 type Socket = Bun.ServerWebSocket<any>;
 type Handlers = Bun.WebSocketHandler<any>;
@@ -385,6 +385,63 @@ describe("ServerWebSocket", () => {
     expect(paused!.isPaused).toBe(false);
     expect(await client.next()).toEqual([1, "heard"]);
     expect(calls.list).toEqual([[true], ["held"]]);
+  });
+
+  // The body has come whole and nobody has read it, which stopped the receiving. Dropping it asks the connection for more, and by then
+  // the connection is a WebSocket.
+  test("stays paused while the program drops the body of an older request on the same connection", async () => {
+    const bytes = 262_144;
+    const messages: unknown[] = [];
+    let older: Request | undefined;
+    let answer = Promise.withResolvers<void>();
+    let paused: Socket;
+    using server = serveWebSocket(
+      {
+        open(socket) {
+          paused = socket;
+          socket.pause();
+        },
+        message: (socket, text) => (messages.push(text), void socket.send("heard")),
+      },
+      {
+        async fetch(request, self) {
+          const { pathname } = new URL(request.url);
+          if (pathname === "/other") return new Response("other");
+          if (pathname === "/ws") return (self as any).upgrade(request) ? undefined : new Response("no");
+          older = request;
+          await answer.promise;
+          return new Response("answered");
+        },
+      } as Partial<ServeOptions>,
+    );
+    using other = await RawClient.connect(server.port);
+    /** Enough turns of the server for what was sent before. */
+    const turns = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        await other.write("GET /other HTTP/1.1\r\nHost: test\r\n\r\n");
+        await other.readResponse();
+      }
+    };
+    for (let round = 0; round < 3; round++) {
+      answer = Promise.withResolvers();
+      messages.length = 0;
+      using client = await RawClient.connect(server.port);
+      await client.write(`POST /body HTTP/1.1\r\nHost: test\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`);
+      await turns();
+      answer.resolve();
+      expect((await client.readResponse("POST")).text).toBe("answered");
+      await client.write(Buffer.concat([Buffer.from(handshake(handshakeFields, "/ws")), frame(1, "held")]));
+      await client.readUntil("\r\n\r\n");
+      await client.write(frame(1, "held, too"));
+      const before = messages.length; // What came with the handshake may be told: Bun does, too.
+      await older!.body?.cancel().catch(() => {}); // Bun has broken it off with the answer.
+      await turns();
+      expect(messages.length).toBe(before);
+      paused!.resume();
+      await client.readUntil("heard");
+      await turns();
+      expect(messages).toEqual(["held", "held, too"]);
+    }
   });
 });
 
