@@ -479,6 +479,43 @@ describe("a client that does not read", () => {
     expect((await calls.reach(2))[1]![0]).toBe("drain");
   });
 
+  for (const how of ["send", "publish", "server.publish"] as const) {
+    for (const closes of [false, true]) {
+      test(`is told by -1 before 0, and by ${closes ? "close" : "drain"}, whatever the size: ${how}`, async () => {
+        for (const size of [1 << 16, 1 << 20, 3 << 20]) {
+          const calls = new Calls();
+          const message = new Uint8Array(size);
+          const results: number[] = [];
+          using server = serveWebSocket({
+            backpressureLimit: 1 << 20,
+            closeOnBackpressureLimit: closes,
+            publishToSelf: true,
+            open(socket) {
+              socket.subscribe("topic");
+              const send = {
+                send: () => socket.send(message),
+                publish: () => socket.publish("topic", message),
+                "server.publish": () => server.publish("topic", message),
+              }[how];
+              do results.push(Math.min(send(), 1));
+              while (results.at(-1) !== 0 && results.length * size < 64 << 20);
+              calls.add("sent", closes || socket.getBufferedAmount() > 0);
+            },
+            drain: (socket) => calls.add("drain", socket.getBufferedAmount()),
+            close: (_, code) => calls.add("close", code),
+          });
+          using client = await slow(server);
+          expect(await calls.reach(1)).toEqual([["sent", true]]);
+          const runs = results.filter((result, i) => result !== results[i - 1]);
+          expect(runs.slice(-2)).toEqual([-1, 0]);
+          expect(runs.slice(0, -2).filter((result) => result !== 1)).toEqual([]);
+          client.socket.resume();
+          expect((await calls.reach(2))[1]).toEqual(closes ? ["close", 1006] : ["drain", 0]);
+        }
+      });
+    }
+  }
+
   test("is cut where the program wants it, and others get everything", async () => {
     const closed = Promise.withResolvers<number>();
     using server = serveWebSocket({
@@ -505,6 +542,48 @@ describe("a client that does not read", () => {
 });
 
 describe("topics", () => {
+  for (const how of ["the client's close", "the client's end", "close()", "terminate()"] as const) {
+    test(`are published to by a socket in its close handler, and afterwards: ${how}`, async () => {
+      const told = Promise.withResolvers<unknown[]>();
+      let left: Socket;
+      using server = serveWebSocket({
+        open: (socket) => void socket.subscribe("room"),
+        message(socket, text) {
+          if (text === "close()") socket.close();
+          if (text === "terminate()") socket.terminate();
+        },
+        close(socket) {
+          if (left !== undefined) return;
+          left = socket;
+          told.resolve([
+            [socket.readyState, socket.isSubscribed("room"), socket.subscriptions, server.subscriberCount("room")],
+            [socket.publish("room", "left") > 0, socket.publishText("room", "é") > 0],
+            [socket.publishBinary("room", Uint8Array.of(65)), socket.publish("none", "x")],
+            [socket.send("x"), socket.sendText("x"), socket.sendBinary(Uint8Array.of(1)), socket.ping(), socket.pong()],
+            [socket.subscribe("room"), socket.unsubscribe("room"), socket.isSubscribed("room")],
+            [socket.getBufferedAmount(), socket.cork(() => "corked"), socket.close(), socket.terminate()],
+          ]);
+        },
+      });
+      using stays = await WebSocketClient.open(server.port);
+      using leaves = await WebSocketClient.open(server.port);
+      while (server.subscriberCount("room") < 2) await new Promise((resolve) => setImmediate(resolve));
+      if (how === "the client's close") leaves.send(frame(8, closing(1000)));
+      else if (how === "the client's end") leaves.raw.end();
+      else leaves.send(frame(1, how));
+      expect(await told.promise).toEqual([
+        [3, false, [], 1],
+        [true, true],
+        [1, 0],
+        [0, 0, 0, 0, 0],
+        [false, false, false],
+        [0, "corked", undefined, undefined],
+      ]);
+      expect(left!.publish("room", "afterwards") > 0).toBe(true);
+      for (const text of ["left", "é", "A", "afterwards"]) expect((await stays.next())[1]).toBe(text);
+    });
+  }
+
   test("are subscribed to and left", async () => {
     const told = await within((socket, server) => [
       socket.subscribe("b"),
