@@ -89,7 +89,7 @@ const mutations: Mutation[] = [
   {
     what: "a receive without a buffer waits for nothing",
     file: "net/connection.ts",
-    from: "        if (!this.paused) this.reactor.awaitBuffers(this);",
+    from: "        if (!this.isHeld) this.reactor.awaitBuffers(this);",
     to: "",
     tests: ["behaviour/http-messages.test.ts"],
     env: disturbed,

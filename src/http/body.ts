@@ -5,12 +5,13 @@
  * holds at most `BUFFERED_BYTES_MAX` before its connection is paused; a body in tiny pieces takes little more memory than one in large ones;
  * it can be read once; a stream goes on in the async context in which it was asked for.
  */
+import { Hold } from "../net/connection-flags.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 
 /** Where it comes from: asked to stop and go on delivering. */
 export interface BodySource {
-  pause(): void;
-  resume(): void;
+  hold(reason: Hold): void;
+  release(reason: Hold): void;
 }
 
 const BUFFERED_BYTES_MAX = 262144;
@@ -72,6 +73,7 @@ export class RequestBody {
   finish(): void {
     if (this.ended) return;
     this.ended = true;
+    this.resume(); // What comes from now on is not this body's.
     this.collector?.resolve(this.takeAll());
     this.collector = undefined;
     this.closeStream();
@@ -81,6 +83,7 @@ export class RequestBody {
   fail(error: Error): void {
     if (this.ended) return;
     this.ended = true;
+    this.resume();
     this.error = error;
     this.chunks = [];
     this.collector?.reject(error);
@@ -164,13 +167,13 @@ export class RequestBody {
   private pause(): void {
     if (this.paused || this.ended) return;
     this.paused = true;
-    this.source.pause();
+    this.source.hold(Hold.Body);
   }
 
   private resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.source.resume();
+    this.source.release(Hold.Body);
   }
 }
 

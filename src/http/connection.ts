@@ -7,6 +7,7 @@
  * its answers is not served further ones. Errors in the protocol are answered and end the connection.
  */
 import type { Connection, Protocol } from "../net/connection.ts";
+import { Hold } from "../net/connection-flags.ts";
 import { outside } from "../sys/async-context.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -124,7 +125,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.endWithoutResponse(request);
     this.handedOver = this.processing;
     this.detach();
-    transport.resume();
+    transport.release(Hold.Backlog);
     // Outside of the context in which the program asks for it.
     if (!this.processing) outside(queueMicrotask, () => deliverRest(transport, held, peerEnded));
     return transport;
@@ -185,6 +186,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.sender?.drained();
     if (!this.stalled) return;
     this.stalled = false;
+    this.transport.release(Hold.Exchange);
     this.continue();
   }
 
@@ -269,7 +271,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.peerEnded) return this.finishConnection();
     this.detach();
     host.idle.rest(transport, head);
-    transport.resume();
+    transport.release(Hold.Backlog);
   }
 
   /** Keeps what came ahead of its time. What is held already stays where it is. */
@@ -277,7 +279,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const held = (this.held ??= new ByteQueue());
     if (memory === held.memory) held.start = start;
     else held.append(memory, start, end);
-    if (held.length >= HELD_BYTES_MAX) this.transport.pause();
+    if (held.length >= HELD_BYTES_MAX) this.transport.hold(Hold.Backlog);
   }
 
   /** A response was completed, or the client has read: goes on with what was held. */
@@ -289,7 +291,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     held.start = end; // Up to where it is held again.
     this.process(memory, start, end);
     if (this.held?.length === 0) this.held = null;
-    if (this.isAttached && this.transport === transport) transport.resume();
+    if (this.isAttached && this.transport === transport && (this.held?.length ?? 0) < HELD_BYTES_MAX)
+      transport.release(Hold.Backlog);
   }
 
   /** A head is complete, from `start` to `bodyStart`. Returns where to go on. */
@@ -631,7 +634,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (transport.queuedBytes >= this.writeQueueBytesMax) {
       this.stalled = true;
       transport.requestDrain();
-      transport.pause();
+      transport.hold(Hold.Exchange);
       return;
     }
     if (this.processing) return;

@@ -69,11 +69,12 @@ export class BunStream implements Transport {
     if (this.state !== ConnectionState.Closed) this.socket.terminate();
   }
 
-  pause(): void {
+  /** Only its StreamSocket holds it: the reason does not matter. */
+  hold(): void {
     this.socket.pause();
   }
 
-  resume(): void {
+  release(): void {
     this.socket.resume();
   }
 

@@ -21,6 +21,24 @@ export const ConnectionState = {
 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
+/**
+ * Who wants a connection to receive nothing, one bit each. Receiving goes on when nobody does, so each releases its own hold alone and
+ * cannot undo that of another.
+ */
+export const Hold = {
+  /** The program, by `pause()`. */
+  Program: 0x100000,
+  /** A request body whose reader is behind. */
+  Body: 0x200000,
+  /** An HTTP exchange whose client does not read its answers. */
+  Exchange: 0x400000,
+  /** Bytes that were received and that nobody has taken. */
+  Backlog: 0x800000,
+} as const;
+export type Hold = (typeof Hold)[keyof typeof Hold];
+
+const HOLDS = Hold.Program | Hold.Body | Hold.Exchange | Hold.Backlog;
+
 export abstract class ConnectionFlags extends WheelEntry {
   /** The state in the lowest four bits, and the flags above them. */
   private bits = 0;
@@ -51,16 +69,24 @@ export abstract class ConnectionFlags extends WheelEntry {
     this.put(0x20, value);
   }
 
-  /** By `pause()`. */
-  protected get paused(): boolean {
-    return (this.bits & 0x40) !== 0;
+  /** Somebody holds the connection: it receives nothing. */
+  protected get isHeld(): boolean {
+    return (this.bits & HOLDS) !== 0;
   }
 
-  protected set paused(value: boolean) {
-    this.put(0x40, value);
+  protected isHeldBy(reason: Hold): boolean {
+    return (this.bits & reason) !== 0;
   }
 
-  /** Of the receive, by `pause()`. */
+  protected putHold(reason: Hold, value: boolean): void {
+    this.put(reason, value);
+  }
+
+  protected clearHolds(): void {
+    this.put(HOLDS, false);
+  }
+
+  /** Of the receive, by `hold()`. */
   protected get cancelInFlight(): boolean {
     return (this.bits & 0x80) !== 0;
   }

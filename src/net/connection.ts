@@ -24,7 +24,7 @@ import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
-import { ConnectionFlags, ConnectionState } from "./connection-flags.ts";
+import { ConnectionFlags, ConnectionState, Hold } from "./connection-flags.ts";
 import { gather } from "./gather.ts";
 
 /** What is spoken over a connection. Handlers may write to, pause, end and destroy the connection. */
@@ -76,7 +76,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   private message: Chunk | null = null;
   private head: Chunk | null = null;
   private tail: Chunk | null = null;
-  /** What came while paused, copied. */
+  /** What came while the connection was held, copied. */
   private held: Buffer[] | null = null;
   private closeError: SystemError | undefined;
 
@@ -206,17 +206,22 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   // ---- reading ---------------------------------------------------------------------------------------------------
 
-  /** Stops receiving: what the peer sends stays in the kernel, and the peer is slowed down by its window. */
-  pause(): void {
-    if (this.paused || this.state >= ConnectionState.Lingering) return;
-    this.paused = true;
-    this.cancelReceive();
+  /**
+   * Stops receiving until the same reason is released: what the peer sends stays in the kernel, and the peer is slowed down by its
+   * window. The program's hold, a body's and the others do not touch each other.
+   */
+  hold(reason: Hold): void {
+    if (this.isHeldBy(reason) || this.state >= ConnectionState.Lingering) return;
+    const wasHeld = this.isHeld;
+    this.putHold(reason, true);
+    if (!wasHeld) this.cancelReceive();
   }
 
-  resume(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    if (this.held !== null || !this.receiveArmed) this.scheduleFlush();
+  /** Takes back `hold(reason)`. Receiving goes on once nobody holds the connection. */
+  release(reason: Hold): void {
+    if (!this.isHeldBy(reason)) return;
+    this.putHold(reason, false);
+    if (!this.isHeld && (this.held !== null || !this.receiveArmed)) this.scheduleFlush();
   }
 
   /**
@@ -309,7 +314,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   flush(): void {
     this.flushScheduled = false;
     if (this.state >= ConnectionState.Closing) return;
-    if (this.hasHeld() && !this.paused && !this.processing) {
+    if (this.hasHeld() && !this.isHeld && !this.processing) {
       this.scheduleFlush(); // What is still held comes with the next one, should a handler throw, or run the event loop until it comes.
       this.deliverHeld();
       if (this.isClosing()) return;
@@ -414,9 +419,9 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       case 0:
         return this.peerEnded();
       case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
-        if (!this.paused) this.reactor.awaitBuffers(this);
+        if (!this.isHeld) this.reactor.awaitBuffers(this);
         return;
-      case ECANCELED: // By pause(). resume() may have been called since.
+      case ECANCELED: // By hold(). release() may have been called since.
       case EINTR:
       case EAGAIN:
         return this.continueReceiving();
@@ -428,19 +433,19 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
 
   private deliver(memory: Buffer, start: number, end: number): void {
     if (this.state >= ConnectionState.Lingering) return;
-    if (!this.paused && this.held === null && !this.processing) return this.protocol.onData(memory, start, end, this);
-    // What was under way when pause() was called. A cancel that missed its receive is sent again.
+    if (!this.isHeld && this.held === null && !this.processing) return this.protocol.onData(memory, start, end, this);
+    // What was under way when hold() was called. A cancel that missed its receive is sent again.
     (this.held ??= []).push(Buffer.from(memory.subarray(start, end)));
-    if (this.paused || this.processing) this.cancelReceive();
+    if (this.isHeld || this.processing) this.cancelReceive();
   }
 
   private deliverHeld(): void {
-    while (this.held !== null && !this.paused && !this.processing && this.state < ConnectionState.Lingering) {
+    while (this.held !== null && !this.isHeld && !this.processing && this.state < ConnectionState.Lingering) {
       const bytes = this.held.shift()!;
       if (this.held.length === 0) this.held = null;
       this.protocol.onData(bytes, 0, bytes.length, this);
     }
-    if (this.held !== null || !this.receiveEnded || this.paused || this.state >= ConnectionState.Closing) return;
+    if (this.held !== null || !this.receiveEnded || this.isHeld || this.state >= ConnectionState.Closing) return;
     this.tellEnd();
   }
 
@@ -457,14 +462,14 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
   }
 
   private mayReceive(): boolean {
-    if (this.receiveArmed || this.receiveEnded || this.paused) return false;
+    if (this.receiveArmed || this.receiveEnded || this.isHeld) return false;
     return !this.processing || this.held === null;
   }
 
   private peerEnded(): void {
     this.receiveEnded = true;
     if (this.state === ConnectionState.Lingering) return this.destroy();
-    if (this.held === null && !this.paused && !this.processing) this.tellEnd();
+    if (this.held === null && !this.isHeld && !this.processing) this.tellEnd();
   }
 
   private tellEnd(): void {
@@ -553,7 +558,7 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     if (this.receiveEnded) return this.destroy();
     if (this.state < ConnectionState.Ended) native().rl_shutdown(this.fd, SHUT_WR);
     this.transition(ConnectionState.Lingering);
-    this.paused = false;
+    this.clearHolds();
     this.held = null;
     if (!this.receiveArmed) this.armReceive();
     this.armTimer(LINGER_MS);

@@ -13,7 +13,7 @@ import { native } from "../sys/library.ts";
 import { plainBytes } from "../sys/views.ts";
 import type { SocketAddress } from "./address.ts";
 import { Connection, type Protocol } from "./connection.ts";
-import { ConnectionState } from "./connection-flags.ts";
+import { ConnectionState, Hold } from "./connection-flags.ts";
 import type { SocketListener } from "./listen.ts";
 import { PlainSocket } from "./plain-socket.ts";
 
@@ -118,11 +118,11 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   }
 
   pause(): void {
-    this.connection.pause();
+    this.connection.hold(Hold.Program);
   }
 
   resume(): void {
-    this.connection.resume();
+    this.connection.release(Hold.Program);
   }
 
   /** Seconds until `timeout` is called and the socket closed, from now on; 0 is never. Calling it again starts anew. */

@@ -9,7 +9,7 @@ import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { openConnection, type TcpConnectOptions } from "./connect.ts";
 import { Connection } from "./connection.ts";
-import { ConnectionState } from "./connection-flags.ts";
+import { ConnectionState, Hold } from "./connection-flags.ts";
 import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
 import { Listener } from "./listener.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -47,8 +47,8 @@ export type Transport = Pick<
   | "end"
   | "closeAfterSending"
   | "destroy"
-  | "pause"
-  | "resume"
+  | "hold"
+  | "release"
   | "setReferenced"
 >;
 
@@ -128,7 +128,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
     const chunk = this.chunks.shift();
     if (chunk) {
       this.bufferedBytes -= chunk.length + CHUNK_BYTES;
-      if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.resume();
+      if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.release(Hold.Backlog);
       return Promise.resolve({ done: false, value: chunk });
     }
     if (this.failure) return Promise.reject(this.failure);
@@ -189,7 +189,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
     }
     this.chunks.push(chunk);
     this.bufferedBytes += chunk.length + CHUNK_BYTES;
-    if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.pause();
+    if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.hold(Hold.Backlog);
   }
 
   /** @internal */

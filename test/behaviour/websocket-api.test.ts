@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { attempt, fixture } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
-import { isBun, reactorStats, type Server, subject } from "./subject.ts";
-import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
+import { isBun, reactorStats, type ServeOptions, type Server, subject } from "./subject.ts";
+import { closing, frame, handshake, handshakeFields, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
 type Socket = Bun.ServerWebSocket<any>;
 type Handlers = Bun.WebSocketHandler<any>;
@@ -386,6 +386,63 @@ describe("ServerWebSocket", () => {
     expect(await client.next()).toEqual([1, "heard"]);
     expect(calls.list).toEqual([[true], ["held"]]);
   });
+
+  // The body has come whole and nobody has read it, which stopped the receiving. Dropping it asks the connection for more, and by then
+  // the connection is a WebSocket.
+  test("stays paused while the program drops the body of an older request on the same connection", async () => {
+    const bytes = 262_144;
+    const messages: unknown[] = [];
+    let older: Request | undefined;
+    let answer = Promise.withResolvers<void>();
+    let paused: Socket;
+    using server = serveWebSocket(
+      {
+        open(socket) {
+          paused = socket;
+          socket.pause();
+        },
+        message: (socket, text) => (messages.push(text), void socket.send("heard")),
+      },
+      {
+        async fetch(request, self) {
+          const { pathname } = new URL(request.url);
+          if (pathname === "/other") return new Response("other");
+          if (pathname === "/ws") return (self as any).upgrade(request) ? undefined : new Response("no");
+          older = request;
+          await answer.promise;
+          return new Response("answered");
+        },
+      } as Partial<ServeOptions>,
+    );
+    using other = await RawClient.connect(server.port);
+    /** Enough turns of the server for what was sent before. */
+    const turns = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        await other.write("GET /other HTTP/1.1\r\nHost: test\r\n\r\n");
+        await other.readResponse();
+      }
+    };
+    for (let round = 0; round < 3; round++) {
+      answer = Promise.withResolvers();
+      messages.length = 0;
+      using client = await RawClient.connect(server.port);
+      await client.write(`POST /body HTTP/1.1\r\nHost: test\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`);
+      await turns();
+      answer.resolve();
+      expect((await client.readResponse("POST")).text).toBe("answered");
+      await client.write(Buffer.concat([Buffer.from(handshake(handshakeFields, "/ws")), frame(1, "held")]));
+      await client.readUntil("\r\n\r\n");
+      await client.write(frame(1, "held, too"));
+      const before = messages.length; // What came with the handshake may be told: Bun does, too.
+      await older!.body?.cancel().catch(() => {}); // Bun has broken it off with the answer.
+      await turns();
+      expect(messages.length).toBe(before);
+      paused!.resume();
+      await client.readUntil("heard");
+      await turns();
+      expect(messages).toEqual(["held", "held, too"]);
+    }
+  });
 });
 
 describe("a client that does not read", () => {
@@ -422,6 +479,43 @@ describe("a client that does not read", () => {
     expect((await calls.reach(2))[1]![0]).toBe("drain");
   });
 
+  for (const how of ["send", "publish", "server.publish"] as const) {
+    for (const closes of [false, true]) {
+      test(`is told by -1 before 0, and by ${closes ? "close" : "drain"}, whatever the size: ${how}`, async () => {
+        for (const size of [1 << 16, 1 << 20, 3 << 20]) {
+          const calls = new Calls();
+          const message = new Uint8Array(size);
+          const results: number[] = [];
+          using server = serveWebSocket({
+            backpressureLimit: 1 << 20,
+            closeOnBackpressureLimit: closes,
+            publishToSelf: true,
+            open(socket) {
+              socket.subscribe("topic");
+              const send = {
+                send: () => socket.send(message),
+                publish: () => socket.publish("topic", message),
+                "server.publish": () => server.publish("topic", message),
+              }[how];
+              do results.push(Math.min(send(), 1));
+              while (results.at(-1) !== 0 && results.length * size < 64 << 20);
+              calls.add("sent", closes || socket.getBufferedAmount() > 0);
+            },
+            drain: (socket) => calls.add("drain", socket.getBufferedAmount()),
+            close: (_, code) => calls.add("close", code),
+          });
+          using client = await slow(server);
+          expect(await calls.reach(1)).toEqual([["sent", true]]);
+          const runs = results.filter((result, i) => result !== results[i - 1]);
+          expect(runs.slice(-2)).toEqual([-1, 0]);
+          expect(runs.slice(0, -2).filter((result) => result !== 1)).toEqual([]);
+          client.socket.resume();
+          expect((await calls.reach(2))[1]).toEqual(closes ? ["close", 1006] : ["drain", 0]);
+        }
+      });
+    }
+  }
+
   test("is cut where the program wants it, and others get everything", async () => {
     const closed = Promise.withResolvers<number>();
     using server = serveWebSocket({
@@ -448,6 +542,48 @@ describe("a client that does not read", () => {
 });
 
 describe("topics", () => {
+  for (const how of ["the client's close", "the client's end", "close()", "terminate()"] as const) {
+    test(`are published to by a socket in its close handler, and afterwards: ${how}`, async () => {
+      const told = Promise.withResolvers<unknown[]>();
+      let left: Socket;
+      using server = serveWebSocket({
+        open: (socket) => void socket.subscribe("room"),
+        message(socket, text) {
+          if (text === "close()") socket.close();
+          if (text === "terminate()") socket.terminate();
+        },
+        close(socket) {
+          if (left !== undefined) return;
+          left = socket;
+          told.resolve([
+            [socket.readyState, socket.isSubscribed("room"), socket.subscriptions, server.subscriberCount("room")],
+            [socket.publish("room", "left") > 0, socket.publishText("room", "é") > 0],
+            [socket.publishBinary("room", Uint8Array.of(65)), socket.publish("none", "x")],
+            [socket.send("x"), socket.sendText("x"), socket.sendBinary(Uint8Array.of(1)), socket.ping(), socket.pong()],
+            [socket.subscribe("room"), socket.unsubscribe("room"), socket.isSubscribed("room")],
+            [socket.getBufferedAmount(), socket.cork(() => "corked"), socket.close(), socket.terminate()],
+          ]);
+        },
+      });
+      using stays = await WebSocketClient.open(server.port);
+      using leaves = await WebSocketClient.open(server.port);
+      while (server.subscriberCount("room") < 2) await new Promise((resolve) => setImmediate(resolve));
+      if (how === "the client's close") leaves.send(frame(8, closing(1000)));
+      else if (how === "the client's end") leaves.raw.end();
+      else leaves.send(frame(1, how));
+      expect(await told.promise).toEqual([
+        [3, false, [], 1],
+        [true, true],
+        [1, 0],
+        [0, 0, 0, 0, 0],
+        [false, false, false],
+        [0, "corked", undefined, undefined],
+      ]);
+      expect(left!.publish("room", "afterwards") > 0).toBe(true);
+      for (const text of ["left", "é", "A", "afterwards"]) expect((await stays.next())[1]).toBe(text);
+    });
+  }
+
   test("are subscribed to and left", async () => {
     const told = await within((socket, server) => [
       socket.subscribe("b"),

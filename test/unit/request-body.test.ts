@@ -6,11 +6,11 @@ import { RequestBody } from "../../src/http/body.ts";
 class Source {
   paused = false;
 
-  pause(): void {
+  hold(): void {
     this.paused = true;
   }
 
-  resume(): void {
+  release(): void {
     this.paused = false;
   }
 }

@@ -246,9 +246,8 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   private openTransport(): Connection | null {
     const { transport } = this;
     if (transport === null || transport.state >= ConnectionState.Closing) return null;
-    const { backpressureLimit, closeOnBackpressureLimit } = this.hub.options;
-    if (backpressureLimit === 0 || transport.queuedBytes <= Math.max(backpressureLimit, BEHIND_BYTES)) return transport;
-    if (closeOnBackpressureLimit) transport.destroy();
+    if (!this.isBeyondLimit(transport)) return transport;
+    if (this.hub.options.closeOnBackpressureLimit) transport.destroy();
     return null;
   }
 
@@ -266,15 +265,20 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     return this.afterQueueing(transport, waiting, length);
   }
 
+  /** -1 tells the program to wait for `drain`. It comes before the message that would be dropped, however large the last one was. */
   private afterQueueing(transport: Connection, waiting: number, sent: number): number {
     this.flags |= Flag.Sent;
-    if (waiting <= BEHIND_BYTES) return sent;
+    if (waiting <= BEHIND_BYTES && !this.isBeyondLimit(transport)) return sent;
     transport.requestDrain();
     return -1;
   }
 
+  private isBeyondLimit(transport: Connection): boolean {
+    const { backpressureLimit } = this.hub.options;
+    return backpressureLimit !== 0 && transport.queuedBytes > Math.max(backpressureLimit, BEHIND_BYTES);
+  }
+
   protected broadcast(topic: string, opcode: number, payload: Uint8Array, compress: boolean): number {
-    if (this.transport === null) return 0;
     const { topics, options } = this.hub;
     return topics.publish(topic, opcode, payload, compress, options.publishToSelf ? undefined : this.self);
   }

@@ -3,6 +3,7 @@
  *
  * Guarantees: what is sent within a turn leaves in one send; a closed socket does nothing, and says so.
  */
+import { Hold } from "../../net/connection-flags.ts";
 import { toBytes } from "../../net/socket.ts";
 import {
   controlData,
@@ -141,14 +142,14 @@ export class ServerWebSocket extends WebSocketConnection {
   pause(): void {
     if (this.transport === null || this.isPaused) return;
     this.flags |= Flag.Paused;
-    this.transport.pause();
+    this.transport.hold(Hold.Program);
     this.transport.clearTimeout();
   }
 
   resume(): void {
     if (this.transport === null || !this.isPaused) return;
     this.flags &= ~Flag.Paused;
-    this.transport.resume();
+    this.transport.release(Hold.Program);
     this.awaitTraffic();
   }
 
