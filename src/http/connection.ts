@@ -507,7 +507,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.keepAlive = plan.keepAlive;
     switch (body.kind) {
       case "stream":
-        this.sender = new (streams().StreamSender)(this, plan, body.stream);
+        this.sender = new (streams().StreamSender)(this, plan, body);
         break;
       case "file":
         this.sender = new (files().FileSender)(this, head, body);

@@ -1,12 +1,13 @@
 /**
- * What changes in a program's globals when it serves on the ring: Response remembers what it was made of, and Request and fetch take the
- * ring's requests where native code would insist on its own.
+ * What changes in a program's globals when it serves on the ring: Response and ReadableStream remember what they were made of, and Request and
+ * fetch take the ring's requests where native code would insist on its own.
  *
  * Guarantees: what the constructors make is native; `instanceof` holds for both; done once for each thread, by the first `serve` or by the
  * preload.
  */
-import { NativeRequest, NativeResponse, nativeFetch, toNative } from "./native-globals.ts";
-import { TrackedResponse } from "./tracked-response.ts";
+import { TrackedReadableStream } from "./body-iterable.ts";
+import { NativeReadableStream, NativeRequest, NativeResponse, nativeFetch, toNative } from "./native-globals.ts";
+import { rememberingMethods, TrackedResponse } from "./tracked-response.ts";
 
 class UnwrappingRequest extends NativeRequest {
   constructor(input: Request | string | URL, init?: RequestInit) {
@@ -34,7 +35,11 @@ function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Pro
 /** Puts them in place, once for each thread. */
 export function installGlobals(): void {
   if (globalThis.Response !== NativeResponse) return;
-  globalThis.Response = TrackedResponse as unknown as typeof Response;
+  globalThis.Response = TrackedResponse;
+  NativeResponse.prototype.constructor = TrackedResponse;
+  Object.assign(NativeResponse.prototype, rememberingMethods);
+  globalThis.ReadableStream = TrackedReadableStream;
+  NativeReadableStream.prototype.constructor = TrackedReadableStream;
   globalThis.Request = UnwrappingRequest as unknown as typeof Request;
   globalThis.fetch = Object.defineProperties(
     unwrappingFetch,
