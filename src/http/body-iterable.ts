@@ -4,12 +4,15 @@
  * Bun turns both into streams that only its own server can drive: read by anybody else, a direct stream calls `pull` again and again. So what
  * they were made of is remembered. Streams that were made before the global constructor was replaced (globals.ts) are not.
  */
-import { type AsyncContext, currentContext } from "../sys/async-context.ts";
+import type { AsyncContext } from "../sys/async-context.ts";
+import { lazily } from "../sys/lazily.ts";
 import { NativeReadableStream } from "./native-globals.ts";
+
+const contexts = lazily(() => require("../sys/async-context.ts") as typeof import("../sys/async-context.ts"));
 
 /** The body of a Response that is an async iterable, or a function that makes one, and the context in which the Response was made. */
 export class BodyIterable {
-  readonly context: AsyncContext = currentContext();
+  readonly context: AsyncContext = contexts().currentContext();
   readonly source: AsyncIterable<unknown> | (() => AsyncIterable<unknown>);
 
   constructor(source: BodyIterable["source"]) {
@@ -64,7 +67,7 @@ export const TrackedReadableStream = function (this: unknown, ...args: [any?, an
   if (Class === undefined) return (NativeReadableStream as unknown as () => ReadableStream)();
   const stream = Reflect.construct(NativeReadableStream, args, Class) as ReadableStream;
   const source = args[0];
-  if (source?.type === "direct") new Made(stream, { source, context: currentContext() });
+  if (source?.type === "direct") new Made(stream, { source, context: contexts().currentContext() });
   return stream;
 } as unknown as typeof ReadableStream;
 

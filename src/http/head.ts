@@ -4,8 +4,8 @@
  * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the body; names and values come from a native
  * Headers, which refuses CR, LF and NUL, so a response cannot be split.
  */
-import { writtenName, type WrittenNames } from "./field-names.ts";
-import { fieldsOf, namesOf } from "./tracked-response.ts";
+import { readWrittenNames, writtenName, type WrittenNames } from "./field-names.ts";
+import { fieldsOf, Memory } from "./tracked-response.ts";
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
 export const BYTES_TYPE = "application/octet-stream";
@@ -94,7 +94,7 @@ export function readFields(response: Response): OwnFields {
   const { connection, "content-length": length } = fields;
   return {
     fields,
-    names: namesOf(response),
+    names: readWrittenNames(Memory.givenFields(response)),
     close: typeof connection === "string" && /(^|,)\s*close\s*(,|$)/i.test(connection),
     contentLength: typeof length === "string" && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
   };

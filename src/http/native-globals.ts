@@ -17,6 +17,3 @@ export const NativeResponse = native.Response;
 export const NativeRequest = native.Request;
 export const NativeReadableStream = native.ReadableStream;
 export const nativeFetch = native.fetch;
-
-/** The method of a ring's request that gives the native Request which stands for it where native code insists. */
-export const toNative = Symbol.for("ringloop.toNative");

@@ -413,7 +413,7 @@ function callError(handler: ErrorHandler, server: Server, error: Error): ReturnT
 /** The connection that a request came on, while it is under way. */
 function connectionOf(method: string, request: Request): HttpConnection | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
-  const origin = request instanceof RingRequest ? request.origin : undefined;
+  const origin = RingRequest.originOf(request);
   return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 

@@ -24,7 +24,6 @@ import {
 } from "./head.ts";
 import { type Exchange, type ResponsePlan, takeBody } from "./response.ts";
 import { pathOf } from "./router.ts";
-import { namesOf } from "./tracked-response.ts";
 
 /** A route's content. */
 export interface StaticContent {
@@ -46,7 +45,6 @@ export function contentOfResponse(response: Response, path: string): StaticConte
   // A copy: the same Response may stand for several routes, and be sent by a handler too.
   const copy = response.clone() as Response;
   const own = readFields(copy);
-  own.names = namesOf(response);
   const parts: HeadParts = {
     status: response.status,
     statusText: response.statusText,

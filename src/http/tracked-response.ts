@@ -8,7 +8,6 @@
  */
 
 import { rememberIterable } from "./body-iterable.ts";
-import { readWrittenNames, type WrittenNames } from "./field-names.ts";
 import { NativeResponse } from "./native-globals.ts";
 
 /** Stands for a body that native code made from what it has in memory. */
@@ -105,15 +104,11 @@ export class Memory extends Returned {
     return #body in response && (response as Memory & Response).#sent;
   }
 
-  static namesOf(response: Response): WrittenNames | undefined {
-    if (!(#body in response)) return undefined;
-    const init = (response as Memory & Response).#init;
-    return init === undefined ? undefined : readWrittenNames(init.headers);
+  /** The header fields that the program gave; undefined where they are not known. */
+  static givenFields(response: Response): unknown {
+    return #body in response ? (response as Memory & Response).#init?.headers : undefined;
   }
 }
-
-/** The program's writing of a Response's fields, as far as it is known. */
-export const namesOf = Memory.namesOf;
 
 const nativeBodyUsed = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bodyUsed")!.get!;
 
