@@ -42,7 +42,7 @@ export function requestedRange(
   validators: Validators,
 ): ByteRange | "none" | undefined {
   // As in Bun, with white space between any two of its parts.
-  const pattern = /^bytes[ \t]*=[ \t]*(\d*)[ \t]*-[ \t]*(\d*)[ \t]*$/i;
+  const pattern = /^bytes[ \t]*=[ \t]*(?:(\d+)[ \t]*)?-[ \t]*(?:(\d+)[ \t]*)?$/i;
   const [, first = "", last = ""] = pattern.exec(headers.get("range") ?? "") ?? [];
   if (first === "" && last === "") return undefined;
   const ifRange = headers.get("if-range");

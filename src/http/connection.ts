@@ -14,6 +14,7 @@ import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
+import { errorOf } from "./error-page.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
@@ -407,7 +408,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.request !== request) return; // The connection is gone.
     this.host.reactor.refreshClock();
     if (isResponse(response)) return this.respond(request, response);
-    this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));
+    this.failResponse(request, errorOf(response));
   }
 
   private respond(request: RingRequest, response: Response): void {

@@ -285,7 +285,7 @@ export class RingRequest {
 
   #buildUrl(): string {
     const text = this.#text;
-    const path = originForm(text.slice(this.#pathStart, this.#targetEnd));
+    const path = originForm(textOfTarget(text.slice(this.#pathStart, this.#targetEnd)));
     const host = text.slice(this.#hostStart, this.#hostEnd);
     // http whatever the target says: that is how the request came.
     const url = (host === "" ? this.#origin.defaultOrigin : `http://${host}`) + path;
@@ -342,9 +342,17 @@ export function originForm(path: string): string {
   return path === "*" ? "/" : `/${path}`;
 }
 
-/** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */
+/** A target's bytes beyond ASCII are UTF-8 (as in Bun), which normalizing encodes; what is none becomes U+FFFD. */
+function textOfTarget(latin1: string): string {
+  return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, "latin1").utf8Slice() : latin1;
+}
+
+/** Whether the URL standard writes it differently: dot segments, characters to encode, upper case, the default port, odd hosts. */
 function needsNormalizing(host: string, path: string): boolean {
-  return !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) || /\/\.|%2e|["'<>\\^`{|}]/i.test(path);
+  return (
+    !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) ||
+    /\/\.|%2e|["'<>\\^`{|}]|[^\0-\x7f]/i.test(path)
+  );
 }
 
 /** UTF-8 without its byte order mark; what is not valid becomes U+FFFD (the Encoding standard's "UTF-8 decode"). */

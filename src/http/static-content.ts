@@ -231,7 +231,8 @@ function decodePath(path: string): string | undefined {
   if (path !== "" && path.split("/").some((segment, i, all) => segment === "" && i < all.length - 1)) return undefined;
   let text: string;
   try {
-    text = decodeURIComponent(path);
+    // Bytes beyond ASCII, of which the target has each as a character, are UTF-8 as they would be if they were encoded.
+    text = decodeURIComponent(path.replace(/[\x80-\xff]/g, encodeByte));
   } catch {
     return undefined;
   }
@@ -239,6 +240,10 @@ function decodePath(path: string): string | undefined {
   for (const [, hex] of path.matchAll(/%(..)/g))
     if (/[A-Za-z0-9\-._~!$&'()*+,;=:@/\0]/.test(String.fromCharCode(parseInt(hex!, 16)))) return undefined;
   return text;
+}
+
+function encodeByte(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16)}`;
 }
 
 /** A response without a body of its own. */
