@@ -47,12 +47,12 @@ export function readWrittenNames(fields: WrittenFields): WrittenNames | undefine
     ? fields.map((pair: unknown) => (pair as unknown[])?.[0])
     : Object.keys(fields);
   let written: Map<string, string> | undefined;
-  for (const name of names) {
+  // As in Bun, the first writing of a name counts.
+  for (const name of names.toReversed()) {
+    if (typeof name !== "string") continue;
     // ASCII alone: U+212A, too, is "k" in lower case.
-    if (typeof name !== "string" || !/^[!-~]*[A-Z][!-~]*$/.test(name)) continue;
-    const folded = name.toLowerCase();
-    // As in Bun, the first writing of a name stays.
-    if (!(folded in wellKnown) && written?.has(folded) !== true) (written ??= new Map()).set(folded, name);
+    if (!/^[!-~]*[A-Z][!-~]*$/.test(name)) written?.delete(name);
+    else if (!(name.toLowerCase() in wellKnown)) (written ??= new Map()).set(name.toLowerCase(), name);
   }
   return written;
 }
