@@ -103,7 +103,7 @@ export class RequestBody {
 
   /** The whole body, now if it is there. Throws a TypeError when it was read before, and the error of a body that cannot become whole. */
   bytes(): Buffer | Promise<Buffer> {
-    if (this.used) throw new TypeError("Body already used");
+    if (this.used) throw bodyAlreadyUsed();
     this.used = true;
     if (this.error) throw this.error;
     if (this.ended) return this.takeAll();
@@ -175,6 +175,11 @@ export class RequestBody {
     this.paused = false;
     this.source.release(Hold.Body);
   }
+}
+
+/** Bun's error. */
+export function bodyAlreadyUsed(): TypeError {
+  return Object.assign(new TypeError("Body already used"), { code: "ERR_BODY_ALREADY_USED" });
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;

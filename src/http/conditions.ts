@@ -41,7 +41,9 @@ export function requestedRange(
   bytes: number,
   validators: Validators,
 ): ByteRange | "none" | undefined {
-  const [, first = "", last = ""] = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i.exec(headers.get("range") ?? "") ?? [];
+  // As in Bun, with white space between any two of its parts.
+  const pattern = /^bytes[ \t]*=[ \t]*(?:(\d+)[ \t]*)?-[ \t]*(?:(\d+)[ \t]*)?$/i;
+  const [, first = "", last = ""] = pattern.exec(headers.get("range") ?? "") ?? [];
   if (first === "" && last === "") return undefined;
   const ifRange = headers.get("if-range");
   if (ifRange !== null && !holds(ifRange, validators)) return undefined;

@@ -15,6 +15,7 @@ import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
+import { errorOf } from "./error-page.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
@@ -438,7 +439,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private respondLater(request: RingRequest, response: unknown): void {
     if (this.request !== request) return; // The connection is gone.
     if (isResponse(response)) return this.respond(request, response);
-    this.failResponse(request, new TypeError(`Expected a Response object, but received '${String(response)}'`));
+    this.failResponse(request, errorOf(response));
   }
 
   private respond(request: RingRequest, response: Response): void {
@@ -538,7 +539,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.keepAlive = plan.keepAlive;
     switch (body.kind) {
       case "stream":
-        this.sender = new (streams().StreamSender)(this, plan, body.stream);
+        this.sender = new (streams().StreamSender)(this, plan, body);
         break;
       case "file":
         this.sender = new (files().FileSender)(this, head, body);

@@ -1,6 +1,12 @@
 /** What a client gets when a handler fails and the server has no error handler, or that fails too. */
 import { TEXT_TYPE } from "./head.ts";
 
+/** What the error handler gets for a handler's result that is no Response: an Error itself, as in Bun. */
+export function errorOf(result: unknown): unknown {
+  if (result instanceof Error) return result;
+  return new TypeError(`Expected a Response object, but received '${Bun.inspect(result)}'`);
+}
+
 /** With `development`, the error with its stack for the one who writes the program; else nothing that tells of the inside. */
 export function errorResponse(error: unknown, development: boolean): Response {
   if (!development)

@@ -8,7 +8,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 
 import { basename } from "node:path";
 import { type BlobFile, fileOf } from "./blob-place.ts";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
-import { buildHead, BYTES_TYPE, type HeadParts, isBodiless } from "./head.ts";
+import { bodilessLength, buildHead, BYTES_TYPE, type Fields, type HeadParts, isBodiless } from "./head.ts";
 import type { Exchange, ResponsePlan } from "./response.ts";
 
 /** Part of an open file, as a response's body. Who gets it closes the descriptor. */
@@ -46,20 +46,42 @@ export function planHandlersFile(
   const label: unknown = (blob as Bun.BunFile).name; // For the client to see. What is opened goes by the Blob's store.
   if (blob.type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
-  if (parts.status === 200 && fields["content-range"] === undefined) {
-    if (file.bytes < file.fileBytes) {
-      plan.status = 206;
-      const last = file.offset + Math.max(file.bytes, 1) - 1;
-      plan.addLine("Content-Range", `bytes ${file.offset}-${last}/*`);
-    } else {
-      const own = fields["last-modified"];
-      plan.applyRange({
-        etag: fields["etag"] as string | undefined,
-        lastModifiedMs: typeof own === "string" ? Date.parse(own) : undefined,
-      });
-    }
+  if (file.bytes < file.fileBytes) labelPart(plan, file, blob, parts, exchange);
+  else if (parts.status === 200 && fields["content-range"] === undefined) {
+    plan.applyRange({ etag: fields["etag"] as string | undefined, lastModifiedMs: ownLastModified(fields) });
   }
   return plan.finish();
+}
+
+/**
+ * A part of a file is a 206 where the program says which part it is, in an answer of success; else, as in Bun, where the program has given no
+ * fields. A part from the first byte on may also be the whole file for the program, which has asked for its size before it grew: that is a 206
+ * only for a client that has asked for a part.
+ */
+function labelPart(
+  plan: FilePlan,
+  file: OpenFile,
+  blob: Blob,
+  { fields, status }: HeadParts,
+  exchange: Exchange,
+): void {
+  const isSuccess = status >= 200 && status < 300 && !isBodiless(status);
+  if (fields["content-range"] !== undefined) {
+    if (isSuccess) plan.status = 206;
+    return;
+  }
+  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== blob.type);
+  if (hasOwnFields || (status !== 200 && status !== 206)) return;
+  if (file.offset === 0 && status === 200 && exchange.conditions?.has("range") !== true) return;
+  plan.status = 206;
+  plan.addLine("Content-Range", `bytes ${file.offset}-${file.offset + Math.max(file.bytes, 1) - 1}/*`);
+}
+
+/** The program's own Last-Modified. */
+function ownLastModified(fields: Fields): number | undefined {
+  const own = fields["last-modified"];
+  const ms = typeof own === "string" ? Date.parse(own) : NaN;
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /** The file of a route, with validators: conditional requests and ranges are answered. Throws and returns undefined as above. */
@@ -77,9 +99,11 @@ export function planRoutesFile(
 export function planValidated(file: OpenFile, parts: HeadParts, exchange: Exchange, date: string): ResponsePlan {
   const plan = new FilePlan(file, parts, exchange, date);
   const { fields, status } = parts;
-  if (fields["last-modified"] === undefined) plan.addLine("Last-Modified", new Date(file.lastModifiedMs).toUTCString());
+  const isOwn = fields["last-modified"] !== undefined;
+  if (!isOwn) plan.addLine("Last-Modified", new Date(file.lastModifiedMs).toUTCString());
   if (status !== 200) return plan.finish();
-  const validators = { etag: fields["etag"] as string | undefined, lastModifiedMs: file.lastModifiedMs };
+  const lastModifiedMs = isOwn ? ownLastModified(fields) : file.lastModifiedMs;
+  const validators = { etag: fields["etag"] as string | undefined, lastModifiedMs };
   switch (exchange.conditions ? judgeConditions(exchange.conditions, validators) : "proceed") {
     case "not modified":
       plan.status = 304;
@@ -88,7 +112,7 @@ export function planValidated(file: OpenFile, parts: HeadParts, exchange: Exchan
       plan.sendNothing(412);
       break;
     case "proceed":
-      plan.applyRange(validators);
+      if (fields["content-range"] === undefined) plan.applyRange(validators); // Else the program has chosen the part.
   }
   return plan.finish();
 }
@@ -139,7 +163,7 @@ class FilePlan {
       this.offset += range.start;
       this.bytes = range.end - range.start;
     }
-    this.addLine("Accept-Ranges", "bytes");
+    if (this.parts.fields["accept-ranges"] === undefined) this.addLine("Accept-Ranges", "bytes");
   }
 
   finish(): ResponsePlan {
@@ -147,7 +171,7 @@ class FilePlan {
     const { isHead, http10, keepAlive } = exchange;
     try {
       const bodiless = isBodiless(status);
-      const contentLength = bodiless ? undefined : bytes;
+      const contentLength = bodiless ? bodilessLength(status) : bytes;
       const head = buildHead(
         {
           ...parts,

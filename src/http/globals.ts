@@ -1,41 +1,50 @@
 /**
- * What changes in a program's globals when it serves on the ring: Response remembers what it was made of, and Request and fetch take the
- * ring's requests where native code would insist on its own.
+ * What changes in a program's globals when it serves on the ring: Response and ReadableStream remember what they were made of, and Request and
+ * fetch take the ring's requests where native code would insist on its own.
  *
  * Guarantees: what the constructors make is native; `instanceof` holds for both; done once for each thread, by the first `serve` or by the
  * preload.
  */
-import { NativeRequest, NativeResponse, nativeFetch, toNative } from "./native-globals.ts";
-import { TrackedResponse } from "./tracked-response.ts";
+import { TrackedReadableStream } from "./body-iterable.ts";
+import { NativeReadableStream, NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";
+import { RingRequest } from "./request.ts";
+import { rememberingMethods, TrackedResponse } from "./tracked-response.ts";
 
-class UnwrappingRequest extends NativeRequest {
-  constructor(input: Request | string | URL, init?: RequestInit) {
-    super(unwrap(input) as string, init);
-  }
+/** The global constructor. What it makes is native, with the prototype that the ring's requests have, too. */
+const UnwrappingRequest = function (this: unknown, ...args: unknown[]): Request {
+  const Class = new.target as Function | undefined;
+  // The native constructor says what is wrong.
+  if (Class === undefined) return (NativeRequest as unknown as () => Request)();
+  for (let i = 0; i < args.length; i++) args[i] = RingRequest.unwrap(args[i]);
+  return Reflect.construct(NativeRequest, args, Class) as Request;
+};
 
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    // A program's own subclasses ask for themselves.
-    if (this !== UnwrappingRequest) return Function.prototype[Symbol.hasInstance].call(this, value);
-    return value instanceof NativeRequest;
-  }
+function hasInstance(this: Function, value: unknown): boolean {
+  // A program's own subclasses ask for themselves.
+  if (this !== UnwrappingRequest) return Function.prototype[Symbol.hasInstance].call(this, value);
+  return value instanceof NativeRequest;
 }
 
-Object.defineProperty(UnwrappingRequest, "name", { value: "Request", configurable: true });
-
-/** Knows the ring's requests by their method: the preload loads this file, and request.ts only with the first server. */
-function unwrap(input: any): unknown {
-  return typeof input?.[toNative] === "function" ? input[toNative]() : input;
-}
+Object.defineProperties(UnwrappingRequest, {
+  ...Object.getOwnPropertyDescriptors(NativeRequest),
+  prototype: { value: RingRequest.prototype, writable: false },
+  [Symbol.hasInstance]: { value: hasInstance },
+});
 
 function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Promise<Response> {
-  return nativeFetch(unwrap(input) as string, init);
+  return nativeFetch(RingRequest.unwrap(input) as string, RingRequest.unwrap(init) as RequestInit);
 }
 
 /** Puts them in place, once for each thread. */
 export function installGlobals(): void {
   if (globalThis.Response !== NativeResponse) return;
-  globalThis.Response = TrackedResponse as unknown as typeof Response;
+  globalThis.Response = TrackedResponse;
+  NativeResponse.prototype.constructor = TrackedResponse;
+  Object.assign(NativeResponse.prototype, rememberingMethods);
+  globalThis.ReadableStream = TrackedReadableStream;
+  NativeReadableStream.prototype.constructor = TrackedReadableStream;
   globalThis.Request = UnwrappingRequest as unknown as typeof Request;
+  NativeRequest.prototype.constructor = RingRequest.prototype.constructor = UnwrappingRequest;
   globalThis.fetch = Object.defineProperties(
     unwrappingFetch,
     Object.getOwnPropertyDescriptors(nativeFetch),

@@ -4,7 +4,8 @@
  * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the body; names and values come from a native
  * Headers, which refuses CR, LF and NUL, so a response cannot be split.
  */
-import { fieldsOf } from "./tracked-response.ts";
+import { readWrittenNames, writtenName, type WrittenNames } from "./field-names.ts";
+import { fieldsOf, Memory } from "./tracked-response.ts";
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
 export const BYTES_TYPE = "application/octet-stream";
@@ -20,6 +21,8 @@ export interface HeadParts {
   status: number;
   statusText: string;
   fields: Fields;
+  /** The program's writing of names that are not well known. */
+  names?: WrittenNames | undefined;
   /** Content-Type where the fields have none; empty for none. */
   defaultType: string;
   /** Whole lines, each with its CRLF. */
@@ -34,33 +37,38 @@ export interface Framing {
   http10: boolean;
 }
 
-/** Fields that say how this connection is used, which is not the handler's business. */
-const ownFields = new Set(["connection", "content-length", "keep-alive", "transfer-encoding"]);
+/** Fields that say how this connection is used, which is not the handler's business, and one that is sent before the others. */
+const ownFields = new Set(["connection", "content-length", "keep-alive", "transfer-encoding", "set-cookie"]);
 
-/** Throws a TypeError for a status or a reason that cannot be sent. */
+/** Throws a TypeError for a status that cannot be sent. */
 export function buildHead(parts: HeadParts, framing: Framing, date: string): string {
-  const { status, statusText, fields, defaultType } = parts;
+  return headFields(parts, date) + framingLines(framing);
+}
+
+/** A head but for the lines that frame the message: Set-Cookie first, then the fields in their order, as in Bun. Throws as above. */
+export function headFields(parts: HeadParts, date: string): string {
+  const { status, fields, names, defaultType } = parts;
   if (status < 100) throw new TypeError(`a Response of status ${status} (Response.error()) cannot be sent`);
-  // RFC 9112 section 4. Bun checks the values of fields, but not this.
-  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusText))
-    throw new TypeError(
-      `statusText must not have control characters or characters beyond U+00FF: ${JSON.stringify(statusText)}`,
-    );
-  let head = `HTTP/1.1 ${status} ${statusText || (reasons[status] ?? "")}\r\n`;
+  let head = `HTTP/1.1 ${status} ${reasonOf(parts)}\r\n`;
   let hasType = false;
   let hasDate = false;
+  const cookies = fields["set-cookie"];
+  if (cookies !== undefined) for (const each of [cookies].flat()) head += `set-cookie: ${each}\r\n`;
   for (const name in fields) {
     if (ownFields.has(name)) continue;
-    const value = fields[name]!;
-    if (typeof value === "string") head += `${name}: ${value}\r\n`;
-    else for (const each of value) head += `${name}: ${each}\r\n`;
+    head += `${writtenName(name, names)}: ${fields[name] as string}\r\n`;
     if (name === "content-type") hasType = true;
     else if (name === "date") hasDate = true;
   }
   head += parts.moreLines;
   if (!hasType && defaultType !== "") head += `Content-Type: ${defaultType}\r\n`;
-  if (!hasDate) head += `Date: ${date}\r\n`;
-  return head + framingLines(framing);
+  return hasDate ? head : `${head}Date: ${date}\r\n`;
+}
+
+/** As in Bun, a text that cannot be sent (RFC 9112 section 4) is none. */
+function reasonOf({ status, statusText }: HeadParts): string {
+  const isUsable = statusText !== "" && !/[^\t\x20-\x7e\x80-\xff]/.test(statusText);
+  return isUsable ? statusText : (reasons[status] ?? "");
 }
 
 /** The fields that frame the message, and the empty line. */
@@ -76,6 +84,7 @@ export function framingLines({ contentLength, chunked, keepAlive, http10 }: Fram
 /** What a response's own fields say of its framing: whether it asks to close, and the length it promises for a stream. */
 export interface OwnFields {
   fields: Fields;
+  names: WrittenNames | undefined;
   close: boolean;
   contentLength: number | undefined;
 }
@@ -85,6 +94,7 @@ export function readFields(response: Response): OwnFields {
   const { connection, "content-length": length } = fields;
   return {
     fields,
+    names: readWrittenNames(Memory.givenFields(response)),
     close: typeof connection === "string" && /(^|,)\s*close\s*(,|$)/i.test(connection),
     contentLength: typeof length === "string" && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
   };
@@ -93,6 +103,11 @@ export function readFields(response: Response): OwnFields {
 /** Status codes whose responses have no body (RFC 9110 section 6.4.1). */
 export function isBodiless(status: number): boolean {
   return status === 204 || status === 205 || status === 304 || (status >= 100 && status < 200);
+}
+
+/** Content-Length of a response with such a status: a 205 has one, of 0 (RFC 9110 section 15.3.6). */
+export function bodilessLength(status: number): 0 | undefined {
+  return status === 205 ? 0 : undefined;
 }
 
 /** The current Date field, and whole heads that differ in it, in Content-Type and in Content-Length alone. */

@@ -36,6 +36,8 @@ export interface HttpHost {
 export interface HttpLimits {
   /** Bytes of a request's head, trailers likewise. */
   headerBytesMax: number;
+  /** See ParserLimits. */
+  readHeaderBytesMax?: (() => number) | undefined;
   /** Bytes of a request's body. */
   requestBodyBytesMax: number;
   /** Bytes of responses that the client has not taken; no further request is served above that. */

@@ -108,21 +108,21 @@ export class IdleConnections implements Protocol {
 class BegunHead {
   readonly bytes = new ByteQueue();
   private readonly parser: RequestParser;
-  private readonly bytesMax: number;
+  private readonly limits: HttpLimits;
 
   constructor(limits: HttpLimits, text: string) {
     this.parser = new RequestParser(limits);
-    this.bytesMax = limits.headerBytesMax;
+    this.limits = limits;
     const first = Buffer.from(text, "latin1");
     this.append(first, 0, first.length);
   }
 
   /** Takes the next piece. Returns whether the head is whole, or to be refused: then it is for an HttpConnection. */
   append(memory: Buffer, start: number, end: number): boolean {
-    const { bytes, bytesMax } = this;
+    const { bytes } = this;
     bytes.append(memory, start, end);
     // Nothing more is known before the line's end.
-    if (bytes.length < bytesMax && memory.subarray(start, end).indexOf(LF) < 0) return false;
+    if (bytes.length < this.limits.headerBytesMax && memory.subarray(start, end).indexOf(LF) < 0) return false;
     return this.parser.resume(bytes.memory, bytes.start, bytes.end) !== INCOMPLETE;
   }
 }

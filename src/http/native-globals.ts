@@ -2,19 +2,18 @@
 interface Native {
   Response: typeof Response;
   Request: typeof Request;
+  ReadableStream: typeof ReadableStream;
   fetch: typeof fetch;
 }
 
 const key = Symbol.for("ringloop.nativeGlobals");
 const holder = globalThis as { [key]?: Native };
-const { Response, Request, fetch } = globalThis;
+const { Response, Request, ReadableStream, fetch } = globalThis;
 
 /** Kept for a second copy of the package, which must not take the first one's for native. */
-const native: Native = (holder[key] ??= { Response, Request, fetch });
+const native: Native = (holder[key] ??= { Response, Request, ReadableStream, fetch });
 
 export const NativeResponse = native.Response;
 export const NativeRequest = native.Request;
+export const NativeReadableStream = native.ReadableStream;
 export const nativeFetch = native.fetch;
-
-/** The method of a ring's request that gives the native Request which stands for it where native code insists. */
-export const toNative = Symbol.for("ringloop.toNative");

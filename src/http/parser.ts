@@ -9,9 +9,12 @@
 /** `parse` wants more bytes; any other negative result is the status to refuse with, negated. */
 export const INCOMPLETE = -1;
 
-/** Methods that are served (RFC 9110 section 9 and the registry's that Bun knows); others are answered 501. */
+/**
+ * Methods that are served: those that Bun knows, but for CONNECT, after whose answer a client takes the connection for a tunnel (RFC 9110
+ * section 9.3.6). Others are answered 501.
+ */
 const methods = (
-  "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE " +
+  "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE " +
   "NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
 ).split(" ");
 
@@ -31,8 +34,9 @@ for (let byte = 0; byte < 256; byte++) {
   if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text)) byteClass[byte]! |= TOKEN; // RFC 9110 section 5.6.2
   if (byte === 9 || (byte >= 0x20 && byte !== 0x7f)) byteClass[byte]! |= VALUE; // section 5.5, obs-text included
   // Wider than RFC 3986 by what browsers and common clients send raw, none of which is a delimiter: " < > \ ^ ` { | }. A fragment is
-  // never sent (RFC 9110 section 7.1), and caches and routers would disagree about what it means.
-  if (byte > 0x20 && byte < 0x7f && text !== "#") byteClass[byte]! |= TARGET;
+  // never sent (RFC 9110 section 7.1), and caches and routers would disagree about what it means. Bytes beyond ASCII are accepted as in Bun:
+  // a URL has them percent-encoded.
+  if (byte > 0x20 && byte !== 0x7f && text !== "#") byteClass[byte]! |= TARGET;
   if (/[A-Za-z0-9\-._~!$&'()*+,;=]/.test(text)) byteClass[byte]! |= HOST; // unreserved and sub-delims (RFC 3986 section 2)
 }
 
@@ -51,6 +55,8 @@ const CLOSING_BRACKET = 93;
 export interface ParserLimits {
   /** Bytes of the whole head. Beyond it: 431, or 414 while still in the request line. */
   headerBytesMax: number;
+  /** What it is now, where it can have become more: asked for a head that is too long. */
+  readHeaderBytesMax?: (() => number) | undefined;
 }
 
 export class RequestParser {
@@ -74,7 +80,7 @@ export class RequestParser {
   hostStart = 0;
   hostEnd = 0;
 
-  private readonly headerBytesMax: number;
+  private readonly limits: ParserLimits;
   private fields = 0;
   private hosts = 0;
   private transferEncoded = false;
@@ -84,7 +90,7 @@ export class RequestParser {
   private lineStart = 0;
 
   constructor(limits: ParserLimits) {
-    this.headerBytesMax = limits.headerBytesMax;
+    this.limits = limits;
   }
 
   /**
@@ -98,7 +104,7 @@ export class RequestParser {
 
   /** Goes on with the head that was INCOMPLETE, from its first line that was not whole. More of it is there, and it may lie elsewhere. */
   resume(bytes: Uint8Array, start: number, end: number): number {
-    const stop = Math.min(end, start + this.headerBytesMax);
+    const stop = Math.min(end, start + this.limits.headerBytesMax);
     let at = start + this.lineStart;
     if (this.lineStart === 0) {
       at = this.parseFirstLine(bytes, start, end, stop);
@@ -118,7 +124,8 @@ export class RequestParser {
       at = next;
     }
     this.lineStart = at - start;
-    return end - start >= this.headerBytesMax ? -431 : INCOMPLETE;
+    if (end - start < this.limits.headerBytesMax) return INCOMPLETE;
+    return this.raiseLimit() ? this.resume(bytes, start, end) : -431;
   }
 
   /** Empty lines and the request line. Returns what `parse` does. */
@@ -131,12 +138,26 @@ export class RequestParser {
       at += 2;
       if (at - start > 8) return -400;
     }
-    at = this.parseRequestLine(bytes, start, at, stop);
-    if (at === INCOMPLETE && end - start >= this.headerBytesMax) return -414;
+    const line = at;
+    at = this.parseRequestLine(bytes, start, line, stop);
+    if (at === INCOMPLETE && end - start >= this.limits.headerBytesMax) {
+      if (!this.raiseLimit()) return -414;
+      at = this.parseRequestLine(bytes, start, line, Math.min(end, start + this.limits.headerBytesMax));
+      if (at === INCOMPLETE && end - start >= this.limits.headerBytesMax) return -414;
+    }
     if (at < 0) return at;
     this.headersStart = at - start;
     this.beginHeaders();
     return at;
+  }
+
+  /** Whether a head may be longer now than it might before. */
+  private raiseLimit(): boolean {
+    const { limits } = this;
+    const now = limits.readHeaderBytesMax?.() ?? 0;
+    if (now <= limits.headerBytesMax) return false;
+    limits.headerBytesMax = now;
+    return true;
   }
 
   private beginHeaders(): void {

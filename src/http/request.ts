@@ -1,13 +1,18 @@
 /**
  * The Request that a handler gets: a real one to everybody who asks, built only as far as it is asked.
  *
- * Guarantees: `instanceof Request`; `new Request(request)` and `fetch(request)` work, since they read properties, all of which are
- * here; valid after the handler has returned, since nothing in it refers to a receive buffer. Who looks at the body as a stream, or
- * copies the request, gets a native Request made on first demand.
+ * The prototype of the ring's requests is that of the global constructor, whose members serve native requests as well. So what a program
+ * finds in `Request.prototype`, calls with a request of its choice, or replaces there, means what it does in Bun.
+ *
+ * Guarantees: `new Request(request)` and `fetch(request)` work (globals.ts); valid after the handler has returned, since nothing in it refers
+ * to a receive buffer. Who looks at the body as a stream, or copies the request, gets a native Request made on first demand.
  */
 import type { RequestBody } from "./body.ts";
-import { currentContext } from "../sys/async-context.ts";
-import { NativeRequest, NativeResponse, toNative } from "./native-globals.ts";
+import { lazily } from "../sys/lazily.ts";
+import { NativeRequest, NativeResponse } from "./native-globals.ts";
+
+const bodies = lazily(() => require("./body.ts") as typeof import("./body.ts"));
+const contexts = lazily(() => require("../sys/async-context.ts") as typeof import("../sys/async-context.ts"));
 
 type BodyForm = "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData";
 
@@ -26,11 +31,22 @@ export interface HeadPositions {
   hostEnd: number;
 }
 
-export class RingRequest {
-  readonly method: string;
-  /** @internal */ readonly origin: RequestOrigin;
-  /** @internal */ readonly requestBody: RequestBody | null;
+/** What a native Request says, whose own prototype has none of a program's replacements. */
+const native = Object.getOwnPropertyDescriptors(NativeRequest.prototype) as unknown as Record<
+  string,
+  { get: (this: unknown) => any; value: (this: unknown) => any }
+>;
+const nativeUrl = native.url!.get;
+const nativeMethod = native.method!.get;
+const nativeHeaders = native.headers!.get;
+const nativeText = native.text!.value;
+const nativeJson = native.json!.value;
+const nativeClone = native.clone!.value;
 
+export class RingRequest {
+  readonly #origin: RequestOrigin;
+  readonly #method: string;
+  readonly #body: RequestBody | null;
   #text: string;
   #pathStart: number;
   #targetEnd: number;
@@ -52,9 +68,9 @@ export class RingRequest {
     headersEnd: number,
     body: RequestBody | null,
   ) {
-    this.origin = origin;
-    this.method = method;
-    this.requestBody = body;
+    this.#origin = origin;
+    this.#method = method;
+    this.#body = body;
     this.#text = text;
     this.#pathStart = base + head.pathStart;
     this.#targetEnd = base + head.targetEnd;
@@ -68,7 +84,7 @@ export class RingRequest {
   static abort(request: RingRequest): void {
     (request.#rare ??= {}).aborted = true;
     const { abort } = request.#rare;
-    if (abort !== undefined) currentContext()(tellAborted, abort);
+    if (abort !== undefined) contexts().currentContext()(tellAborted, abort);
   }
 
   /** @internal Its connection is another protocol's from here on, and no response is due. */
@@ -81,23 +97,50 @@ export class RingRequest {
     return request.#rare?.handedOver === true;
   }
 
+  /** @internal Whether it is one of the ring's, and not a native one. */
+  static is(value: unknown): value is RingRequest {
+    return typeof value === "object" && value !== null && #text in value;
+  }
+
+  /** @internal Where it came from; undefined for a native one. */
+  static originOf(request: object): RequestOrigin | undefined {
+    return #text in request ? request.#origin : undefined;
+  }
+
+  /** @internal */
+  static hasBody(request: RingRequest): boolean {
+    return request.#body !== null;
+  }
+
+  /** @internal What native code is to get for it: a native Request, or what it was given. */
+  static unwrap(value: unknown): unknown {
+    return RingRequest.is(value) ? value.#toNative() : value;
+  }
+
   get url(): string {
-    return (this.#url ??= this.#buildUrl());
+    return #text in this ? (this.#url ??= this.#buildUrl()) : nativeUrl.call(this);
+  }
+
+  get method(): string {
+    return #text in this ? this.#method : nativeMethod.call(this);
   }
 
   get headers(): Headers {
-    return (this.#headers ??= this.#buildHeaders());
+    return #text in this ? (this.#headers ??= this.#buildHeaders()) : nativeHeaders.call(this);
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return this.requestBody === null ? null : (this.#toNative().body as ReadableStream<Uint8Array>);
+    if (!(#text in this)) return native.body!.get.call(this);
+    return this.#body === null ? null : (this.#toNative().body as ReadableStream<Uint8Array>);
   }
 
   get bodyUsed(): boolean {
-    return this.#rare?.native?.bodyUsed ?? this.requestBody?.used ?? false;
+    if (!(#text in this)) return native.bodyUsed!.get.call(this);
+    return this.#body !== null && this.#isUsed(this.#body);
   }
 
   get signal(): AbortSignal {
+    if (!(#text in this)) return native.signal!.get.call(this);
     const rare = (this.#rare ??= {});
     if (!rare.abort) {
       rare.abort = new AbortController();
@@ -107,98 +150,108 @@ export class RingRequest {
   }
 
   text(): Promise<string> {
-    return this.#consume("text") as Promise<string>;
+    return #text in this ? (this.#consume("text") as Promise<string>) : nativeText.call(this);
   }
 
   json(): Promise<unknown> {
-    return this.#consume("json");
+    return #text in this ? this.#consume("json") : nativeJson.call(this);
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#consume("arrayBuffer") as Promise<ArrayBuffer>;
+    return #text in this
+      ? (this.#consume("arrayBuffer") as Promise<ArrayBuffer>)
+      : native.arrayBuffer!.value.call(this);
   }
 
   bytes(): Promise<Uint8Array> {
-    return this.#consume("bytes") as Promise<Uint8Array>;
+    return #text in this ? (this.#consume("bytes") as Promise<Uint8Array>) : native.bytes!.value.call(this);
   }
 
   blob(): Promise<Blob> {
-    return this.#consume("blob") as Promise<Blob>;
+    return #text in this ? (this.#consume("blob") as Promise<Blob>) : native.blob!.value.call(this);
   }
 
   formData(): Promise<FormData> {
-    return this.#consume("formData") as Promise<FormData>;
+    return #text in this ? (this.#consume("formData") as Promise<FormData>) : native.formData!.value.call(this);
   }
 
+  /** A native Request, of the prototype of them all. */
   clone(): Request {
-    return this.#toNative().clone() as Request;
-  }
-
-  /** @internal */
-  [toNative](): Request {
-    return this.#toNative();
+    const copy = nativeClone.call(#text in this ? this.#toNative() : this);
+    return Object.setPrototypeOf(copy, RingRequest.prototype);
   }
 
   get cache(): Request["cache"] {
-    return "default";
+    return #text in this ? "default" : native.cache!.get.call(this);
   }
 
   get credentials(): Request["credentials"] {
-    return "include";
+    return #text in this ? "include" : native.credentials!.get.call(this);
   }
 
   get destination(): string {
-    return "";
+    return #text in this ? "" : native.destination!.get.call(this);
   }
 
   get integrity(): string {
-    return "";
-  }
-
-  get keepalive(): boolean {
-    return false;
+    return #text in this ? "" : native.integrity!.get.call(this);
   }
 
   get mode(): Request["mode"] {
-    return "cors";
+    return #text in this ? "cors" : native.mode!.get.call(this);
   }
 
   get redirect(): Request["redirect"] {
-    return "follow";
+    return #text in this ? "follow" : native.redirect!.get.call(this);
   }
 
   get referrer(): string {
-    return "";
+    return #text in this ? "" : native.referrer!.get.call(this);
   }
 
   get referrerPolicy(): string {
-    return "";
+    return #text in this ? "" : native.referrerPolicy!.get.call(this);
   }
 
-  toJSON(): object {
-    return { method: this.method, url: this.url, headers: this.headers };
+  /** Bun's own: the body as a stream of text. */
+  textStream(): unknown {
+    return native.textStream!.value.call(#text in this ? this.#toNative() : this);
   }
 
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Request ${Bun.inspect({ method: this.method, url: this.url, headers: this.headers })}`;
+  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: object): string {
+    if (!(#text in this)) return inspectNative(this as object, options);
+    const headers = Bun.inspect(this.headers).replaceAll("\n", "\n  ");
+    return `Request (0 KB) {\n  method: "${this.#method}",\n  url: "${this.url}",\n  headers: ${headers}\n}`;
   }
 
   /** From its first use on, the native Request owns the body, and this object reads through it, so that both see all bytes. */
   #toNative(): Request {
     const rare = (this.#rare ??= {});
     if (rare.native) return rare.native;
-    const { method, headers, signal, requestBody } = this;
-    if (requestBody?.used) throw new TypeError("Body already used");
-    const body = requestBody && { body: requestBody.stream(), duplex: "half" };
-    // The native constructor itself: the global one asks this function.
-    return (rare.native = new NativeRequest(this.url, { method, headers, signal, ...body } as RequestInit));
+    const { headers, signal } = this;
+    const body = this.#body;
+    const init: Record<string, unknown> = { method: this.#method, headers, signal };
+    if (body !== null) Object.assign(init, { body: body.used ? "used" : body.stream(), duplex: "half" });
+    rare.native = new NativeRequest(this.url, init as RequestInit);
+    if (body?.used) void rare.native.text();
+    return rare.native;
+  }
+
+  /** Somebody reads it, has read it, or holds a reader. */
+  #isUsed(body: RequestBody): boolean {
+    const made = this.#rare?.native;
+    return made === undefined ? body.used : made.bodyUsed || made.body?.locked === true;
   }
 
   #consume(as: BodyForm): Promise<unknown> {
-    if (this.#rare?.native) return this.#rare.native[as]();
-    const { requestBody } = this;
+    const source = this.#body;
+    const made = this.#rare?.native;
+    if (made) {
+      if (source !== null && this.#isUsed(source)) return Promise.reject(bodies().bodyAlreadyUsed());
+      return made[as]();
+    }
     try {
-      const body = requestBody === null ? Buffer.alloc(0) : requestBody.bytes();
+      const body = source === null ? Buffer.alloc(0) : source.bytes();
       if (body instanceof Promise) return body.then((bytes) => this.#convert(bytes, as));
       return Promise.resolve(this.#convert(body, as));
     } catch (error) {
@@ -211,8 +264,11 @@ export class RingRequest {
     switch (as) {
       case "text":
         return textOf(bytes);
-      case "json":
-        return JSON.parse(textOf(bytes));
+      case "json": {
+        const text = textOf(bytes);
+        if (text === "") throw new SyntaxError("Unexpected end of JSON input");
+        return JSON.parse(text);
+      }
       case "bytes":
         return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
       case "arrayBuffer":
@@ -229,10 +285,10 @@ export class RingRequest {
 
   #buildUrl(): string {
     const text = this.#text;
-    const path = originForm(text.slice(this.#pathStart, this.#targetEnd));
+    const path = originForm(textOfTarget(text.slice(this.#pathStart, this.#targetEnd)));
     const host = text.slice(this.#hostStart, this.#hostEnd);
     // http whatever the target says: that is how the request came.
-    const url = (host === "" ? this.origin.defaultOrigin : `http://${host}`) + path;
+    const url = (host === "" ? this.#origin.defaultOrigin : `http://${host}`) + path;
     return needsNormalizing(host, path) ? normalizeUrl(url) : url;
   }
 
@@ -260,9 +316,20 @@ export class RingRequest {
 }
 
 Object.setPrototypeOf(RingRequest.prototype, NativeRequest.prototype);
-// A program that looks finds the class that it knows.
-Object.defineProperty(RingRequest.prototype, "constructor", { get: () => globalThis.Request, configurable: true });
-Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Request", configurable: true });
+for (const name of Object.keys(native))
+  if (name !== "constructor" && Object.hasOwn(RingRequest.prototype, name))
+    Object.defineProperty(RingRequest.prototype, name, { enumerable: true });
+
+/** As Bun shows one, which looks at its prototype. */
+function inspectNative(request: object, options: object): string {
+  const prototype = Object.getPrototypeOf(request) as object;
+  Object.setPrototypeOf(request, NativeRequest.prototype);
+  try {
+    return Bun.inspect(request, options);
+  } finally {
+    Object.setPrototypeOf(request, prototype);
+  }
+}
 
 /** Calls a program's listeners. */
 function tellAborted(controller: AbortController): void {
@@ -275,9 +342,17 @@ export function originForm(path: string): string {
   return path === "*" ? "/" : `/${path}`;
 }
 
-/** Whether the URL standard writes it differently: dot segments, encoded characters, upper case, the default port, odd hosts. */
+/** A target's bytes beyond ASCII are UTF-8 (as in Bun), which normalizing encodes; what is none becomes U+FFFD. */
+function textOfTarget(latin1: string): string {
+  return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, "latin1").utf8Slice() : latin1;
+}
+
+/** Whether the URL standard writes it differently: dot segments, characters to encode, upper case, the default port, odd hosts. */
 function needsNormalizing(host: string, path: string): boolean {
-  return !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) || /\/\.|%2e|["'<>\\^`{|}]/i.test(path);
+  return (
+    !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) ||
+    /\/\.|%2e|["'<>\\^`{|}]|[^\0-\x7f]/i.test(path)
+  );
 }
 
 /** UTF-8 without its byte order mark; what is not valid becomes U+FFFD (the Encoding standard's "UTF-8 decode"). */

@@ -3,12 +3,25 @@
  *
  * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
  */
+import { isAscii } from "node:buffer";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, placeOf } from "./blob-place.ts";
 import type { FileBody } from "./file-plan.ts";
-import { buildHead, BYTES_TYPE, type HeadParts, isBodiless, readFields, TEXT_TYPE } from "./head.ts";
+import { BodyIterable, type DirectSource, directSourceOf } from "./body-iterable.ts";
+import {
+  bodilessLength,
+  BYTES_TYPE,
+  headFields,
+  framingLines,
+  type HeadParts,
+  isBodiless,
+  readFields,
+  TEXT_TYPE,
+} from "./head.ts";
+import { NativeReadableStream } from "./native-globals.ts";
 import { inMemory, Memory } from "./tracked-response.ts";
 
+const pumps = lazily(() => require("./body-pumps.ts") as typeof import("./body-pumps.ts"));
 const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
 
 /** A body in memory, as text or as bytes that nobody else has, with the Content-Type that goes with it by default; or one that is yet to be read. */
@@ -17,31 +30,40 @@ export type BodySource =
   | { kind: "text"; text: string; type: string }
   | { kind: "bytes"; bytes: Uint8Array; type: string }
   | { kind: "blob"; blob: Blob; place: Place }
-  | StreamBody;
+  | StreamSource;
 
-export interface StreamBody {
+export interface StreamSource {
   kind: "stream";
   stream: ReadableStream;
+  /** What the program made it of, for an iterable and a direct stream: `stream` is not to be read then. */
+  made?: BodyIterable | DirectSource | undefined;
 }
 
 /** Takes the body out of a Response that is about to be sent. Throws a TypeError when it was sent or read before. */
 export function takeBody(response: Response): BodySource {
   const known = Memory.has(response);
-  if (response.bodyUsed || (Memory.markSent(response) && Memory.bodyOf(response) != null)) {
-    throw new TypeError(
+  const isUsed = response.bodyUsed && (!known || Memory.bodyOf(response) != null);
+  if (Memory.markSent(response) ? Memory.bodyOf(response) != null : isUsed) {
+    const error = new TypeError(
       "Response body already used. A Response body can only be sent once; create a new Response for each request.",
     );
+    throw Object.assign(error, { code: "ERR_BODY_ALREADY_USED" });
   }
   if (!known) return takeUnknownBody(response);
   const body = Memory.bodyOf(response);
   if (body === null || body === undefined) return { kind: "none" };
-  if (typeof body === "string") return { kind: "text", text: body, type: TEXT_TYPE };
+  if (typeof body === "string") return { kind: "text", text: body, type: body === "" ? "" : TEXT_TYPE };
+  if (body instanceof NativeReadableStream) return takeStream(response, directSourceOf(body));
+  if (body instanceof BodyIterable) return takeStream(response, body);
   if (body instanceof Blob) return takeBlob(response, body);
   if (body === inMemory || isMemory(body)) {
     const bytes = Bun.peek(response.bytes());
     if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: body === inMemory ? "" : BYTES_TYPE };
   }
-  return takeStream(response);
+  // Whatever else a program gives, native code has made a text of it.
+  const text = Bun.peek(response.text());
+  if (typeof text === "string") return { kind: "text", text, type: text === "" ? "" : TEXT_TYPE };
+  throw new TypeError("the body of a Response must be one that Bun knows");
 }
 
 function isMemory(body: unknown): boolean {
@@ -59,7 +81,16 @@ function takeBlob(response: Response, blob: Blob): BodySource {
   if (place !== "memory") return { kind: "blob", blob, place };
   const bytes = Bun.peek(response.bytes());
   if (!(bytes instanceof Uint8Array)) throw new TypeError("the body of a Response must be a Blob that Bun knows");
-  return { kind: "bytes", bytes, type: blob.type || BYTES_TYPE };
+  return { kind: "bytes", bytes, type: blob.type || typeOfUntyped(bytes) };
+}
+
+/**
+ * A Blob without a type is text where it was made of ASCII strings, for Bun. A Blob does not tell what it was made of, so ASCII counts. An empty
+ * one has no type.
+ */
+function typeOfUntyped(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "";
+  return isAscii(bytes) ? TEXT_TYPE : BYTES_TYPE;
 }
 
 /**
@@ -74,9 +105,9 @@ function takeUnknownBody(response: Response): BodySource {
   return takeStream(response);
 }
 
-function takeStream(response: Response): BodySource {
+function takeStream(response: Response, made?: StreamSource["made"]): BodySource {
   const stream = response.body;
-  return stream === null ? { kind: "none" } : { kind: "stream", stream };
+  return stream === null ? { kind: "none" } : { kind: "stream", stream, made };
 }
 
 // ---- plans -------------------------------------------------------------------------------------------------------
@@ -93,6 +124,13 @@ export interface Exchange {
   conditions?: Headers | undefined;
   /** Values of Set-Cookie fields besides the response's own. */
   cookies?: string[] | undefined;
+}
+
+/** A body that is yet to be made. */
+export interface StreamBody extends StreamSource {
+  /** The head, without the lines that frame the body: what it ends with shows when the body does. */
+  fields: string;
+  http10: boolean;
 }
 
 /** What is to be sent. */
@@ -118,7 +156,7 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
   const keepAlive = exchange.keepAlive && !own.close;
   let moreLines = "";
   if (cookies) for (const cookie of cookies) moreLines += `Set-Cookie: ${cookie}\r\n`;
-  const parts: HeadParts = { status, statusText, fields: own.fields, defaultType: "", moreLines };
+  const parts: HeadParts = { status, statusText, fields: own.fields, names: own.names, defaultType: "", moreLines };
   let body = takeBody(response);
   if (body.kind === "blob") {
     const { blob, place } = body;
@@ -129,16 +167,14 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     const plan =
       place === "file" ? filePlans().planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
     if (plan) return plan;
-    body = { kind: "stream", stream: blob.stream() };
+    body = { kind: "stream", stream: blob.stream() as ReadableStream };
   }
   let contentLength: number | undefined;
   if (body.kind === "none") contentLength = isHead ? (own.contentLength ?? 0) : 0;
   else if (body.kind === "text") contentLength = Buffer.byteLength(body.text);
   else if (body.kind === "bytes") contentLength = body.bytes.length;
-  else contentLength = own.contentLength;
   const bodiless = isBodiless(status);
-  if (status === 205) contentLength = 0;
-  else if (bodiless) contentLength = status === 304 ? own.contentLength : undefined;
+  if (bodiless) contentLength = status === 304 ? own.contentLength : bodilessLength(status);
   const isOpen = body.kind === "stream" && !bodiless && contentLength === undefined;
   const framing = {
     contentLength,
@@ -149,11 +185,19 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
   };
   if (bodiless) parts.defaultType = "";
   else if (body.kind === "text" || body.kind === "bytes") parts.defaultType = body.type;
-  const head = buildHead(parts, framing, date);
+  const fields = headFields(parts, date);
+  const head = fields + framingLines(framing);
   if (isHead || bodiless) {
-    if (body.kind === "stream") body.stream.cancel().catch(() => {});
-    body = { kind: "none" };
+    if (body.kind === "stream") cancelUnread(body);
+    return { ...framing, head, body: { kind: "none" } };
   }
   if (body.kind === "bytes") return { ...framing, head, body: { kind: "bytes", bytes: body.bytes, once: true } };
+  if (body.kind === "stream") return { ...framing, head, body: { ...body, fields, http10 } };
   return { ...framing, head, body };
+}
+
+/** Nobody will want the body. An iterable has not begun, and has nothing to end. */
+function cancelUnread({ stream, made }: StreamSource): void {
+  if (made === undefined) stream.cancel().catch(() => {});
+  else if (!(made instanceof BodyIterable)) pumps().cancelDirect(made, undefined);
 }

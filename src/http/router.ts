@@ -137,15 +137,11 @@ export function pathOf(target: string): string {
   return query < 0 ? target : target.slice(0, query);
 }
 
-/** A parameter's value as text. What is not valid percent-encoded UTF-8 becomes U+FFFD, as in Bun. */
+/** A parameter's value as text. Its bytes, raw and percent-encoded, are UTF-8; what is not valid becomes U+FFFD, as in Bun. */
 export function decodeParameter(value: string): string {
-  if (!value.includes("%")) return value;
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    const bytes = value.replace(/%(?:([0-9a-f]{2})|.{0,2})/gi, (_, hex: string | undefined) =>
-      hex === undefined ? "\xef\xbf\xbd" : String.fromCharCode(parseInt(hex, 16)),
-    );
-    return new TextDecoder().decode(Buffer.from(bytes, "latin1"));
-  }
+  if (!/[%\x80-\xff]/.test(value)) return value;
+  const bytes = value.replace(/%(?:([0-9a-f]{2})|.{0,2})/gi, (_, hex: string | undefined) =>
+    hex === undefined ? "\xef\xbf\xbd" : String.fromCharCode(parseInt(hex, 16)),
+  );
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(bytes, "latin1"));
 }

@@ -16,7 +16,7 @@ import { originals } from "../sys/bun-originals.ts";
 import { showUncaught } from "../sys/uncaught.ts";
 import { Connection } from "../net/connection.ts";
 import { HttpConnection } from "./connection.ts";
-import { errorResponse } from "./error-page.ts";
+import { errorOf, errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
 import type { HttpHost, HttpLimits } from "./host.ts";
@@ -32,7 +32,10 @@ import type { UpgradeOptions } from "./websocket/upgrade.ts";
 
 /** What serve takes besides the options of Bun.serve. */
 export interface RingServeOptions {
-  /** Bytes of a request's head. Default 16384. Beyond: 431, or 414 in the request line. */
+  /**
+   * Bytes of a request's head. Beyond: 431, or 414 in the request line. Default: 16384, or what Bun was started with
+   * (`--max-http-header-size`), and more once `maxHeaderSize` of node:http is set to more.
+   */
   headerBytesMax?: number;
   /** Seconds from a request's first byte to the end of its head; 0 is no limit. Default 30. Beyond: 408. */
   headerTimeout?: number;
@@ -334,7 +337,7 @@ class RingServer implements Server, HttpHost {
       return isResponse(settled) ? settled : result;
     }
     if (RingRequest.isHandedOver(request)) return noResponse;
-    return this.handleError(new TypeError(`Expected a Response object, but received '${String(result)}'`));
+    return this.handleError(errorOf(result));
   }
 
   handleError(error: unknown): Answer {
@@ -420,7 +423,7 @@ function callError(handler: ErrorHandler, server: Server, error: Error): ReturnT
 /** The connection that a request came on, while it is under way. */
 function connectionOf(method: string, request: Request): HttpConnection | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
-  const origin = request instanceof RingRequest ? request.origin : undefined;
+  const origin = RingRequest.originOf(request);
   return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 
@@ -470,9 +473,25 @@ function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options):
   return { unix: path };
 }
 
+/** Bun's option for node:http, as in `bun --max-http-header-size=32768 app.ts`. */
+function readDefaultHeaderBytes(): number {
+  const option = "--max-http-header-size";
+  const { execArgv } = process;
+  const at = execArgv.findIndex((each) => each === option || each.startsWith(`${option}=`));
+  const bytes = at < 0 ? 0 : Number(execArgv[at]!.slice(option.length + 1) || execArgv[at + 1]);
+  return bytes >= 256 ? Math.floor(bytes) : 16384;
+}
+
+/** Asked with the first head that is too long, since a program that has not loaded node:http should not have to. */
+function readNodesHeaderBytes(): number {
+  return (require("node:http") as typeof import("node:http")).maxHeaderSize;
+}
+
 function readLimits(options: Options): HttpLimits {
+  const headerBytesMax = requireBytes("headerBytesMax", options.headerBytesMax, readDefaultHeaderBytes(), 256);
   return {
-    headerBytesMax: requireBytes("headerBytesMax", options.headerBytesMax, 16384, 256),
+    headerBytesMax,
+    readHeaderBytesMax: options.headerBytesMax === undefined ? readNodesHeaderBytes : undefined,
     requestBodyBytesMax: requireBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
     writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
     idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,

@@ -10,7 +10,18 @@ import type { SystemError } from "../sys/errno.ts";
 import { judgeConditions, type Validators } from "./conditions.ts";
 import { fileOf, placeOf } from "./blob-place.ts";
 import { planRoutesFile, planValidated, wholeFile } from "./file-plan.ts";
-import { buildHead, type HeadParts, isBodiless, readFields } from "./head.ts";
+import { writtenName } from "./field-names.ts";
+import {
+  bodilessLength,
+  buildHead,
+  type Fields,
+  framingLines,
+  headFields,
+  type HeadParts,
+  isBodiless,
+  type OwnFields,
+  readFields,
+} from "./head.ts";
 import { type Exchange, type ResponsePlan, takeBody } from "./response.ts";
 import { pathOf } from "./router.ts";
 
@@ -33,11 +44,12 @@ export function contentOfResponse(response: Response, path: string): StaticConte
   if (response.bodyUsed) throw new TypeError(`the Response of route ${JSON.stringify(path)} has been read already`);
   // A copy: the same Response may stand for several routes, and be sent by a handler too.
   const copy = response.clone() as Response;
-  const { fields } = readFields(copy);
+  const own = readFields(copy);
   const parts: HeadParts = {
     status: response.status,
     statusText: response.statusText,
-    fields,
+    fields: inOrderOfNames(own),
+    names: own.names,
     defaultType: "",
     moreLines: "",
   };
@@ -47,14 +59,24 @@ export function contentOfResponse(response: Response, path: string): StaticConte
       return new ContentInMemory(parts, new Uint8Array(0));
     case "text":
       return new ContentInMemory({ ...parts, defaultType: body.type }, Buffer.from(body.text));
-    case "bytes":
-      return new ContentInMemory({ ...parts, defaultType: body.type }, body.bytes);
+    case "bytes": // As in Bun, bytes have no type here but the one that the program gave them, which is among the fields.
+      return new ContentInMemory(parts, body.bytes);
     case "blob":
       if (body.place === "file") return new ContentOfFile(body.blob, { ...parts, defaultType: body.blob.type });
   }
   throw new TypeError(
     `the Response of route ${JSON.stringify(path)} must have its body in memory or in a file: ` +
       "read a stream first, with new Response(await response.blob())",
+  );
+}
+
+/** As in Bun, a route's fields are sent in the order of their names as they are written. */
+function inOrderOfNames({ fields, names }: OwnFields): Fields {
+  const order = (a: string, b: string): number => (writtenName(a, names) < writtenName(b, names) ? -1 : 1);
+  return Object.fromEntries(
+    Object.keys(fields)
+      .toSorted(order)
+      .map((name) => [name, fields[name]!]),
   );
 }
 
@@ -79,7 +101,7 @@ class ContentInMemory implements StaticContent {
   constructor(parts: HeadParts, bytes: Uint8Array) {
     const { fields, status } = parts;
     if (fields["etag"] === undefined && bytes.length > 0)
-      fields["etag"] = `"${Bun.hash(bytes).toString(16).padStart(16, "0")}"`;
+      fields["etag"] = `"${Bun.hash.xxHash64(bytes).toString(16).padStart(16, "0")}"`;
     const modified = fields["last-modified"];
     this.validators = {
       etag: fields["etag"] as string | undefined,
@@ -111,7 +133,7 @@ class ContentInMemory implements StaticContent {
     }
     const isWhole = status === parts.status;
     const bodiless = isBodiless(status);
-    const contentLength = bodiless ? undefined : isWhole ? bytes.length : 0;
+    const contentLength = bodiless ? bodilessLength(status) : isWhole ? bytes.length : 0;
     const framing = { contentLength, chunked: false, keepAlive, http10 };
     const head = buildHead({ ...parts, status, statusText: isWhole ? parts.statusText : "" }, framing, date);
     const hasBody = contentLength !== undefined && contentLength > 0 && !isHead;
@@ -146,8 +168,10 @@ function planStream(blob: Blob, parts: HeadParts, exchange: Exchange, date: stri
   const { isHead, http10 } = exchange;
   const keepAlive = exchange.keepAlive && !http10; // Without chunks, the connection's end is the body's.
   const framing = { contentLength: undefined, chunked: !http10, keepAlive, http10 };
-  const head = buildHead(parts, framing, date);
-  return { ...framing, head, body: isHead ? { kind: "none" } : { kind: "stream", stream: blob.stream() } };
+  const fields = headFields(parts, date);
+  const head = fields + framingLines(framing);
+  if (isHead) return { ...framing, head, body: { kind: "none" } };
+  return { ...framing, head, body: { kind: "stream", stream: blob.stream() as ReadableStream, fields, http10 } };
 }
 
 /** The files below a directory, for a route that ends in a wildcard. What is not there is a 404, not the fetch handler's. */
@@ -207,7 +231,8 @@ function decodePath(path: string): string | undefined {
   if (path !== "" && path.split("/").some((segment, i, all) => segment === "" && i < all.length - 1)) return undefined;
   let text: string;
   try {
-    text = decodeURIComponent(path);
+    // Bytes beyond ASCII, of which the target has each as a character, are UTF-8 as they would be if they were encoded.
+    text = decodeURIComponent(path.replace(/[\x80-\xff]/g, encodeByte));
   } catch {
     return undefined;
   }
@@ -215,6 +240,10 @@ function decodePath(path: string): string | undefined {
   for (const [, hex] of path.matchAll(/%(..)/g))
     if (/[A-Za-z0-9\-._~!$&'()*+,;=:@/\0]/.test(String.fromCharCode(parseInt(hex!, 16)))) return undefined;
   return text;
+}
+
+function encodeByte(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16)}`;
 }
 
 /** A response without a body of its own. */

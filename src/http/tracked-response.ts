@@ -1,19 +1,20 @@
 /**
  * What a Response was made of. A native Response tells its body only by being read, and whether that body is a stream not at all, so
- * a subclass that remembers it takes the place of the global constructor (globals.ts).
+ * a function that remembers it takes the place of the global constructor (globals.ts).
  *
- * Guarantees: what it makes is a native Response, which every native function takes; `instanceof Response` holds for those and for
- * the ones that native code makes; nothing of the memory is visible to programs. A Response that was made before, or by native code
- * such as fetch(), is merely not remembered.
+ * Guarantees: what it makes is a native Response, which every native function takes, and its prototype is the native one, so that `instanceof`,
+ * subclasses, and what a program puts into `Response.prototype` mean what they do in Bun; nothing of the memory is visible to programs. A
+ * Response that was made before, or by native code such as fetch(), is merely not remembered.
  */
 
+import { rememberIterable } from "./body-iterable.ts";
 import { NativeResponse } from "./native-globals.ts";
 
 /** Stands for a body that native code made from what it has in memory. */
 export const inMemory = Symbol("in memory");
 
 /** Stands for a body that Response.json made. */
-const json = Symbol("JSON");
+const jsonText = Symbol("JSON");
 
 /** The text that Response.json made. */
 export class PlainJson {
@@ -37,11 +38,14 @@ export class Memory extends Returned {
   /** Status 200 and no headers, neither given nor looked at since: whoever has looked may have changed them. */
   #plain: boolean;
   #sent = false;
+  /** What the program gave besides the body, for the names of its fields. */
+  #init: { headers?: unknown } | undefined;
 
-  constructor(response: Response, body: unknown, plain: boolean) {
+  constructor(response: Response, body: unknown, plain: boolean, init?: unknown) {
     super(response);
     this.#body = body;
     this.#plain = plain;
+    if (typeof init === "object" && init !== null) this.#init = #body in init ? (init as Memory).#init : init;
   }
 
   static has(response: Response): boolean {
@@ -50,7 +54,7 @@ export class Memory extends Returned {
 
   static bodyOf(response: Response): unknown {
     const body = #body in response ? (response as Memory & Response).#body : undefined;
-    return body === json ? inMemory : body;
+    return body === jsonText ? inMemory : body;
   }
 
   /**
@@ -60,13 +64,14 @@ export class Memory extends Returned {
   static takePlain(response: Response): PlainBody | undefined {
     if (!(#body in response)) return undefined;
     const memory = response as Memory & Response;
-    if (!memory.#plain || memory.#sent || response.bodyUsed) return undefined;
+    if (!memory.#plain || memory.#sent || nativeBodyUsed.call(response) === true) return undefined;
     const body = memory.#body;
     if (typeof body === "string") {
+      if (body === "") return undefined; // It has no type.
       memory.#sent = true;
       return body;
     }
-    if (body === json) {
+    if (body === jsonText) {
       memory.#sent = true;
       return new PlainJson(Bun.peek(response.text()) as string);
     }
@@ -85,58 +90,99 @@ export class Memory extends Returned {
   }
 
   static copy(from: Response, to: Response): void {
+    if (!(#body in from)) return;
+    const memory = from as Memory & Response;
     // Not plain: the copy is of the native class, whose headers may be changed unseen.
-    if (#body in from) new Memory(to, (from as Memory & Response).#body, false);
+    new Memory(to, memory.#body, false, memory.#init);
   }
 
   static touch(response: Response): void {
     if (#body in response) (response as Memory & Response).#plain = false;
   }
+
+  static wasSent(response: Response): boolean {
+    return #body in response && (response as Memory & Response).#sent;
+  }
+
+  /** The header fields that the program gave; undefined where they are not known. */
+  static givenFields(response: Response): unknown {
+    return #body in response ? (response as Memory & Response).#init?.headers : undefined;
+  }
 }
 
-export class TrackedResponse extends NativeResponse {
-  constructor(body?: Bun.BodyInit | null, init?: ResponseInit) {
-    super(body, init);
-    new Memory(this, body, init === undefined);
-  }
+const nativeBodyUsed = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bodyUsed")!.get!;
 
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    // A program's own subclasses ask for themselves.
-    return this === TrackedResponse ? isResponse(value) : Function.prototype[Symbol.hasInstance].call(this, value);
-  }
-
-  static override json(body?: unknown, init?: ResponseInit | number): Response {
-    if (init !== undefined) return remember(NativeResponse.json(body, init as ResponseInit), inMemory);
-    // Of this class, so that a look at its headers shows.
-    const response = Object.setPrototypeOf(NativeResponse.json(body), TrackedResponse.prototype);
-    new Memory(response, json, true);
-    return response;
-  }
-
-  static override redirect(url: string, init?: ResponseInit | number): Response {
-    return remember(NativeResponse.redirect(url, init as ResponseInit), null);
-  }
-
-  static override error(): Response {
-    return remember(NativeResponse.error(), null);
-  }
-
+/**
+ * A Response without headers, as long as nobody looks at them. What it overrides cannot be replaced in the native prototype, so a program's own
+ * replacements are all in force.
+ */
+class PlainResponse extends NativeResponse {
   override get headers(): Headers {
     Memory.touch(this);
     return super.headers;
   }
+}
+// Not in the class: the type of Response has a property there.
+Object.defineProperty(PlainResponse.prototype, "bodyUsed", {
+  get(this: Response) {
+    return nativeBodyUsed.call(this) === true || Memory.wasSent(this);
+  },
+  configurable: true,
+});
+Reflect.deleteProperty(PlainResponse.prototype, "constructor");
 
-  override clone(): Response {
-    const copy = super.clone() as Response;
-    Memory.copy(this, copy);
-    return copy;
-  }
+/** The global constructor. Its prototype is the native one. */
+export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | null, init?: ResponseInit): Response {
+  const Class = new.target as Function | undefined;
+  // The native constructor says what is wrong.
+  if (Class === undefined) return (NativeResponse as unknown as (body: unknown) => Response)(body);
+  if (Class !== TrackedResponse)
+    return remember(Reflect.construct(NativeResponse, [body, init], Class) as Response, body, init);
+  if (init !== undefined) return remember(new NativeResponse(body, init), body, init);
+  const response = new PlainResponse(body);
+  new Memory(response, rememberIterable(body), true);
+  return response;
+} as unknown as typeof Response;
+
+function json(this: unknown, body?: unknown, init?: ResponseInit | number): Response {
+  // Without an argument it is empty, and with undefined an error.
+  const made =
+    arguments.length === 0 ? (NativeResponse as any).json() : NativeResponse.json(body, init as ResponseInit);
+  if (init !== undefined) return remember(made, inMemory, init);
+  const response = Object.setPrototypeOf(made, PlainResponse.prototype); // So that a look at its headers shows.
+  new Memory(response, jsonText, true);
+  return response;
 }
 
-Object.defineProperty(TrackedResponse, "name", { value: "Response", configurable: true });
+function redirect(this: unknown, url: string, init?: ResponseInit | number): Response {
+  return remember(NativeResponse.redirect(url, init as ResponseInit), null, init);
+}
 
-function remember(response: Response, body: unknown): Response {
-  new Memory(response, body, false);
+function error(this: unknown): Response {
+  return remember(NativeResponse.error(), null, undefined);
+}
+
+const nativeClone = NativeResponse.prototype.clone;
+
+/** For the native prototype: a copy is remembered as its original is. */
+export const rememberingMethods = {
+  clone(this: Response): Response {
+    const copy = nativeClone.call(this) as Response;
+    Memory.copy(this, copy);
+    return copy;
+  },
+};
+
+const statics: Record<string, unknown> = { name: "Response", length: 0, error, json, redirect };
+for (const key in statics)
+  Object.defineProperty(TrackedResponse, key, {
+    ...Object.getOwnPropertyDescriptor(NativeResponse, key),
+    value: statics[key],
+  });
+Object.defineProperty(TrackedResponse, "prototype", { value: NativeResponse.prototype, writable: false });
+
+function remember(response: Response, body: unknown, init: unknown): Response {
+  new Memory(response, rememberIterable(body), false, init);
   return response;
 }
 

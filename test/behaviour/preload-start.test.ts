@@ -31,12 +31,15 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
     expect(library).toBe(false);
     expect(files.toSorted()).toEqual([
       "children.ts",
+      "http/body-iterable.ts",
       "http/globals.ts",
       "http/native-globals.ts",
+      "http/request.ts",
       "http/tracked-response.ts",
       "register.ts",
       "sys/bun-originals.ts",
       "sys/environment.ts",
+      "sys/lazily.ts",
     ]);
   });
 

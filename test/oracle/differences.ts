@@ -35,7 +35,7 @@ type Predicate = (refused: string) => boolean;
 const REG_NAME = "(?:[A-Za-z0-9\\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+";
 const AUTHORITY = `(?:\\[[A-Za-z0-9\\-._~!$&'()*+,;=:]+\\]|${REG_NAME})(?::[0-9]*)?`;
 
-const TARGET = '[!-"$-~]+';
+const TARGET = '[!-"$-~\x80-\xff]+';
 
 /** Refused in the request line, which is so far, after empty lines, a method and a space: `pattern`. */
 function inRequestLine(pattern: string): Predicate {
@@ -140,7 +140,7 @@ export const refusedByRingloop: readonly Refusal[] = [
     name: "methods that are not served",
     section: "RFC 9110 9.1",
     reason: "501",
-    explains: (refused) => /^(?:\r\n)*(?:CONNECT|M-SEARCH|PRI) [^ ]+ HTTP\/1\.\d\r\n$/.test(refused),
+    explains: (refused) => /^(?:\r\n)*(?:CONNECT|PRI) [^ ]+ HTTP\/1\.\d\r\n$/.test(refused),
   },
   { name: "RTSP and ICE", section: "2.3", reason: "400", explains: inRequestLine(`${TARGET} [RI]`) },
   { name: "a request line without a version", section: "3", reason: "400", explains: inRequestLine(`${TARGET}[\r\n]`) },
@@ -300,6 +300,12 @@ export const refusedByLlhttp: readonly Refusal[] = [
     section: "RFC 9110 2.5",
     reason: "Invalid HTTP version",
     explains: inRequestLine(`${TARGET} HTTP/1\\.[2-9].?`),
+  },
+  {
+    name: "bytes beyond ASCII in the target",
+    section: "RFC 9110 4.1",
+    reason: "Invalid char in url",
+    explains: inRequestLine(`(?:${TARGET})?[\x80-\xff]`),
   },
   {
     name: "a tab after a Content-Length",

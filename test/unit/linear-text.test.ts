@@ -17,7 +17,9 @@ const root = join(import.meta.dir, "../..");
 /** By file: why an expression that sees a client's text is linear, or whose text it sees instead. */
 const listed: Record<string, Record<string, { client: string } | { other: string }>> = {
   "src/http/conditions.ts": {
-    "/^bytes=[ \\t]*(\\d*)-(\\d*)[ \\t]*$/i": { client: "anchored; neighbouring repetitions share no character" },
+    "/^bytes[ \\t]*=[ \\t]*(?:(\\d+)[ \\t]*)?-[ \\t]*(?:(\\d+)[ \\t]*)?$/i": {
+      client: "anchored; neighbouring repetitions share no character",
+    },
     "/^W\\//": { client: "anchored, and of fixed length" },
     '/(?:W\\/)?"[^"]*"/g': { client: "begins at a quote or before one, and goes to the next" },
   },
@@ -27,6 +29,9 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     '/^\\n(?: {2}name: "",?\\n)?(?: {2}offset: (\\d+)\\n,?\\n)?(?: {2}lastModified: \\d+\\n)?\\}$/': {
       other: "Bun's picture of a Blob without its name",
     },
+  },
+  "src/http/field-names.ts": {
+    "/^[!-~]*[A-Z][!-~]*$/": { other: "the program's name of a field" },
   },
   "src/http/file-plan.ts": {
     "/[^\\t\\x20-\\x7e]/g": { other: "the name of the program's file" },
@@ -47,16 +52,19 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     "/^(?:[a-z][a-z0-9.-]*|127\\.0\\.0\\.1)?(?::[1-9]\\d{2,4})?$/": {
       client: "anchored; one repetition without a limit, and a colon behind it",
     },
-    "/\\/\\.|%2e|[\"'<>\\\\^`{|}]/i": { client: "of fixed length" },
+    "/\\/\\.|%2e|[\"'<>\\\\^`{|}]|[^\\0-\\x7f]/i": { client: "of fixed length" },
+    "/[\\x80-\\xff]/": { client: "one character" },
   },
   "src/http/response.ts": {
     "/^ {2}(?:Blob|FileRef|S3Ref) \\(/m": { other: "Bun's picture of a Response" },
   },
   "src/http/router.ts": {
     "/[^\\x20-\\x7e]/": { other: "the program's route" },
+    "/[%\\x80-\\xff]/": { client: "one character" },
     "/%(?:([0-9a-f]{2})|.{0,2})/gi": { client: "of fixed length" },
   },
   "src/http/static-content.ts": {
+    "/[\\x80-\\xff]/g": { client: "one character" },
     "/%(..)/g": { client: "of fixed length" },
     "/[A-Za-z0-9\\-._~!$&'()*+,;=:@/\\0]/": { client: "one character" },
   },

@@ -84,7 +84,7 @@ describe("takeBody", () => {
   });
 
   test.each(["", "text", "h\xe9llo \u{1f600}"])("has the text %j as it is", (text) => {
-    expect(takeBody(new Response(text))).toEqual({ kind: "text", text, type: TEXT_TYPE });
+    expect(takeBody(new Response(text))).toEqual({ kind: "text", text, type: text === "" ? "" : TEXT_TYPE });
   });
 
   test("has a form at once", async () => {
@@ -253,13 +253,11 @@ describe("takePlain", () => {
     expect(copy.headers.get("content-type")).toBe("application/json;charset=utf-8");
   });
 
-  test("has the text of an own subclass", () => {
-    expect(Memory.takePlain(new OwnResponse("own"))).toBe("own");
-  });
-
   const others: [what: string, make: () => Response | Promise<Response>][] = [
     ["with a status", () => new Response("x", { status: 201 })],
     ["with headers", () => new Response("x", { headers: { a: "b" } })],
+    ["of an own subclass, whose headers may be changed unseen", () => new OwnResponse("own")],
+    ["of an empty text, which has no type", () => new Response("")],
     ["of a Blob", () => new Response(new Blob(["x"]))],
     ["of a stream", () => new Response(streamOf("x"))],
     ["without a body", () => new Response()],
@@ -376,9 +374,9 @@ describe("a head", () => {
 
   // Bun's constructor takes any text, and U+010D U+010A become CR LF when they are written as Latin-1.
   test.each(["a\r\nSet-Cookie: b=c", "a\nb", "a\0b", "a\u010d\u010aSet-Cookie: b=c"])(
-    "with the reason %j is a TypeError",
+    "with the reason %j has the status's own, as in Bun",
     (statusText) => {
-      expect(() => planOf(new Response("", { statusText }))).toThrow(TypeError);
+      expect(linesOf(new Response("", { statusText }))[0]).toBe("HTTP/1.1 200 OK");
     },
   );
 
@@ -469,9 +467,9 @@ describe("a body's end is", () => {
     ],
     ["the last chunk of a stream", () => new Response(streamOf("x")), ["Transfer-Encoding: chunked"]],
     [
-      "the length that is promised for a stream",
+      "the last chunk of a stream, whatever length is promised",
       () => new Response(streamOf("x"), { headers: { "content-length": "1" } }),
-      ["Content-Length: 1"],
+      ["Transfer-Encoding: chunked"],
     ],
     [
       "not a false promise for text",
@@ -496,15 +494,6 @@ describe("a body's end is", () => {
     expect(framingOf(new Response(streamOf("x")), { http10: true })).toEqual(["Connection: close"]);
     expect(planOf(new Response(streamOf("x")), { http10: true }).keepAlive).toBe(false);
   });
-
-  test.each(["-1", "1, 1", "x", "9".repeat(16)])(
-    "the last chunk of a stream for which %j bytes are promised",
-    (length) => {
-      expect(framingOf(new Response(streamOf("x"), { headers: { "content-length": length } }))).toEqual([
-        "Transfer-Encoding: chunked",
-      ]);
-    },
-  );
 
   test("in the answer to HEAD what is promised for no body", () => {
     const response = new Response(null, { headers: { "content-length": "7" } });

@@ -1,7 +1,7 @@
 /** The opening handshake (RFC 6455 section 4.2): what a request must have, and what is answered. */
 import { fieldsOf } from "../tracked-response.ts";
 import { NativeResponse } from "../native-globals.ts";
-import type { RingRequest } from "../request.ts";
+import { RingRequest } from "../request.ts";
 import { RoutedRequest } from "../routed-request.ts";
 import { type Agreement, agree, type DeflateOptions } from "./deflate.ts";
 
@@ -23,7 +23,7 @@ export type Judgement = "accepted" | "refused" | "another version";
 /** Whether a request asks for WebSocket as section 4.2.1 says. The version is looked at last: a client may try another. */
 export function judge(request: RingRequest): Judgement {
   const { headers, method } = request;
-  if (method !== "GET" || request.requestBody !== null) return "refused";
+  if (method !== "GET" || RingRequest.hasBody(request)) return "refused";
   if (!hasToken(headers.get("upgrade"), "websocket") || !hasToken(headers.get("connection"), "upgrade"))
     return "refused";
   // Sixteen bytes in base64.

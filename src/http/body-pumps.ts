@@ -1,0 +1,221 @@
+/** What makes a response's body: the reader of a stream, an iterator, and the source of a direct stream with its controller. */
+import { plainBytes } from "../sys/views.ts";
+import type { BodyIterable, DirectSource } from "./body-iterable.ts";
+import type { StreamBody } from "./response.ts";
+import type { BodyPump, StreamSender } from "./stream-sender.ts";
+
+/** Throws a TypeError for a stream that somebody else reads. */
+export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
+  const { stream, made } = body;
+  if (stream.locked) throw new TypeError("Stream already used, please create a new one");
+  const reader = stream.getReader() as ReadableStreamDefaultReader;
+  if (made === undefined) return new ReaderPump(reader, sender);
+  return "source" in made && typeof (made.source as DirectSource["source"]).pull === "function"
+    ? new DirectPump(made as DirectSource, sender)
+    : new IteratorPump(made as BodyIterable, sender);
+}
+
+class ReaderPump implements BodyPump {
+  private readonly reader: ReadableStreamDefaultReader;
+  private readonly sender: StreamSender;
+
+  constructor(reader: ReadableStreamDefaultReader, sender: StreamSender) {
+    this.reader = reader;
+    this.sender = sender;
+  }
+
+  start(): void {
+    this.run().then(
+      () => this.sender.end(),
+      (error) => {
+        this.cancel(error);
+        this.sender.fail(error);
+      },
+    );
+  }
+
+  cancel(reason: unknown): void {
+    this.reader.cancel(reason).catch(() => {});
+  }
+
+  private async run(): Promise<void> {
+    const { reader, sender } = this;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || sender.ended) return;
+      sender.write(dataOf(value));
+      if (sender.isFull) await sender.whenDrained();
+    }
+  }
+}
+
+/** Each step gets the controller, as in Bun: `const controller = yield "first"`. */
+class IteratorPump implements BodyPump {
+  private readonly made: BodyIterable;
+  private readonly sender: StreamSender;
+  private iterator: AsyncIterator<unknown> | undefined;
+
+  constructor(made: BodyIterable, sender: StreamSender) {
+    this.made = made;
+    this.sender = sender;
+  }
+
+  start(): void {
+    this.run().then(
+      () => this.sender.end(),
+      (error) => {
+        this.cancel();
+        this.sender.fail(error);
+      },
+    );
+  }
+
+  cancel(): void {
+    const { iterator, made } = this;
+    this.iterator = undefined;
+    if (typeof iterator?.return !== "function") return;
+    try {
+      made.context(Promise.resolve.bind(Promise), made.context(stop, iterator)).catch(() => {});
+    } catch {
+      // The client is gone, or has been told of another error.
+    }
+  }
+
+  private async run(): Promise<void> {
+    const { sender, made } = this;
+    const iterator = (this.iterator = made.context(iteratorOf, made.source));
+    const controller = new DirectController(sender);
+    for (;;) {
+      const { done, value } = await made.context(step, iterator, controller);
+      if (done) this.iterator = undefined;
+      if (done || sender.left) return;
+      if (sender.ended) return this.cancel(); // By the controller.
+      if (value !== undefined && value !== null) sender.write(dataOf(value));
+      if (sender.isFull) await sender.whenDrained();
+    }
+  }
+}
+
+function iteratorOf(source: BodyIterable["source"]): AsyncIterator<unknown> {
+  return (typeof source === "function" ? source() : source)[Symbol.asyncIterator]();
+}
+
+function step(iterator: AsyncIterator<unknown>, controller: DirectController): Promise<IteratorResult<unknown>> {
+  return iterator.next(controller as never);
+}
+
+function stop(iterator: AsyncIterator<unknown>): unknown {
+  return iterator.return!();
+}
+
+/** `pull` is called once. The body ends with the promise that it returns; where it returns none, when the controller says so. */
+class DirectPump implements BodyPump {
+  private readonly made: DirectSource;
+  private readonly sender: StreamSender;
+
+  constructor(made: DirectSource, sender: StreamSender) {
+    this.made = made;
+    this.sender = sender;
+  }
+
+  start(): void {
+    const { made, sender } = this;
+    let pulled: unknown;
+    try {
+      pulled = made.context(pull, made.source, new DirectController(sender));
+    } catch (error) {
+      return sender.fail(error);
+    }
+    if (pulled instanceof Promise)
+      pulled.then(
+        () => sender.end(),
+        (error) => sender.fail(error),
+      );
+  }
+
+  cancel(reason: unknown): void {
+    cancelDirect(this.made, reason);
+  }
+}
+
+/** Tells the source of a direct stream that nobody wants its data. */
+export function cancelDirect({ context, source }: DirectSource, reason: unknown): void {
+  if (typeof source.cancel !== "function") return;
+  try {
+    const result = context(tellCancelled, source, reason);
+    if (result instanceof Promise) result.catch(() => {});
+  } catch {
+    // The client is gone: there is nobody to tell.
+  }
+}
+
+function pull(source: DirectSource["source"], controller: DirectController): unknown {
+  return source.pull!(controller);
+}
+
+function tellCancelled(source: DirectSource["source"], reason: unknown): unknown {
+  return source.cancel!(reason);
+}
+
+const closedText =
+  'This HTTPResponseSink has already been closed. A "direct" ReadableStream terminates its underlying socket once `async pull()` returns.';
+
+/** What a direct stream's `pull` gets, with the methods of Bun's. */
+class DirectController {
+  readonly #sender: StreamSender;
+  #flushed = 0;
+
+  constructor(sender: StreamSender) {
+    this.#sender = sender;
+  }
+
+  start(): void {}
+
+  /** Returns the number of bytes, or a promise of it where the client is behind; 0 when the client is gone. Throws after the end. */
+  write(data: unknown): number | Promise<number> {
+    const sender = this.#sender;
+    if (sender.left) return 0;
+    if (sender.ended) throw new Error(closedText);
+    const bytes = sender.write(dataOf(data));
+    return sender.isFull ? sender.whenDrained().then(() => bytes) : bytes;
+  }
+
+  /** What was written leaves with the turn in any case. Returns the number of bytes since the last call. Throws after the end. */
+  flush(): number {
+    const sender = this.#sender;
+    if (sender.left) return 0;
+    if (sender.ended) throw new Error(closedText);
+    const bytes = sender.bytes - this.#flushed;
+    this.#flushed = sender.bytes;
+    return bytes;
+  }
+
+  /** Returns the number of bytes of the whole body, once. */
+  end(): number | undefined {
+    const sender = this.#sender;
+    if (sender.left) return 0;
+    if (sender.ended) return undefined;
+    sender.end();
+    return sender.bytes;
+  }
+
+  /** With an error it is one of the body's. */
+  close(error?: unknown): void {
+    if (error === undefined || error === null) this.#sender.end();
+    else this.#sender.fail(error);
+  }
+}
+
+Object.defineProperty(DirectController.prototype, Symbol.toStringTag, {
+  value: "ReadableHTTPResponseSinkController",
+  configurable: true,
+});
+
+/** Bun's error is thrown for what is no data, wherever it comes from. */
+function dataOf(value: unknown): string | Uint8Array {
+  if (typeof value === "string") return value;
+  const bytes = plainBytes(value);
+  if (bytes !== undefined) return bytes;
+  const code = value === undefined || value === null ? "ERR_STREAM_NULL_VALUES" : "ERR_INVALID_ARG_TYPE";
+  throw Object.assign(new TypeError("write() expects a string, ArrayBufferView, or ArrayBuffer"), { code });
+}
