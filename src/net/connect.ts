@@ -37,19 +37,33 @@ export function connect<Data = undefined>(
     throw new TypeError("hostname must be a non-empty string, not undefined");
   const context = { ...readContext(options), closed() {} };
   const data = options.data as Data;
-  return openConnection(reactor, endpoint).then(
-    (fd) => {
-      const socket = new Socket<Data>(reactor, fd, context, data);
+  const connected = Promise.withResolvers<Socket<Data>>();
+  const { connectError } = context.handlers;
+  // As with Bun's own promise: who hears of the failure in a handler need not catch it.
+  if (connectError !== undefined) connected.promise.catch(() => {});
+  const succeeded = (fd: number): void => {
+    const socket = new Socket<Data>(reactor, fd, context, data);
+    connected.resolve(socket); // Whoever awaits it goes on before the jobs of `open`, as in Bun.
+    try {
       socket.onOpen();
-      return socket;
-    },
-    (error: Error) => {
-      const { connectError } = context.handlers;
+    } catch (error) {
+      // An uncaught exception, and no rejection: the program's handler has thrown it, and the socket is there.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+  const failed = (error: Error): void => {
+    try {
       const socket = new Socket<Data>(reactor, NEVER_OPEN, context, data);
       connectError?.call(socket, socket, error);
-      throw error;
-    },
-  );
+      connected.reject(error);
+    } catch (thrown) {
+      connected.reject(thrown);
+    }
+  };
+  void openConnection(reactor, endpoint).then(succeeded, failed);
+  return connected.promise;
 }
 
 function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>> {

@@ -34,11 +34,29 @@ export interface SocketHandlers<Data = undefined> {
   error?(socket: Socket<Data>, error: Error): unknown;
   /** The socket could not be connected; it is closed, and `connect` rejects with the same error afterwards. */
   connectError?(socket: Socket<Data>, error: Error): unknown;
-  /** The time set with `timeout` is over; the socket is closed afterwards. */
+  /** The time set with `timeout` is over. The socket stays open, and the time does not begin anew by itself. */
   timeout?(socket: Socket<Data>): unknown;
   /** Default "buffer". */
   binaryType?: BinaryType;
 }
+
+/** How long the peer may take nothing of what was queued before the socket was closed. The kernel gives up after a similar time. */
+const LEAVE_TIMEOUT_MS = 60_000;
+
+/** Closed sockets, as their program knows them, whose last bytes are on their way out. */
+const leaving: Protocol = {
+  onData() {},
+  onEnd() {},
+  onDrain() {},
+  onTimeout(connection) {
+    if (connection.takeProgress()) connection.setTimeout(LEAVE_TIMEOUT_MS);
+    else connection.destroy();
+  },
+  onClose() {},
+};
+
+/** In place of an argument: the handler gets the socket alone. */
+const NONE = Symbol("none");
 
 /** What all sockets of a listener share; `reload` changes it for all of them. */
 export interface SocketContext<Data> {
@@ -76,7 +94,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
    */
   write(data: Writable, byteOffset = 0, byteLength?: number): number {
     const { connection } = this;
-    if (connection.state !== ConnectionState.Open) return -1;
+    if (!this.takesBytes) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
     const room = this.context.writeQueueBytesMax - connection.queuedBytes;
     if (bytes.length <= room) {
@@ -89,44 +107,56 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return room;
   }
 
-  /** Queues a last part, and ends the sending side after it. Returns what `write` does. */
+  /**
+   * Closes the socket, as in Bun: `close` is called before this returns, and nothing more is received. What is queued leaves first, with all
+   * of `data`, whatever the queue's limit. Returns the bytes of `data`. Returns -1 and does nothing when the socket is closed, or when there
+   * is data and the sending side is shut down. A peer that takes none of the rest for 60 seconds loses it.
+   */
   end(data?: Writable, byteOffset?: number, byteLength?: number): number {
-    const taken = data === undefined ? 0 : this.write(data, byteOffset, byteLength);
-    this.connection.end();
-    return taken;
+    if (this.isClosed || (data !== undefined && !this.takesBytes)) return -1;
+    const bytes = data === undefined ? undefined : toBytes(data, byteOffset ?? 0, byteLength);
+    if (bytes !== undefined) this.connection.write(bytes);
+    this.leave();
+    return bytes?.length ?? 0;
   }
 
   /** What is queued leaves with the end of the current turn in any case. */
   flush(): void {}
 
-  /** Closes after what is queued has left. */
+  /** As `end()`. */
   close(): void {
-    this.connection.closeAfterSending();
+    if (!this.isClosed) this.leave();
   }
 
-  /** Closes at once, with RST. */
+  /** Closes at once, with RST; what is queued is lost. `close` is called before this returns. */
   terminate(): void {
-    this.connection.destroy(undefined, true);
+    if (this.isClosed) return;
+    const { connection } = this;
+    connection.protocol = leaving;
+    connection.destroy(undefined, true);
+    this.tellClose(undefined);
   }
 
   /** Ends the sending side, or, with `true`, the receiving side. */
   shutdown(readSide = false): void {
+    if (this.isClosed) return;
     if (!readSide) this.connection.end();
     else if (this.connection.fd >= 0) native().rl_shutdown(this.connection.fd, SHUT_RD);
   }
 
   pause(): void {
-    this.connection.hold(Hold.Program);
+    if (!this.isClosed) this.connection.hold(Hold.Program);
   }
 
   resume(): void {
     this.connection.release(Hold.Program);
   }
 
-  /** Seconds until `timeout` is called and the socket closed, from now on; 0 is never. Calling it again starts anew. */
+  /** Seconds until `timeout` is called, once, from now on; 0 is never. Calling it again starts anew. Traffic does not move it, as in Bun. */
   timeout(seconds: number): void {
     if (typeof seconds !== "number" || !(seconds >= 0))
       throw new TypeError(`seconds must be a number of at least 0, not ${Bun.inspect(seconds)}`);
+    if (this.isClosed) return;
     if (seconds === 0) this.connection.clearTimeout();
     else this.connection.setTimeout(seconds * 1000);
   }
@@ -163,11 +193,9 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return this.context.listener;
   }
 
-  /** 1 open, 0 closed, -2 ended by this side. */
-  get readyState(): -2 | 0 | 1 {
-    const { state } = this.connection;
-    if (state === ConnectionState.Open) return 1;
-    return state < ConnectionState.Closing ? -2 : 0;
+  /** 1 open, -1 closed. As in Bun, a socket whose sending side is shut down is open. */
+  get readyState(): -1 | 1 {
+    return this.isClosed ? -1 : 1;
   }
 
   get bytesWritten(): number {
@@ -218,7 +246,8 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onOpen(): void {
-    this.call("open", this.context.handlers.open, undefined);
+    const { open } = this.context.handlers;
+    if (open !== undefined) currentContext()(Socket.open, this, open as Handler);
   }
 
   /** @internal */
@@ -230,43 +259,68 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onEnd(): void {
+    // As in Bun, a socket that has shut its own side down hears of the close alone.
+    const isOpen = this.connection.state === ConnectionState.Open;
     try {
-      this.call("end", this.context.handlers.end, undefined);
+      if (isOpen) this.call("end", this.context.handlers.end, NONE);
     } finally {
-      if (!this.context.allowHalfOpen) this.connection.closeAfterSending();
+      if (!this.isClosed && !(isOpen && this.context.allowHalfOpen)) this.leave();
     }
   }
 
   /** @internal */
   onDrain(): void {
-    this.call("drain", this.context.handlers.drain, undefined);
+    this.call("drain", this.context.handlers.drain, NONE);
   }
 
   /** @internal */
   onTimeout(): void {
-    try {
-      this.call("timeout", this.context.handlers.timeout, undefined);
-    } finally {
-      this.connection.destroy();
-    }
+    this.call("timeout", this.context.handlers.timeout, NONE);
   }
 
   /** @internal */
   onClose(error: SystemError | undefined): void {
+    this.tellClose(error);
+  }
+
+  /** The program has closed it, or has been told of its close. */
+  private get isClosed(): boolean {
+    const { connection } = this;
+    return connection.protocol !== this || connection.state >= ConnectionState.Closing;
+  }
+
+  private get takesBytes(): boolean {
+    const { connection } = this;
+    return connection.state === ConnectionState.Open && connection.protocol === this;
+  }
+
+  /** Closes for the program at once. The connection goes when its last bytes have left. */
+  private leave(): void {
+    const { connection } = this;
+    connection.protocol = leaving;
+    connection.closeAfterSending();
+    connection.reactor.refreshClock(); // A program may close it at any time.
+    connection.setTimeout(LEAVE_TIMEOUT_MS);
+    this.tellClose(undefined);
+  }
+
+  private tellClose(error: SystemError | undefined): void {
     this.context.closed(this);
     this.call("close", this.context.handlers.close, error);
   }
 
   private get remote(): SocketAddress {
+    if (this.isClosed) return NO_ADDRESS;
     return this.connection.remoteAddress ?? NO_ADDRESS;
   }
 
   private get local(): SocketAddress {
+    if (this.isClosed) return NO_ADDRESS;
     return this.connection.localAddress ?? NO_ADDRESS;
   }
 
   private setOption(level: number, name: number, value: number): boolean {
-    return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
+    return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
   /** By the event loop, or by a call of the program. */
@@ -281,11 +335,28 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   private static run(socket: Socket<any>, name: string, handler: Handler, argument: unknown): void {
     let result: unknown;
     try {
-      result = handler.call(socket, socket, argument);
+      result = argument === NONE ? handler.call(socket, socket) : handler.call(socket, socket, argument);
     } catch (error) {
       return socket.fail(name, error);
     }
     if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
+  }
+
+  /** As in Bun, a socket whose `open` throws, or returns an Error, does not go on; and what `open` rejects with is unhandled. */
+  private static open(socket: Socket<any>, handler: Handler): void {
+    let error: unknown;
+    try {
+      const result = handler.call(socket, socket);
+      if (!(result instanceof Error)) return;
+      error = result;
+    } catch (thrown) {
+      error = thrown;
+    }
+    try {
+      socket.fail("open", error);
+    } finally {
+      if (!socket.isClosed) socket.leave();
+    }
   }
 
   private fail(handler: string, error: unknown): void {
@@ -295,7 +366,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   }
 }
 
-type Handler = (socket: Socket<any>, argument: unknown) => unknown;
+type Handler = (socket: Socket<any>, argument?: unknown) => unknown;
 
 const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
 const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Socket } from "../../src/index.ts";
 import { run } from "./process.ts";
+import { rejection } from "./rejection.ts";
 import { connect, isBun, listen, reactorStats, settled } from "./subject.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
@@ -250,5 +251,44 @@ child.stdin.close(); child.wait()
   test("that is no socket is an error that says so", () => {
     expect(() => listen({ fd: 0x7fffffff, socket: echo })).toThrow(expect.objectContaining({ code: "EBADF" }));
     expect(() => listen({ fd: -1, socket: echo })).toThrow(/^fd must be a descriptor/);
+  });
+});
+
+describe("a failure", () => {
+  const nowhere = { unix: "/nowhere/socket" } as const;
+
+  test("is a handled one with connectError, whoever awaits it; else nobody's", async () => {
+    const events: string[] = [];
+    const note = (reason: unknown): void => void events.push(`unhandled ${(reason as Error & { code: string }).code}`);
+    process.on("unhandledRejection", note);
+    try {
+      void connect({ ...nowhere, socket: { data() {}, connectError: () => void events.push("connectError") } });
+      while (events.length < 1) await new Promise((resolve) => setImmediate(resolve));
+      void connect({ ...nowhere, socket: { data() {} } });
+      while (events.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+    expect(events).toEqual(["connectError", "unhandled ENOENT"]);
+  });
+
+  test("is told to connectError before it rejects, and to no other handler", async () => {
+    const events: unknown[] = [];
+    const note = (name: string) => (): void => void events.push(name);
+    const others = { data() {}, open: note("open"), end: note("end"), close: note("close"), error: note("error") };
+    const connectError = (socket: Socket<number>, error: Error): void =>
+      void events.push("connectError", socket.data, socket.readyState, socket.write("x"), error);
+    const error: unknown = await connect({ ...nowhere, data: 7, socket: { ...others, connectError } }).catch((e) => e);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toEqual(["connectError", 7, -1, -1, error]);
+  });
+
+  test("of connectError itself is what connect rejects with", async () => {
+    const connectError = (): never => {
+      throw new Error("in connectError");
+    };
+    expect(await rejection(connect({ ...nowhere, socket: { data() {}, connectError } }))).toMatchObject({
+      message: "in connectError",
+    });
   });
 });
