@@ -417,6 +417,7 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
   else if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   else if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) bytes = new Uint8Array(data);
   else if (data instanceof Blob) bytes = blobBytes(data);
+  else if (isBoxedText(data)) return Buffer.from(data.valueOf());
   else throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;
@@ -425,6 +426,11 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
       `byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`,
     );
   return bytes.subarray(byteOffset, byteOffset + length);
+}
+
+/** A String object, as Bun takes it. */
+function isBoxedText(data: unknown): data is string {
+  return Object.prototype.toString.call(data) === "[object String]";
 }
 
 /** The bytes of a Blob that is in memory. */
