@@ -11,12 +11,14 @@ import type { Chunk } from "../ring/arena.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
-import { encodeAddress, encodeUnixAddress } from "./address.ts";
+import { encodeAddress } from "./address.ts";
 import { NEVER_OPEN } from "./connection.ts";
 import { type DescriptorOptions, readContext, type StreamOptions, type UnixOptions } from "./listen.ts";
 import { adoptSocket, openStreamSocket } from "./open-socket.ts";
-import { readEndpoint, requireObject } from "./options.ts";
+import { connectFailure, nameFailure } from "./failure.ts";
+import { hostOf, readEndpoint, requireObject } from "./options.ts";
 import { Socket } from "./socket.ts";
+import { UnixAddress } from "./unix-address.ts";
 
 export interface TcpConnectOptions<Data = undefined> extends StreamOptions<Data> {
   /** A numeric address or a name. */
@@ -56,8 +58,9 @@ export function connect<Data = undefined>(
   const failed = (error: Error): void => {
     try {
       const socket = new Socket<Data>(reactor, NEVER_OPEN, context, data);
-      connectError?.call(socket, socket, error);
-      connected.reject(error);
+      const failure = connectFailure(error);
+      connectError?.call(socket, socket, failure as Error);
+      connected.reject(failure);
     } catch (thrown) {
       connected.reject(thrown);
     }
@@ -77,9 +80,12 @@ function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>>
 export async function openConnection(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
   const { fd, unix, hostname, port } = endpoint;
   if (fd !== undefined) return adoptSocket(fd, "connect");
-  if (unix !== undefined) return new Attempt(reactor, encodeUnixAddress(unix), { address: unix }).connected;
+  if (unix !== undefined) {
+    using address = new UnixAddress(unix, "connect");
+    return await new Attempt(reactor, address.bytes, { address: unix }).connected;
+  }
   let failure: unknown;
-  for (const address of await resolve(hostname!)) {
+  for (const address of await resolve(hostOf(hostname!))) {
     try {
       return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }).connected;
     } catch (error) {
@@ -92,7 +98,9 @@ export async function openConnection(reactor: Reactor, endpoint: ReturnType<type
 /** A numeric address as it is; a name's addresses by Bun's resolver. */
 async function resolve(hostname: string): Promise<string[]> {
   if (/^[\d.]+$|:/.test(hostname)) return [hostname];
-  const found = await Bun.dns.lookup(hostname, { socketType: "tcp" });
+  const found = await Bun.dns.lookup(hostname, { socketType: "tcp" }).catch((error) => {
+    throw nameFailure(hostname, error);
+  });
   return [...new Set(found.map(({ address }) => address))];
 }
 

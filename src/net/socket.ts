@@ -7,13 +7,25 @@
  */
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
-import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
-import type { SystemError } from "../sys/errno.ts";
+import {
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_TCLASS,
+  SHUT_RD,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+  TCP_KEEPIDLE,
+  TCP_NODELAY,
+} from "../sys/abi.ts";
+import { EBADF, type SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import type { SocketAddress } from "./address.ts";
 import { Connection, type Protocol } from "./connection.ts";
 import { ConnectionState, Hold } from "./connection-flags.ts";
 import type { SocketListener } from "./listen.ts";
+import { withCode } from "./options.ts";
 import { PlainSocket } from "./plain-socket.ts";
 
 /** What can be written. A string is written as UTF-8; a Blob must be in memory. */
@@ -213,6 +225,26 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return enable && seconds > 0 ? this.setOption(IPPROTO_TCP, TCP_KEEPIDLE, seconds) : set;
   }
 
+  /** The descriptor, -1 once the socket is closed. */
+  get fd(): number {
+    return this.isClosed ? -1 : this.connection.fd;
+  }
+
+  /** The field of that name (IPV6_TCLASS of an IPv6 socket), or a negative errno, such as -9 once the socket is closed. */
+  getTypeOfService(): number {
+    if (this.isClosed) return -EBADF;
+    const [level, name] = this.typeOfServiceOption;
+    return native().rl_getsockopt(this.connection.fd, level, name);
+  }
+
+  /** 0 to 255. Returns 0, or a negative errno. Throws a RangeError or TypeError for another value; undefined is 0. */
+  setTypeOfService(tos?: number): number {
+    const value = requireTypeOfService(tos);
+    if (this.isClosed) return -EBADF;
+    const [level, name] = this.typeOfServiceOption;
+    return native().rl_setsockopt(this.connection.fd, level, name, value);
+  }
+
   /** Addresses are the numeric ones, typed as in Bun; all are undefined for Unix sockets, and once the socket is closed. */
   get remoteAddress(): string {
     return this.remote.address;
@@ -319,6 +351,10 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return this.connection.localAddress ?? NO_ADDRESS;
   }
 
+  private get typeOfServiceOption(): [level: number, name: number] {
+    return this.localFamily === "IPv6" ? [IPPROTO_IPV6, IPV6_TCLASS] : [IPPROTO_IP, IP_TOS];
+  }
+
   private setOption(level: number, name: number, value: number): boolean {
     return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
@@ -383,6 +419,18 @@ export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandle
     taken[name] = inCurrentContext(handler);
   }
   return taken;
+}
+
+function requireTypeOfService(tos: unknown): number {
+  if (tos === undefined) return 0;
+  if (typeof tos !== "number" || !Number.isInteger(tos)) {
+    const type = typeof tos === "number" ? "integer" : "number";
+    const message = `The "tos" property must be of type ${type}. Received ${Bun.inspect(tos)}`;
+    throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
+  }
+  if (tos >= 0 && tos <= 255) return tos;
+  const message = `The value of "tos" is out of range. It must be >= 0 and <= 255. Received ${tos}`;
+  throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
 }
 
 export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {

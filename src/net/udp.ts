@@ -46,7 +46,8 @@ import {
 import { native, pointerTo } from "../sys/library.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import * as multicast from "./multicast.ts";
-import { requireObject, requirePort, requireText } from "./options.ts";
+import { bindFailure, connectFailure } from "./failure.ts";
+import { readPort, requireObject, requireText } from "./options.ts";
 import { type BinaryType, copyFor, requireBinaryType, toBytes, type Writable } from "./socket.ts";
 
 export interface ReceiveFlags {
@@ -108,7 +109,8 @@ export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
 export class UdpSocket implements OperationOwner, Flushable {
   readonly hostname: string;
   readonly port: number;
-  readonly binaryType: DatagramType;
+  /** Typed as in Bun, whose types lack the numbers of other kinds. */
+  readonly binaryType: BinaryType;
 
   private readonly local: SocketAddress;
   private readonly remote: SocketAddress | undefined;
@@ -133,9 +135,9 @@ export class UdpSocket implements OperationOwner, Flushable {
   /** @internal Throws SystemError with `syscall: "bind"`, address and port. */
   constructor(reactor: Reactor, options: UdpOptions) {
     const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
-    const port = requirePort(options.port ?? 0);
+    const port = requireDatagramPort(options.port ?? 0);
     this.handlers = readHandlers(options.socket);
-    this.binaryType = requireDatagramType(options.binaryType);
+    this.binaryType = requireDatagramType(options.binaryType) as typeof this.binaryType;
     const { connect } = options;
     let remote: Uint8Array | undefined;
     if (connect !== undefined) {
@@ -148,7 +150,11 @@ export class UdpSocket implements OperationOwner, Flushable {
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
     this.connected = remote !== undefined;
-    this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    try {
+      this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    } catch (error) {
+      throw remote === undefined ? bindFailure(error, hostname) : connectFailure(bindFailure(error, hostname));
+    }
     reactor.owned.add(this.fd);
     this.local = localAddress(this.fd)!;
     this.hostname = hostname;
@@ -603,9 +609,15 @@ function copyAs(type: DatagramType, memory: Buffer, start: number, end: number):
 
 /** A port to send to: a number, or, as in Bun, a text of digits. */
 function requireTargetPort(name: string, value: number | string | undefined): number {
-  const port = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
-  if (Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65535) return port as number;
+  const port = readPort(value);
+  if (port >= 1 && port <= 65535) return port;
   throw new TypeError(`Expected "${name}" to be an integer between 1 and 65535, not ${Bun.inspect(value)}`);
+}
+
+function requireDatagramPort(value: number | string): number {
+  const port = readPort(value);
+  if (port >= 0 && port <= 65535) return port;
+  throw new TypeError(`Expected "port" to be an integer between 0 and 65535, not ${Bun.inspect(value)}`);
 }
 
 const handlerNames = ["data", "drain", "error"] as const;
