@@ -244,7 +244,8 @@ class RingServer implements Server, HttpHost {
 
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
-    const { fetch, error, websocket } = options as Options;
+    const { fetch, error, websocket, port } = options as Options;
+    if (port !== undefined && port !== null) requireServerPort(port); // Checked, as in Bun, and of no effect.
     const routes = routesOf(options as Options);
     const html = findHtml(routes);
     if (html !== undefined)
@@ -471,6 +472,8 @@ function readSeconds(name: string, value: number): number {
 function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
   const path = textOf(unix) || undefined;
+  if (path === undefined && unix !== undefined && unix !== null && unix !== "")
+    throw new TypeError(`unix must be a path or an abstract name, not ${Bun.inspect(unix)}`);
   const host = requireText("hostname", hostname);
   if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
   if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");

@@ -141,6 +141,7 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
   }
 
   getsockname(out: object): void {
+    requireObject("out", out);
     const { address } = this.acceptor;
     if (address !== undefined && this.fd >= 0)
       Object.assign(out, { family: address.family, address: address.address, port: address.port });

@@ -31,8 +31,8 @@ export function hostOf(hostname: string): string {
   return /^localhost\.$/i.test(hostname) ? "localhost" : hostname;
 }
 
-/** A number, a text of one, or, as in Bun, an object that has one. NaN: no integer. */
-export function readPort(value: unknown): number {
+/** A number, a text of one, or, as in Bun, an object that has one, as an integer. NaN: none. */
+export function readInteger(value: unknown): number {
   if (value === "" || typeof value === "symbol" || typeof value === "bigint") return NaN;
   try {
     const port = Number(value);
@@ -49,7 +49,7 @@ function requireSocketPort(value: unknown): number {
       "ERR_INVALID_ARG_TYPE",
       new TypeError(`Missing "port": it must be an integer from 0 to 65535, not ${value}`),
     );
-  const port = readPort(value);
+  const port = readInteger(value);
   if (port >= 0 && port <= 65535) return port;
   const rule = Number.isNaN(port) ? "an integer" : "in the range [0, 65535]";
   throw withCode(
@@ -60,15 +60,16 @@ function requireSocketPort(value: unknown): number {
 
 /** The option `port` of serve. Throws Bun's RangeError. */
 export function requireServerPort(value: unknown): number {
-  const port = readPort(value);
+  const port = readInteger(value);
   if (port >= 0 && port <= 65535) return port;
   const rule = Number.isNaN(port) ? "an integer" : ">= 0 and <= 65535";
   const message = `The value of "options.port" is out of range. It must be ${rule}. Received ${received(value)}`;
   throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
 }
 
+/** The number that a value stands for, as Bun names it. */
 function received(value: unknown): string {
-  return typeof value === "number" ? String(value) : Bun.inspect(value);
+  return String(typeof value === "number" ? value : readInteger(value));
 }
 
 /** With a code as Node's errors have it. */

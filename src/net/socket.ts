@@ -465,7 +465,7 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
   else if (ArrayBuffer.isView(data)) bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   else if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) bytes = new Uint8Array(data);
   else if (data instanceof Blob) bytes = blobBytes(data);
-  else if (isBoxedText(data)) return Buffer.from(data.valueOf());
+  else if (isBoxedText(data)) return Buffer.from(String(data));
   else throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;

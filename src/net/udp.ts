@@ -47,7 +47,7 @@ import { native, pointerTo } from "../sys/library.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import * as multicast from "./multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
-import { readPort, requireObject, requireText } from "./options.ts";
+import { readInteger, requireObject, requireText } from "./options.ts";
 import { type BinaryType, copyFor, requireBinaryType, toBytes, type Writable } from "./socket.ts";
 
 export interface ReceiveFlags {
@@ -258,13 +258,15 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   /** Of unicast datagrams, 1 to 255. */
   setTTL(ttl: number): number {
+    const number = readInteger(ttl); // Before: the program's own valueOf may close the socket.
     this.requireOpen();
-    return multicast.setTTL(this.fd, this.family, ttl);
+    return multicast.setTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastTTL(ttl: number): number {
+    const number = readInteger(ttl);
     this.requireOpen();
-    return multicast.setMulticastTTL(this.fd, this.family, ttl);
+    return multicast.setMulticastTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastLoopback(enabled: boolean): boolean {
@@ -342,7 +344,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     buffer.writeUInt32LE(1, 24);
     writeU64(buffer, MSGHDR_BYTES, chunk.address + payloadAt);
     buffer.writeUInt32LE(length, MSGHDR_BYTES + 8);
-    buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), payloadAt);
+    // A detached array is empty, and must not be touched.
+    if (length > 0) buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length), payloadAt);
     this.sendsInFlight++;
     this.submit(new Send(reactor, chunk, this));
     return true;
@@ -609,13 +612,13 @@ function copyAs(type: DatagramType, memory: Buffer, start: number, end: number):
 
 /** A port to send to: a number, or, as in Bun, a text of digits. */
 function requireTargetPort(name: string, value: number | string | undefined): number {
-  const port = readPort(value);
+  const port = readInteger(value);
   if (port >= 1 && port <= 65535) return port;
   throw new TypeError(`Expected "${name}" to be an integer between 1 and 65535, not ${Bun.inspect(value)}`);
 }
 
 function requireDatagramPort(value: number | string): number {
-  const port = readPort(value);
+  const port = readInteger(value);
   if (port >= 0 && port <= 65535) return port;
   throw new TypeError(`Expected "port" to be an integer between 0 and 65535, not ${Bun.inspect(value)}`);
 }
