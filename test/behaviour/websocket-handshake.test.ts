@@ -291,3 +291,23 @@ describe("upgrade", () => {
     for (const error of errors) expect(error).toBeInstanceOf(TypeError);
   });
 });
+
+test("answers what the client has asked for, whatever a getter of upgrade's options does to the request's fields", async () => {
+  using server = serveWebSocket(
+    { open: (socket) => void socket.send("open") },
+    {
+      fetch(request, self) {
+        const isUpgraded = (self as any).upgrade(request, {
+          get data() {
+            for (const name of ["key", "protocol", "extensions"]) request.headers.set(`sec-websocket-${name}`, "other");
+            return undefined;
+          },
+        });
+        return (isUpgraded ? undefined : new Response("no", { status: 400 })) as Response;
+      },
+    },
+  );
+  using client = await WebSocketClient.open(server.port, ["Sec-WebSocket-Protocol: chat"]);
+  expect(client.head).toMatch(/^sec-websocket-protocol: chat\r$/im);
+  expect(await client.next()).toEqual([1, "open"]);
+});

@@ -35,6 +35,21 @@ function hasToken(list: string | null, token: string): boolean {
   return list !== null && list.split(",").some((each) => each.trim().toLowerCase() === token);
 }
 
+/** What a client has asked for. */
+export interface Asked {
+  key: string | null;
+  protocols: string | null;
+  extensions: string | null;
+}
+
+export function askedOf({ headers }: RingRequest): Asked {
+  return {
+    key: headers.get("sec-websocket-key"),
+    protocols: headers.get("sec-websocket-protocol"),
+    extensions: headers.get("sec-websocket-extensions"),
+  };
+}
+
 export interface Handshake {
   /** The whole head. */
   head: string;
@@ -44,12 +59,12 @@ export interface Handshake {
 /** The answer to an accepted request. `given` are the program's fields. Throws a TypeError for what cannot be a header field. */
 export function answer(
   request: RingRequest,
+  { key, protocols, extensions }: Asked,
   given: Bun.HeadersInit | undefined,
   deflate: DeflateOptions | undefined,
   date: string,
 ): Handshake {
-  const { headers } = request;
-  const accept = Bun.SHA1.hash(headers.get("sec-websocket-key")! + GUID, "base64");
+  const accept = Bun.SHA1.hash(key! + GUID, "base64");
   let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   head += `Sec-WebSocket-Accept: ${accept}\r\n`;
   const fields =
@@ -61,10 +76,9 @@ export function answer(
   }
   for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
   // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice.
-  const protocol = headers.get("sec-websocket-protocol")?.split(",")[0]!.trim();
+  const protocol = protocols?.split(",")[0]!.trim();
   if (protocol && fields["sec-websocket-protocol"] === undefined) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  const offers = headers.get("sec-websocket-extensions");
-  const agreement = deflate && offers !== null ? agree(deflate, offers) : undefined;
+  const agreement = deflate && extensions !== null ? agree(deflate, extensions) : undefined;
   if (agreement) head += `Sec-WebSocket-Extensions: ${agreement.answer}\r\n`;
   if (fields.date === undefined) head += `Date: ${date}\r\n`;
   return { head: `${head}\r\n`, agreement };
