@@ -154,7 +154,7 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
 
   stop(closeActiveConnections = false): void {
     this.acceptor.close();
-    if (closeActiveConnections) for (const socket of [...this.sockets]) socket.connection.destroy();
+    if (closeActiveConnections) for (const socket of [...this.sockets]) socket.drop(false);
   }
 
   ref(): void {

@@ -142,10 +142,15 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** Closes at once, with RST; what is queued is lost. `close` is called before this returns. */
   terminate(): void {
+    this.drop(true);
+  }
+
+  /** @internal Closes at once, with RST or FIN. */
+  drop(reset: boolean): void {
     if (this.isClosed) return;
     const { connection } = this;
     connection.protocol = leaving;
-    connection.destroy(undefined, true);
+    connection.destroy(undefined, reset);
     this.tellClose(undefined);
   }
 
@@ -331,8 +336,11 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     const { connection } = this;
     connection.protocol = leaving;
     connection.closeAfterSending();
-    connection.reactor.refreshClock(); // A program may close it at any time.
-    connection.setTimeout(LEAVE_TIMEOUT_MS);
+    connection.clearTimeout();
+    if (!connection.isDrained) {
+      connection.reactor.refreshClock(); // A program may close it at any time.
+      connection.setTimeout(LEAVE_TIMEOUT_MS);
+    }
     this.tellClose(undefined);
   }
 

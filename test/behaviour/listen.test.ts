@@ -656,6 +656,20 @@ describe("the end", () => {
     });
   }
 
+  test("by the listener's stop(true) is told at once", async () => {
+    const calls: unknown[] = [];
+    const { opened } = signals("opened");
+    const server = start({
+      open: () => opened.resolve(),
+      close: (socket) => void calls.push("close", socket.readyState),
+    });
+    using client = await RawClient.connect(server.port);
+    await opened.promise;
+    server.stop(true);
+    expect(calls).toEqual(["close", -1]);
+    expect(await client.closed).toBe("end");
+  });
+
   test("loses nothing of what end() was given, whatever its size and the reader's speed", async () => {
     for (const [bytes, text] of [
       [2 << 20, false],
