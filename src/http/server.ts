@@ -471,9 +471,10 @@ function readSeconds(name: string, value: number): number {
 /** Where to listen. As in Bun, a path and a host exclude each other. */
 function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
-  const path = textOf(unix) || undefined;
-  if (path === undefined && unix !== undefined && unix !== null && unix !== "")
+  const text = textOf(unix);
+  if (text === undefined && unix !== undefined && unix !== null)
     throw new TypeError(`unix must be a path or an abstract name, not ${Bun.inspect(unix)}`);
+  const path = text || undefined; // As in Bun, an empty one is none.
   const host = requireText("hostname", hostname);
   if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
   if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");

@@ -2,7 +2,8 @@
  * A TCP socket as Bun's handlers know it, over a connection of the ring.
  *
  * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time, each in the async context in which it
- * was handed over; `close` is called once, last; a handler that throws ends in `error` and the socket goes on. `write` takes what the queue has room for and says how much that was; the
+ * was handed over; `close` is called once, and after it only `error`, for the handler that closed the socket and then threw; a handler that
+ * throws ends in `error` and the socket goes on, except for `open`. `write` takes what the queue has room for and says how much that was; the
  * rest is the caller's until `drain`.
  */
 import type { Reactor } from "../reactor/reactor.ts";

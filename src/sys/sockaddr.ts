@@ -5,8 +5,8 @@ import { native, pointerTo } from "./library.ts";
 
 export interface SocketAddress {
   address: string;
-  port: number;
   family: "IPv4" | "IPv6";
+  port: number;
 }
 
 /** sizeof(struct sockaddr_storage). */
@@ -58,7 +58,7 @@ export function decodeAddress(bytes: Uint8Array): SocketAddress {
   );
   return {
     address: Buffer.from(text.buffer, 0, length).latin1Slice(),
-    port: (bytes[2]! << 8) | bytes[3]!,
     family: familyOf(bytes) === AF_INET ? "IPv4" : "IPv6",
+    port: (bytes[2]! << 8) | bytes[3]!,
   };
 }

@@ -256,3 +256,16 @@ describe("what a socket says of itself", () => {
     expect(server.url).toBe(server.url);
   });
 });
+
+test("an address is written in Bun's order", async () => {
+  using server = serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request, self) => Response.json(Object.keys(self.requestIP(request)!)),
+  });
+  const order = ["address", "family", "port"];
+  expect(await (await globalThis.fetch(server.url)).json()).toEqual(order);
+  const datagrams = await udpSocket({ connect: { hostname: "127.0.0.1", port: server.port } });
+  expect([Object.keys(datagrams.address), Object.keys(datagrams.remoteAddress!)]).toEqual([order, order]);
+  datagrams.close();
+});

@@ -7,6 +7,7 @@ import { type Agreement, agree, type DeflateOptions } from "./deflate.ts";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 export const VERSION = "13";
+const PROTOCOL = "sec-websocket-protocol";
 
 /** Fields of the answer that are the handshake's own. */
 const ownFields = new Set([
@@ -70,14 +71,17 @@ export function answer(
   const fields =
     given === undefined ? {} : fieldsOf(new NativeResponse(null, { headers: given as Record<string, string> }));
   for (const name in fields) {
-    if (ownFields.has(name)) continue;
+    if (ownFields.has(name) || name === PROTOCOL) continue;
     const value = fields[name]!;
     for (const each of typeof value === "string" ? [value] : value) head += `${name}: ${each}\r\n`;
   }
   for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
-  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice.
-  const protocol = protocols?.split(",")[0]!.trim();
-  if (protocol && fields["sec-websocket-protocol"] === undefined) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice. The answer names
+  // one (RFC 6455 section 4.2.2): the first, of several.
+  const protocol = String(fields[PROTOCOL] ?? protocols ?? "")
+    .split(",", 1)[0]!
+    .trim();
+  if (protocol) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
   const agreement = deflate && extensions !== null ? agree(deflate, extensions) : undefined;
   if (agreement) head += `Sec-WebSocket-Extensions: ${agreement.answer}\r\n`;
   if (fields.date === undefined) head += `Date: ${date}\r\n`;
