@@ -215,7 +215,7 @@ class RingServer implements Server, HttpHost {
 
   private readUrl(): URL {
     const { unix, hostname, port } = this;
-    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}` : `unix://${unix}`);
+    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}/` : `unix://${unix}`);
     const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname!;
     return new URL(`http://${authority(host, port!)}/`);
   }

@@ -211,6 +211,13 @@ describe("the path of a Unix socket", () => {
   });
 });
 
+test("a server with an abstract name says so in its url", async () => {
+  const name = `ringloop-test-${process.pid}`;
+  using server = serve({ unix: `\0${name}`, fetch });
+  expect(server.url.href).toBe(`abstract://${name}/`);
+  expect(await (await globalThis.fetch("http://name/", { unix: `\0${name}` })).text()).toBe("served");
+});
+
 describe("what a socket says of itself", () => {
   test("is its descriptor, until it is closed", async () => {
     const listener = listen({ hostname: "127.0.0.1", port: 0, socket });
