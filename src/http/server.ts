@@ -5,7 +5,16 @@
  */
 import { Listener } from "../net/listener.ts";
 import type { ListenTarget } from "../net/open-socket.ts";
-import { requireBytes, requireDescriptor, requireObject, requirePort, requireText } from "../net/options.ts";
+import { serveFailure } from "../net/failure.ts";
+import {
+  hostOf,
+  requireBytes,
+  requireDescriptor,
+  requireObject,
+  requireServerPort,
+  requireText,
+  textOf,
+} from "../net/options.ts";
 import { remoteAddress, type SocketAddress } from "../net/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
@@ -158,6 +167,7 @@ class RingServer implements Server, HttpHost {
 
   private readonly listener: Listener;
   private readonly unix: string | undefined;
+  private ownUrl: URL | undefined;
   private connectionCount = 0;
   private routes: RouteTable;
   private fetchHandler: FetchHandler;
@@ -184,12 +194,12 @@ class RingServer implements Server, HttpHost {
       this.listener = new Listener(reactor, target, (fd) => this.accept(fd));
     } catch (error) {
       this.routes.close();
-      throw error;
+      throw target.fd === undefined ? serveFailure(error, target) : error;
     }
     const { address } = this.listener;
     this.unix = address === undefined ? (target.unix ?? "") : undefined;
     this.port = address?.port;
-    this.hostname = address && (target.hostname ?? "localhost");
+    this.hostname = address && (requireText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
     // As with Bun's, `{ ...server }` is empty: Elysia gives that to reload(), as options.
     for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
@@ -204,8 +214,12 @@ class RingServer implements Server, HttpHost {
   }
 
   get url(): URL {
+    return (this.ownUrl ??= this.readUrl());
+  }
+
+  private readUrl(): URL {
     const { unix, hostname, port } = this;
-    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}` : `unix://${unix}`);
+    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}/` : `unix://${unix}`);
     const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname!;
     return new URL(`http://${authority(host, port!)}/`);
   }
@@ -236,7 +250,8 @@ class RingServer implements Server, HttpHost {
 
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
-    const { fetch, error, websocket } = options as Options;
+    const { fetch, error, websocket, port } = options as Options;
+    if (port !== undefined && port !== null) requireServerPort(port); // Checked, as in Bun, and of no effect.
     const routes = routesOf(options as Options);
     const html = findHtml(routes);
     if (html !== undefined)
@@ -433,7 +448,8 @@ function webSocketHub(): typeof WebSocketHub {
 }
 
 function authority(hostname: string, port: number): string {
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  // Without its zone, which no URL has (RFC 6874 was not taken up), and with brackets, which it may have already.
+  const host = hostname.includes(":") ? `[${hostname.replace(/^\[|\]$|%.*/g, "")}]` : hostname;
   return port === 80 ? host : `${host}:${port}`;
 }
 
@@ -452,8 +468,8 @@ function routesOf({ routes, static: formerRoutes }: Options): Record<string, unk
 }
 
 function readPort(option: number | string | undefined): number {
-  if (option !== undefined && option !== null && option !== "") return requirePort(option);
-  return requirePort((require("./default-port.ts") as typeof import("./default-port.ts")).defaultPort());
+  if (option !== undefined && option !== null && option !== "") return requireServerPort(option);
+  return requireServerPort((require("./default-port.ts") as typeof import("./default-port.ts")).defaultPort());
 }
 
 function readSeconds(name: string, value: number): number {
@@ -465,11 +481,13 @@ function readSeconds(name: string, value: number): number {
 /** Where to listen. As in Bun, a path and a host exclude each other. */
 function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
-  const path = unix === undefined || unix === null || unix === "" ? undefined : unix;
+  const text = textOf(unix);
+  if (text === undefined && unix !== undefined && unix !== null)
+    throw new TypeError(`unix must be a path or an abstract name, not ${Bun.inspect(unix)}`);
+  const path = text || undefined; // As in Bun, an empty one is none.
   const host = requireText("hostname", hostname);
-  if (path === undefined) return { hostname: host, port: readPort(port), reusePort, ipv6Only };
+  if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
   if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");
-  if (typeof path !== "string") throw new TypeError(`unix must be a path, not ${Bun.inspect(path)}`);
   return { unix: path };
 }
 

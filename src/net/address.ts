@@ -3,7 +3,14 @@ import { AF_INET, AF_INET6 } from "../sys/abi.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { decodeAddress, familyOf, SOCKADDR_BYTES_MAX, type SocketAddress } from "../sys/sockaddr.ts";
 
-export { decodeAddress, encodeAddress, encodeUnixAddress, familyOf, type SocketAddress } from "../sys/sockaddr.ts";
+export {
+  decodeAddress,
+  encodeAddress,
+  encodeUnixAddress,
+  familyOf,
+  type SocketAddress,
+  UNIX_PATH_BYTES_MAX,
+} from "../sys/sockaddr.ts";
 
 function addressOf(fd: number, peer: boolean): SocketAddress | undefined {
   const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);

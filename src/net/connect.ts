@@ -11,12 +11,14 @@ import type { Chunk } from "../ring/arena.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
-import { encodeAddress, encodeUnixAddress } from "./address.ts";
+import { encodeAddress } from "./address.ts";
 import { NEVER_OPEN } from "./connection.ts";
 import { type DescriptorOptions, readContext, type StreamOptions, type UnixOptions } from "./listen.ts";
 import { adoptSocket, openStreamSocket } from "./open-socket.ts";
-import { readEndpoint, requireObject } from "./options.ts";
+import { connectFailure, nameFailure } from "./failure.ts";
+import { hostOf, readEndpoint, requireObject } from "./options.ts";
 import { Socket } from "./socket.ts";
+import { UnixAddress } from "./unix-address.ts";
 
 export interface TcpConnectOptions<Data = undefined> extends StreamOptions<Data> {
   /** A numeric address or a name. */
@@ -37,19 +39,34 @@ export function connect<Data = undefined>(
     throw new TypeError("hostname must be a non-empty string, not undefined");
   const context = { ...readContext(options), closed() {} };
   const data = options.data as Data;
-  return openConnection(reactor, endpoint).then(
-    (fd) => {
-      const socket = new Socket<Data>(reactor, fd, context, data);
+  const connected = Promise.withResolvers<Socket<Data>>();
+  const { connectError } = context.handlers;
+  // As with Bun's own promise: who hears of the failure in a handler need not catch it.
+  if (connectError !== undefined) connected.promise.catch(() => {});
+  const succeeded = (fd: number): void => {
+    const socket = new Socket<Data>(reactor, fd, context, data);
+    connected.resolve(socket); // Whoever awaits it goes on before the jobs of `open`, as in Bun.
+    try {
       socket.onOpen();
-      return socket;
-    },
-    (error: Error) => {
-      const { connectError } = context.handlers;
+    } catch (error) {
+      // An uncaught exception, and no rejection: the program's handler has thrown it, and the socket is there.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+  const failed = (error: Error): void => {
+    try {
       const socket = new Socket<Data>(reactor, NEVER_OPEN, context, data);
-      connectError?.call(socket, socket, error);
-      throw error;
-    },
-  );
+      const failure = connectFailure(error);
+      connectError?.call(socket, socket, failure as Error);
+      connected.reject(failure);
+    } catch (thrown) {
+      connected.reject(thrown);
+    }
+  };
+  void openConnection(reactor, endpoint).then(succeeded, failed);
+  return connected.promise;
 }
 
 function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>> {
@@ -63,9 +80,12 @@ function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>>
 export async function openConnection(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
   const { fd, unix, hostname, port } = endpoint;
   if (fd !== undefined) return adoptSocket(fd, "connect");
-  if (unix !== undefined) return new Attempt(reactor, encodeUnixAddress(unix), { address: unix }).connected;
+  if (unix !== undefined) {
+    using address = new UnixAddress(unix, "connect");
+    return await new Attempt(reactor, address.bytes, { address: unix }).connected;
+  }
   let failure: unknown;
-  for (const address of await resolve(hostname!)) {
+  for (const address of await resolve(hostOf(hostname!))) {
     try {
       return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }).connected;
     } catch (error) {
@@ -78,7 +98,9 @@ export async function openConnection(reactor: Reactor, endpoint: ReturnType<type
 /** A numeric address as it is; a name's addresses by Bun's resolver. */
 async function resolve(hostname: string): Promise<string[]> {
   if (/^[\d.]+$|:/.test(hostname)) return [hostname];
-  const found = await Bun.dns.lookup(hostname, { socketType: "tcp" });
+  const found = await Bun.dns.lookup(hostname, { socketType: "tcp" }).catch((error) => {
+    throw nameFailure(hostname, error);
+  });
   return [...new Set(found.map(({ address }) => address))];
 }
 

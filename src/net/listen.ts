@@ -8,6 +8,7 @@ import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { Listener } from "./listener.ts";
+import { listenFailure } from "./failure.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
 import { readHandlers, Socket, type SocketContext, type SocketHandlers } from "./socket.ts";
 
@@ -56,7 +57,11 @@ export interface SocketListener<Data = undefined> extends Disposable {
   readonly unix?: string;
   /** Whether it runs on the ring. false: on Bun.listen, whose sockets have no `ring`. */
   readonly ring: boolean;
+  /** The descriptor, -1 once it is stopped. */
+  readonly fd: number;
   data: Data;
+  /** Puts address, port and family of the listening socket into `out`. */
+  getsockname(out: object): void;
   /** Accepts no more. Open sockets live on, unless `closeActiveConnections`. */
   stop(closeActiveConnections?: boolean): void;
   ref(): void;
@@ -111,7 +116,11 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     this.allowHalfOpen = allowHalfOpen;
     this.writeQueueBytesMax = writeQueueBytesMax;
     this.data = options.data as Data;
-    this.acceptor = new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => this.accept(fd));
+    try {
+      this.acceptor = new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => this.accept(fd));
+    } catch (error) {
+      throw endpoint.fd === undefined ? listenFailure(error, endpoint) : error;
+    }
     const { address } = this.acceptor;
     if (endpoint.unix !== undefined) this.unix = endpoint.unix;
     if (!address) return;
@@ -127,6 +136,17 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     return true;
   }
 
+  get fd(): number {
+    return this.acceptor.fd;
+  }
+
+  getsockname(out: object): void {
+    requireObject("out", out);
+    const { address } = this.acceptor;
+    if (address !== undefined && this.fd >= 0)
+      Object.assign(out, { family: address.family, address: address.address, port: address.port });
+  }
+
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     const { hostname, port, unix } = this;
     return `SocketListener ${Bun.inspect({ hostname, port, unix })}`;
@@ -136,7 +156,7 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     this.acceptor.close();
     if (!closeActiveConnections) return;
     this.reactor.submitFinished(); // What was written, as with Bun's, whose write() is a send(2).
-    for (const socket of [...this.sockets]) socket.connection.destroy();
+    for (const socket of [...this.sockets]) socket.drop(false);
   }
 
   ref(): void {

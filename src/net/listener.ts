@@ -31,7 +31,8 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private readonly slot: number;
   private readonly onConnection: (fd: number) => void;
   private readonly target: ListenTarget;
-  private fd: number;
+  /** -1 once it is closed. */
+  fd: number;
   private acceptArmed = false;
   private closing = false;
   private closed = false;

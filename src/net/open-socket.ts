@@ -18,7 +18,8 @@ import {
 } from "../sys/abi.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
-import { encodeAddress, encodeUnixAddress, familyOf } from "./address.ts";
+import { encodeAddress, familyOf } from "./address.ts";
+import { UnixAddress } from "./unix-address.ts";
 
 /** Where to listen: `fd`, or `unix`, or `hostname` and `port`. */
 export interface ListenTarget {
@@ -43,7 +44,10 @@ const BACKLOG = 512;
 export function openListeningSocket(target: ListenTarget): number {
   const { fd, unix, hostname, port = 0 } = target;
   if (fd !== undefined) return adoptListeningSocket(fd);
-  if (unix !== undefined) return listenOn(encodeUnixAddress(unix), target);
+  if (unix !== undefined) {
+    using address = new UnixAddress(unix, "listen");
+    return listenOn(address.bytes, target);
+  }
   if (hostname !== undefined) return listenOn(encodeAddress(hostname, port), target);
   try {
     return listenOn(encodeAddress("::", port), target);

@@ -47,6 +47,10 @@ export abstract class PlainSocket {
     return null;
   }
 
+  resumeSNI(_context: unknown, _error: unknown): void {}
+
+  setKeyCert(_context: unknown): void {}
+
   isSessionReused(): boolean {
     return false;
   }

@@ -2,19 +2,32 @@
  * A TCP socket as Bun's handlers know it, over a connection of the ring.
  *
  * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time, each in the async context in which it
- * was handed over; `close` is called once, last; a handler that throws ends in `error` and the socket goes on. `write` takes what the queue has room for and says how much that was; the
+ * was handed over; `close` is called once, and after it only `error`, for the handler that closed the socket and then threw; a handler that
+ * throws ends in `error` and the socket goes on, except for `open`. `write` takes what the queue has room for and says how much that was; the
  * rest is the caller's until `drain`.
  */
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
-import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
-import type { SystemError } from "../sys/errno.ts";
+import {
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_TCLASS,
+  SHUT_RD,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+  TCP_KEEPIDLE,
+  TCP_NODELAY,
+} from "../sys/abi.ts";
+import { EBADF, type SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { plainBytes } from "../sys/views.ts";
 import type { SocketAddress } from "./address.ts";
 import { Connection, type Protocol } from "./connection.ts";
 import { ConnectionState, Hold } from "./connection-flags.ts";
 import type { SocketListener } from "./listen.ts";
+import { withCode } from "./options.ts";
 import { PlainSocket } from "./plain-socket.ts";
 
 /** What can be written. A string is written as UTF-8; a Blob must be in memory. */
@@ -35,11 +48,29 @@ export interface SocketHandlers<Data = undefined> {
   error?(socket: Socket<Data>, error: Error): unknown;
   /** The socket could not be connected; it is closed, and `connect` rejects with the same error afterwards. */
   connectError?(socket: Socket<Data>, error: Error): unknown;
-  /** The time set with `timeout` is over; the socket is closed afterwards. */
+  /** The time set with `timeout` is over. The socket stays open, and the time does not begin anew by itself. */
   timeout?(socket: Socket<Data>): unknown;
   /** Default "buffer". */
   binaryType?: BinaryType;
 }
+
+/** How long the peer may take nothing of what was queued before the socket was closed. The kernel gives up after a similar time. */
+const LEAVE_TIMEOUT_MS = 60_000;
+
+/** Closed sockets, as their program knows them, whose last bytes are on their way out. */
+const leaving: Protocol = {
+  onData() {},
+  onEnd() {},
+  onDrain() {},
+  onTimeout(connection) {
+    if (connection.takeProgress()) connection.setTimeout(LEAVE_TIMEOUT_MS);
+    else connection.destroy();
+  },
+  onClose() {},
+};
+
+/** In place of an argument: the handler gets the socket alone. */
+const NONE = Symbol("none");
 
 /** What all sockets of a listener share; `reload` changes it for all of them. */
 export interface SocketContext<Data> {
@@ -77,7 +108,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
    */
   write(data: Writable, byteOffset = 0, byteLength?: number): number {
     const { connection } = this;
-    if (connection.state !== ConnectionState.Open) return -1;
+    if (!this.takesBytes) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
     const { length } = bytes; // Once: shared memory may grow.
     const room = this.context.writeQueueBytesMax - connection.queuedBytes;
@@ -91,44 +122,61 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return room;
   }
 
-  /** Queues a last part, and ends the sending side after it. Returns what `write` does. */
+  /**
+   * Closes the socket, as in Bun: `close` is called before this returns, and nothing more is received. What is queued leaves first, with all
+   * of `data`, whatever the queue's limit. Returns the bytes of `data`. Returns -1 and does nothing when the socket is closed, or when there
+   * is data and the sending side is shut down. A peer that takes none of the rest for 60 seconds loses it.
+   */
   end(data?: Writable, byteOffset?: number, byteLength?: number): number {
-    const taken = data === undefined ? 0 : this.write(data, byteOffset, byteLength);
-    this.connection.end();
-    return taken;
+    if (this.isClosed || (data !== undefined && !this.takesBytes)) return -1;
+    const bytes = data === undefined ? undefined : toBytes(data, byteOffset ?? 0, byteLength);
+    if (bytes !== undefined) this.connection.write(bytes);
+    this.leave();
+    return bytes?.length ?? 0;
   }
 
   /** What is queued leaves with the end of the current turn in any case. */
   flush(): void {}
 
-  /** Closes after what is queued has left. */
+  /** As `end()`. */
   close(): void {
-    this.connection.closeAfterSending();
+    if (!this.isClosed) this.leave();
   }
 
-  /** Closes at once, with RST. */
+  /** Closes at once, with RST; what is queued is lost. `close` is called before this returns. */
   terminate(): void {
-    this.connection.destroy(undefined, true);
+    this.drop(true);
+  }
+
+  /** @internal Closes at once, with RST or FIN. */
+  drop(reset: boolean): void {
+    if (this.isClosed) return;
+    const { connection } = this;
+    connection.protocol = leaving;
+    connection.destroy(undefined, reset);
+    this.tellClose(undefined);
   }
 
   /** Ends the sending side, or, with `true`, the receiving side. */
   shutdown(readSide = false): void {
+    if (this.isClosed) return;
     if (!readSide) this.connection.end();
     else if (this.connection.fd >= 0) native().rl_shutdown(this.connection.fd, SHUT_RD);
   }
 
   pause(): void {
-    this.connection.hold(Hold.Program);
+    if (!this.isClosed) this.connection.hold(Hold.Program);
   }
 
   resume(): void {
     this.connection.release(Hold.Program);
   }
 
-  /** Seconds until `timeout` is called and the socket closed, from now on; 0 is never. Calling it again starts anew. */
+  /** Seconds until `timeout` is called, once, from now on; 0 is never. Calling it again starts anew. Traffic does not move it, as in Bun. */
   timeout(seconds: number): void {
     if (typeof seconds !== "number" || !(seconds >= 0))
       throw new TypeError(`seconds must be a number of at least 0, not ${Bun.inspect(seconds)}`);
+    if (this.isClosed) return;
     if (seconds === 0) this.connection.clearTimeout();
     else this.connection.setTimeout(seconds * 1000);
   }
@@ -165,11 +213,9 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     return this.context.listener;
   }
 
-  /** 1 open, 0 closed, -2 ended by this side. */
-  get readyState(): -2 | 0 | 1 {
-    const { state } = this.connection;
-    if (state === ConnectionState.Open) return 1;
-    return state < ConnectionState.Closing ? -2 : 0;
+  /** 1 open, -1 closed. As in Bun, a socket whose sending side is shut down is open. */
+  get readyState(): -1 | 1 {
+    return this.isClosed ? -1 : 1;
   }
 
   get bytesWritten(): number {
@@ -185,6 +231,26 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     const set = this.setOption(SOL_SOCKET, SO_KEEPALIVE, enable ? 1 : 0);
     const seconds = Math.floor(initialDelayMs / 1000);
     return enable && seconds > 0 ? this.setOption(IPPROTO_TCP, TCP_KEEPIDLE, seconds) : set;
+  }
+
+  /** The descriptor, -1 once the socket is closed. */
+  get fd(): number {
+    return this.isClosed ? -1 : this.connection.fd;
+  }
+
+  /** The field of that name (IPV6_TCLASS of an IPv6 socket), or a negative errno, such as -9 once the socket is closed. */
+  getTypeOfService(): number {
+    if (this.isClosed) return -EBADF;
+    const [level, name] = this.typeOfServiceOption;
+    return native().rl_getsockopt(this.connection.fd, level, name);
+  }
+
+  /** 0 to 255. Returns 0, or a negative errno. Throws a RangeError or TypeError for another value; undefined is 0. */
+  setTypeOfService(tos?: number): number {
+    const value = requireTypeOfService(tos);
+    if (this.isClosed) return -EBADF;
+    const [level, name] = this.typeOfServiceOption;
+    return native().rl_setsockopt(this.connection.fd, level, name, value);
   }
 
   /** Addresses are the numeric ones, typed as in Bun; all are undefined for Unix sockets, and once the socket is closed. */
@@ -220,7 +286,8 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onOpen(): void {
-    this.call("open", this.context.handlers.open, undefined);
+    const { open } = this.context.handlers;
+    if (open !== undefined) currentContext()(Socket.open, this, open as Handler);
   }
 
   /** @internal */
@@ -232,43 +299,75 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
 
   /** @internal */
   onEnd(): void {
+    // As in Bun, a socket that has shut its own side down hears of the close alone.
+    const isOpen = this.connection.state === ConnectionState.Open;
     try {
-      this.call("end", this.context.handlers.end, undefined);
+      if (isOpen) this.call("end", this.context.handlers.end, NONE);
     } finally {
-      if (!this.context.allowHalfOpen) this.connection.closeAfterSending();
+      if (!this.isClosed && !(isOpen && this.context.allowHalfOpen)) this.leave();
     }
   }
 
   /** @internal */
   onDrain(): void {
-    this.call("drain", this.context.handlers.drain, undefined);
+    this.call("drain", this.context.handlers.drain, NONE);
   }
 
   /** @internal */
   onTimeout(): void {
-    try {
-      this.call("timeout", this.context.handlers.timeout, undefined);
-    } finally {
-      this.connection.destroy();
-    }
+    this.call("timeout", this.context.handlers.timeout, NONE);
   }
 
   /** @internal */
   onClose(error: SystemError | undefined): void {
+    this.tellClose(error);
+  }
+
+  /** The program has closed it, or has been told of its close. */
+  private get isClosed(): boolean {
+    const { connection } = this;
+    return connection.protocol !== this || connection.state >= ConnectionState.Closing;
+  }
+
+  private get takesBytes(): boolean {
+    const { connection } = this;
+    return connection.state === ConnectionState.Open && connection.protocol === this;
+  }
+
+  /** Closes for the program at once. The connection goes when its last bytes have left. */
+  private leave(): void {
+    const { connection } = this;
+    connection.protocol = leaving;
+    connection.closeAfterSending();
+    connection.clearTimeout();
+    if (!connection.isDrained) {
+      connection.reactor.refreshClock(); // A program may close it at any time.
+      connection.setTimeout(LEAVE_TIMEOUT_MS);
+    }
+    this.tellClose(undefined);
+  }
+
+  private tellClose(error: SystemError | undefined): void {
     this.context.closed(this);
     this.call("close", this.context.handlers.close, error);
   }
 
   private get remote(): SocketAddress {
+    if (this.isClosed) return NO_ADDRESS;
     return this.connection.remoteAddress ?? NO_ADDRESS;
   }
 
   private get local(): SocketAddress {
+    if (this.isClosed) return NO_ADDRESS;
     return this.connection.localAddress ?? NO_ADDRESS;
   }
 
+  private get typeOfServiceOption(): [level: number, name: number] {
+    return this.localFamily === "IPv6" ? [IPPROTO_IPV6, IPV6_TCLASS] : [IPPROTO_IP, IP_TOS];
+  }
+
   private setOption(level: number, name: number, value: number): boolean {
-    return this.connection.fd >= 0 && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
+    return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
   /** By the event loop, or by a call of the program. */
@@ -283,11 +382,28 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   private static run(socket: Socket<any>, name: string, handler: Handler, argument: unknown): void {
     let result: unknown;
     try {
-      result = handler.call(socket, socket, argument);
+      result = argument === NONE ? handler.call(socket, socket) : handler.call(socket, socket, argument);
     } catch (error) {
       return socket.fail(name, error);
     }
     if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
+  }
+
+  /** As in Bun, a socket whose `open` throws, or returns an Error, does not go on; and what `open` rejects with is unhandled. */
+  private static open(socket: Socket<any>, handler: Handler): void {
+    let error: unknown;
+    try {
+      const result = handler.call(socket, socket);
+      if (!(result instanceof Error)) return;
+      error = result;
+    } catch (thrown) {
+      error = thrown;
+    }
+    try {
+      socket.fail("open", error);
+    } finally {
+      if (!socket.isClosed) socket.leave();
+    }
   }
 
   private fail(handler: string, error: unknown): void {
@@ -297,7 +413,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   }
 }
 
-type Handler = (socket: Socket<any>, argument: unknown) => unknown;
+type Handler = (socket: Socket<any>, argument?: unknown) => unknown;
 
 const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
 const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
@@ -314,6 +430,18 @@ export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandle
     taken[name] = inCurrentContext(handler);
   }
   return taken;
+}
+
+function requireTypeOfService(tos: unknown): number {
+  if (tos === undefined) return 0;
+  if (typeof tos !== "number" || !Number.isInteger(tos)) {
+    const type = typeof tos === "number" ? "integer" : "number";
+    const message = `The "tos" property must be of type ${type}. Received ${Bun.inspect(tos)}`;
+    throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
+  }
+  if (tos >= 0 && tos <= 255) return tos;
+  const message = `The value of "tos" is out of range. It must be >= 0 and <= 255. Received ${tos}`;
+  throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
 }
 
 export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {
@@ -348,6 +476,7 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
   if (typeof data === "string") return Buffer.from(data);
   let bytes = plainBytes(data);
   if (bytes === undefined && data instanceof Blob) bytes = blobBytes(data);
+  if (bytes === undefined && isBoxedText(data)) return Buffer.from(String(data));
   if (bytes === undefined)
     throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
@@ -357,6 +486,11 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
       `byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`,
     );
   return bytes.subarray(byteOffset, byteOffset + length);
+}
+
+/** A String object, as Bun takes it. */
+function isBoxedText(data: unknown): data is string {
+  return Object.prototype.toString.call(data) === "[object String]";
 }
 
 /** The bytes of a Blob that is in memory. */

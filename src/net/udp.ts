@@ -47,7 +47,8 @@ import { native, pointerTo } from "../sys/library.ts";
 import { copyAll } from "../sys/views.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import * as multicast from "./multicast.ts";
-import { requireObject, requirePort, requireText } from "./options.ts";
+import { bindFailure, connectFailure } from "./failure.ts";
+import { readInteger, requireObject, requireText } from "./options.ts";
 import { type BinaryType, copyFor, requireBinaryType, toBytes, type Writable } from "./socket.ts";
 
 export interface ReceiveFlags {
@@ -61,8 +62,8 @@ export interface UdpHandlers {
   data?(socket: UdpSocket, data: Buffer, port: number, address: string, flags: ReceiveFlags): unknown;
   /** There is room again after a `send` that returned false or a `sendMany` that took fewer than given. */
   drain?(socket: UdpSocket): unknown;
-  /** A handler threw, or a datagram could not be sent or delivered. Without it such errors are dropped. */
-  error?(socket: UdpSocket, error: Error): unknown;
+  /** A handler threw, or a datagram could not be sent or delivered. Without it such errors are dropped. As in Bun, it gets the error alone. */
+  error?(this: UdpSocket, error: Error): unknown;
 }
 
 export interface UdpOptions {
@@ -72,9 +73,9 @@ export interface UdpOptions {
   port?: number;
   socket?: UdpHandlers;
   /** Default "buffer". */
-  binaryType?: BinaryType;
+  binaryType?: DatagramType;
   /** Sends to and receives from this address alone. */
-  connect?: { hostname: string; port: number };
+  connect?: { hostname: string; /** 1 to 65535. */ port: number };
   mode?: Mode;
   /** false: an error instead of Bun.udpSocket where the ring cannot serve. Default true. */
   fallback?: boolean;
@@ -97,22 +98,23 @@ const BUFFER_GROUP = 1;
 /** Sends that were submitted and have not completed. */
 const SENDS_MAX = 1024;
 
+/** As in Bun, what is wrong with the options, or fails, is thrown at once; the promise never rejects. */
 export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
   requireObject("options", options);
   const left = leavesToBun("udpSocket", options as unknown as Record<string, unknown>, ["fd"]);
   const reactor = left ? undefined : reactorFor("udpSocket", options);
   if (!reactor) return originals.udpSocket(options as never).then(markAsBuns) as unknown as Promise<UdpSocket>;
-  return Promise.try(() => new UdpSocket(reactor, options));
+  return Promise.resolve(new UdpSocket(reactor, options));
 }
 
 export class UdpSocket implements OperationOwner, Flushable {
   readonly hostname: string;
   readonly port: number;
-  readonly address: SocketAddress;
-  /** Undefined unless connected. */
-  readonly remoteAddress: SocketAddress | undefined;
+  /** Typed as in Bun, whose types lack the numbers of other kinds. */
   readonly binaryType: BinaryType;
 
+  private readonly local: SocketAddress;
+  private readonly remote: SocketAddress | undefined;
   private readonly reactor: Reactor;
   private readonly buffers: BufferRing;
   private readonly slot: number;
@@ -134,9 +136,9 @@ export class UdpSocket implements OperationOwner, Flushable {
   /** @internal Throws SystemError with `syscall: "bind"`, address and port. */
   constructor(reactor: Reactor, options: UdpOptions) {
     const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
-    const port = requirePort(options.port ?? 0);
+    const port = requireDatagramPort(options.port ?? 0);
     this.handlers = readHandlers(options.socket);
-    this.binaryType = requireBinaryType("binaryType", options.binaryType) ?? "buffer";
+    this.binaryType = requireDatagramType(options.binaryType) as typeof this.binaryType;
     const { connect } = options;
     let remote: Uint8Array | undefined;
     if (connect !== undefined) {
@@ -144,17 +146,21 @@ export class UdpSocket implements OperationOwner, Flushable {
       const peer = requireText("connect.hostname", connect.hostname);
       if (peer === undefined)
         throw new TypeError(`connect.hostname must be a non-empty string, not ${Bun.inspect(connect.hostname)}`);
-      remote = encodeAddress(peer, requirePort(connect.port, "connect.port"));
+      remote = encodeAddress(peer, requireTargetPort("connect.port", connect.port));
     }
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
     this.connected = remote !== undefined;
-    this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    try {
+      this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+    } catch (error) {
+      throw remote === undefined ? bindFailure(error, hostname) : connectFailure(bindFailure(error, hostname));
+    }
     reactor.owned.add(this.fd);
-    this.address = localAddress(this.fd)!;
+    this.local = localAddress(this.fd)!;
     this.hostname = hostname;
-    this.port = this.address.port;
-    this.remoteAddress = remote && remoteAddress(this.fd);
+    this.port = this.local.port;
+    this.remote = remote && remoteAddress(this.fd);
     this.reactor = reactor;
     this.buffers = reactor.bufferGroup({ bgid: BUFFER_GROUP, count: BUFFERS, bytes: BUFFER_BYTES });
     this.receiveHeader = reactor.arena.allocate(MSGHDR_BYTES);
@@ -179,6 +185,16 @@ export class UdpSocket implements OperationOwner, Flushable {
     return this.isClosed;
   }
 
+  /** Undefined once closed; typed as in Bun. */
+  get address(): SocketAddress {
+    return this.isClosed ? (undefined as never) : this.local;
+  }
+
+  /** Undefined unless connected, and once closed. */
+  get remoteAddress(): SocketAddress | undefined {
+    return this.isClosed ? undefined : this.remote;
+  }
+
   /**
    * Sends one datagram; connected sockets take no port and address. Returns false when too many are under way, and `drain` follows.
    * Throws an Error when closed, a TypeError for a wrong argument, SystemError EMSGSIZE for more than 65507 bytes.
@@ -198,12 +214,23 @@ export class UdpSocket implements OperationOwner, Flushable {
       throw new TypeError(`packets must be an array of ${this.connected ? "data" : "data, port and address in turn"}`);
     let taken = 0;
     for (let i = 0; i < packets.length; i += each, taken++)
-      if (!this.queue(packets[i] as Writable, packets[i + 1] as number, packets[i + 2] as string)) break;
+      if (
+        !(this.connected
+          ? this.queue(packets[i] as Writable, undefined, undefined)
+          : this.queue(packets[i] as Writable, packets[i + 1] as number, packets[i + 2] as string))
+      )
+        break;
     return taken;
   }
 
-  reload(handlers: UdpHandlers): void {
-    this.handlers = readHandlers(handlers);
+  /**
+   * Other handlers from now on. As in Bun, they are in `socket`, whatever bun-types says, and those that it does not name stay.
+   */
+  reload(options: { socket?: UdpHandlers } | Bun.udp.SocketHandler<"buffer">): void {
+    requireObject("options", options);
+    const handlers = readHandlers((options as { socket?: UdpHandlers }).socket);
+    for (const name of handlerNames) handlers[name] ??= this.handlers[name] as never;
+    this.handlers = handlers;
   }
 
   close(): void {
@@ -232,13 +259,15 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   /** Of unicast datagrams, 1 to 255. */
   setTTL(ttl: number): number {
+    const number = readInteger(ttl); // Before: the program's own valueOf may close the socket.
     this.requireOpen();
-    return multicast.setTTL(this.fd, this.family, ttl);
+    return multicast.setTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastTTL(ttl: number): number {
+    const number = readInteger(ttl);
     this.requireOpen();
-    return multicast.setMulticastTTL(this.fd, this.family, ttl);
+    return multicast.setMulticastTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastLoopback(enabled: boolean): boolean {
@@ -278,10 +307,11 @@ export class UdpSocket implements OperationOwner, Flushable {
   // ---- sending ---------------------------------------------------------------------------------------------------
 
   private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
+    if (!this.connected) port = requireTargetPort("port", port);
+    else if (port !== undefined || address !== undefined)
+      throw new TypeError("port and address must not be given: the socket is connected");
     const bytes = toBytes(data, 0, undefined);
     const { length } = bytes; // Once: shared memory may grow.
-    if (!this.connected && (!Number.isInteger(port) || port! < 1 || port! > 65535))
-      throw new TypeError(`port must be an integer from 1 to 65535, not ${Bun.inspect(port)}`);
     if (!this.connected && typeof address !== "string")
       throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
     // The usual case is written as it is; others take the way through the system.
@@ -360,7 +390,7 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (send.failures < failuresMax(result) && !this.connected && !this.isClosed) {
       send.failures++;
       this.submit(send);
-      return this.report(result, "send");
+      return this.report(result, "recv"); // Where Bun meets with what ICMP reports.
     }
     send.finish();
     this.sendsInFlight--;
@@ -439,7 +469,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     const ipv6 = memory.readUInt16LE(nameAt) === AF_INET6;
     const port = memory.readUInt16BE(nameAt + 2);
     const address = this.senderAt(nameAt, ipv6);
-    this.call(data, this, copyFor(this.binaryType, memory, start, end) as Buffer, port, address, { truncated, ipv6 });
+    const payload = copyAs(this.binaryType, memory, start, end) as Buffer;
+    this.call(data, this, payload, port, address, { truncated, ipv6 });
   }
 
   /** The sender's address as text. Peers send many datagrams in a row: the last one's is kept. */
@@ -461,7 +492,7 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private report(result: number, syscall: string): void {
     native().rl_drain_errors(this.fd);
-    this.call(this.handlers.error, this, new SystemError(-result, syscall));
+    this.call(this.handlers.error, new SystemError(-result, syscall));
   }
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
@@ -471,11 +502,11 @@ export class UdpSocket implements OperationOwner, Flushable {
   private static run(socket: UdpSocket, handler: Handler, args: unknown[]): void {
     try {
       const result = handler.apply(socket, args);
-      if (result instanceof Promise) result.catch((error) => socket.handlers.error?.(socket, error));
+      if (result instanceof Promise) result.catch((error) => socket.handlers.error?.call(socket, error));
     } catch (error) {
       const onError = socket.handlers.error;
       if (onError === undefined || handler === (onError as Handler)) throw error;
-      onError.call(socket, socket, error as Error);
+      onError.call(socket, error as Error);
     }
   }
 
@@ -552,12 +583,54 @@ function openDatagramSocket(
 
 type Handler = (...args: any[]) => unknown;
 
+/** What datagrams can be given as: bytes, or, as in Bun, numbers of another kind, of which the last may be missing some bytes. */
+const typedArrays = {
+  int8array: Int8Array,
+  int16array: Int16Array,
+  uint16array: Uint16Array,
+  int32array: Int32Array,
+  uint32array: Uint32Array,
+  float16array: Float16Array,
+  float32array: Float32Array,
+  float64array: Float64Array,
+} as const;
+export type DatagramType = BinaryType | keyof typeof typedArrays;
+
+function requireDatagramType(value: DatagramType | "nodebuffer" | undefined): DatagramType {
+  if (value === "nodebuffer") return "buffer";
+  if (typeof value === "string" && value in typedArrays) return value;
+  return requireBinaryType("binaryType", value as BinaryType | undefined) ?? "buffer";
+}
+
+/** A copy of a datagram; whole numbers of it, in a typed array. */
+function copyAs(type: DatagramType, memory: Buffer, start: number, end: number): unknown {
+  if (type === "buffer" || type === "uint8array" || type === "arraybuffer") return copyFor(type, memory, start, end);
+  const Numbers = typedArrays[type];
+  const bytes = copyFor("arraybuffer", memory, start, end) as ArrayBuffer;
+  return new Numbers(bytes, 0, Math.floor(bytes.byteLength / Numbers.BYTES_PER_ELEMENT));
+}
+
+/** A port to send to: a number, or, as in Bun, a text of digits. */
+function requireTargetPort(name: string, value: number | string | undefined): number {
+  const port = readInteger(value);
+  if (port >= 1 && port <= 65535) return port;
+  throw new TypeError(`Expected "${name}" to be an integer between 1 and 65535, not ${Bun.inspect(value)}`);
+}
+
+function requireDatagramPort(value: number | string): number {
+  const port = readInteger(value);
+  if (port >= 0 && port <= 65535) return port;
+  throw new TypeError(`Expected "port" to be an integer between 0 and 65535, not ${Bun.inspect(value)}`);
+}
+
+const handlerNames = ["data", "drain", "error"] as const;
+
 /** Takes a program's handlers as they are now. Throws a TypeError that names the wrong one. */
 function readHandlers(handlers: UdpHandlers | undefined): UdpHandlers {
-  if (handlers === undefined) return {};
+  if (handlers === undefined || handlers === null) return {};
   requireObject("socket", handlers);
   const taken: Record<string, unknown> = {};
-  for (const name of ["data", "drain", "error"] as const) {
+  for (const name of handlerNames) {
     const handler = handlers[name];
     if (handler !== undefined && typeof handler !== "function")
       throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);

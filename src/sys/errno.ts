@@ -14,6 +14,7 @@ export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
+export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
 export const ENODATA = 61;
 export const ETIME = 62;
@@ -61,7 +62,7 @@ const names: Record<number, readonly [code: string, message: string]> = {
   31: ["EMLINK", "too many links"],
   [EPIPE]: ["EPIPE", "broken pipe"],
   34: ["ERANGE", "result too large"],
-  36: ["ENAMETOOLONG", "name too long"],
+  [ENAMETOOLONG]: ["ENAMETOOLONG", "name too long"],
   [ENOSYS]: ["ENOSYS", "function not implemented"],
   39: ["ENOTEMPTY", "directory not empty"],
   40: ["ELOOP", "too many symbolic links encountered"],
@@ -98,6 +99,11 @@ export function errnoName(errno: number): string {
   return names[errno]?.[0] ?? `E${errno}`;
 }
 
+/** `104` -> "connection reset by peer". */
+export function errnoMessage(errno: number): string {
+  return names[errno]?.[1] ?? `error ${errno}`;
+}
+
 /** What a failure is about. */
 export interface Where {
   address?: string;
@@ -118,7 +124,8 @@ export class SystemError extends Error {
   declare dest?: string;
 
   constructor(errno: number, syscall: string, where?: Where) {
-    const [code, message] = names[errno] ?? [`E${errno}`, `error ${errno}`];
+    const code = errnoName(errno);
+    const message = errnoMessage(errno);
     const place =
       where?.path !== undefined
         ? ` '${where.path}'${where.dest === undefined ? "" : ` -> '${where.dest}'`}`

@@ -5,8 +5,8 @@ import { native, pointerTo } from "./library.ts";
 
 export interface SocketAddress {
   address: string;
-  port: number;
   family: "IPv4" | "IPv6";
+  port: number;
 }
 
 /** sizeof(struct sockaddr_storage). */
@@ -18,13 +18,17 @@ export function encodeAddress(hostname: string, port: number): Uint8Array {
   const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
   if (length < 0) {
     const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
-    throw Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname });
+    // errno as in Bun, which has that of its resolver (ARES_ENOTFOUND).
+    throw Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname, errno: 4 });
   }
   return bytes.subarray(0, length);
 }
 
 /** sizeof(sun_path). */
 const UNIX_PATH_BYTES = 108;
+
+/** What fits: a path has a NUL behind it, an abstract name one before it. */
+export const UNIX_PATH_BYTES_MAX = UNIX_PATH_BYTES - 1;
 
 /** A path, or an abstract name with a leading NUL, as sockaddr_un bytes. Throws a TypeError for one that is too long or empty. */
 export function encodeUnixAddress(unix: string): Uint8Array {
@@ -54,7 +58,7 @@ export function decodeAddress(bytes: Uint8Array): SocketAddress {
   );
   return {
     address: Buffer.from(text.buffer, 0, length).latin1Slice(),
-    port: (bytes[2]! << 8) | bytes[3]!,
     family: familyOf(bytes) === AF_INET ? "IPv4" : "IPv6",
+    port: (bytes[2]! << 8) | bytes[3]!,
   };
 }

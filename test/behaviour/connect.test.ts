@@ -5,7 +5,8 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Socket } from "../../src/index.ts";
-import { run } from "./process.ts";
+import { fixture, run } from "./process.ts";
+import { rejection } from "./rejection.ts";
 import { connect, isBun, listen, reactorStats, settled } from "./subject.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
@@ -226,10 +227,6 @@ describe("a Unix socket", () => {
     using _server = listen({ unix, socket: echo });
     expect(() => listen({ unix, socket: echo })).toThrow(expect.objectContaining({ code: "EADDRINUSE" }));
   });
-
-  test.skipIf(isBun)("with a name that is too long is a TypeError that says so", () => {
-    expect(() => listen({ unix: join(directory, "x".repeat(200)), socket: echo })).toThrow(/^unix must be a path/);
-  });
 });
 
 describe.skipIf(isBun)("a descriptor from elsewhere", () => {
@@ -250,5 +247,34 @@ child.stdin.close(); child.wait()
   test("that is no socket is an error that says so", () => {
     expect(() => listen({ fd: 0x7fffffff, socket: echo })).toThrow(expect.objectContaining({ code: "EBADF" }));
     expect(() => listen({ fd: -1, socket: echo })).toThrow(/^fd must be a descriptor/);
+  });
+});
+
+describe("a failure", () => {
+  const nowhere = { unix: "/nowhere/socket" } as const;
+
+  test("is a handled one with connectError, whoever awaits it; else nobody's", async () => {
+    const { stdout } = await run([process.execPath, fixture("nobody-awaits.ts")]);
+    expect(stdout).toBe("connectError\nunhandled ENOENT\n");
+  });
+
+  test("is told to connectError before it rejects, and to no other handler", async () => {
+    const events: unknown[] = [];
+    const note = (name: string) => (): void => void events.push(name);
+    const others = { data() {}, open: note("open"), end: note("end"), close: note("close"), error: note("error") };
+    const connectError = (socket: Socket<number>, error: Error): void =>
+      void events.push("connectError", socket.data, socket.readyState, socket.write("x"), error);
+    const error: unknown = await connect({ ...nowhere, data: 7, socket: { ...others, connectError } }).catch((e) => e);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toEqual(["connectError", 7, -1, -1, error]);
+  });
+
+  test("of connectError itself is what connect rejects with", async () => {
+    const connectError = (): never => {
+      throw new Error("in connectError");
+    };
+    expect(await rejection(connect({ ...nowhere, socket: { data() {}, connectError } }))).toMatchObject({
+      message: "in connectError",
+    });
   });
 });

@@ -195,9 +195,10 @@ testRing("a timeout's handler waits for another timeout", async () => {
     socket: {
       open: (socket) => socket.timeout(1),
       data() {},
-      timeout() {
+      timeout(socket) {
         if (++fired === 1) block(other.promise);
         else other.resolve();
+        socket.end();
       },
     },
   });

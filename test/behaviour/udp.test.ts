@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { UdpOptions, UdpSocket } from "../../src/index.ts";
 import { Program, run } from "./process.ts";
 import { isBun, reactorStats, settled, subject, udpSocket } from "./subject.ts";
+import { rejection } from "./rejection.ts";
 
 interface Received {
   text: string;
@@ -29,9 +30,8 @@ async function open(
         received.push({ text: Buffer.from(data).toString(), port, address, truncated, ipv6 });
         wake();
       },
-      // Bun calls it with the error alone.
-      error: (first: unknown, second?: Error) => {
-        errors.push(second ?? (first as Error));
+      error(error) {
+        errors.push(error);
         wake();
       },
       ...options.socket,
@@ -145,6 +145,14 @@ describe("a UDP socket", () => {
       ["buffer", Buffer],
       ["uint8array", Uint8Array],
       ["arraybuffer", ArrayBuffer],
+      ["int8array", Int8Array],
+      ["int16array", Int16Array],
+      ["uint16array", Uint16Array],
+      ["int32array", Int32Array],
+      ["uint32array", Uint32Array],
+      ["float16array", Float16Array],
+      ["float32array", Float32Array],
+      ["float64array", Float64Array],
     ] as const) {
       const { promise, resolve } = Promise.withResolvers<unknown>();
       const { socket } = await open({ binaryType, socket: { data: (_socket, data) => resolve(data) } });
@@ -154,12 +162,97 @@ describe("a UDP socket", () => {
     }
   });
 
+  test("gives whole numbers: the bytes of a part of one are dropped", async () => {
+    const told = Promise.withResolvers<Int32Array>();
+    const data = (_socket: unknown, numbers: unknown): void => told.resolve(numbers as Int32Array);
+    const { socket } = await open({ binaryType: "int32array", socket: { data } });
+    expect(String(socket.binaryType)).toBe("int32array");
+    socket.send(Uint8Array.of(1, 2, 0, 0, 9), socket.port, "127.0.0.1");
+    expect(await told.promise).toEqual(Int32Array.of(513));
+    socket.close();
+  });
+
+  test("calls error with the error alone, and the socket as `this`", async () => {
+    const told = Promise.withResolvers<unknown[]>();
+    const { socket } = await open({
+      socket: {
+        data() {
+          throw new Error("in data");
+        },
+        error(...args: unknown[]) {
+          told.resolve([this === socket, ...args]);
+        },
+      },
+    });
+    socket.send("x", socket.port, "127.0.0.1");
+    expect(await told.promise).toEqual([true, new Error("in data")]);
+    socket.close();
+  });
+
+  test("takes other handlers by reload({ socket }), and keeps those that are not named", async () => {
+    const heard: string[] = [];
+    let wake: () => void = () => {};
+    const hear = (name: string): void => {
+      heard.push(name);
+      wake();
+    };
+    const { socket } = await open({ socket: { data: () => hear("first"), error: (error) => hear(error.message) } });
+    const ask = async (): Promise<void> => {
+      const { length } = heard;
+      socket.send("x", socket.port, "127.0.0.1");
+      while (heard.length === length) await new Promise<void>((resolve) => (wake = resolve));
+    };
+    await ask();
+    socket.reload({ data: () => hear("flat") });
+    await ask();
+    socket.reload({ socket: {} });
+    await ask();
+    socket.reload({
+      socket: {
+        data() {
+          throw new Error("second");
+        },
+      },
+    });
+    await ask();
+    expect(heard).toEqual(["first", "first", "first", "second"]);
+    for (const wrong of [undefined, 5, { socket: 5 }]) expect(() => socket.reload(wrong as never)).toThrow(TypeError);
+    socket.close();
+  });
+
+  test("sends boxed texts, and to ports that are texts; ports out of range are errors", async () => {
+    const { socket, next } = await open();
+    expect((socket as any).send(new String("boxed"), String(socket.port), "127.0.0.1")).toBe(true);
+    expect((await next()).text).toBe("boxed");
+    for (const port of [0, -1, 65536, 1.5, NaN, "x", undefined]) {
+      expect(() => (socket as any).send("x", port, "127.0.0.1")).toThrow(TypeError);
+      if (port !== undefined)
+        expect(
+          await rejection(Promise.try(() => udpSocket({ connect: { hostname: "127.0.0.1", port: port as number } }))),
+        ).toMatchObject({
+          message: expect.stringContaining('Expected "connect.port" to be an integer between 1 and 65535'),
+        });
+    }
+    const { port, hostname } = socket;
+    const connected = await udpSocket({ connect: { hostname: "127.0.0.1", port } });
+    expect(() => connected.send("x", port, "127.0.0.1")).toThrow(TypeError);
+    connected.close();
+    socket.close();
+    expect([socket.closed, socket.port, socket.hostname, socket.address, connected.remoteAddress]).toEqual([
+      true,
+      port,
+      hostname,
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("hears of a closed port", async () => {
     const port = await closedPort();
     const told = Promise.withResolvers<unknown>();
     const { socket } = await open({
       connect: { hostname: "127.0.0.1", port },
-      socket: { error: (first: unknown, second?: Error) => told.resolve(second ?? first) },
+      socket: { error: (error) => told.resolve(error) },
     });
     socket.send("anybody?");
     expect(await told.promise).toMatchObject({ code: "ECONNREFUSED" });
@@ -222,14 +315,16 @@ describe("a UDP socket", () => {
 
   test.skipIf(isBun)("given a wrong argument throws a TypeError that names it", async () => {
     const { socket } = await open();
-    expect(() => socket.send("x", 70000, "127.0.0.1")).toThrow(/^port must be an integer from 1 to 65535, not 70000/);
+    expect(() => socket.send("x", 70000, "127.0.0.1")).toThrow(
+      /"port" to be an integer between 1 and 65535, not 70000/,
+    );
     expect(() => socket.send("x", 1, "nonsense")).toThrow(/^address must be a numeric address, not "nonsense"/);
     expect(() => socket.send(5 as never, 1, "127.0.0.1")).toThrow(/^data must be/);
     expect(() => socket.sendMany(["x", 1])).toThrow(/^packets must be/);
     expect(() => socket.setTTL(0)).toThrow(/^ttl must be/);
     socket.close();
     expect(() => socket.send("x", 1, "127.0.0.1")).toThrow("Socket is closed");
-    expect(() => udpSocket({ port: -1 })).toThrow(/^port must be/);
+    expect(() => udpSocket({ port: -1 })).toThrow(/"port" to be an integer between 0 and 65535, not -1/);
   });
 
   test("in use is EADDRINUSE", async () => {

@@ -291,3 +291,51 @@ describe("upgrade", () => {
     for (const error of errors) expect(error).toBeInstanceOf(TypeError);
   });
 });
+
+test("names one subprotocol, the first that the program gives", async () => {
+  for (const given of ["chat", "chat, tail", " chat,tail"]) {
+    using server = serveWebSocket(
+      {
+        open: (socket) =>
+          void socket.send(
+            String(
+              socket.cork(function (this: unknown, each) {
+                return this === socket && each === socket;
+              }),
+            ),
+          ),
+      },
+      {
+        fetch: (request, self) =>
+          ((self as any).upgrade(request, { headers: { "Sec-WebSocket-Protocol": given } })
+            ? undefined
+            : new Response("no", { status: 400 })) as Response,
+      },
+    );
+    using client = await WebSocketClient.open(server.port, ["Sec-WebSocket-Protocol: other, chat"]);
+    expect(client.head.match(/^sec-websocket-protocol: .*$/gim)?.map((line) => line.slice(24).trim())).toEqual([
+      "chat",
+    ]);
+    expect(await client.next()).toEqual([1, "true"]); // cork() gives the socket, as `this`, too.
+  }
+});
+
+test("answers what the client has asked for, whatever a getter of upgrade's options does to the request's fields", async () => {
+  using server = serveWebSocket(
+    { open: (socket) => void socket.send("open") },
+    {
+      fetch(request, self) {
+        const isUpgraded = (self as any).upgrade(request, {
+          get data() {
+            for (const name of ["key", "protocol", "extensions"]) request.headers.set(`sec-websocket-${name}`, "other");
+            return undefined;
+          },
+        });
+        return (isUpgraded ? undefined : new Response("no", { status: 400 })) as Response;
+      },
+    },
+  );
+  using client = await WebSocketClient.open(server.port, ["Sec-WebSocket-Protocol: chat"]);
+  expect(client.head).toMatch(/^sec-websocket-protocol: chat\r$/im);
+  expect(await client.next()).toEqual([1, "open"]);
+});

@@ -49,6 +49,8 @@ export function controlData(method: string, data: unknown): Uint8Array {
     throw new TypeError(`${method} expects a string, Blob, or BufferSource, not ${Bun.inspect(data)}`);
   const bytes = toBytes(data, 0, undefined);
   if (bytes.length > CONTROL_BYTES_MAX)
-    throw new RangeError(`the data of a ${method} must be at most ${CONTROL_BYTES_MAX} bytes, not ${bytes.length}`);
+    throw new RangeError(
+      `The data size must not be greater than ${CONTROL_BYTES_MAX} bytes. Received ${bytes.length} bytes, by ${method}()`,
+    );
   return bytes;
 }

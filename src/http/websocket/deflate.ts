@@ -48,7 +48,7 @@ const compressors: Record<string, { sent: number; received: number }> = {
 export function readDeflate(option: unknown): DeflateOptions | undefined {
   if (option === undefined || option === null || option === false) return undefined;
   if (option !== true && typeof option !== "object")
-    throw new TypeError(`websocket.perMessageDeflate must be a boolean or an object, not ${Bun.inspect(option)}`);
+    throw new TypeError(`websocket expects perMessageDeflate to be a boolean or an object, not ${Bun.inspect(option)}`);
   const { compress, decompress } = option === true ? { compress: true, decompress: true } : (option as any);
   const received = readForm("decompress", decompress, "disable");
   // Where one direction is compressed, the other is by default.

@@ -7,6 +7,7 @@ import { type Agreement, agree, type DeflateOptions } from "./deflate.ts";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 export const VERSION = "13";
+const PROTOCOL = "sec-websocket-protocol";
 
 /** Fields of the answer that are the handshake's own. */
 const ownFields = new Set([
@@ -35,6 +36,21 @@ function hasToken(list: string | null, token: string): boolean {
   return list !== null && list.split(",").some((each) => each.trim().toLowerCase() === token);
 }
 
+/** What a client has asked for. */
+export interface Asked {
+  key: string | null;
+  protocols: string | null;
+  extensions: string | null;
+}
+
+export function askedOf({ headers }: RingRequest): Asked {
+  return {
+    key: headers.get("sec-websocket-key"),
+    protocols: headers.get("sec-websocket-protocol"),
+    extensions: headers.get("sec-websocket-extensions"),
+  };
+}
+
 export interface Handshake {
   /** The whole head. */
   head: string;
@@ -44,27 +60,29 @@ export interface Handshake {
 /** The answer to an accepted request. `given` are the program's fields. Throws a TypeError for what cannot be a header field. */
 export function answer(
   request: RingRequest,
+  { key, protocols, extensions }: Asked,
   given: Bun.HeadersInit | undefined,
   deflate: DeflateOptions | undefined,
   date: string,
 ): Handshake {
-  const { headers } = request;
-  const accept = Bun.SHA1.hash(headers.get("sec-websocket-key")! + GUID, "base64");
+  const accept = Bun.SHA1.hash(key! + GUID, "base64");
   let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   head += `Sec-WebSocket-Accept: ${accept}\r\n`;
   const fields =
     given === undefined ? {} : fieldsOf(new NativeResponse(null, { headers: given as Record<string, string> }));
   for (const name in fields) {
-    if (ownFields.has(name)) continue;
+    if (ownFields.has(name) || name === PROTOCOL) continue;
     const value = fields[name]!;
     for (const each of typeof value === "string" ? [value] : value) head += `${name}: ${each}\r\n`;
   }
   for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
-  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice.
-  const protocol = headers.get("sec-websocket-protocol")?.split(",")[0]!.trim();
-  if (protocol && fields["sec-websocket-protocol"] === undefined) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  const offers = headers.get("sec-websocket-extensions");
-  const agreement = deflate && offers !== null ? agree(deflate, offers) : undefined;
+  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice. The answer names
+  // one (RFC 6455 section 4.2.2): the first, of several.
+  const protocol = String(fields[PROTOCOL] ?? protocols ?? "")
+    .split(",", 1)[0]!
+    .trim();
+  if (protocol) head += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  const agreement = deflate && extensions !== null ? agree(deflate, extensions) : undefined;
   if (agreement) head += `Sec-WebSocket-Extensions: ${agreement.answer}\r\n`;
   if (fields.date === undefined) head += `Date: ${date}\r\n`;
   return { head: `${head}\r\n`, agreement };

@@ -83,9 +83,9 @@ export class ServerWebSocket extends WebSocketConnection {
   }
 
   /** What is sent within a turn leaves together anyway. */
-  cork<Result>(callback: (socket: this) => Result): Result {
+  cork<Result>(callback: (this: this, socket: this) => Result): Result {
     if (typeof callback !== "function") throw new TypeError(`cork takes a function, not ${Bun.inspect(callback)}`);
-    return callback(this);
+    return callback.call(this, this);
   }
 
   /** Bytes that wait to be sent, those of this turn among them. */

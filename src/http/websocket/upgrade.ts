@@ -1,7 +1,7 @@
 /** `server.upgrade`: from a request to a WebSocket. */
 import type { HttpConnection } from "../connection.ts";
 import type { RingRequest } from "../request.ts";
-import { answer, judge, VERSION } from "./handshake.ts";
+import { answer, askedOf, judge, VERSION } from "./handshake.ts";
 import type { WebSocketHub } from "./hub.ts";
 import { ServerWebSocket } from "./socket.ts";
 
@@ -21,18 +21,26 @@ export function upgrade(
 ): boolean {
   if (typeof options !== "object" || options === null)
     throw new TypeError(`upgrade options must be an object, not ${Bun.inspect(options)}`);
+  const judgement = connection.canHandOver(request) ? judge(request) : "refused";
+  // Before the options, whose getters may change the request's fields.
+  const asked = askedOf(request);
   const { headers, data } = options;
   if (headers !== undefined && headers !== null && typeof headers !== "object")
     throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
-  const judgement = connection.canHandOver(request) ? judge(request) : "refused";
-  if (judgement === "refused") return false;
+  if (judgement === "refused" || !connection.canHandOver(request)) return false;
   if (judgement === "another version") {
     // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
     connection.refuseUpgrade(request, `Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
     return false;
   }
   const { reactor, heads } = hub.host;
-  const { head, agreement } = answer(request, headers ?? undefined, hub.options.deflate, heads.date(reactor.nowMs));
+  const { head, agreement } = answer(
+    request,
+    asked,
+    headers ?? undefined,
+    hub.options.deflate,
+    heads.date(reactor.nowMs),
+  );
   // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
   if (!connection.canHandOver(request)) return false;
   const transport = connection.handOver(request);
