@@ -154,6 +154,24 @@ describe("a response without a body", () => {
   });
 });
 
+test("the answer to HEAD has the program's codings where there is no body", async () => {
+  const codings = { "Transfer-Encoding": "gzip, chunked" };
+  using server = start(() => new Response(null, { status: 404, headers: codings }));
+  using client = await RawClient.connect(server.port);
+  for (let i = 0; i < 2; i++) {
+    await client.write(get().replace("GET", "HEAD"));
+    const response = await client.readResponse("HEAD");
+    expect([response.status, value(response, "transfer-encoding"), value(response, "content-length")]).toEqual([
+      404,
+      "gzip, chunked",
+      undefined,
+    ]);
+  }
+  await client.write(get());
+  const response = await client.readResponse();
+  expect([value(response, "transfer-encoding"), value(response, "content-length")]).toEqual([undefined, "0"]);
+});
+
 describe("a part of a file", () => {
   const range = { "Content-Range": "bytes 2-4/10" };
   const part = (init?: ResponseInit) => () => new Response(Bun.file(digits()).slice(2, 5), init);
