@@ -48,7 +48,10 @@ export function buildHead(parts: HeadParts, framing: Framing, date: string): str
 /** A head but for the lines that frame the message: Set-Cookie first, then the fields in their order, as in Bun. Throws as above. */
 export function headFields(parts: HeadParts, date: string): string {
   const { status, fields, names, defaultType } = parts;
-  if (status < 100) throw new TypeError(`a Response of status ${status} (Response.error()) cannot be sent`);
+  if (status < 100)
+    throw new TypeError(
+      "Cannot send a Response with status 0. HTTP status codes must be between 100 and 999 (Response.error() returns status 0).",
+    );
   let head = `HTTP/1.1 ${status} ${reasonOf(parts)}\r\n`;
   let hasType = false;
   let hasDate = false;
