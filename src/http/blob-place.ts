@@ -31,6 +31,18 @@ const { set: setName } = Object.getOwnPropertyDescriptor(Blob.prototype, "name")
   set(this: Blob, name: string): void;
 };
 
+const { get: getLastModified } = Object.getOwnPropertyDescriptor(Blob.prototype, "lastModified") as {
+  get(this: Blob): number;
+};
+
+/**
+ * When the file was changed last, in milliseconds since 1970, as the Blob knows it: since somebody has asked for its size, or for this, or else
+ * now. An older time than the file has shows that the size is an older one, too.
+ */
+export function knownLastModified(blob: Blob): number {
+  return getLastModified.call(blob);
+}
+
 export function placeOf(blob: Blob): Place {
   const picture = inspect(blob);
   if (picture.startsWith('FileRef ("')) return "file";

@@ -171,9 +171,14 @@ class DirectController {
 
   start(): void {}
 
+  static #senderOf(controller: DirectController): StreamSender {
+    if (#sender in controller) return controller.#sender;
+    throw new TypeError("Expected HTTPResponseSink");
+  }
+
   /** Returns the number of bytes, or a promise of it where the client is behind; 0 when the client is gone. Throws after the end. */
   write(data: unknown): number | Promise<number> {
-    const sender = this.#sender;
+    const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
     if (sender.ended) throw new Error(closedText);
     const bytes = sender.write(dataOf(data));
@@ -182,7 +187,7 @@ class DirectController {
 
   /** What was written leaves with the turn in any case. Returns the number of bytes since the last call. Throws after the end. */
   flush(): number {
-    const sender = this.#sender;
+    const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
     if (sender.ended) throw new Error(closedText);
     const bytes = sender.bytes - this.#flushed;
@@ -192,7 +197,7 @@ class DirectController {
 
   /** Returns the number of bytes of the whole body, once. */
   end(): number | undefined {
-    const sender = this.#sender;
+    const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
     if (sender.ended) return undefined;
     sender.end();
@@ -201,8 +206,9 @@ class DirectController {
 
   /** With an error it is one of the body's. */
   close(error?: unknown): void {
-    if (error === undefined || error === null) this.#sender.end();
-    else this.#sender.fail(error);
+    const sender = DirectController.#senderOf(this);
+    if (error === undefined || error === null) sender.end();
+    else sender.fail(error);
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { basename } from "node:path";
-import { type BlobFile, fileOf } from "./blob-place.ts";
+import { type BlobFile, fileOf, knownLastModified } from "./blob-place.ts";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
 import { bodilessLength, buildHead, BYTES_TYPE, type Fields, type HeadParts, isBodiless } from "./head.ts";
 import type { Exchange, ResponsePlan } from "./response.ts";
@@ -46,7 +46,7 @@ export function planHandlersFile(
   const label: unknown = (blob as Bun.BunFile).name; // For the client to see. What is opened goes by the Blob's store.
   if (blob.type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
-  if (file.bytes < file.fileBytes) labelPart(plan, file, blob, parts, exchange);
+  if (file.bytes < file.fileBytes) labelPart(plan, file, blob, parts);
   else if (parts.status === 200 && fields["content-range"] === undefined) {
     plan.applyRange({ etag: fields["etag"] as string | undefined, lastModifiedMs: ownLastModified(fields) });
   }
@@ -58,13 +58,7 @@ export function planHandlersFile(
  * fields. A part from the first byte on may also be the whole file for the program, which has asked for its size before it grew: that is a 206
  * only for a client that has asked for a part.
  */
-function labelPart(
-  plan: FilePlan,
-  file: OpenFile,
-  blob: Blob,
-  { fields, status }: HeadParts,
-  exchange: Exchange,
-): void {
+function labelPart(plan: FilePlan, file: OpenFile, blob: Blob, { fields, status }: HeadParts): void {
   const isSuccess = status >= 200 && status < 300 && !isBodiless(status);
   if (fields["content-range"] !== undefined) {
     if (isSuccess) plan.status = 206;
@@ -72,7 +66,7 @@ function labelPart(
   }
   const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== blob.type);
   if (hasOwnFields || (status !== 200 && status !== 206)) return;
-  if (file.offset === 0 && status === 200 && exchange.conditions?.has("range") !== true) return;
+  if (file.offset === 0 && status === 200 && knownLastModified(blob) < Math.floor(file.lastModifiedMs)) return;
   plan.status = 206;
   plan.addLine("Content-Range", `bytes ${file.offset}-${file.offset + Math.max(file.bytes, 1) - 1}/*`);
 }

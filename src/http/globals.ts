@@ -7,28 +7,21 @@
  */
 import { TrackedReadableStream } from "./body-iterable.ts";
 import { NativeReadableStream, NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";
-import { RingRequest } from "./request.ts";
-import { rememberingMethods, TrackedResponse } from "./tracked-response.ts";
+import { adoptNativeRequests, RingRequest } from "./request.ts";
+import { rememberingMethods, TrackedResponse, unremembered } from "./tracked-response.ts";
 
-/** The global constructor. What it makes is native, with the prototype that the ring's requests have, too. */
+/** The global constructor. What it makes is native. */
 const UnwrappingRequest = function (this: unknown, ...args: unknown[]): Request {
   const Class = new.target as Function | undefined;
   // The native constructor says what is wrong.
   if (Class === undefined) return (NativeRequest as unknown as () => Request)();
-  for (let i = 0; i < args.length; i++) args[i] = RingRequest.unwrap(args[i]);
-  return Reflect.construct(NativeRequest, args, Class) as Request;
+  for (let i = 0; i < args.length; i++) args[i] = unremembered(RingRequest.unwrap(args[i]));
+  return Reflect.construct(NativeRequest, args, Class === UnwrappingRequest ? NativeRequest : Class) as Request;
 };
-
-function hasInstance(this: Function, value: unknown): boolean {
-  // A program's own subclasses ask for themselves.
-  if (this !== UnwrappingRequest) return Function.prototype[Symbol.hasInstance].call(this, value);
-  return value instanceof NativeRequest;
-}
 
 Object.defineProperties(UnwrappingRequest, {
   ...Object.getOwnPropertyDescriptors(NativeRequest),
   prototype: { value: RingRequest.prototype, writable: false },
-  [Symbol.hasInstance]: { value: hasInstance },
 });
 
 function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Promise<Response> {
@@ -43,6 +36,7 @@ export function installGlobals(): void {
   Object.assign(NativeResponse.prototype, rememberingMethods);
   globalThis.ReadableStream = TrackedReadableStream;
   NativeReadableStream.prototype.constructor = TrackedReadableStream;
+  adoptNativeRequests();
   globalThis.Request = UnwrappingRequest as unknown as typeof Request;
   NativeRequest.prototype.constructor = RingRequest.prototype.constructor = UnwrappingRequest;
   globalThis.fetch = Object.defineProperties(

@@ -48,7 +48,10 @@ export function buildHead(parts: HeadParts, framing: Framing, date: string): str
 /** A head but for the lines that frame the message: Set-Cookie first, then the fields in their order, as in Bun. Throws as above. */
 export function headFields(parts: HeadParts, date: string): string {
   const { status, fields, names, defaultType } = parts;
-  if (status < 100) throw new TypeError(`a Response of status ${status} (Response.error()) cannot be sent`);
+  if (status < 100)
+    throw new TypeError(
+      "Cannot send a Response with status 0. HTTP status codes must be between 100 and 999 (Response.error() returns status 0).",
+    );
   let head = `HTTP/1.1 ${status} ${reasonOf(parts)}\r\n`;
   let hasType = false;
   let hasDate = false;
@@ -87,15 +90,18 @@ export interface OwnFields {
   names: WrittenNames | undefined;
   close: boolean;
   contentLength: number | undefined;
+  /** Only what a HEAD is answered with: the codings of the answer that a GET would have. */
+  transferEncoding: string | undefined;
 }
 
 export function readFields(response: Response): OwnFields {
   const fields = fieldsOf(response);
-  const { connection, "content-length": length } = fields;
+  const { connection, "content-length": length, "transfer-encoding": codings } = fields;
   return {
     fields,
     names: readWrittenNames(Memory.givenFields(response)),
     close: typeof connection === "string" && /(^|,)\s*close\s*(,|$)/i.test(connection),
+    transferEncoding: codings as string | undefined,
     contentLength: typeof length === "string" && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
   };
 }

@@ -1,8 +1,9 @@
 /**
  * The Request that a handler gets: a real one to everybody who asks, built only as far as it is asked.
  *
- * The prototype of the ring's requests is that of the global constructor, whose members serve native requests as well. So what a program
- * finds in `Request.prototype`, calls with a request of its choice, or replaces there, means what it does in Bun.
+ * The prototype of the ring's requests is that of the global constructor. Its members serve native requests as well, whose own prototype
+ * inherits from it. So what a program finds in `Request.prototype`, calls with a request of its choice, or replaces there, means what it does
+ * in Bun.
  *
  * Guarantees: `new Request(request)` and `fetch(request)` work (globals.ts); valid after the handler has returned, since nothing in it refers
  * to a receive buffer. Who looks at the body as a stream, or copies the request, gets a native Request made on first demand.
@@ -31,7 +32,7 @@ export interface HeadPositions {
   hostEnd: number;
 }
 
-/** What a native Request says, whose own prototype has none of a program's replacements. */
+/** What a native Request says, without a program's replacements. */
 const native = Object.getOwnPropertyDescriptors(NativeRequest.prototype) as unknown as Record<
   string,
   { get: (this: unknown) => any; value: (this: unknown) => any }
@@ -175,10 +176,8 @@ export class RingRequest {
     return #text in this ? (this.#consume("formData") as Promise<FormData>) : native.formData!.value.call(this);
   }
 
-  /** A native Request, of the prototype of them all. */
   clone(): Request {
-    const copy = nativeClone.call(#text in this ? this.#toNative() : this);
-    return Object.setPrototypeOf(copy, RingRequest.prototype);
+    return nativeClone.call(#text in this ? this.#toNative() : this);
   }
 
   get cache(): Request["cache"] {
@@ -218,8 +217,8 @@ export class RingRequest {
     return native.textStream!.value.call(#text in this ? this.#toNative() : this);
   }
 
-  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: object): string {
-    if (!(#text in this)) return inspectNative(this as object, options);
+  [Symbol.for("nodejs.util.inspect.custom")](): unknown {
+    if (!(#text in this)) return this;
     const headers = Bun.inspect(this.headers).replaceAll("\n", "\n  ");
     return `Request (0 KB) {\n  method: "${this.#method}",\n  url: "${this.url}",\n  headers: ${headers}\n}`;
   }
@@ -233,7 +232,7 @@ export class RingRequest {
     const init: Record<string, unknown> = { method: this.#method, headers, signal };
     if (body !== null) Object.assign(init, { body: body.used ? "used" : body.stream(), duplex: "half" });
     rare.native = new NativeRequest(this.url, init as RequestInit);
-    if (body?.used) void rare.native.text();
+    if (body?.used) nativeText.call(rare.native);
     return rare.native;
   }
 
@@ -248,7 +247,7 @@ export class RingRequest {
     const made = this.#rare?.native;
     if (made) {
       if (source !== null && this.#isUsed(source)) return Promise.reject(bodies().bodyAlreadyUsed());
-      return made[as]();
+      return native[as]!.value.call(made);
     }
     try {
       const body = source === null ? Buffer.alloc(0) : source.bytes();
@@ -315,20 +314,25 @@ export class RingRequest {
   }
 }
 
-Object.setPrototypeOf(RingRequest.prototype, NativeRequest.prototype);
+Object.defineProperty(RingRequest.prototype, Symbol.toStringTag, { value: "Request", configurable: true });
 for (const name of Object.keys(native))
   if (name !== "constructor" && Object.hasOwn(RingRequest.prototype, name))
     Object.defineProperty(RingRequest.prototype, name, { enumerable: true });
 
-/** As Bun shows one, which looks at its prototype. */
-function inspectNative(request: object, options: object): string {
-  const prototype = Object.getPrototypeOf(request) as object;
-  Object.setPrototypeOf(request, NativeRequest.prototype);
-  try {
-    return Bun.inspect(request, options);
-  } finally {
-    Object.setPrototypeOf(request, prototype);
-  }
+/**
+ * Puts the prototype of the ring's requests behind that of native ones, so that those are of its kind, too, and have what a program puts
+ * there; their methods go by it. Native code takes the fast way with requests of exactly its own prototype, so they keep it.
+ */
+export function adoptNativeRequests(): void {
+  const own = RingRequest.prototype as unknown as Record<string, Function>;
+  const theirs = NativeRequest.prototype as unknown as Record<string, Function>;
+  Object.setPrototypeOf(theirs, own);
+  for (const name of ["text", "json", "arrayBuffer", "bytes", "blob", "formData", "clone", "textStream"])
+    theirs[name] = {
+      [name](this: Request, ...args: unknown[]): unknown {
+        return Reflect.apply(own[name]!, this, args);
+      },
+    }[name]!;
 }
 
 /** Calls a program's listeners. */

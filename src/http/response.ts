@@ -169,11 +169,16 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     if (plan) return plan;
     body = { kind: "stream", stream: blob.stream() as ReadableStream };
   }
-  let contentLength: number | undefined;
-  if (body.kind === "none") contentLength = isHead ? (own.contentLength ?? 0) : 0;
-  else if (body.kind === "text") contentLength = Buffer.byteLength(body.text);
-  else if (body.kind === "bytes") contentLength = body.bytes.length;
   const bodiless = isBodiless(status);
+  let contentLength: number | undefined;
+  const isEmpty = body.kind === "none" || (body.kind === "text" && body.text === "");
+  if (isEmpty) contentLength = isHead ? own.contentLength : 0;
+  if (isEmpty && isHead && contentLength === undefined) {
+    // As in Bun, a program that stands for another server answers HEAD as that one does.
+    if (own.transferEncoding === undefined || bodiless || http10) contentLength = 0;
+    else parts.moreLines += `Transfer-Encoding: ${own.transferEncoding}\r\n`;
+  } else if (body.kind === "text" && !isEmpty) contentLength = Buffer.byteLength(body.text);
+  else if (body.kind === "bytes") contentLength = body.bytes.length;
   if (bodiless) contentLength = status === 304 ? own.contentLength : bodilessLength(status);
   const isOpen = body.kind === "stream" && !bodiless && contentLength === undefined;
   const framing = {

@@ -39,7 +39,8 @@ export interface StaticContent {
 export function contentOfResponse(response: Response, path: string): StaticContent {
   if (response.status < 100)
     throw new TypeError(
-      `the Response of route ${JSON.stringify(path)} must have a status from 100 to 999, not ${response.status}`,
+      "Cannot use a Response with status 0 as a static route. HTTP status codes must be between 100 and 999 " +
+        `(Response.error() returns status 0). The route is ${JSON.stringify(path)}.`,
     );
   if (response.bodyUsed) throw new TypeError(`the Response of route ${JSON.stringify(path)} has been read already`);
   // A copy: the same Response may stand for several routes, and be sent by a handler too.

@@ -110,6 +110,11 @@ export class Memory extends Returned {
   }
 }
 
+/** What `takePlain` knows. Native code takes the fast way with responses of exactly its own prototype, so no others have another one. */
+function isPlain(body: unknown): boolean {
+  return typeof body === "string" || ArrayBuffer.isView(body) || body instanceof ArrayBuffer;
+}
+
 const nativeBodyUsed = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bodyUsed")!.get!;
 
 /**
@@ -138,9 +143,9 @@ export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | nu
   if (Class === undefined) return (NativeResponse as unknown as (body: unknown) => Response)(body);
   if (Class !== TrackedResponse)
     return remember(Reflect.construct(NativeResponse, [body, init], Class) as Response, body, init);
-  if (init !== undefined) return remember(new NativeResponse(body, init), body, init);
+  if (init !== undefined || !isPlain(body)) return remember(new NativeResponse(body, init), body, init);
   const response = new PlainResponse(body);
-  new Memory(response, rememberIterable(body), true);
+  new Memory(response, body, true);
   return response;
 } as unknown as typeof Response;
 
@@ -163,6 +168,14 @@ function error(this: unknown): Response {
 }
 
 const nativeClone = NativeResponse.prototype.clone;
+
+/**
+ * What native code is to get for a Response that it does not know for one of its own, because something is remembered in it: it would read the
+ * body, where it takes a copy of another one's. A Response that has been read, and what is none, stay what they are.
+ */
+export function unremembered(value: unknown): unknown {
+  return isResponse(value) && Memory.has(value) && !value.bodyUsed ? nativeClone.call(value) : value;
+}
 
 /** For the native prototype: a copy is remembered as its original is. */
 export const rememberingMethods = {

@@ -14,6 +14,8 @@ const expected: Record<string, unknown> = {
   "copied with another body": ["PUT", "1", "new", "hello"],
   "copied for another URL": ["http://z/q", "POST", "1", "hello", false, "hello"],
   "copied after it was read": "POST",
+  "a program's own copied": ["text", "streamed", "text", "streamed", "text", "streamed", "text", "streamed"],
+  "typed by its file": "text/javascript;charset=utf-8",
   cloned: [true, true, "hello", "hello", true, true],
   "cloned after it was read": "ERR_BODY_ALREADY_USED",
   "read twice": ["hello", true, ...Array<string>(5).fill("TypeError ERR_BODY_ALREADY_USED Body already used")],
