@@ -341,7 +341,6 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     connection.closeAfterSending();
     connection.clearTimeout();
     if (!connection.isDrained) {
-      connection.reactor.refreshClock(); // A program may close it at any time.
       connection.setTimeout(LEAVE_TIMEOUT_MS);
     }
     this.tellClose(undefined);
