@@ -449,7 +449,7 @@ function webSocketHub(): typeof WebSocketHub {
 
 function authority(hostname: string, port: number): string {
   // Without its zone, which no URL has (RFC 6874 was not taken up), and with brackets, which it may have already.
-  const host = hostname.includes(":") ? `[${hostname.replace(/^\[|\]$|%.*/g, "")}]` : hostname;
+  const host = hostname.includes(":") ? `[${hostOf(hostname).split("%", 1)[0]}]` : hostname;
   return port === 80 ? host : `${host}:${port}`;
 }
 

@@ -49,7 +49,8 @@ export function bindFailure(error: unknown, hostname: string): unknown {
 
 /** Of Bun's resolver, whose own errors have other names: DNS_ENOTFOUND. */
 export function nameFailure(hostname: string, error: { code?: string; errno?: number }): Error {
-  const code = (error.code ?? "ENOTFOUND").replace(/^DNS_/, "");
+  const name = error.code ?? "ENOTFOUND";
+  const code = name.startsWith("DNS_") ? name.slice(4) : name;
   const syscall = "getaddrinfo";
   return failure(`${syscall} ${code} ${hostname}`, { code, syscall, hostname, errno: error.errno ?? 4 });
 }

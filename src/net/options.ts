@@ -28,7 +28,7 @@ export function textOf(value: unknown): string | undefined {
 /** A host as the resolver takes it: an IPv6 address without its brackets, and "localhost." without its dot (RFC 6761 section 6.3). */
 export function hostOf(hostname: string): string {
   if (hostname.startsWith("[") && hostname.endsWith("]") && hostname.includes(":")) return hostname.slice(1, -1);
-  return /^localhost\.$/i.test(hostname) ? "localhost" : hostname;
+  return hostname.toLowerCase() === "localhost." ? "localhost" : hostname;
 }
 
 /** A number, a text of one, or, as in Bun, an object that has one, as an integer. NaN: none. */

@@ -46,10 +46,11 @@ import {
 import { native, pointerTo } from "../sys/library.ts";
 import { copyAll } from "../sys/views.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
+import { copyAs, type DatagramType, requireDatagramType } from "./datagram-type.ts";
 import * as multicast from "./multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
 import { readInteger, requireObject, requireText } from "./options.ts";
-import { type BinaryType, copyFor, requireBinaryType, toBytes, type Writable } from "./socket.ts";
+import { type BinaryType, toBytes, type Writable } from "./socket.ts";
 
 export interface ReceiveFlags {
   /** The datagram was longer than what the handler was given. */
@@ -582,33 +583,6 @@ function openDatagramSocket(
 }
 
 type Handler = (...args: any[]) => unknown;
-
-/** What datagrams can be given as: bytes, or, as in Bun, numbers of another kind, of which the last may be missing some bytes. */
-const typedArrays = {
-  int8array: Int8Array,
-  int16array: Int16Array,
-  uint16array: Uint16Array,
-  int32array: Int32Array,
-  uint32array: Uint32Array,
-  float16array: Float16Array,
-  float32array: Float32Array,
-  float64array: Float64Array,
-} as const;
-export type DatagramType = BinaryType | keyof typeof typedArrays;
-
-function requireDatagramType(value: DatagramType | "nodebuffer" | undefined): DatagramType {
-  if (value === "nodebuffer") return "buffer";
-  if (typeof value === "string" && value in typedArrays) return value;
-  return requireBinaryType("binaryType", value as BinaryType | undefined) ?? "buffer";
-}
-
-/** A copy of a datagram; whole numbers of it, in a typed array. */
-function copyAs(type: DatagramType, memory: Buffer, start: number, end: number): unknown {
-  if (type === "buffer" || type === "uint8array" || type === "arraybuffer") return copyFor(type, memory, start, end);
-  const Numbers = typedArrays[type];
-  const bytes = copyFor("arraybuffer", memory, start, end) as ArrayBuffer;
-  return new Numbers(bytes, 0, Math.floor(bytes.byteLength / Numbers.BYTES_PER_ELEMENT));
-}
 
 /** A port to send to: a number, or, as in Bun, a text of digits. */
 function requireTargetPort(name: string, value: number | string | undefined): number {

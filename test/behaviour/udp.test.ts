@@ -162,6 +162,11 @@ describe("a UDP socket", () => {
     }
   });
 
+  test.skipIf(isBun)("refuses another binaryType, and says which there are", () => {
+    for (const binaryType of ["x", "toString", "constructor", 5])
+      expect(() => udpSocket({ binaryType: binaryType as never })).toThrow(/^binaryType must be one of buffer/);
+  });
+
   test("gives whole numbers: the bytes of a part of one are dropped", async () => {
     const told = Promise.withResolvers<Int32Array>();
     const data = (_socket: unknown, numbers: unknown): void => told.resolve(numbers as Int32Array);

@@ -77,9 +77,6 @@ const listed: Record<string, Record<string, { client: string } | { other: string
   "src/net/multicast.ts": {
     "/^[\\d.]+$|:/": { client: "an address of the program's, perhaps a client's; one repetition, anchored" },
   },
-  "src/net/options.ts": {
-    "/^\\d+$/": { other: "the program's port" },
-  },
   "src/net/udp.ts": {
     "/^(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})$/": {
       client: "an address of the program's; of limited length",

@@ -1,0 +1,30 @@
+/** What a datagram is given to a handler as: the option `binaryType` of udpSocket. */
+import { type BinaryType, copyFor, requireBinaryType } from "./socket.ts";
+
+/** What datagrams can be given as: bytes, or, as in Bun, numbers of another kind, of which the last may be missing some bytes. */
+const typedArrays = {
+  int8array: Int8Array,
+  int16array: Int16Array,
+  uint16array: Uint16Array,
+  int32array: Int32Array,
+  uint32array: Uint32Array,
+  float16array: Float16Array,
+  float32array: Float32Array,
+  float64array: Float64Array,
+} as const;
+export type DatagramType = BinaryType | keyof typeof typedArrays;
+
+/** The option `binaryType` of udpSocket. Default "buffer". Throws a TypeError for another kind. */
+export function requireDatagramType(value: DatagramType | "nodebuffer" | undefined): DatagramType {
+  if (value === "nodebuffer") return "buffer";
+  if (typeof value === "string" && Object.hasOwn(typedArrays, value)) return value;
+  return requireBinaryType("binaryType", value as BinaryType | undefined) ?? "buffer";
+}
+
+/** A copy of a datagram; whole numbers of it, in a typed array. */
+export function copyAs(type: DatagramType, memory: Buffer, start: number, end: number): unknown {
+  if (type === "buffer" || type === "uint8array" || type === "arraybuffer") return copyFor(type, memory, start, end);
+  const Numbers = typedArrays[type];
+  const bytes = copyFor("arraybuffer", memory, start, end) as ArrayBuffer;
+  return new Numbers(bytes, 0, Math.floor(bytes.byteLength / Numbers.BYTES_PER_ELEMENT));
+}
