@@ -17,6 +17,8 @@ export interface BodyTarget {
   readonly writeQueueBytesMax: number;
   /** Something more of the body was queued: the connection is not idle. */
   bodyProgressed(): void;
+  /** Whether it is this sender's body that is under way: it may have been given up in the meantime. */
+  isSending(sender: BodySender): boolean;
   /** All of it was queued. */
   bodySent(): void;
   /** It cannot be completed. `headSent`: the client has seen a part. */

@@ -561,6 +561,10 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.extendTimeout();
   }
 
+  isSending(sender: BodySender): boolean {
+    return this.sender === sender;
+  }
+
   bodySent(): void {
     this.sender = null;
     this.completeResponse();

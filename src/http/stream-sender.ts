@@ -69,9 +69,9 @@ export class StreamSender implements BodySender, Flushable {
   }
 
   abort(): void {
+    this.aborted = true;
     if (this.state === State.Ended) return;
     this.state = State.Ended;
-    this.aborted = true;
     this.held = [];
     this.pump.cancel(new DOMException("The connection was closed.", "AbortError"));
     this.drained();
@@ -125,7 +125,7 @@ export class StreamSender implements BodySender, Flushable {
     this.state = State.Ended;
     // The next request is not for the program's function that ends this body.
     outside(queueMicrotask, () => {
-      if (!this.aborted) this.target.bodySent();
+      if (this.target.isSending(this)) this.target.bodySent();
     });
   }
 
@@ -134,7 +134,7 @@ export class StreamSender implements BodySender, Flushable {
     this.state = State.Ended;
     this.held = [];
     outside(queueMicrotask, () => {
-      if (!this.aborted) this.target.bodyFailed(error, true);
+      if (this.target.isSending(this)) this.target.bodyFailed(error, true);
     });
   }
 

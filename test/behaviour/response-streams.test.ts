@@ -465,6 +465,25 @@ describe("when the client is gone", () => {
   });
 });
 
+test("a server that is stopped in the job that ends a body loses nobody else's", async () => {
+  using other = start(() => new Response("other"));
+  const server = start(() =>
+    direct({
+      async pull(c) {
+        await turns();
+        c.write("a");
+        c.end();
+        void server.stop(true);
+      },
+    }),
+  );
+  using client = await RawClient.connect(server.port);
+  await client.write(get());
+  await client.closed;
+  expect((await ask(other.port, get())).text).toBe("other");
+  expect(server.pendingRequests).toBe(0);
+});
+
 describe("HEAD", () => {
   test("cancels what nobody will read, unread", async () => {
     const cancelled: unknown[] = [];
