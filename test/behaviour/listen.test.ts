@@ -974,7 +974,7 @@ describe("timeout()", () => {
   }, 30000);
 
   // The reactor has slept for longer than the time that is set.
-  test.todoIf(!isBun)(
+  test(
     "is called when it was set on a quiet process, outside of every handler",
     async () => {
       const { opened, timedOut } = signals("opened", "timedOut");

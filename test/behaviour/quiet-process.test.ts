@@ -36,7 +36,7 @@ test("resume() of a WebSocket begins the idle timeout anew", async () => {
 }, 30_000);
 
 // The clock of a sleeping reactor is not looked at yet: the deadline is over before it has begun.
-test.todoIf(!isBun)(
+test(
   "server.timeout() counts from when it is called",
   async () => {
     const asked = Promise.withResolvers<Request>();
