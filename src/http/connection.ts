@@ -585,10 +585,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const result = this.host.handleError(error);
     const answer = (response: Response): void => {
       if (this.request !== request) return;
+      const { queuedBytes } = this.transport;
       try {
         this.send(request, response);
       } catch (failure) {
-        this.breakResponse(request, failure);
+        this.fault(failure, this.transport.queuedBytes !== queuedBytes);
       }
     };
     if (isResponse(result)) answer(result);
@@ -598,7 +599,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** The response failed halfway. Only the connection's end tells the client. */
   private breakResponse(request: RingRequest, error: unknown): void {
     if (this.request !== request) return;
-    this.host.reportFault(error);
+    console.error(error); // Bun shows it, too, and does not count it.
     this.abort(true);
   }
 

@@ -272,14 +272,12 @@ class RingServer implements Server, HttpHost {
     return this;
   }
 
-  /** Calls the fetch handler without a network. Routes are not looked at, as in Bun. */
-  async fetch(request: Request | string | URL): Promise<Response> {
-    const asked = request instanceof Request ? request : new Request(new URL(request, this.url).href);
-    try {
-      return await currentContext()(callFetch, this.fetchHandler, this, asked);
-    } catch (error) {
-      return this.handleError(error);
-    }
+  /** Calls the fetch handler without a network. Routes are not looked at, and errors reject, as in Bun. */
+  async fetch(...given: [request: Request | string | URL]): Promise<Response> {
+    const asked = askedOf(given, this.url);
+    const response = await currentContext()(callFetch, this.fetchHandler, this, asked);
+    if (!isResponse(response)) throw new Error("fetch() returned an empty value");
+    return Object.defineProperty(response, "url", { value: asked.url, configurable: true });
   }
 
   requestIP(request: Request): SocketAddress | null {
@@ -426,6 +424,22 @@ class RingServer implements Server, HttpHost {
 const noResponse = new Response(null);
 
 const notFound: FetchHandler = () => new Response(null, { status: 404 });
+
+/** The Request that `server.fetch` is called with, or one for its text. Throws what Bun throws. */
+function askedOf(given: unknown[], base: URL): Request {
+  if (given.length === 0) throw new Error("fetch() expects a string but received no arguments.");
+  const [request] = given;
+  if (request instanceof Request) return request;
+  if (typeof request !== "string") {
+    const kind = request === null ? "null" : typeof request === "bigint" ? "bigInt" : typeof request;
+    const error = new TypeError(`fetch() expects a string, but received ${kind[0]!.toUpperCase()}${kind.slice(1)}`);
+    throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  }
+  if (request === "") throw new Error("fetch() URL must not be a blank string.");
+  const url = new URL(request, base);
+  url.hash = "";
+  return new Request(url.href);
+}
 
 function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
   return handler.call(server, request, server);

@@ -791,7 +791,9 @@ describe("a response's head", () => {
     expect(headers.get("location")?.[0]).toStartWith("http://else.where/?a=b");
   });
 
-  test("of Response.error() is an error's", async () => {
+  test("of Response.error() is an error's, also where the error handler returns it: 500", async () => {
+    using twice = start(() => Response.error(), { error: () => Response.error() });
+    if (!isBun) await quietly(async () => expect((await ask(twice.port, get("/"))).status).toBe(500)); // bun:test counts Bun's.
     using server = start(() => Response.error(), { error: (error) => new Response(error.name, { status: 555 }) });
     const { status, text } = await ask(server.port, get("/"));
     expect({ status, text }).toEqual({ status: 555, text: isBun ? "Error" : "TypeError" });
@@ -1013,12 +1015,15 @@ describe("a server", () => {
     expect(await (await server.fetch(new Request("http://else.where/", { method: "POST", body: "b" }))).text()).toBe(
       "POST http://else.where/ b",
     );
-    // Bun does not ask the error handler here.
-    if (isBun)
-      expect(await rejection(server.fetch("/fail") as Promise<Response>)).toMatchObject({
-        message: expect.stringContaining("why"),
+    // The error handler is not asked here.
+    expect(await rejection(server.fetch("/fail") as Promise<Response>)).toMatchObject({ message: "why" });
+    expect(new URL((await server.fetch("/url")).url).pathname).toBe("/url");
+    for (const wrong of [undefined, null, 5, {}, new URL("http://x/")])
+      expect(await rejection(server.fetch(wrong as never) as Promise<Response>)).toMatchObject({
+        name: "TypeError",
+        code: "ERR_INVALID_ARG_TYPE",
+        message: expect.stringContaining("fetch() expects a string, but received"),
       });
-    else expect(await (await server.fetch("/fail")).text()).toBe("handled why");
   });
 
   test("has other handlers after reload(), for open connections too", async () => {
