@@ -36,8 +36,6 @@ const files = lazily(() => require("./file-sender.ts") as typeof import("./file-
 const HELD_BYTES_MAX = 65536;
 /** What is decoded to one string for all requests in it; larger deliveries are decoded head by head. */
 const SHARED_TEXT_BYTES_MAX = 4096;
-/** The rest of a body that nobody reads is taken up to this, so that the connection can go on. */
-const DISCARD_BYTES_MAX = 1048576;
 
 export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** The connection that it serves; null while it is spare. */
@@ -372,11 +370,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private receiveBody(memory: Buffer, start: number, end: number): number {
     if (this.chunked) {
       const at = this.chunked.feed(memory, start, end, this);
-      if (this.request === null && this.bodyBytes > DISCARD_BYTES_MAX) {
-        this.finishConnection(true);
+      if (this.bodyBytes > this.host.limits.requestBodyBytesMax) {
+        if (this.request !== null) return -413;
+        this.finishConnection(true); // It is answered.
         return end;
       }
-      if (this.bodyBytes > this.host.limits.requestBodyBytesMax) return -413;
       if (this.chunked.done) this.endBody();
       return at;
     }
@@ -624,8 +622,8 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.endExchange();
     const { body } = this;
     if (body !== null) {
-      // The rest of a request that was answered early is dropped, if it is not too long; else the connection is.
-      if (this.bodyBytesLeft > DISCARD_BYTES_MAX || !this.keepAlive) return this.finishConnection(true);
+      // The rest of a request that was answered early is dropped. To close instead would cost many a client its answer: it is still sending.
+      if (!this.keepAlive) return this.finishConnection(true);
       this.bodyBytes = 0;
       body.discard();
       return;
