@@ -5,7 +5,8 @@ import { native, pointerTo } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 
 export class Directory {
-  private readonly fd: number;
+  /** -1 once it is closed, which the kernel knows as no directory (EBADF). */
+  private fd: number;
   private readonly path: string;
 
   /** Throws an Error with `code`: ENOENT, ENOTDIR... */
@@ -25,8 +26,12 @@ export class Directory {
     return fd;
   }
 
+  /** May be called again: the number is somebody else's by then. */
   close(): void {
-    owned().delete(this.fd);
-    closeSync(this.fd);
+    const { fd } = this;
+    if (fd < 0) return;
+    this.fd = -1;
+    owned().delete(fd);
+    closeSync(fd);
   }
 }

@@ -17,12 +17,12 @@ export interface BlobFile {
   path: string;
   /** First byte. */
   offset: number;
-  /** Bytes at most; LENGTH_MAX where the Blob ends where the file does. */
+  /** Bytes at most; Infinity where the Blob ends where the file does. */
   bytesMax: number;
 }
 
-/** Longer than any file (1 TiB). */
-export const LENGTH_MAX = 2 ** 40;
+/** More than a file of Linux may have on most file systems (2 PiB), and less than Bun's own mark for a size that it does not know (2^52). */
+const LENGTH_MAX = 2 ** 51;
 
 const { inspect } = Bun;
 const NativeBlob = Blob;
@@ -67,5 +67,6 @@ export function fileOf(blob: Blob): BlobFile | undefined {
     offset = Number(fields[1] ?? 0);
   }
   // Asked for its size, a file remembers it from then on. A slice that is longer than the file tells the length that the program has chosen.
-  return { path, offset, bytesMax: slice.call(bare, 0, LENGTH_MAX).size };
+  const { size } = slice.call(bare, 0, LENGTH_MAX);
+  return { path, offset, bytesMax: size >= LENGTH_MAX ? Infinity : size };
 }

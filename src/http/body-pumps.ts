@@ -1,4 +1,5 @@
 /** What makes a response's body: the reader of a stream, an iterator, and the source of a direct stream with its controller. */
+import { outside } from "../sys/async-context.ts";
 import { plainBytes } from "../sys/views.ts";
 import type { BodyIterable, DirectSource } from "./body-iterable.ts";
 import type { StreamBody } from "./response.ts";
@@ -35,18 +36,27 @@ class ReaderPump implements BodyPump {
   }
 
   cancel(reason: unknown): void {
-    this.reader.cancel(reason).catch(() => {});
+    outside(cancelOf, this.reader, reason).catch(() => {});
   }
 
   private async run(): Promise<void> {
     const { reader, sender } = this;
     for (;;) {
-      const { done, value } = await reader.read();
+      // The stream's `pull` may run in it. What that enters ends with it, and is not for whoever is served next.
+      const { done, value } = await outside(readFrom, reader);
       if (done || sender.ended) return;
       sender.write(dataOf(value));
       if (sender.isFull) await sender.whenDrained();
     }
   }
+}
+
+function readFrom(reader: ReadableStreamDefaultReader): ReturnType<ReadableStreamDefaultReader["read"]> {
+  return reader.read();
+}
+
+function cancelOf(reader: ReadableStreamDefaultReader, reason: unknown): Promise<void> {
+  return reader.cancel(reason);
 }
 
 /** Each step gets the controller, as in Bun: `const controller = yield "first"`. */

@@ -11,6 +11,7 @@ import { Hold } from "../net/connection-flags.ts";
 import { outside } from "../sys/async-context.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { lazily } from "../sys/lazily.ts";
+import { native } from "../sys/library.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { ByteQueue } from "./byte-queue.ts";
@@ -21,7 +22,7 @@ import type { HttpHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-connections.ts";
 import { INCOMPLETE } from "./parser.ts";
 import { originForm, RingRequest } from "./request.ts";
-import { type Exchange, planResponse, type ResponsePlan } from "./response.ts";
+import { cancelUnread, type Exchange, planResponse, type ResponsePlan } from "./response.ts";
 import { pathOf } from "./router.ts";
 import { RoutedRequest } from "./routed-request.ts";
 import type { StaticContent } from "./static-content.ts";
@@ -446,6 +447,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (this.keepAlive && !this.http10 && !host.stopping && request.method !== "HEAD") {
       const changesCookies = host.router !== null && RoutedRequest.changedCookies(request) !== undefined;
       const plain = changesCookies ? undefined : Memory.takePlain(response);
+      if (this.request !== request) return; // A subclass's own members may do anything.
       if (plain !== undefined) {
         if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
         else if (plain instanceof PlainJson) this.sendText(plain.text, JSON_TYPE);
@@ -488,7 +490,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   private send(request: RingRequest, response: Response): void {
     const date = this.host.heads.date(this.host.reactor.nowMs);
-    this.sendPlan(planResponse(response, this.exchangeOf(request), date));
+    this.sendPlan(request, planResponse(response, this.exchangeOf(request), date));
   }
 
   /** A route's content needs no handler; where there is none, the fetch handler answers. */
@@ -501,7 +503,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       return this.failResponse(request, error);
     }
     if (plan === undefined) this.answer(request, host.handle(request));
-    else this.sendPlan(plan);
+    else this.sendPlan(request, plan);
   }
 
   /** A route's content that needs no look at the request: none is made. */
@@ -524,7 +526,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     };
   }
 
-  private sendPlan(plan: ResponsePlan): void {
+  /** The making of the plan may have run code of the program's, which upgraded the request, or stopped the server. */
+  private sendPlan(request: RingRequest, plan: ResponsePlan): void {
+    if (this.request !== request) return dropPlan(plan);
     this.write(plan);
     if (this.sender === null) this.completeResponse();
     else this.sender.start();
@@ -676,4 +680,10 @@ function deliverRest(
   const { protocol } = transport;
   if (rest !== null && rest.start < rest.end) protocol.onData(rest.memory, rest.start, rest.end, transport);
   if (peerEnded && transport.protocol === protocol) protocol.onEnd(transport);
+}
+
+/** Nobody gets it. */
+function dropPlan({ body }: ResponsePlan): void {
+  if (body.kind === "file") native().rl_close(body.fd);
+  else if (body.kind === "stream") cancelUnread(body);
 }

@@ -39,14 +39,16 @@ export function planHandlersFile(
   exchange: Exchange,
   date: string,
 ): ResponsePlan | undefined {
+  // Before the file is open: they may be the program's own getters. The name is for the client to see; what is opened goes by the Blob's store.
+  const { name: label, type } = blob as { name?: unknown; type: string };
+  const knownMs = knownLastModified(blob);
   const file = openBlob(blob);
   if (file === undefined) return undefined;
   const plan = new FilePlan(file, parts, exchange, date);
   const { fields } = parts;
-  const label: unknown = (blob as Bun.BunFile).name; // For the client to see. What is opened goes by the Blob's store.
-  if (blob.type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
+  if (type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
-  if (file.bytes < file.fileBytes) labelPart(plan, file, blob, parts);
+  if (file.bytes < file.fileBytes) labelPart(plan, file, type, knownMs, parts);
   else if (parts.status === 200 && fields["content-range"] === undefined) {
     plan.applyRange({ etag: fields["etag"] as string | undefined, lastModifiedMs: ownLastModified(fields) });
   }
@@ -58,15 +60,15 @@ export function planHandlersFile(
  * fields. A part from the first byte on may also be the whole file for the program, which has asked for its size before it grew: that is a 206
  * only for a client that has asked for a part.
  */
-function labelPart(plan: FilePlan, file: OpenFile, blob: Blob, { fields, status }: HeadParts): void {
+function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number, { fields, status }: HeadParts): void {
   const isSuccess = status >= 200 && status < 300 && !isBodiless(status);
   if (fields["content-range"] !== undefined) {
     if (isSuccess) plan.status = 206;
     return;
   }
-  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== blob.type);
+  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== type);
   if (hasOwnFields || (status !== 200 && status !== 206)) return;
-  if (file.offset === 0 && status === 200 && knownLastModified(blob) < Math.floor(file.lastModifiedMs)) return;
+  if (file.offset === 0 && status === 200 && knownMs < Math.floor(file.lastModifiedMs)) return;
   plan.status = 206;
   plan.addLine("Content-Range", `bytes ${file.offset}-${file.offset + Math.max(file.bytes, 1) - 1}/*`);
 }

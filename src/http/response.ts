@@ -202,7 +202,7 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
 }
 
 /** Nobody will want the body. An iterable has not begun, and has nothing to end. */
-function cancelUnread({ stream, made }: StreamSource): void {
+export function cancelUnread({ stream, made }: StreamSource): void {
   if (made === undefined) stream.cancel().catch(() => {});
   else if (!(made instanceof BodyIterable)) pumps().cancelDirect(made, undefined);
 }

@@ -59,8 +59,10 @@ const entry: Kind<number> = {
   place(operation) {
     const prepared = new Sqe(new Uint32Array(16), 0);
     (operation.data as (sqe: Sqe) => unknown)(prepared);
-    operation.data = prepared;
-    if ((prepared.flags & ALLOWED_ENTRY_FLAGS) === prepared.flags) return;
+    // A copy: the program may have kept what it was given.
+    const own = new Sqe(new Uint32Array(16), 0).copyFrom(prepared);
+    operation.data = own;
+    if ((own.flags & ALLOWED_ENTRY_FLAGS) === own.flags) return;
     throw new TypeError(
       "prepare must set no flags but IOSQE_FIXED_FILE, IOSQE_ASYNC and IOSQE_BUFFER_SELECT: others concern the entries of other owners",
     );

@@ -505,7 +505,7 @@ export class Reactor extends Operations {
         } finally {
           if (isLast) operations.settle(slot);
         }
-        drainMicrotasks();
+        outside(drainMicrotasks); // A job may enter a context, and leave it behind.
         const now = performance.now();
         if (now - before >= FINISHED_MS_MAX) this.hasty = HASTY_COMPLETIONS;
         if (this.hasty > 0) {

@@ -31,6 +31,7 @@ import {
   IORING_TIMEOUT_UPDATE,
 } from "../sys/abi.ts";
 import { SocketSqe } from "./prep-sockets.ts";
+import { U16_MAX } from "./require-integer.ts";
 import { high32, low32 } from "./sqe-fields.ts";
 
 export class EventSqe extends SocketSqe {
@@ -224,11 +225,13 @@ export class EventSqe extends SocketSqe {
    * kernels before 5.19; later ones have `ring.setupBufRing`.
    */
   prepProvideBuffers(address: number, bytes: number, count: number, bgid: number, bid: number): this {
+    this.require("count", count, 0, U16_MAX + 1);
     return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).setBufferIndex("bgid", bgid);
   }
 
   /** io_uring_prep_remove_buffers(3): up to `count`; `res` is how many. */
   prepRemoveBuffers(count: number, bgid: number): this {
+    this.require("count", count, 0, U16_MAX + 1);
     return this.fill(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).setBufferIndex("bgid", bgid);
   }
 }

@@ -112,6 +112,7 @@ export class FileSqe extends SqeFields {
 
   /** ftruncate(2). Linux 6.9; io_uring_prep_ftruncate is newer than liburing 2.3. */
   prepFtruncate(fd: number, bytes: number): this {
+    this.require("bytes", bytes, 0, Number.MAX_SAFE_INTEGER);
     return this.fill(IORING_OP_FTRUNCATE, fd, 0, 0, bytes);
   }
 

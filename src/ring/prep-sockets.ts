@@ -22,7 +22,7 @@ import {
   IORING_RECVSEND_FIXED_BUF,
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
-import { U16_MAX } from "./require-integer.ts";
+import { U16_MAX, U32_MAX } from "./require-integer.ts";
 
 export class SocketSqe extends PathSqe {
   /** io_uring_prep_socket(3). `domain`: AF_*, `type`: SOCK_* with SOCK_CLOEXEC. `res` is the descriptor. Linux 5.19. */
@@ -42,6 +42,7 @@ export class SocketSqe extends PathSqe {
 
   /** bind(2). `address` points at a sockaddr of `bytes` bytes. Linux 6.11; io_uring_prep_bind is newer than liburing 2.3. */
   prepBind(fd: number, address: number, bytes: number): this {
+    this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_BIND, fd, address, 0, bytes);
   }
 
@@ -55,6 +56,7 @@ export class SocketSqe extends PathSqe {
    * that holds the room's size and then the address's; 0 and 0 do not ask for it. `res` is the descriptor.
    */
   prepAccept(fd: number, flags = 0, address = 0, addressLength = 0): this {
+    this.require("addressLength", addressLength, 0, Number.MAX_SAFE_INTEGER);
     return this.fill(IORING_OP_ACCEPT, fd, address, 0, addressLength, flags);
   }
 
@@ -78,6 +80,7 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_connect(3). `address` points at a sockaddr of `bytes` bytes. */
   prepConnect(fd: number, address: number, bytes: number): this {
+    this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_CONNECT, fd, address, 0, bytes);
   }
 
@@ -167,6 +170,7 @@ export class SocketSqe extends PathSqe {
    * address of `bytes` bytes. Linux 6.7; io_uring_prep_cmd_sock is newer than liburing 2.3.
    */
   prepCmdSock(command: number, fd: number, level = 0, name = 0, value = 0, bytes = 0): this {
+    this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_URING_CMD, fd, 0, 0, 0)
       .setOffset(command, 0)
       .setTarget(level, name)

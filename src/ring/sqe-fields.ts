@@ -78,6 +78,15 @@ export class SqeFields {
   ): this {
     const words = this.words;
     const base = this.base;
+    // Before anything is computed of them, which would run an object's own code.
+    if (
+      typeof fd !== "number" ||
+      typeof address !== "number" ||
+      typeof length !== "number" ||
+      typeof offset !== "number" ||
+      typeof opFlags !== "number"
+    )
+      this.check(fd, address, length, offset, opFlags);
     const addressLow = address >>> 0;
     const addressHigh = (address - addressLow) * PER_TWO_32;
     const offsetLow = offset >>> 0; // Of -1 both halves are all ones.

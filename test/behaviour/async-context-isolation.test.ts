@@ -136,4 +136,33 @@ describe("nobody sees what another has entered", () => {
     await promise;
     expect(answers).toEqual(alone(count));
   });
+
+  test("in a response's stream, whose pull enters", async () => {
+    let foreign = 0;
+    using server = serve({
+      ...local,
+      fetch(request) {
+        const id = request.headers.get("x-id")!;
+        let isFirst = true;
+        return new Response(
+          new ReadableStream({
+            async pull(controller) {
+              if (store() !== NONE && store() !== id) foreign++;
+              als.enterWith(id);
+              if (isFirst) controller.enqueue(id);
+              else controller.close();
+              isFirst = false;
+            },
+          }),
+        );
+      },
+    });
+    const clients = await Promise.all(numbers.map(() => RawClient.connect(server.port)));
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(clients.map((client, i) => client.write(get.replace("\r\n\r\n", `\r\nX-Id: ${i}\r\n\r\n`))));
+      for (const [i, client] of clients.entries()) expect((await client.readResponse()).text).toBe(String(i));
+    }
+    for (const client of clients) client[Symbol.dispose]();
+    expect(foreign).toBe(0);
+  });
 });

@@ -1,9 +1,9 @@
 /** A Blob's name is a label, which programs set and clients choose: whatever it says, the Blob's own bytes are sent. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { serve, type Server, type ServeOptions } from "./subject.ts";
+import { isBun, serve, type Server, type ServeOptions } from "./subject.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringloop-names-"));
 const shown = join(directory, "shown.txt");
@@ -106,4 +106,73 @@ describe("a path", () => {
     expect(await (await fetch(new URL("/latin", server.url))).text()).toBe("a path that is no UTF-8");
     expect(await (await fetch(new URL("/quotes", server.url))).text()).toBe("a path with quotes");
   });
+});
+
+describe.skipIf(isBun)("a file that is not sent after all is closed:", () => {
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const withGetter = (name: string, get: () => unknown): Blob => Object.defineProperty(Bun.file(shown), name, { get });
+
+  test("a name or a type that throws", async () => {
+    const failing = (): never => {
+      throw new Error("a getter");
+    };
+    using server = start({
+      fetch: ({ url }) => new Response(withGetter(url.endsWith("/name") ? "name" : "type", failing)),
+      error: () => new Response("caught", { status: 500 }),
+    });
+    await (await fetch(new URL("/name", server.url))).text();
+    const before = descriptors();
+    for (let i = 0; i < 20; i++)
+      for (const path of ["/name", "/type"]) await (await fetch(new URL(path, server.url))).text();
+    expect(descriptors()).toBeLessThan(before + 10);
+  });
+
+  test("a request that is upgraded while its answer is planned", async () => {
+    using server = start({
+      fetch: (request, self) =>
+        new Response(
+          withGetter("name", () => String(self.upgrade(request, { data: undefined }))),
+          { headers: { "content-type": "a/b" } },
+        ),
+      websocket: { open: (socket) => void socket.send("only this"), message() {} },
+    });
+    const before = descriptors();
+    for (let i = 0; i < 5; i++) {
+      const socket = new WebSocket(`ws://127.0.0.1:${server.port}`);
+      const received: unknown[] = [];
+      const { promise: closed, resolve } = Promise.withResolvers<void>();
+      socket.onmessage = ({ data }) => {
+        received.push(data);
+        socket.close();
+      };
+      socket.onerror = () => received.push("broken");
+      socket.onclose = () => resolve();
+      await closed;
+      expect(received).toEqual(["only this"]);
+    }
+    while (server.pendingWebSockets > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(descriptors()).toBeLessThan(before + 5);
+    expect(server.pendingRequests).toBe(0);
+  });
+});
+
+test("a file of more than 1 TiB has its length, and its last bytes", async () => {
+  const large = join(directory, "large");
+  const size = 2 ** 40 + 100;
+  writeFileSync(large, "");
+  truncateSync(large, size);
+  using server = start({
+    routes: { "/route": Bun.file(large) },
+    fetch: () => new Response(Bun.file(large)),
+  });
+  for (const path of ["/route", "/handler"]) {
+    const response = await fetch(new URL(path, server.url), { headers: { range: "bytes=-50" } });
+    expect([response.status, response.headers.get("content-range")]).toEqual([
+      206,
+      `bytes ${size - 50}-${size - 1}/${size}`,
+    ]);
+    expect((await response.bytes()).length).toBe(50);
+    const head = await fetch(new URL(path, server.url), { method: "HEAD" });
+    expect(Number(head.headers.get("content-length"))).toBe(size);
+  }
 });

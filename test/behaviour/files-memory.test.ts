@@ -8,6 +8,7 @@ import { createServer, type Socket as NodeSocket } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Sqe } from "../../src/ring/index.ts";
 import { files, isBun, reactor, reactorStats, serve, settled } from "./subject.ts";
 
 const AT_FDCWD = -100;
@@ -220,6 +221,13 @@ describe.skipIf(isBun)("the promise layer", () => {
     expect(await used.entry((sqe) => sqe.prepRead(-1, 0, 1)).catch(({ code }) => code)).toBe("EBADF");
     expect(await used.entry((sqe) => sqe.prepNop().link()).catch(({ name }) => name)).toBe("TypeError");
     expect(await used.entry((sqe) => sqe.prepRead(0, 0, -1)).catch(({ name }) => name)).toBe("RangeError");
+    let kept: Sqe | undefined;
+    const entry = used.op.entry((sqe) => void (kept = sqe.prepNop()));
+    const later = used.op.entry((sqe) => {
+      kept!.link().skipSuccess();
+      sqe.prepNop();
+    });
+    expect(await used.chain(entry, later)).toEqual([0, 0]);
     const failure = new Error("the program's own");
     const throws = used.entry((sqe) => {
       sqe.prepClose(0);

@@ -1,8 +1,11 @@
 /** Routes: which one answers, what its handler gets, and what is sent without a handler. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
+  closeSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readlinkSync,
   rmSync,
@@ -713,5 +716,31 @@ describe("a route that cannot be", () => {
     using server = start({ "/a": new Response("a") });
     expect(() => server.reload({ routes: { "/a": 5 as never } })).toThrow(TypeError);
     expect((await ask(server.port, get("/a"))).text).toBe("a");
+  });
+});
+
+describe("a route's directory", () => {
+  test("is closed once, however often its server is stopped, reloaded or disposed of", async () => {
+    const routes = { "/d/*": { dir: directory } };
+    const descriptors = (): number => readdirSync("/proc/self/fd").length;
+    for (let round = 0; round < 3; round++) {
+      const before = descriptors();
+      const server = start(routes, { fetch: () => new Response() });
+      await server.stop();
+      // Files that get the numbers that are free now.
+      const victims = Array.from({ length: 12 }, () => openSync(file("a.txt"), "r"));
+      await server.stop(true);
+      try {
+        server.reload({ routes: {}, fetch: () => new Response() } as never);
+      } catch {
+        // As it likes: it is stopped.
+      }
+      server[Symbol.dispose]();
+      for (const victim of victims) {
+        expect(fstatSync(victim).size).toBe(19);
+        closeSync(victim);
+      }
+      expect(descriptors()).toBeLessThanOrEqual(before);
+    }
   });
 });

@@ -974,22 +974,18 @@ describe("timeout()", () => {
   }, 30000);
 
   // The reactor has slept for longer than the time that is set.
-  test(
-    "is called when it was set on a quiet process, outside of every handler",
-    async () => {
-      const { opened, timedOut } = signals("opened", "timedOut");
-      using server = start({ open: opened.resolve, timeout: () => timedOut.resolve(performance.now()) });
-      using client = await RawClient.connect(server.port);
-      const socket: Socket = await opened.promise;
-      await Bun.sleep(1200);
-      const set = performance.now();
-      socket.timeout(1);
-      const ms = (await timedOut.promise) - set;
-      expect(ms).toBeWithin(isBun ? 0 : 990, isBun ? 9000 : 2500);
-      expect(client.socket.readyState).toBe("open");
-    },
-    15000,
-  );
+  test("is called when it was set on a quiet process, outside of every handler", async () => {
+    const { opened, timedOut } = signals("opened", "timedOut");
+    using server = start({ open: opened.resolve, timeout: () => timedOut.resolve(performance.now()) });
+    using client = await RawClient.connect(server.port);
+    const socket: Socket = await opened.promise;
+    await Bun.sleep(1200);
+    const set = performance.now();
+    socket.timeout(1);
+    const ms = (await timedOut.promise) - set;
+    expect(ms).toBeWithin(isBun ? 0 : 990, isBun ? 9000 : 2500);
+    expect(client.socket.readyState).toBe("open");
+  }, 15000);
 
   test("of 0 is none", async () => {
     let timeouts = 0;

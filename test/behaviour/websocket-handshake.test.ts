@@ -1,7 +1,7 @@
 /** From a request to a WebSocket: `server.upgrade` (RFC 6455 section 4.2). */
 import { describe, expect, test } from "bun:test";
 import { ask, RawClient } from "./raw-client.ts";
-import { isBun, type Server } from "./subject.ts";
+import { isBun, serve, type Server } from "./subject.ts";
 import {
   closing,
   frame,
@@ -338,4 +338,24 @@ test("answers what the client has asked for, whatever a getter of upgrade's opti
   using client = await WebSocketClient.open(server.port, ["Sec-WebSocket-Protocol: chat"]);
   expect(client.head).toMatch(/^sec-websocket-protocol: chat\r$/im);
   expect(await client.next()).toEqual([1, "open"]);
+});
+
+test("an answer whose making upgrades the request is not mixed with the WebSocket", async () => {
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request, self) =>
+      new Response(new ReadableStream({ cancel: () => void self.upgrade(request, { data: undefined }) }), {
+        status: 204,
+      }),
+    websocket: { open: (socket) => void socket.send("first"), message() {} },
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write(
+    "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+  );
+  const { status } = await client.readResponse();
+  const rest = status === 101 ? (await client.readBytes(7)).toString("latin1") : "\x81\x05first";
+  expect([status === 101 || status === 204, rest]).toEqual([true, "\x81\x05first"]);
 });

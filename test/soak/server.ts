@@ -186,9 +186,9 @@ const udp = await udpSocket({
     data(socket, bytes, port, address) {
       if (!socket.send(bytes, port, address)) fault("UDP: not sent");
     },
-    error(_socket: unknown, error?: Error & { code?: string }) {
+    error(error: Error & { code?: string }) {
       // A client that left before its echo came.
-      if (error?.code !== "ECONNREFUSED") fault(`UDP error(): ${String(error)}`);
+      if (error.code !== "ECONNREFUSED") fault(`UDP error(): ${String(error)}`);
     },
   },
 });

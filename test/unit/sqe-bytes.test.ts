@@ -238,7 +238,7 @@ describe("a wrong argument leaves an entry that does nothing:", () => {
     const right = argumentsOf(name);
     for (let i = 0; i < right.length; i++) {
       if (typeof right[i] !== "number") continue;
-      for (const wrong of [NaN, 1.5, -Infinity, 2 ** 70, -(2 ** 40), {}, 7n]) {
+      for (const wrong of [NaN, 1.5, -Infinity, 2 ** 70, -(2 ** 40), {}, 7n, "7", null, [], { valueOf: () => 7 }]) {
         const words = new Uint32Array(16).fill(0xffffffff);
         const sqe = new Sqe(words, 0);
         sqe.disarm(); // As getSqe() does.
