@@ -308,6 +308,14 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       this.text = memory.latin1Slice(start, textEnd);
       this.textBase = start;
     }
+    if (parser.hostStart < parser.headersStart && parser.hostEnd > parser.hostStart) {
+      // The target's absolute-form names the host, which must be one that a URL can have.
+      const base = start - this.textBase;
+      if (!URL.canParse(`http://${this.text.slice(base + parser.hostStart, base + parser.hostEnd)}`)) {
+        this.refuse(400);
+        return end;
+      }
+    }
     if (this.headResumed) {
       this.headResumed = false;
       this.extendTimeout();

@@ -307,9 +307,9 @@ export class RingRequest {
       headers.append(text.slice(at, colon), text.slice(from, to));
       at = lineEnd + 2;
     }
-    // The host in the target's absolute-form: the field must not say another one.
+    // The host in the target's absolute-form: the field must not say another one, nor spell it otherwise than the URL.
     if (this.#hostStart < this.#headersStart && this.#hostEnd > this.#hostStart)
-      headers.set("host", text.slice(this.#hostStart, this.#hostEnd));
+      headers.set("host", new URL(this.url).host);
     return headers;
   }
 }
