@@ -37,7 +37,8 @@ export async function runInModes(script: string, program: string): Promise<never
   for (const mode of modes) {
     console.log(`${script}: ${operations} operations in ${mode} from seed ${seed}`);
     const env = { ...process.env, RINGLOOP_TEST_SUBJECT: mode };
-    const child = Bun.spawn([process.execPath, program, `${seed}`, `${operations}`], {
+    // It ends with this process, should a test end that.
+    const child = Bun.spawn(["setpriv", "--pdeathsig", "KILL", process.execPath, program, `${seed}`, `${operations}`], {
       env,
       stdio: ["ignore", "inherit", "inherit"],
     });
