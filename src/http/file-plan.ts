@@ -42,7 +42,8 @@ export function planHandlersFile(
   // Before the file is open: they may be the program's own getters. The name is for the client to see; what is opened goes by the Blob's store.
   const { name: label, type } = blob as { name?: unknown; type: string };
   const knownMs = knownLastModified(blob);
-  const file = openBlob(blob);
+  const part = fileOf(blob);
+  const file = part && openPart(part);
   if (file === undefined) return undefined;
   const plan = new FilePlan(file, parts, exchange, date);
   const { fields } = parts;
@@ -80,14 +81,17 @@ function ownLastModified(fields: Fields): number | undefined {
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** The file of a route, with validators: conditional requests and ranges are answered. Throws and returns undefined as above. */
+/**
+ * The file of a route, with validators: conditional requests and ranges are answered. Throws as above; undefined for what only a stream can
+ * send.
+ */
 export function planRoutesFile(
-  blob: Blob,
+  part: BlobFile,
   parts: HeadParts,
   exchange: Exchange,
   date: string,
 ): ResponsePlan | undefined {
-  const file = openBlob(blob);
+  const file = openPart(part);
   return file && planValidated(file, parts, exchange, date);
 }
 
@@ -189,9 +193,7 @@ class FilePlan {
   }
 }
 
-function openBlob(blob: Blob): OpenFile | undefined {
-  const part = fileOf(blob);
-  if (part === undefined) return undefined;
+function openPart(part: BlobFile): OpenFile | undefined {
   const { path } = part;
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that nobody writes to does not block.
   try {

@@ -153,9 +153,10 @@ class ContentOfFile implements StaticContent {
   }
 
   plan(exchange: Exchange, date: string): ResponsePlan | undefined {
-    if (fileOf(this.blob) === undefined) return planStream(this.blob, this.parts, exchange, date);
+    const part = fileOf(this.blob);
+    if (part === undefined) return planStream(this.blob, this.parts, exchange, date);
     try {
-      return planRoutesFile(this.blob, this.parts, exchange, date);
+      return planRoutesFile(part, this.parts, exchange, date);
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
