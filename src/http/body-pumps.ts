@@ -16,30 +16,44 @@ export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
     : new IteratorPump(made as BodyIterable, sender);
 }
 
-class ReaderPump implements BodyPump {
-  private readonly reader: ReadableStreamDefaultReader;
-  private readonly sender: StreamSender;
+/** A pump that asks for one piece after the other. */
+abstract class PullPump implements BodyPump {
+  protected readonly sender: StreamSender;
 
-  constructor(reader: ReadableStreamDefaultReader, sender: StreamSender) {
-    this.reader = reader;
+  constructor(sender: StreamSender) {
     this.sender = sender;
   }
 
   start(): void {
+    const { sender } = this;
     this.run().then(
-      () => this.sender.end(),
+      () => sender.end(),
       (error) => {
         this.cancel(error);
-        this.sender.fail(error);
+        sender.fail(error);
       },
     );
+  }
+
+  abstract cancel(reason: unknown): void;
+
+  /** Resolves at the body's end, and rejects with its error. */
+  protected abstract run(): Promise<void>;
+}
+
+class ReaderPump extends PullPump {
+  private readonly reader: ReadableStreamDefaultReader;
+
+  constructor(reader: ReadableStreamDefaultReader, sender: StreamSender) {
+    super(sender);
+    this.reader = reader;
   }
 
   cancel(reason: unknown): void {
     outside(cancelOf, this.reader, reason).catch(() => {});
   }
 
-  private async run(): Promise<void> {
+  protected async run(): Promise<void> {
     const { reader, sender } = this;
     for (;;) {
       // The stream's `pull` may run in it. What that enters ends with it, and is not for whoever is served next.
@@ -60,24 +74,13 @@ function cancelOf(reader: ReadableStreamDefaultReader, reason: unknown): Promise
 }
 
 /** Each step gets the controller, as in Bun: `const controller = yield "first"`. */
-class IteratorPump implements BodyPump {
+class IteratorPump extends PullPump {
   private readonly made: BodyIterable;
-  private readonly sender: StreamSender;
   private iterator: AsyncIterator<unknown> | undefined;
 
   constructor(made: BodyIterable, sender: StreamSender) {
+    super(sender);
     this.made = made;
-    this.sender = sender;
-  }
-
-  start(): void {
-    this.run().then(
-      () => this.sender.end(),
-      (error) => {
-        this.cancel();
-        this.sender.fail(error);
-      },
-    );
   }
 
   cancel(): void {
@@ -91,7 +94,7 @@ class IteratorPump implements BodyPump {
     }
   }
 
-  private async run(): Promise<void> {
+  protected async run(): Promise<void> {
     const { sender, made } = this;
     const iterator = (this.iterator = made.context(iteratorOf, made.source));
     const controller = new DirectController(sender);

@@ -103,7 +103,7 @@ export class StreamSender implements BodySender, Flushable {
 
   /** Takes a copy. Returns how many bytes it took. */
   write(chunk: string | Uint8Array): number {
-    const bytes = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
+    const bytes = sizeOf(chunk);
     if (bytes === 0) return 0;
     this.bytes += bytes;
     if (this.state === State.Held && this.bytes > HELD_BYTES_MAX) this.open();
@@ -119,7 +119,7 @@ export class StreamSender implements BodySender, Flushable {
       const { keepAlive } = this.plan;
       const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
       transport.writeLatin1(this.body.fields + framingLines(framing));
-      for (const chunk of this.held) this.writeData(chunk);
+      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk));
       this.held = [];
     } else if (this.plan.chunked) transport.writeLatin1("0\r\n\r\n");
     this.state = State.Ended;
@@ -144,8 +144,7 @@ export class StreamSender implements BodySender, Flushable {
   private open(): void {
     this.state = State.Open;
     this.target.transport.writeLatin1(this.plan.head);
-    for (const chunk of this.held)
-      this.writeChunk(chunk, typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length);
+    for (const chunk of this.held) this.writeChunk(chunk, sizeOf(chunk));
     this.held = [];
   }
 
@@ -153,14 +152,18 @@ export class StreamSender implements BodySender, Flushable {
     const { transport } = this.target;
     const { chunked } = this.plan;
     if (chunked) transport.writeLatin1(`${bytes.toString(16)}\r\n`);
-    this.writeData(chunk);
+    this.writeData(chunk, bytes);
     if (chunked) transport.writeLatin1("\r\n");
     this.target.bodyProgressed();
   }
 
-  private writeData(chunk: string | Uint8Array): void {
+  private writeData(chunk: string | Uint8Array, bytes: number): void {
     const { transport } = this.target;
-    if (typeof chunk === "string") transport.writeUtf8(chunk, Buffer.byteLength(chunk));
-    else transport.write(chunk, chunk.length);
+    if (typeof chunk === "string") transport.writeUtf8(chunk, bytes);
+    else transport.write(chunk, bytes);
   }
+}
+
+function sizeOf(chunk: string | Uint8Array): number {
+  return typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
 }
