@@ -16,6 +16,7 @@ import { lockedBytesOf } from "./ring/locked-bytes.ts";
 import { IORING_OP_FTRUNCATE } from "./sys/abi.ts";
 import { SystemError } from "./sys/errno.ts";
 import { libraryPath, native } from "./sys/library.ts";
+import { textOfFile } from "./sys/text-of-file.ts";
 
 export interface Check {
   name: string;
@@ -112,19 +113,10 @@ function library(): Check {
   }
 }
 
-/** The file's text, or undefined where there is none. */
-function text(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return undefined;
-  }
-}
-
 function limits(): Check[] {
-  const disabled = text("/proc/sys/kernel/io_uring_disabled")?.trim();
-  const group = text("/proc/sys/kernel/io_uring_group")?.trim();
-  const status = text("/proc/self/status") ?? "";
+  const disabled = textOfFile("/proc/sys/kernel/io_uring_disabled")?.trim();
+  const group = textOfFile("/proc/sys/kernel/io_uring_group")?.trim();
+  const status = textOfFile("/proc/self/status") ?? "";
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1];
   const seccomp = field("Seccomp");
   return [
@@ -156,10 +148,10 @@ const CAP_IPC_LOCK = 14n;
  */
 function lockedMemory(capabilities: string | undefined): Check {
   const name = "locked memory (ulimit -l)";
-  const limit = /^Max locked memory\s+(\S+)/m.exec(text("/proc/self/limits") ?? "")?.[1];
+  const limit = /^Max locked memory\s+(\S+)/m.exec(textOfFile("/proc/self/limits") ?? "")?.[1];
   if (limit === undefined) return { name, value: "cannot be told", state: "unknown" };
   if (limit === "unlimited") return { name, value: limit, state: "good" };
-  const isOutermost = /^\s*0\s+0\s+4294967295$/m.test(text("/proc/self/uid_map") ?? "");
+  const isOutermost = /^\s*0\s+0\s+4294967295$/m.test(textOfFile("/proc/self/uid_map") ?? "");
   if (isOutermost && ((BigInt(`0x${capabilities ?? 0}`) >> CAP_IPC_LOCK) & 1n) === 1n)
     return { name, value: `${limit} bytes, which do not count with CAP_IPC_LOCK`, state: "good" };
   const ringBytes = lockedBytesOf(defaultOptions());

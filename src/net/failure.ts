@@ -36,8 +36,12 @@ export function serveFailure(error: unknown, { port = 0, unix }: Target): unknow
   if (code === "EADDRINUSE" && unix === undefined)
     return failure(`Failed to start server. Is port ${port} in use?`, { code, syscall, errno: 0 });
   const place = unix === undefined ? "" : ` '${unix}'`;
-  const path = unix === undefined ? undefined : unix;
-  return failure(`${code}: ${errnoMessage(-errno)}, listen${place}`, { code, ...defined({ path }), syscall, errno });
+  return failure(`${code}: ${errnoMessage(-errno)}, listen${place}`, {
+    code,
+    ...defined({ path: unix }),
+    syscall,
+    errno,
+  });
 }
 
 /** Of a datagram socket's bind(2). Bun's `errno` is positive here. */

@@ -137,7 +137,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   /** @internal Throws SystemError with `syscall: "bind"`, address and port. */
   constructor(reactor: Reactor, options: UdpOptions) {
     const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
-    const port = requireDatagramPort(options.port ?? 0);
+    const port = requireDatagramPort("port", options.port ?? 0, 0);
     this.handlers = readHandlers(options.socket);
     this.binaryType = requireDatagramType(options.binaryType) as typeof this.binaryType;
     const { connect } = options;
@@ -147,7 +147,7 @@ export class UdpSocket implements OperationOwner, Flushable {
       const peer = requireText("connect.hostname", connect.hostname);
       if (peer === undefined)
         throw new TypeError(`connect.hostname must be a non-empty string, not ${Bun.inspect(connect.hostname)}`);
-      remote = encodeAddress(peer, requireTargetPort("connect.port", connect.port));
+      remote = encodeAddress(peer, requireDatagramPort("connect.port", connect.port, 1));
     }
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
@@ -308,7 +308,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   // ---- sending ---------------------------------------------------------------------------------------------------
 
   private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
-    if (!this.connected) port = requireTargetPort("port", port);
+    if (!this.connected) port = requireDatagramPort("port", port, 1);
     else if (port !== undefined || address !== undefined)
       throw new TypeError("port and address must not be given: the socket is connected");
     const bytes = toBytes(data, 0, undefined);
@@ -584,17 +584,11 @@ function openDatagramSocket(
 
 type Handler = (...args: any[]) => unknown;
 
-/** A port to send to: a number, or, as in Bun, a text of digits. */
-function requireTargetPort(name: string, value: number | string | undefined): number {
+/** A number, or, as in Bun, a text of digits. `least`: 0 to receive on any port, 1 to send to one. */
+function requireDatagramPort(name: string, value: number | string | undefined, least: 0 | 1): number {
   const port = readInteger(value);
-  if (port >= 1 && port <= 65535) return port;
-  throw new TypeError(`Expected "${name}" to be an integer between 1 and 65535, not ${Bun.inspect(value)}`);
-}
-
-function requireDatagramPort(value: number | string): number {
-  const port = readInteger(value);
-  if (port >= 0 && port <= 65535) return port;
-  throw new TypeError(`Expected "port" to be an integer between 0 and 65535, not ${Bun.inspect(value)}`);
+  if (port >= least && port <= 65535) return port;
+  throw new TypeError(`Expected "${name}" to be an integer between ${least} and 65535, not ${Bun.inspect(value)}`);
 }
 
 const handlerNames = ["data", "drain", "error"] as const;

@@ -4,11 +4,11 @@
  *
  * Source: cgroups(7); for version 2 `cpu.max`, for version 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. A limit counts for all groups below.
  */
-import { readFileSync } from "node:fs";
+import { textOfFile } from "../sys/text-of-file.ts";
 
 /** A fraction where the limit is one: 1.5 is one processor and half of another. `root` is where /proc and /sys are. */
 export function availableProcessors(cores: number = navigator.hardwareConcurrency, root = ""): number {
-  const groups = text(`${root}/proc/self/cgroup`)?.trim().split("\n") ?? [];
+  const groups = textOfFile(`${root}/proc/self/cgroup`)?.trim().split("\n") ?? [];
   return Math.min(cores, ...groups.flatMap((line) => limitsOf(line, `${root}/sys/fs/cgroup`)));
 }
 
@@ -27,24 +27,19 @@ function pathsAbove(path: string): string[] {
 }
 
 function limitOfVersion2(directory: string): number {
-  const [quota, period] = text(`${directory}/cpu.max`)?.trim().split(" ") ?? [];
+  const [quota, period] = textOfFile(`${directory}/cpu.max`)?.trim().split(" ") ?? [];
   return limit(quota, period);
 }
 
 function limitOfVersion1(directory: string): number {
-  return limit(text(`${directory}/cpu.cfs_quota_us`)?.trim(), text(`${directory}/cpu.cfs_period_us`)?.trim());
+  return limit(
+    textOfFile(`${directory}/cpu.cfs_quota_us`)?.trim(),
+    textOfFile(`${directory}/cpu.cfs_period_us`)?.trim(),
+  );
 }
 
 /** Infinity without a limit: the quota is "max" or -1, or the file is not there. */
 function limit(quota: string | undefined, period: string | undefined): number {
   const processors = Number(quota) / Number(period);
   return processors > 0 ? processors : Infinity;
-}
-
-function text(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return undefined;
-  }
 }
