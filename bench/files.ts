@@ -9,11 +9,11 @@
  * lies in memory). Writes bench/results/files.json.
  */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { cpus, release, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { compile } from "./runner/load.ts";
-import { median, printTable, ratio, thousands } from "./runner/report.ts";
+import { machine, median, printTable, ratio, thousands } from "./runner/report.ts";
 
 const BLOCK_BYTES = 4096;
 const MIB = 1048576;
@@ -176,7 +176,7 @@ for (const access of accesses) {
 }
 
 const report = {
-  machine: { cpu: cpus()[0]!.model, cores: cpus().length, kernel: release(), bun: Bun.version },
+  machine: { ...machine(), bun: Bun.version },
   date: new Date().toISOString(),
   rounds,
   secondsEach: seconds,

@@ -11,12 +11,12 @@
  * lab.json, quick.json, or partial.json with options; bench/compare.ts compares two of them.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parts } from "./runner/parts.ts";
 import { bunPeers, type Peer, peers } from "./runner/peers.ts";
 import { measureRates, printRates } from "./runner/rates.ts";
+import { machine } from "./runner/report.ts";
 import { groups, workloadsOf } from "./runner/workloads.ts";
 
 const { values } = parseArgs({
@@ -76,7 +76,7 @@ const progress = (workload: string, peer: Peer): void => {
 };
 
 const report: Record<string, unknown> = {
-  machine: { cpu: cpus()[0]!.model, cores: cpus().length, kernel: release() },
+  machine: machine(),
   versions: {
     bun: Bun.version,
     node: await firstLine(["node", "--version"]),

@@ -4,10 +4,9 @@
  * process has then. Subjects take turns, medians. Writes bench/results/start.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median, printTable } from "./runner/report.ts";
+import { machine, median, printTable } from "./runner/report.ts";
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "30" } } });
 const rounds = Number(values.rounds);
@@ -106,6 +105,5 @@ for (const program of Object.keys(programs)) {
   );
 }
 mkdirSync(join(import.meta.dir, "results"), { recursive: true });
-const machine = { cpu: cpus()[0]!.model, cores: cpus().length, kernel: release(), bun: Bun.version };
-const report = { machine, date: new Date().toISOString(), rounds, results };
+const report = { machine: { ...machine(), bun: Bun.version }, date: new Date().toISOString(), rounds, results };
 writeFileSync(join(import.meta.dir, "results/start.json"), `${JSON.stringify(report, null, 2)}\n`);

@@ -1,4 +1,5 @@
 /** Medians, and tables for people. */
+import { cpus, release } from "node:os";
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -22,3 +23,9 @@ export function printTable(title: string, columns: readonly string[], rows: read
 export const thousands = (value: number): string =>
   Number.isNaN(value) ? "-" : Math.round(value).toLocaleString("en");
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;
+
+/** What the figures of a report were measured on. */
+export function machine(): { cpu: string; cores: number; kernel: string } {
+  const processors = cpus();
+  return { cpu: processors[0]!.model, cores: processors.length, kernel: release() };
+}
