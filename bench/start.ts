@@ -1,6 +1,6 @@
 /**
  * `bun bench/start.ts [--rounds 30]`: what the preload costs at the start of a process. From the spawn of a program that serves nothing until its
- * first line, and from the spawn of a server until its first answer, on plain Bun and with the preload in each mode; and the memory that the
+ * first line, and from the spawn of a server until its first answer, on plain Bun and with the built package's preload in each mode; and the memory that the
  * process has then. Subjects take turns, medians. Writes bench/results/start.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
   throw new TypeError(`--rounds must be an integer from 1 to 1000, not ${JSON.stringify(values.rounds)}`);
 
-const preload = ["--preload", join(import.meta.dir, "../src/register.ts")];
+const preload = ["--preload", join(import.meta.dir, "../dist/register.js")];
 const subjects: Record<string, { args: string[]; env?: Record<string, string> }> = {
   "plain Bun": { args: [] },
   "preload, defer": { args: preload, env: { RINGLOOP_MODE: "defer" } },

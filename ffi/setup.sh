@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets up whatever is missing on Debian or Ubuntu: npm packages (bun among them), a C compiler, liburing's headers, and the build of
-# the shared object. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive.
+# Sets up whatever is missing on Debian or Ubuntu: npm packages (bun among them), a C compiler, liburing's headers, and the builds of
+# the shared object and of dist/. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive.
 # Says in one line each what it does, and nothing when there is nothing to do. Without the right to install system packages it prints
 # the command and exits 1.
 set -eu
@@ -68,3 +68,4 @@ if [ -n "$packages" ]; then
 fi
 
 bun ffi/build.ts
+bun ffi/bundle.ts

@@ -9,44 +9,48 @@
  * Every Bun process of a program pays for this file. So it loads next to nothing, and the first call of a function loads the rest.
  */
 import { reachChildren } from "./children.ts";
-import { installGlobals } from "./http/globals.ts";
+import { installGlobalsAtFirstUse } from "./http/globals-at-first-use.ts";
 import { originals } from "./sys/bun-originals.ts";
 import { checkVariables, readVariable } from "./sys/environment.ts";
+import { lazily } from "./sys/lazily.ts";
 
 type Redirected = (options: any) => unknown;
 
+const parts = lazily(() => require("./parts.ts") as typeof import("./parts.ts"));
+
 /**
- * Calls ringloop's function, which `load` gives; for one of Node's modules, which is known by an option that nobody else gives, Bun's own.
+ * Calls ringloop's function of that name; for one of Node's modules, which is known by an option that nobody else gives, Bun's own.
  */
-function redirect(name: keyof typeof originals, load: () => unknown, module?: string, option?: string): void {
+function redirect(name: keyof typeof originals, module?: string, option?: string): void {
   const own = originals[name] as Redirected;
-  let ours: Redirected | undefined;
   const redirected: Redirected = (options) => {
     if (option !== undefined && typeof options === "object" && options !== null && option in options) {
-      const { notice } = require("./reactor/notice.ts") as typeof import("./reactor/notice.ts");
-      notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
+      parts().notices().notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
       return own(options);
     }
-    return (ours ??= load() as Redirected)(options);
+    return (parts()[name]() as Redirected)(options);
   };
   (Bun as unknown as Record<string, unknown>)[name] = redirected;
 }
 
+/** In a bundle this file is a part of the program, which is no preload for its children. */
+function isOwnFile(path: string): boolean {
+  return /\/(src\/register\.ts|dist\/register\.js)$/.test(path) && path !== Bun.main;
+}
+
 function redirectAll(): void {
-  redirect("serve", () => require("./http/server.ts").serve, "node:http", "onNodeHTTPRequest");
-  redirect("listen", () => require("./net/listen.ts").listen, "node:net", "pauseOnConnect");
-  redirect("connect", () => require("./net/connect.ts").connect);
-  redirect("udpSocket", () => require("./net/udp.ts").udpSocket, "node:dgram", "flags");
+  redirect("serve", "node:http", "onNodeHTTPRequest");
+  redirect("listen", "node:net", "pauseOnConnect");
+  redirect("connect");
+  redirect("udpSocket", "node:dgram", "flags");
   // Responses that a program makes before it calls serve, for its routes, are to be remembered too.
-  installGlobals();
-  // In a bundle this file is the program itself, which is no preload for its children.
-  if (import.meta.path.endsWith("/src/register.ts")) reachChildren(import.meta.path);
+  installGlobalsAtFirstUse(() => parts().globals().installGlobals());
+  if (isOwnFile(import.meta.path)) reachChildren(import.meta.path);
 }
 
 /** Ends the process, for which the user has asked by RINGLOOP=require, where there is no ring. */
 function requireRing(): void {
-  const { whyNoRing } = require("./reactor/fallback.ts") as typeof import("./reactor/fallback.ts");
-  const reason = whyNoRing();
+  const reason = parts().fallback().whyNoRing();
   if (reason !== undefined) refuse(`RINGLOOP is "require", and there is no ring here: ${reason}`);
 }
 

@@ -6,7 +6,7 @@
  * preload.
  */
 import { TrackedReadableStream } from "./body-iterable.ts";
-import { NativeReadableStream, NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";
+import { globalsState, NativeReadableStream, NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";
 import { adoptNativeRequests, RingRequest } from "./request.ts";
 import { rememberingMethods, TrackedResponse, unremembered } from "./tracked-response.ts";
 
@@ -28,19 +28,28 @@ function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Pro
   return nativeFetch(RingRequest.unwrap(input) as string, RingRequest.unwrap(init) as RequestInit);
 }
 
-/** Puts them in place, once for each thread. */
+/** Puts them in place, once for each thread. A global that the program has replaced itself stays the program's. */
 export function installGlobals(): void {
-  if (globalThis.Response !== NativeResponse) return;
-  globalThis.Response = TrackedResponse;
+  if (!globalsState.awaited && globalThis.Response !== NativeResponse) return;
+  globalsState.awaited = false;
   NativeResponse.prototype.constructor = TrackedResponse;
   Object.assign(NativeResponse.prototype, rememberingMethods);
-  globalThis.ReadableStream = TrackedReadableStream;
   NativeReadableStream.prototype.constructor = TrackedReadableStream;
   adoptNativeRequests();
-  globalThis.Request = UnwrappingRequest as unknown as typeof Request;
   NativeRequest.prototype.constructor = RingRequest.prototype.constructor = UnwrappingRequest;
-  globalThis.fetch = Object.defineProperties(
-    unwrappingFetch,
-    Object.getOwnPropertyDescriptors(nativeFetch),
-  ) as typeof fetch;
+  replace("Response", NativeResponse, TrackedResponse);
+  replace("Request", NativeRequest, UnwrappingRequest);
+  replace("ReadableStream", NativeReadableStream, TrackedReadableStream);
+  replace(
+    "fetch",
+    nativeFetch,
+    Object.defineProperties(unwrappingFetch, Object.getOwnPropertyDescriptors(nativeFetch)),
+  );
+}
+
+/** `native`: the value that is replaced, as the preload's accessor is. */
+function replace(name: string, native: unknown, value: unknown): void {
+  const { enumerable, get, value: present } = Object.getOwnPropertyDescriptor(globalThis, name)!;
+  if (get === undefined && present !== native) return;
+  Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
 }

@@ -62,7 +62,9 @@ export class LibraryError extends Error {
 }
 
 function packageFile(path: string): string {
-  return Bun.fileURLToPath(new URL(`../../${path}`, import.meta.url));
+  // This file is in src/sys/, or a part of a file in dist/.
+  const root = import.meta.path.endsWith("/src/sys/library.ts") ? "../../" : "../";
+  return Bun.fileURLToPath(new URL(root + path, import.meta.url));
 }
 
 /** RINGLOOP_LIBRARY names another file, for packagers and tests. */

@@ -31,17 +31,28 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
     expect(library).toBe(false);
     expect(files.toSorted()).toEqual([
       "children.ts",
-      "http/body-iterable.ts",
-      "http/globals.ts",
+      "http/globals-at-first-use.ts",
       "http/native-globals.ts",
-      "http/request.ts",
-      "http/tracked-response.ts",
       "register.ts",
       "sys/bun-originals.ts",
       "sys/environment.ts",
       "sys/lazily.ts",
     ]);
   });
+
+  for (const [name, text] of [
+    ["Response", `globalThis.kept = new Response("x")`],
+    ["Request", `globalThis.kept = new Request("http://localhost/")`],
+    ["ReadableStream", `globalThis.kept = new ReadableStream()`],
+    ["fetch", `fetch.name`],
+    ["a global that is set", `globalThis.Response = class extends Response {}`],
+  ] as const)
+    test(`the globals with the first use of ${name}, but no server`, async () => {
+      const { files, library } = await loadedAfter(`${text};`);
+      expect(files).toContain("http/globals.ts");
+      expect(files).not.toContain("http/server.ts");
+      expect(library).toBe(false);
+    });
 
   test("nothing of WebSockets, files, streams, UDP and the operations until one is used", async () => {
     const { files, library } = await loadedAfter(serve + answer);
@@ -50,6 +61,85 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
     const spared =
       /websocket|static-content|file-|stream-|chunked|default-port|udp|operation-|faults|net\/socket|^fs\//;
     expect(files.filter((file) => spared.test(file))).toEqual([]);
+  });
+});
+
+describe.skipIf(isBun)("under the preload the globals", () => {
+  test("are values from their first use on, like Bun's", async () => {
+    const text = `
+      const names = ["Response", "Request", "ReadableStream", "fetch"];
+      const flags = () => names.map((name) => {
+        const { enumerable, configurable, writable } = Object.getOwnPropertyDescriptor(globalThis, name);
+        return [name, enumerable, configurable, writable];
+      });
+      globalThis.kept = Response;
+      console.log(JSON.stringify(flags()));`;
+    const { stdout, stderr } = await underPreload(text);
+    expect(stderr).toBe("");
+    expect(stdout).toBe((await run([process.execPath, "-e", text])).stdout);
+  });
+
+  test("that a program replaces are the program's, before and after the first server", async () => {
+    for (const replace of [
+      `globalThis.Response = Own;`,
+      `Object.defineProperty(globalThis, "Response", { value: Own, configurable: true, writable: true });`,
+    ]) {
+      const { stdout } = await underPreload(`
+        class Own {}
+        ${replace}
+        console.log(Response === Own);
+        using server = Bun.serve({ port: 0, fetch: () => fetch("data:,served") });
+        console.log(Response === Own, server.ring, await (await fetch(server.url)).text());`);
+      expect(stdout).toBe("true\ntrue true served\n");
+    }
+  });
+});
+
+describe.skipIf(isBun)("the built package", () => {
+  const root = join(source, "..");
+  const built = join(root, "dist/register.js");
+
+  test("serves on the ring, with one copy of each module whatever is imported", async () => {
+    const text = `
+      const { serve, useReactor } = await import("ringloop");
+      const { open } = await import("ringloop/fs");
+      const { Ring } = await import("ringloop/ring");
+      const before = useReactor();
+      using server = Bun.serve({ port: 0, fetch: (request) => new Response(String(request instanceof Request)) });
+      using other = serve({ port: 0, fetch: (request) => new Response(new Request(request).url) });
+      console.log(server.ring, other.ring, useReactor() === before, typeof open, typeof Ring);
+      console.log(await (await fetch(server.url)).text(), await (await fetch(other.url)).text() === String(other.url));`;
+    const program = join(root, "test/behaviour", `built-${process.pid}.ts`);
+    await Bun.write(program, text);
+    try {
+      const { stdout, stderr } = await attempt([process.execPath, "--preload", built, program], "");
+      expect({ stdout, stderr }).toEqual({ stdout: "true true true function function\ntrue true\n", stderr: "" });
+    } finally {
+      rmSync(program);
+    }
+  });
+
+  test("is handed on to children, and loads its parts when one is called", async () => {
+    const child = `console.log(${redirected}, Object.keys(require.cache).filter((file) => file.includes("/dist/")).length)`;
+    const { stdout } = await attempt(
+      [
+        process.execPath,
+        "--preload",
+        built,
+        "-e",
+        `const { stdout } = Bun.spawnSync([process.execPath, "-e", ${JSON.stringify(child)}]); console.log(stdout.toString().trim());`,
+      ],
+      "",
+    );
+    expect(stdout).toBe("yes 1\n");
+  });
+
+  test("is compiled: Bun takes the bytecode", async () => {
+    const text = `Bun.serve({ port: 0, fetch: () => new Response() }).stop(); console.log("ends");`;
+    const env = { BUN_JSC_verboseDiskCache: "1" };
+    const { stdout, stderr } = await attempt([process.execPath, "--preload", built, "-e", text], "", env);
+    expect(stdout + stderr).toContain("ends");
+    expect(stdout + stderr).toMatch(/\[Disk [Cc]ache\] .*(hit|Cache hit)/i);
   });
 });
 

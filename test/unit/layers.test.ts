@@ -12,7 +12,7 @@ const layers = ["sys", "ring", "reactor", "net", "fs", "http"];
 const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/register.ts"];
 
 const files = [...new Bun.Glob("**/*").scanSync({ cwd: root })]
-  .filter((file) => !/(^|\/)(node_modules|build)\//.test(file))
+  .filter((file) => !/(^|\/)(node_modules|build|dist)\//.test(file))
   .toSorted();
 const sources = files.filter((file) => /\.(ts|tsx|js|mjs)$/.test(file));
 
@@ -93,9 +93,13 @@ test("benchmarks and examples import what is public", () => {
 
 test("the public files are the exports of the package", () => {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    exports: Record<string, string>;
+    exports: Record<string, { types: string }>;
   };
-  expect(Object.values(exports).map(normalize).toSorted()).toEqual(publicFiles.toSorted());
+  expect(
+    Object.values(exports)
+      .map(({ types }) => normalize(types))
+      .toSorted(),
+  ).toEqual(publicFiles.toSorted());
 });
 
 test("imports of files name files that are there", () => {
