@@ -231,7 +231,8 @@ export class RingRequest {
     const body = this.#body;
     const init: Record<string, unknown> = { method: this.#method, headers, signal };
     if (body !== null) Object.assign(init, { body: body.used ? "used" : body.stream(), duplex: "half" });
-    rare.native = new NativeRequest(this.url, init as RequestInit);
+    const url = URL.canParse(this.url) ? this.url : this.#urlWithin(this.#origin.defaultOrigin);
+    rare.native = new NativeRequest(url, init as RequestInit);
     if (body?.used) nativeText.call(rare.native);
     return rare.native;
   }
@@ -283,12 +284,16 @@ export class RingRequest {
   }
 
   #buildUrl(): string {
-    const text = this.#text;
-    const path = originForm(textOfTarget(text.slice(this.#pathStart, this.#targetEnd)));
-    const host = text.slice(this.#hostStart, this.#hostEnd);
+    const host = this.#text.slice(this.#hostStart, this.#hostEnd);
     // http whatever the target says: that is how the request came.
-    const url = (host === "" ? this.#origin.defaultOrigin : `http://${host}`) + path;
-    return needsNormalizing(host, path) ? normalizeUrl(url) : url;
+    return this.#urlWithin(host === "" ? this.#origin.defaultOrigin : `http://${host}`);
+  }
+
+  /** `origin`: http://host. */
+  #urlWithin(origin: string): string {
+    const path = originForm(textOfTarget(this.#text.slice(this.#pathStart, this.#targetEnd)));
+    const url = origin + path;
+    return needsNormalizing(origin, path) ? normalizeUrl(url) : url;
   }
 
   #buildHeaders(): Headers {
@@ -352,9 +357,9 @@ function textOfTarget(latin1: string): string {
 }
 
 /** Whether the URL standard writes it differently: dot segments, characters to encode, upper case, the default port, odd hosts. */
-function needsNormalizing(host: string, path: string): boolean {
+function needsNormalizing(origin: string, path: string): boolean {
   return (
-    !/^(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)?(?::[1-9]\d{2,4})?$/.test(host) ||
+    !/^http:\/\/(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)(?::[1-9]\d{2,4})?$/.test(origin) ||
     /\/\.|%2e|["'<>\\^`{|}]|[^\0-\x7f]/i.test(path)
   );
 }

@@ -623,6 +623,18 @@ describe("a request's target", () => {
       expect((await ask(server.port, requestOf("GET", `http://${authority}/`))).status).toBe(400);
   });
 
+  test("has the Host's words where no URL can: a program's copies of it are made all the same", async () => {
+    using server = start(async (request) => {
+      const copy = new Request(request);
+      const text = await request.clone().text();
+      return new Response([request.url, copy.url.endsWith("/p"), copy.headers.get("host"), text].join(" "));
+    });
+    for (const host of ["256.256.256.256", "x:99999", "1.2.3.4.5", "[::g]", "0x100000000", "xn--"]) {
+      const { text } = await ask(server.port, `POST /p HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 2\r\n\r\nhi`);
+      expect(text).toBe(`http://${host}/p true ${host} hi`);
+    }
+  });
+
   test("in absolute form gives a request without Host its host", async () => {
     using server = start((request) => new Response(`${request.url} ${request.headers.get("host")}`));
     for (const head of ["GET http://a.test/p HTTP/1.0\r\n\r\n", "GET http://a.test/p HTTP/1.1\r\nHost:\r\n\r\n"]) {
