@@ -49,7 +49,7 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     "/[A-Za-z0-9\\-._~!$&'()*+,;=]/": { other: "the characters of a table" },
   },
   "src/http/request.ts": {
-    "/^(?:[a-z][a-z0-9.-]*|127\\.0\\.0\\.1)?(?::[1-9]\\d{2,4})?$/": {
+    "/^http:\\/\\/(?:[a-z][a-z0-9.-]*|127\\.0\\.0\\.1)(?::[1-9]\\d{2,4})?$/": {
       client: "anchored; one repetition without a limit, and a colon behind it",
     },
     "/\\/\\.|%2e|[\"'<>\\\\^`{|}]|[^\\0-\\x7f]/i": { client: "of fixed length" },
