@@ -48,7 +48,7 @@ describe("the request", () => {
   });
 
   test("has the method and the whole URL", async () => {
-    for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]) {
+    for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "MKADDRESSBOOK"]) {
       const request = get("/a/b?c=d&e").replace("GET", method).replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n");
       expect(await observe(request, ({ method, url }) => [method, url])).toEqual([method, "http://test/a/b?c=d&e"]);
     }

@@ -320,6 +320,19 @@ test("names one subprotocol, the first that the program gives", async () => {
   }
 });
 
+test("writes the names of the program's fields as the program did, and adds the cookies that a route has set", async () => {
+  const upgrade = (request: any, server: any): Response => {
+    request.cookies.set("session", "abc");
+    server.upgrade(request, { headers: { "X-Custom-Header": "test", "x-lower": "1", ETAG: "e" } });
+    return undefined as never;
+  };
+  using server = serveWebSocket({ message() {} }, { routes: { "/": upgrade } as never });
+  using client = await WebSocketClient.open(server.port);
+  const names = client.head.split("\r\n").map((line) => line.split(":", 1)[0]!);
+  expect(names).toEqual(expect.arrayContaining(["X-Custom-Header", "x-lower", "ETag"]));
+  expect(client.head.toLowerCase()).toContain("set-cookie: session=abc");
+});
+
 test("answers what the client has asked for, whatever a getter of upgrade's options does to the request's fields", async () => {
   using server = serveWebSocket(
     { open: (socket) => void socket.send("open") },

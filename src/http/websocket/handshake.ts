@@ -1,5 +1,6 @@
 /** The opening handshake (RFC 6455 section 4.2): what a request must have, and what is answered. */
 import { fieldsOf } from "../tracked-response.ts";
+import { readWrittenNames, writtenName } from "../field-names.ts";
 import { NativeResponse } from "../native-globals.ts";
 import { RingRequest } from "../request.ts";
 import { RoutedRequest } from "../routed-request.ts";
@@ -70,10 +71,12 @@ export function answer(
   head += `Sec-WebSocket-Accept: ${accept}\r\n`;
   const fields =
     given === undefined ? {} : fieldsOf(new NativeResponse(null, { headers: given as Record<string, string> }));
+  const names = readWrittenNames(given);
   for (const name in fields) {
     if (ownFields.has(name) || name === PROTOCOL) continue;
     const value = fields[name]!;
-    for (const each of typeof value === "string" ? [value] : value) head += `${name}: ${each}\r\n`;
+    const written = writtenName(name, names);
+    for (const each of typeof value === "string" ? [value] : value) head += `${written}: ${each}\r\n`;
   }
   for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
   // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice. The answer names
