@@ -19,7 +19,7 @@ import {
   TEXT_TYPE,
 } from "./head.ts";
 import { NativeReadableStream } from "./native-globals.ts";
-import { inMemory, Memory } from "./tracked-response.ts";
+import { inMemory, Memory, sourceOf } from "./tracked-response.ts";
 
 const pumps = lazily(() => require("./body-pumps.ts") as typeof import("./body-pumps.ts"));
 const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
@@ -53,7 +53,8 @@ export function takeBody(response: Response): BodySource {
   const body = Memory.bodyOf(response);
   if (body === null || body === undefined) return { kind: "none" };
   if (typeof body === "string") return { kind: "text", text: body, type: body === "" ? "" : TEXT_TYPE };
-  if (body instanceof NativeReadableStream) return takeStream(response, directSourceOf(body));
+  if (body instanceof NativeReadableStream)
+    return takeWrapped(response, body) ?? takeStream(response, directSourceOf(body));
   if (body instanceof BodyIterable) return takeStream(response, body);
   if (body instanceof Blob) return takeBlob(response, body);
   if (body === inMemory || isMemory(body)) {
@@ -66,14 +67,29 @@ export function takeBody(response: Response): BodySource {
   throw new TypeError("the body of a Response must be one that Bun knows");
 }
 
+/** The body of another Response, `new Response(other.body)`: as in Bun it is what that one's was, without a type of its own if that one's had none. */
+function takeWrapped(response: Response, stream: ReadableStream): BodySource | undefined {
+  const source = sourceOf(stream);
+  if (source === undefined || stream.locked) return undefined;
+  // Read at once, since native code has all of it.
+  if (!(source instanceof Blob) && !isForm(source)) {
+    const bytes = Bun.peek(response.bytes() as Promise<Uint8Array>) as Uint8Array;
+    return { kind: "bytes", bytes, type: bytes.length === 0 ? "" : BYTES_TYPE };
+  }
+  const blob = Bun.peek(response.blob() as Promise<unknown>) as Blob;
+  const place = placeOf(blob);
+  if (place !== "memory") return { kind: "blob", blob, place };
+  const bytes = Bun.peek(blob.bytes()) as Uint8Array;
+  const isTyped = !(source instanceof Blob) || source.type !== "";
+  return { kind: "bytes", bytes, type: isTyped ? blob.type : bytes.length === 0 ? "" : BYTES_TYPE };
+}
+
+function isForm(body: unknown): boolean {
+  return body instanceof FormData || body instanceof URLSearchParams;
+}
+
 function isMemory(body: unknown): boolean {
-  return (
-    ArrayBuffer.isView(body) ||
-    body instanceof ArrayBuffer ||
-    body instanceof SharedArrayBuffer ||
-    body instanceof FormData ||
-    body instanceof URLSearchParams
-  );
+  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer || body instanceof SharedArrayBuffer || isForm(body);
 }
 
 function takeBlob(response: Response, blob: Blob): BodySource {

@@ -7,8 +7,8 @@
  * Response that was made before, or by native code such as fetch(), is merely not remembered.
  */
 
-import { rememberIterable } from "./body-iterable.ts";
-import { NativeResponse } from "./native-globals.ts";
+import { BodyIterable, rememberIterable } from "./body-iterable.ts";
+import { NativeReadableStream, NativeResponse } from "./native-globals.ts";
 
 /** Stands for a body that native code made from what it has in memory. */
 export const inMemory = Symbol("in memory");
@@ -89,6 +89,14 @@ export class Memory extends Returned {
     return before;
   }
 
+  /** Lets the stream that the program gets of this body be known for it. */
+  static mark(response: Response, stream: ReadableStream): void {
+    if (!(#body in response)) return;
+    const memory = response as Memory & Response;
+    memory.#plain = false;
+    Source.mark(stream, memory.#body);
+  }
+
   static copy(from: Response, to: Response): void {
     if (!(#body in from)) return;
     const memory = from as Memory & Response;
@@ -110,6 +118,28 @@ export class Memory extends Returned {
   }
 }
 
+/** What a stream was made of that a program has got as the `body` of a Response, and may make another Response of. */
+class Source extends Returned {
+  #body: unknown;
+
+  constructor(stream: ReadableStream, body: unknown) {
+    super(stream);
+    this.#body = body;
+  }
+
+  static mark(stream: ReadableStream, body: unknown): void {
+    if (#body in stream || body instanceof NativeReadableStream || body instanceof BodyIterable) return;
+    new Source(stream, body);
+  }
+
+  static of(stream: ReadableStream): unknown {
+    return #body in stream ? (stream as unknown as Source).#body : undefined;
+  }
+}
+
+/** The text, bytes, Blob or whatever else is behind a stream that was a Response's `body`; undefined for another stream. */
+export const sourceOf = Source.of;
+
 /** What `takePlain` knows. Native code takes the fast way with responses of exactly its own prototype, so no others have another one. */
 function isPlain(body: unknown): boolean {
   return typeof body === "string" || ArrayBuffer.isView(body) || body instanceof ArrayBuffer;
@@ -118,10 +148,24 @@ function isPlain(body: unknown): boolean {
 const nativeBodyUsed = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bodyUsed")!.get!;
 
 /**
- * A Response without headers, as long as nobody looks at them. What it overrides cannot be replaced in the native prototype, so a program's own
- * replacements are all in force.
+ * One whose body's stream is known for what it was made of. What it and PlainResponse override cannot be replaced in the native prototype, so a
+ * program's own replacements are all in force.
  */
-class PlainResponse extends NativeResponse {
+class RememberedResponse extends NativeResponse {}
+const nativeBody = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "body")!.get!;
+// Not in the class: the type of Response has a property there.
+Object.defineProperty(RememberedResponse.prototype, "body", {
+  get(this: Response) {
+    const stream = nativeBody.call(this) as ReadableStream | null;
+    if (stream !== null) Memory.mark(this, stream);
+    return stream;
+  },
+  configurable: true,
+});
+Reflect.deleteProperty(RememberedResponse.prototype, "constructor");
+
+/** A Response without headers, as long as nobody looks at them. */
+class PlainResponse extends RememberedResponse {
   override get headers(): Headers {
     Memory.touch(this);
     return super.headers;
@@ -143,7 +187,7 @@ export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | nu
   if (Class === undefined) return (NativeResponse as unknown as (body: unknown) => Response)(body);
   if (Class !== TrackedResponse)
     return remember(Reflect.construct(NativeResponse, [body, init], Class) as Response, body, init);
-  if (init !== undefined || !isPlain(body)) return remember(new NativeResponse(body, init), body, init);
+  if (init !== undefined || !isPlain(body)) return remember(new RememberedResponse(body, init), body, init);
   const response = new PlainResponse(body);
   new Memory(response, body, true);
   return response;
@@ -153,7 +197,7 @@ function json(this: unknown, body?: unknown, init?: ResponseInit | number): Resp
   // Without an argument it is empty, and with undefined an error.
   const made =
     arguments.length === 0 ? (NativeResponse as any).json() : NativeResponse.json(body, init as ResponseInit);
-  if (init !== undefined) return remember(made, inMemory, init);
+  if (init !== undefined) return remember(Object.setPrototypeOf(made, RememberedResponse.prototype), inMemory, init);
   const response = Object.setPrototypeOf(made, PlainResponse.prototype); // So that a look at its headers shows.
   new Memory(response, jsonText, true);
   return response;
@@ -181,6 +225,8 @@ export function unremembered(value: unknown): unknown {
 export const rememberingMethods = {
   clone(this: Response): Response {
     const copy = nativeClone.call(this) as Response;
+    if (!Memory.has(this)) return copy;
+    Object.setPrototypeOf(copy, RememberedResponse.prototype);
     Memory.copy(this, copy);
     return copy;
   },

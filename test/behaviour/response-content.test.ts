@@ -379,3 +379,93 @@ describe("a head's size", () => {
     expect(stdout).toBe("200 431\n");
   });
 });
+
+describe("the body of another Response", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ringloop-bodies-"));
+  const file = join(directory, "page.html");
+  writeFileSync(file, "<p>of a file</p>");
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const bodies: Record<string, [make: () => any, text: string, type: string | null]> = {
+    "a text's": [() => new Response("text"), "text", "application/octet-stream"],
+    "an empty one's": [() => new Response(""), "", null],
+    bytes: [() => new Response(Buffer.from("bytes")), "bytes", "application/octet-stream"],
+    "a Blob's": [() => new Response(new Blob(["blob"], { type: "text/x" })), "blob", "text/x"],
+    "a Blob's without a type": [() => new Response(new Blob(["blob"])), "blob", "application/octet-stream"],
+    "JSON's": [() => Response.json({ a: 1 }), `{"a":1}`, "application/octet-stream"],
+    "a form's": [
+      () => new Response(new URLSearchParams("a=b")),
+      "a=b",
+      "application/x-www-form-urlencoded;charset=UTF-8",
+    ],
+    "a file's": [() => new Response(Bun.file(file)), "<p>of a file</p>", "text/html;charset=utf-8"],
+    "a copy's": [() => new Response("copied").clone(), "copied", "application/octet-stream"],
+    "a body's body": [() => new Response(new Response("twice").body), "twice", "application/octet-stream"],
+    "one with fields": [
+      () => new Response("x", { headers: { "Content-Type": "a/b" } }),
+      "x",
+      "application/octet-stream",
+    ],
+  };
+
+  for (const [name, [make, text, type]] of Object.entries(bodies))
+    test(`${name} has its length and type, and the fields that are given`, async () => {
+      using server = serve({
+        port: 0,
+        fetch(request) {
+          const { body } = make();
+          const init = request.url.endsWith("fields") ? { status: 202, headers: { A: "b" } } : undefined;
+          return new Response(body, init);
+        },
+      });
+      for (const [path, status, field] of [
+        ["", 200, null],
+        ["fields", 202, "b"],
+      ] as const) {
+        const response = await fetch(`${server.url}${path}`);
+        const { headers } = response;
+        expect([response.status, headers.get("a"), headers.get("content-type")]).toEqual([status, field, type]);
+        expect([headers.get("content-length"), headers.get("transfer-encoding")]).toEqual([`${text.length}`, null]);
+        expect(await response.text()).toBe(text);
+      }
+    });
+
+  test("with what it was given, as frameworks set it", async () => {
+    using server = serve({
+      port: 0,
+      fetch() {
+        const first = Response.json({ a: 1 }, { headers: { "X-First": "1" } });
+        const second = new Response(first.body, first);
+        second.headers.set("X-Second", "2");
+        return second;
+      },
+    });
+    const response = await fetch(server.url);
+    const names = ["content-type", "content-length", "x-first", "x-second"];
+    expect(names.map((name) => response.headers.get(name))).toEqual(["application/json;charset=utf-8", "7", "1", "2"]);
+    expect(await response.json()).toEqual({ a: 1 });
+  });
+
+  test("of a file can be asked for in part", async () => {
+    using server = serve({ port: 0, fetch: () => new Response(new Response(Bun.file(file)).body) });
+    const response = await fetch(server.url, { headers: { range: "bytes=3-4" } });
+    expect([response.status, response.headers.get("content-range"), await response.text()]).toEqual([
+      206,
+      "bytes 3-4/16",
+      "of",
+    ]);
+  });
+
+  test("cannot be sent twice, nor when it was read", async () => {
+    const first = new Response("once");
+    const { body } = first;
+    let calls = 0;
+    using server = serve({
+      port: 0,
+      fetch: () => (calls++ === 0 ? new Response(body) : new Response(body)),
+      error: () => new Response("failed", { status: 500 }),
+    });
+    const statuses = [(await fetch(server.url)).status, (await fetch(server.url)).status];
+    expect(statuses).toEqual([200, 500]);
+    expect(first.bodyUsed).toBe(true);
+  });
+});
