@@ -1,7 +1,7 @@
 /**
  * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. Readable on light and dark pages.
  *
- * quick.svg from quick.json; connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at a fixed rate)
+ * quick.svg from quick.json; apps.svg (handlers that wait, 16 connections) from apps.json; connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at a fixed rate)
  * from lab.json, io-models.svg from models.json, file-models.svg from files.json.
  */
 import { existsSync } from "node:fs";
@@ -114,12 +114,12 @@ const seriesOf = (peers: readonly Peer[]): Bars["series"] =>
   }));
 
 /** Each workload's ratio to Bun's own. */
-async function drawRatios(rates: Results): Promise<void> {
+async function drawRatios(chart: string, rates: Results): Promise<void> {
   const names = Object.keys(rates);
   const peers = ["bun", "defer", "sqpoll"] as const;
   const fields = ["rate", "cpuUs"] as const;
-  await drawBars("quick", {
-    height: 500,
+  await drawBars(chart, {
+    height: 110 + names.length * 33,
     left: 285,
     width: 330,
     gap: 40,
@@ -248,8 +248,17 @@ async function drawFiles(results: FileResults): Promise<void> {
   });
 }
 
+/** Of what handlers wait for, without the number in each title. */
+function at16Connections(rates: Results): Results {
+  const end = ", 16 connections";
+  const chosen = Object.entries(rates).filter(([title]) => title.endsWith(end));
+  return Object.fromEntries(chosen.map(([title, byPeer]) => [title.slice(0, -end.length), byPeer]));
+}
+
 const quick = await ratesOf("quick");
-if (quick) await drawRatios(quick);
+if (quick) await drawRatios("quick", quick);
+const apps = await ratesOf("apps");
+if (apps) await drawRatios("apps", at16Connections(apps));
 const lab = await ratesOf("lab");
 if (lab) {
   await drawConnections("connections", lab, [

@@ -1,5 +1,5 @@
 /**
- * The throughput lab: `bun run bench` measures everything in about 20 minutes, `bench:quick` the essential in two.
+ * The throughput lab: `bun run bench` measures everything in about 40 minutes, `bench:quick` the essential in four.
  *
  *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
  *   --peers bun,node      default: all, and in quick those that run in Bun
@@ -13,6 +13,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startBackends } from "./runner/backends.ts";
 import { parts } from "./runner/parts.ts";
 import { bunPeers, type Peer, peers } from "./runner/peers.ts";
 import { measureRates, printRates } from "./runner/rates.ts";
@@ -34,7 +35,7 @@ const { values } = parseArgs({
 
 const all = [...groups, ...Object.keys(parts)];
 const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
-const quickOnes = ["http", "echo", "calls", "idle", "loop", "churn"];
+const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =
@@ -64,7 +65,10 @@ async function firstLine(command: string[]): Promise<string> {
 }
 
 const startMs = performance.now();
-const workloads = workloadsOf(chosen, sweep);
+const workloads = workloadsOf(chosen, sweep, values.quick);
+const backends = chosen.includes("apps") ? await startBackends() : undefined;
+Object.assign(process.env, backends?.variables);
+process.on("exit", () => backends?.kill());
 const runs = workloads.reduce((sum, workload) => sum + (workload.peers ?? chosenPeers).length * rounds, 0);
 let done = 0;
 const progress = (workload: string, peer: Peer): void => {
@@ -104,4 +108,5 @@ const directory = join(import.meta.dir, "results");
 mkdirSync(directory, { recursive: true });
 writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
 console.log(`\n${Math.round(report.took as number)} s; bench/results/${name}.json`);
+await backends?.stop();
 process.exit(0);

@@ -44,7 +44,9 @@ test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && ne
   # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
 bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio &&
-  need nghttp2-client h2load ;;
+  need nghttp2-client h2load && need redis-server redis-server && need redis-tools redis-cli && need postgresql-client psql
+  # Debian keeps the server's programs out of PATH.
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql" ;;
 esac
 
 if [ -n "$packages" ]; then

@@ -1,5 +1,5 @@
 /** What a server does besides its rate: rest, wake up, share the thread with Bun's own loop, and let connections go. */
-import type { BunPeer, Service } from "./peers.ts";
+import type { BunPeer, Peer, Service } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { median, percentile } from "./report.ts";
 import { ServerProcess } from "./server.ts";
@@ -84,23 +84,44 @@ export async function measureIdle(subjects: readonly BunPeer[], seconds: number)
   return Object.fromEntries(results) as Record<BunPeer, number>;
 }
 
-/** One request every 5 ms on one connection, of servers whose code is compiled already. */
-export function measureSparse(
-  subjects: readonly BunPeer[],
-): Promise<Record<BunPeer, { p50Us: number; p99Us: number }>> {
-  return withServers("http-hello", subjects, async ({ port }) => {
-    await wrk(port, 50, 1);
-    const client = await Client.connect(port);
-    const samples: number[] = [];
-    for (let i = 0; i < 300; i++) {
-      const start = performance.now();
-      await client.ask();
-      if (i >= 50) samples.push((performance.now() - start) * 1000);
-      await Bun.sleep(5);
+/** How long a request takes on an otherwise silent server. */
+export interface Sparse {
+  p50Us: number;
+  p99Us: number;
+}
+
+/** One request every 5 ms, which keeps a ring's thread awake, and every 20 ms, when it has parked; the subjects take turns. */
+export async function measureSparse<P extends Peer>(
+  subjects: readonly P[],
+): Promise<Record<string, Record<P, Sparse>>> {
+  const results: Record<string, Record<P, Sparse>> = {};
+  for (const intervalMs of [5, 20]) {
+    const servers = new Map<P, { server: ServerProcess; client: Client; samples: number[] }>();
+    for (const subject of subjects) {
+      const server = await ServerProcess.start("http-hello", subject);
+      await wrk(server.port, 50, 1);
+      servers.set(subject, { server, client: await Client.connect(server.port), samples: [] });
+      server.pause();
     }
-    client.end();
-    return { p50Us: median(samples), p99Us: percentile(samples, 0.99) };
-  });
+    for (let round = 0; round < 6; round++)
+      for (const { server, client, samples } of servers.values()) {
+        server.resume();
+        for (let i = 0; i < 110; i++) {
+          const start = performance.now();
+          await client.ask();
+          if (i >= 10) samples.push((performance.now() - start) * 1000); // The first follow the pause.
+          await Bun.sleep(intervalMs);
+        }
+        server.pause();
+      }
+    const figures: Partial<Record<P, Sparse>> = (results[`${intervalMs} ms`] = {} as Record<P, Sparse>);
+    for (const [subject, { server, client, samples }] of servers) {
+      figures[subject] = { p50Us: median(samples), p99Us: percentile(samples, 0.99) };
+      client.end();
+      await server.stop();
+    }
+  }
+  return results;
 }
 
 type Lateness = Record<string, { medianMs: number; maxMs: number }>;

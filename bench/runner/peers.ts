@@ -11,8 +11,8 @@ export type Peer = (typeof peers)[number] | (typeof modelPeers)[number];
 export const bunPeers = ["bun", "defer", "sqpoll"] as const;
 export type BunPeer = (typeof bunPeers)[number];
 
-/** websocket (echo, and messages to all), http-hello, http-app (routes, bodies, files), echo, udp, burst (many small writes), loop (Bun's own loop beside the server). */
-export type Service = "websocket" | "http-hello" | "http-app" | "echo" | "udp" | "burst" | "loop";
+/** websocket (echo, and messages to all), http-hello, http-app (routes, bodies, files), apps (handlers that wait), echo, udp, burst (many small writes), loop (Bun's own loop beside the server). */
+export type Service = "websocket" | "http-hello" | "http-app" | "apps" | "echo" | "udp" | "burst" | "loop";
 
 const servers = join(import.meta.dir, "../servers");
 

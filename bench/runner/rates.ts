@@ -66,6 +66,8 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
   for (const [peer, server] of servers) {
     try {
       server.resume();
+      const { warmUp } = workload;
+      if (warmUp) await wrk(server.port, warmUp.connections, 1, warmUp);
       await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
       server.pause();
     } catch (error) {

@@ -1,5 +1,5 @@
 /** What is measured, as data. */
-import { modelPeers, type Peer, type Service } from "./peers.ts";
+import { bunPeers, modelPeers, type Peer, type Service } from "./peers.ts";
 import type { LoadRequest, WrkRequest } from "./load.ts";
 
 export interface Workload {
@@ -10,11 +10,13 @@ export interface Workload {
   connections: number;
   /** Who is measured, whatever is chosen. */
   peers?: readonly Peer[];
+  /** By wrk, a second before the usual warm-up: the compiler needs some ten thousand requests. */
+  warmUp?: { path: string; connections: number };
   /** By wrk or h2load, the outside judges, or by limit/load.c. */
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
-export const groups = ["http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
+export const groups = ["apps", "http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
 export type Group = (typeof groups)[number];
 
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
@@ -24,6 +26,36 @@ const byWrk = (group: Group, what: string, service: Service, connections: number
   connections,
   load: { by: "wrk", ...request },
 });
+/** What handlers wait for (servers/apps.ts), by the path of each. */
+const appHandlers: Record<string, string> = {
+  redis: "RedisClient.get",
+  sql: "Bun.sql, one row",
+  pg: "pg, one row",
+  postgres: "postgres.js, one row",
+  sqlite: "SQLite, one row",
+  proxy: "fetch of 4 KiB, passed on",
+  file: "fs.promises.readFile, 4 KiB",
+  immediate: "setImmediate",
+  timeout: "setTimeout of 1 ms",
+  cpu: "1 ms of CPU",
+  "hono/7": "Hono with cors and two queries",
+  "hono-hello": "Hono with cors, hello",
+  hello: "nothing: hello",
+};
+const quickAppHandlers = ["redis", "sql", "proxy", "hono/7"];
+
+function apps(isQuick: boolean): Workload[] {
+  const paths = isQuick ? quickAppHandlers : Object.keys(appHandlers);
+  return paths.flatMap((path) =>
+    (isQuick ? [1, 16] : [1, 4, 16, 50, 256]).map((connections) => ({
+      ...byWrk("apps", "", "apps", connections, { path: `/${path}` }),
+      title: `${appHandlers[path]}, ${connections} connection${connections === 1 ? "" : "s"}`,
+      peers: bunPeers,
+      warmUp: { path: "/hello", connections: 50 },
+    })),
+  );
+}
+
 const app = (what: string, request: WrkRequest): Workload => byWrk("app", what, "http-app", 50, request);
 const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   group,
@@ -54,8 +86,9 @@ const socket = (title: string, connections: number, request: LoadRequest): Workl
 });
 
 /** `sweep`: how many connections the groups hello and echo go through. */
-export function workloadsOf(chosen: readonly string[], sweep: readonly number[]): Workload[] {
+export function workloadsOf(chosen: readonly string[], sweep: readonly number[], isQuick: boolean): Workload[] {
   const all: Workload[] = [
+    ...apps(isQuick),
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
     ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
     {
