@@ -9,6 +9,7 @@
 import type { Connection, Protocol } from "../net/connection.ts";
 import { Hold } from "../net/connection-flags.ts";
 import { outside } from "../sys/async-context.ts";
+import { runJobs } from "../sys/program.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { lazily } from "../sys/lazily.ts";
 import { native } from "../sys/library.ts";
@@ -58,6 +59,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private headResumed = false;
   /** The client does not read: the next request waits. */
   private stalled = false;
+  private quiet = false;
   private processing = false;
   /** The rest of what is being processed is another protocol's. */
   private handedOver = false;
@@ -238,7 +240,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
         }
         ({ queuedBytes } = transport);
         at = this.begin(memory, at, next, end);
-        if (at < end) host.reactor.relieve();
+        if (at >= end) break; // What the handler left behind runs when this completion is done.
+        runJobs();
+        host.reactor.relieve();
       }
     } catch (error) {
       at = end;
@@ -436,6 +440,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   private answer(request: RingRequest, result: Response | Promise<Response>): void {
     if (isResponse(result)) return this.respond(request, result);
+    if (this.body === null) this.setQuiet(true);
     result.then(
       (response) => this.respondLater(request, response),
       (error) => this.failResponse(request, error),
@@ -445,6 +450,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   /** From a promise: the reactor may be anywhere, so its clock is set first. */
   private respondLater(request: RingRequest, response: unknown): void {
     if (this.request !== request) return; // The connection is gone.
+    this.setQuiet(false);
     if (isResponse(response)) return this.respond(request, response);
     this.failResponse(request, errorOf(response));
   }
@@ -595,6 +601,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const result = this.host.handleError(error);
     const answer = (response: Response): void => {
       if (this.request !== request) return;
+      this.setQuiet(false);
       const { queuedBytes } = this.transport;
       try {
         this.send(request, response);
@@ -623,11 +630,19 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private endExchange(): void {
     if (this.request === null) throw new Error("an exchange ends once");
     this.request = null;
+    this.setQuiet(false);
     this.host.pendingRequests--;
     const { idleTimeoutMs } = this.host.limits;
     if (this.idleTimeoutMs === idleTimeoutMs) return;
     this.idleTimeoutMs = idleTimeoutMs;
     this.extendTimeout();
+  }
+
+  /** Whether nothing is expected from the client: the program has the whole request, and has not begun to answer. */
+  private setQuiet(quiet: boolean): void {
+    if (this.quiet === quiet) return;
+    this.quiet = quiet;
+    this.host.reactor.pendingExchanges += quiet ? 1 : -1;
   }
 
   private completeResponse(): void {

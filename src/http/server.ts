@@ -21,6 +21,7 @@ import { FreeList } from "../reactor/free-list.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
+import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { showUncaught } from "../sys/uncaught.ts";
 import { Connection } from "../net/connection.ts";
@@ -339,10 +340,19 @@ class RingServer implements Server, HttpHost {
 
   handle(request: RingRequest, handler?: Route["handler"]): Answer {
     let result: Answer;
+    let threw = true;
+    enterProgram();
     try {
       result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);
+      threw = false;
     } catch (error) {
-      return this.handleError(error);
+      result = error as Response;
+    } finally {
+      leaveProgram();
+    }
+    if (threw) {
+      runJobs(); // As in Bun: what the handler has left behind comes before the error handler.
+      return this.handleError(result);
     }
     if (isResponse(result)) return result;
     if (result instanceof Promise) {
@@ -356,10 +366,13 @@ class RingServer implements Server, HttpHost {
   handleError(error: unknown): Answer {
     if (!this.errorHandler) return this.reportError(error);
     let result: ReturnType<ErrorHandler>;
+    enterProgram();
     try {
       result = outside(callError, this.errorHandler, this, error as Error);
     } catch (failure) {
       return this.reportError(failure);
+    } finally {
+      leaveProgram();
     }
     if (isResponse(result)) return result;
     return Promise.resolve(result).then(

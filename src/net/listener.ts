@@ -48,6 +48,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     reactor.owned.add(this.fd);
     this.address = localAddress(this.fd);
     this.slot = reactor.operations.acquire(this);
+    reactor.quietSlots++;
     reactor.ref();
     reactor.scheduleFlush(this);
   }
@@ -93,6 +94,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     if (!this.closing || this.closed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.closed = true;
     this.reactor.operations.release(this.slot);
+    this.reactor.quietSlots--;
     if (this.referenced) this.reactor.unref();
   }
 

@@ -8,6 +8,7 @@
  */
 import type { Reactor } from "../reactor/reactor.ts";
 import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
+import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import {
   IP_TOS,
   IPPROTO_IP,
@@ -287,7 +288,9 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   /** @internal */
   onOpen(): void {
     const { open } = this.context.handlers;
-    if (open !== undefined) currentContext()(Socket.open, this, open as Handler);
+    if (open === undefined) return;
+    currentContext()(Socket.open, this, open as Handler);
+    runJobs();
   }
 
   /** @internal */
@@ -295,6 +298,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     const { data, binaryType } = this.context.handlers;
     if (data === undefined) return;
     outside(Socket.run, this, "data", data as Handler, copyFor(binaryType, memory, start, end));
+    runJobs();
   }
 
   /** @internal */
@@ -375,15 +379,20 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     handler: ((socket: this, argument: never) => unknown) | undefined,
     argument: unknown,
   ): void {
-    if (handler !== undefined) currentContext()(Socket.run, this, name, handler as Handler, argument);
+    if (handler === undefined) return;
+    currentContext()(Socket.run, this, name, handler as Handler, argument);
+    runJobs();
   }
 
   private static run(socket: Socket<any>, name: string, handler: Handler, argument: unknown): void {
     let result: unknown;
+    enterProgram();
     try {
       result = argument === NONE ? handler.call(socket, socket) : handler.call(socket, socket, argument);
     } catch (error) {
       return socket.fail(name, error);
+    } finally {
+      leaveProgram();
     }
     if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
   }
@@ -391,12 +400,15 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   /** As in Bun, a socket whose `open` throws, or returns an Error, does not go on; and what `open` rejects with is unhandled. */
   private static open(socket: Socket<any>, handler: Handler): void {
     let error: unknown;
+    enterProgram();
     try {
       const result = handler.call(socket, socket);
       if (!(result instanceof Error)) return;
       error = result;
     } catch (thrown) {
       error = thrown;
+    } finally {
+      leaveProgram();
     }
     try {
       socket.fail("open", error);

@@ -5,6 +5,7 @@
  * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
  */
 import { inCurrentContext, outside } from "../sys/async-context.ts";
+import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -497,10 +498,13 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
-    if (handler !== undefined) outside(UdpSocket.run, this, handler as Handler, args);
+    if (handler === undefined) return;
+    outside(UdpSocket.run, this, handler as Handler, args);
+    runJobs();
   }
 
   private static run(socket: UdpSocket, handler: Handler, args: unknown[]): void {
+    enterProgram();
     try {
       const result = handler.apply(socket, args);
       if (result instanceof Promise) result.catch((error) => socket.handlers.error?.call(socket, error));
@@ -508,6 +512,8 @@ export class UdpSocket implements OperationOwner, Flushable {
       const onError = socket.handlers.error;
       if (onError === undefined || handler === (onError as Handler)) throw error;
       onError.call(socket, error as Error);
+    } finally {
+      leaveProgram();
     }
   }
 

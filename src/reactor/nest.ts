@@ -1,10 +1,11 @@
 /**
  * What brings a turn back from its wait in the ring to Bun's loop: a poll of Bun's epoll descriptor, and a timer.
  *
- * The timer is an operation of the ring, armed once a turn, and not a limit of each wait: on a virtual machine, programming the clock for
+ * The timer is an operation of the ring and stays armed until it fires, over several waits: on a virtual machine, programming the clock for
  * each wait costs about as much as the wait. Nothing of this may be in flight while the reactor is parked.
  */
 import { POLLIN } from "../sys/abi.ts";
+import type { Sqe } from "../ring/sqe.ts";
 import { Mapping } from "../sys/memory.ts";
 import type { OperationOwner } from "./op-table.ts";
 import type { Reactor } from "./reactor.ts";
@@ -12,11 +13,25 @@ import type { Reactor } from "./reactor.ts";
 const enum Kind {
   Poll,
   Timer,
+  ShortTimer,
   Removal,
 }
 
+/** A timer of the ring. */
+class Timer {
+  readonly kind: Kind;
+  /** struct __kernel_timespec { seconds, nanoseconds }. */
+  readonly time = new Mapping(16);
+  isArmed = false;
+
+  constructor(kind: Kind, ms: number) {
+    this.kind = kind;
+    new BigInt64Array(this.time.buffer)[1] = BigInt(ms * 1e6);
+  }
+}
+
 export class Nest implements OperationOwner {
-  /** The turn is to end: Bun has work, or the time is over. Set until the next `arm()`. */
+  /** The turn is to end: Bun has work, or the time is over. The turn sets it back. */
   ready = false;
   /** Completions that were the nest's own, and nobody's work. */
   completions = 0;
@@ -24,33 +39,34 @@ export class Nest implements OperationOwner {
   private readonly reactor: Reactor;
   private readonly loopFd: number | undefined;
   private readonly slot: number;
-  /** struct __kernel_timespec { seconds, nanoseconds }. */
-  private readonly time: Mapping | undefined;
+  private readonly timers: { long: Timer; short: Timer } | undefined;
   private polling = false;
-  private timing = false;
   private removals = 0;
 
-  /** Without `loopFd` Bun's work is seen at the end of each turn only. `turnMs` is 0 for no timer. */
-  constructor(reactor: Reactor, loopFd: number | undefined, turnMs: number) {
+  /** Without `loopFd` Bun's work is seen at the end of each turn only. Without the times, each wait has a limit of its own. */
+  constructor(reactor: Reactor, loopFd: number | undefined, limits: { longMs: number; shortMs: number } | undefined) {
     this.reactor = reactor;
     this.loopFd = loopFd;
     this.slot = reactor.operations.acquire(this);
-    if (turnMs === 0) return;
-    this.time = new Mapping(16);
-    new BigInt64Array(this.time.buffer)[1] = BigInt(turnMs * 1e6);
+    if (limits)
+      this.timers = {
+        long: new Timer(Kind.Timer, limits.longMs),
+        short: new Timer(Kind.ShortTimer, limits.shortMs),
+      };
   }
 
-  arm(): void {
-    const { reactor, loopFd, slot, time } = this;
-    this.ready = false;
+  /** Before a wait. `isShort`: which of the timers ends it at the latest; undefined for none. */
+  arm(isShort: boolean | undefined): void {
+    const { reactor, loopFd, slot, timers } = this;
     if (!this.polling && loopFd !== undefined) {
       this.polling = true;
       reactor.tag(reactor.nextSqe().prepPollAdd(loopFd, POLLIN), slot, Kind.Poll);
     }
-    if (!this.timing && time) {
-      this.timing = true;
-      reactor.tag(reactor.nextSqe().prepTimeout(time.address), slot, Kind.Timer);
-    }
+    if (timers === undefined || isShort === undefined) return;
+    const timer = isShort ? timers.short : timers.long;
+    if (timer.isArmed) return;
+    timer.isArmed = true;
+    reactor.tag(reactor.nextSqe().prepTimeout(timer.time.address), slot, timer.kind);
   }
 
   /**
@@ -58,17 +74,26 @@ export class Nest implements OperationOwner {
    * poll that is just being woken, and that poll goes on when it finds nothing.
    */
   disarm(): void {
-    const { reactor, slot } = this;
+    const { reactor, slot, timers } = this;
     if (this.removals > 0) return;
-    this.removals = Number(this.polling) + Number(this.timing);
     const tagOf = (kind: Kind): number => reactor.operations.tagOf(slot, kind);
-    if (this.polling) reactor.tag(reactor.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)), slot, Kind.Removal);
-    if (this.timing) reactor.tag(reactor.nextSqe().prepTimeoutRemove(slot, tagOf(Kind.Timer)), slot, Kind.Removal);
+    const remove = (sqe: Sqe): void => {
+      this.removals++;
+      reactor.tag(sqe, slot, Kind.Removal);
+    };
+    if (this.polling) remove(reactor.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)));
+    for (const timer of timers === undefined ? [] : [timers.long, timers.short])
+      if (timer.isArmed) remove(reactor.nextSqe().prepTimeoutRemove(slot, tagOf(timer.kind)));
   }
 
   /** Nothing may be in flight. */
   close(): void {
-    this.time?.release();
+    this.timers?.long.time.release();
+    this.timers?.short.time.release();
+  }
+
+  get isPolling(): boolean {
+    return this.polling;
   }
 
   get inFlight(): number {
@@ -81,8 +106,9 @@ export class Nest implements OperationOwner {
       this.removals--;
       return;
     }
-    if (kind === Kind.Poll) this.polling = false;
-    else this.timing = false;
     this.ready = true;
+    if (kind === Kind.Poll) this.polling = false;
+    else if (kind === Kind.Timer) this.timers!.long.isArmed = false;
+    else this.timers!.short.isArmed = false;
   }
 }

@@ -11,7 +11,6 @@
  * every millisecond plus one handler; the ring goes on while a handler runs Bun's loop itself, in turns inside the turn; an idle process
  * uses no CPU; a process in which nothing is referenced exits.
  */
-import { drainMicrotasks } from "bun:jsc";
 import {
   IORING_CQE_F_MORE,
   IORING_ENTER_GETEVENTS,
@@ -23,6 +22,7 @@ import {
 import { outside } from "../sys/async-context.ts";
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
 import { owned } from "../sys/owned.ts";
+import { adoptTicks, asEventLoop, programCalls, runJobs } from "../sys/program.ts";
 import { Arena } from "../ring/arena.ts";
 import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { featureNames, receivesMultishot } from "../ring/features.ts";
@@ -108,8 +108,14 @@ export interface Flushable {
 
 /** A turn hands the thread to Bun after this time at the latest. */
 const TURN_MS = 1;
-/** Turns without a completion before the reactor parks. */
-const IDLE_TURNS_BEFORE_PARK = 10;
+/** The same while the program uses timers, which cannot be seen from outside. */
+const SHORT_TURN_MS = 0.25;
+/** So long after the program has made a timer or an immediate, more are expected. */
+const TIMERS_MS = 1000;
+/** How many chances to rest go by after one that did not pay. */
+const RESTLESS_TURNS = 64;
+/** So long without anything to do, and the reactor parks. */
+const PARK_AFTER_MS = 10;
 /** What is finished waits for other handlers no longer than this, and after a handler that took as long, for none of the next ones. */
 const FINISHED_MS_MAX = 0.5;
 const HASTY_COMPLETIONS = 64;
@@ -133,6 +139,10 @@ export class Reactor extends Operations {
   /** Memory for what is received. */
   readonly receiveBuffers: BufferRing;
   readonly wheel: Wheel;
+  /** Slots of listeners, and the nest's. */
+  quietSlots = 1;
+  /** Connections from which nothing is expected: the program has the whole request, and has not begun to answer. */
+  pendingExchanges = 0;
   /** Bytes that were written for sending since the last submission, or what counts like them; added to by those who write. */
   unsubmittedBytes = 0;
 
@@ -161,9 +171,21 @@ export class Reactor extends Operations {
   private submittedMs = 0;
   /** For so many completions, what is finished is submitted at once. */
   private hasty = 0;
+  /** The turn found nothing to do, and the next event is most likely Bun's. */
+  private mayRest = false;
+  /** It rests, or did until this turn. */
+  private resting = false;
+  private restPaid = false;
+  private restPolled = false;
+  private restlessTurns = 0;
+  private restedMs = -Infinity;
   /** When the wheel is looked at again, unless the thread stands still. */
   private nextLookMs = Infinity;
-  private idleTurns = 0;
+  /** When the clock was read last in a turn, when there was something to do, and when a timer of the program's was seen. */
+  private lookedMs = 0;
+  private busyMs = 0;
+  private timersSeenMs = -Infinity;
+  private lastTimer = 0;
   private closed = false;
   /** The kernel has contradicted itself: nothing more is read from the ring. */
   private broken = false;
@@ -210,7 +232,7 @@ export class Reactor extends Operations {
     const registeredRingFd = this.ring.registerRingFd();
     const loopFd = findEventLoopFd();
     // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
-    this.nest = new Nest(this, loopFd, mode === "defer" ? TURN_MS : 0);
+    this.nest = new Nest(this, loopFd, mode === "defer" ? { longMs: TURN_MS, shortMs: SHORT_TURN_MS } : undefined);
     this.wheel = new Wheel(performance.now());
     const { ring } = this;
     this.info = {
@@ -231,6 +253,7 @@ export class Reactor extends Operations {
       restricted: restrict,
     };
     process.on("exit", this.exit);
+    adoptTicks();
     this.schedule(); // Parks, and lets go of the process unless something was opened by then.
   }
 
@@ -384,12 +407,13 @@ export class Reactor extends Operations {
     if (this.immediate !== undefined || this.closed || this.broken) return;
     this.leavePark();
     this.immediate = setImmediate(this.turn);
+    this.lastTimer = Number(this.immediate);
   }
 
   private leavePark(): void {
     if (!this.parked) return;
     this.parked = false;
-    this.idleTurns = 0;
+    this.busyMs = performance.now();
     this.ring.cqEventfdToggle(false);
     this.waker.disarm(this.references > 0);
     clearTimeout(this.wheelTimer);
@@ -404,7 +428,7 @@ export class Reactor extends Operations {
   }
 
   /** Whoever has scheduled it, perhaps in a context of theirs. */
-  private readonly turn = (): void => outside(this.takeTurn);
+  private readonly turn = (): void => outside(asEventLoop, this.takeTurn);
 
   private readonly takeTurn = (): void => {
     if (this.closed || this.broken) return;
@@ -418,35 +442,84 @@ export class Reactor extends Operations {
     } finally {
       if (!this.closed && !this.broken) {
         // A turn inside this one may have parked.
-        if (this.idleTurns < IDLE_TURNS_BEFORE_PARK || this.parked) this.schedule();
-        else this.park();
+        if (this.parked) this.schedule();
+        else if (this.lookedMs - this.busyMs >= PARK_AFTER_MS) this.park();
+        else if (this.mayRest) this.rest();
       }
     }
   };
 
-  /** One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn. */
+  /**
+   * One turn's work. An error of a handler leaves it; what was not dispatched yet is dispatched in the next turn.
+   *
+   * The turn waits in the ring only when nothing of the program's can be left in Bun's loop, where it cannot be seen: an immediate, the flush of
+   * a database's socket, a deferred task. So a turn in which the program was called does not wait, nor does one before which the program has
+   * made a timer or an immediate.
+   */
   private run(): void {
     const { nest } = this;
-    const end = performance.now() + TURN_MS;
-    const own = this.cqes - nest.completions;
-    nest.arm();
+    const startMs = performance.now();
+    const seesTimers = this.seesTimers();
+    if (seesTimers) this.timersSeenMs = startMs;
+    const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS;
+    const end = startMs + (expectsTimers ? SHORT_TURN_MS : TURN_MS);
+    let mayWait = !seesTimers;
+    nest.ready = this.mayRest = false;
+    if (this.resting) {
+      this.resting = false;
+      this.restPaid = nest.isPolling || !this.restPolled;
+      if (!this.restPaid) this.restlessTurns = RESTLESS_TURNS;
+    }
     for (;;) {
-      const dispatched = this.dispatch(end);
+      const own = this.cqes - nest.completions;
+      const calls = programCalls();
+      this.dispatch(end);
       if (this.broken || this.closed) return;
       if (this.starved.length > 0) this.feedStarved();
+      const isBusy = this.cqes - nest.completions !== own || this.hasFlushes;
       if (this.hasFlushes) this.flush();
       const remainingMs = end - this.look();
-      if (remainingMs <= 0 || nest.ready || this.batch.next < this.batch.count) {
+      if (isBusy) this.busyMs = this.lookedMs;
+      const ran = this.cqes - nest.completions !== own || programCalls() !== calls;
+      const isCalm = !ran && mayWait && !nest.ready;
+      if (remainingMs > 0 && this.shouldRest(expectsTimers, isCalm)) {
         this.submit(0);
-        break;
+        this.mayRest = true;
+        return;
       }
-      // Work may have arrived while the last batch was dispatched; a wait for one completion then returns at once.
-      this.submit(remainingMs * 1000);
-      if (dispatched === 0 && this.ring.cqReady === 0) break;
+      if (!isCalm || remainingMs <= 0) {
+        this.submit(0);
+        return;
+      }
+      mayWait = false;
+      // A timer of the ring that is still armed would wake a reactor that rests.
+      const rests = expectsTimers && this.lookedMs - this.restedMs < PARK_AFTER_MS;
+      nest.arm(rests ? undefined : expectsTimers);
+      this.submit(remainingMs * 1000, rests);
     }
-    // That Bun has work of its own is no reason to stay awake: parked, it needs no help.
-    if (this.cqes - nest.completions === own) this.idleTurns++;
-    else this.idleTurns = 0;
+  }
+
+  /**
+   * Whether Bun's loop is the better place to wait: everything that is under way is the program's, and what comes next is one of its timers, which
+   * Bun knows. A descriptor of Bun's would wake the reactor twice, by the nest's poll and by what the program does then; after it has, the
+   * reactor waits in the ring for a while.
+   */
+  private shouldRest(expectsTimers: boolean, isCalm: boolean): boolean {
+    const { pendingExchanges } = this;
+    if (!expectsTimers || pendingExchanges === 0) return false;
+    if (this.operations.slotsInUse !== this.quietSlots + pendingExchanges) return false;
+    if (this.restlessTurns > 0) {
+      this.restlessTurns--;
+      return false;
+    }
+    return isCalm || this.restPaid;
+  }
+
+  /** Whether the program has made a timer or an immediate since this was asked. Bun numbers them all. */
+  private seesTimers(): boolean {
+    const last = this.lastTimer;
+    this.lastTimer = Number(this.immediate);
+    return this.lastTimer !== last + 1;
   }
 
   /**
@@ -458,6 +531,7 @@ export class Reactor extends Operations {
     const lateMs = now - this.nextLookMs;
     if (lateMs >= WHEEL_TICK_MS) this.wheel.postpone(lateMs + WHEEL_TICK_MS);
     this.nextLookMs = now + TURN_MS;
+    this.lookedMs = now;
     if (now >= this.wheel.nextTickMs) this.wheel.advance(now);
     return now;
   }
@@ -505,7 +579,7 @@ export class Reactor extends Operations {
         } finally {
           if (isLast) operations.settle(slot);
         }
-        outside(drainMicrotasks); // A job may enter a context, and leave it behind.
+        runJobs();
         const now = performance.now();
         if (now - before >= FINISHED_MS_MAX) this.hasty = HASTY_COMPLETIONS;
         if (this.hasty > 0) {
@@ -555,10 +629,11 @@ export class Reactor extends Operations {
   }
 
   /**
-   * Hands everything written to the kernel, and waits for a completion for at most `waitUs` (0: does not wait).
+   * Hands everything written to the kernel, and waits for a completion for at most `waitUs` (0: does not wait). In defer one of the nest's timers
+   * is the limit, unless the wait is `limited` itself.
    * In defer this is where the kernel does its work, so it is called even with nothing to submit.
    */
-  private submit(waitUs: number): void {
+  private submit(waitUs: number, limited = false): void {
     const ring = this.ring;
     this.unsubmittedBytes = 0;
     this.submittedMs = performance.now();
@@ -569,8 +644,11 @@ export class Reactor extends Operations {
     const toSubmit = ring.sqReady;
     ring.publish();
     if (toSubmit === 0 && wait === 0 && ring.kernelFlags === 0) return;
-    // The nest's timer ends a wait.
-    this.judge(this.faults?.enterFails() ?? ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS));
+    const failure = this.faults?.enterFails();
+    if (failure !== undefined) this.judge(failure);
+    // The nest's timer ends a wait without a limit.
+    else if (!limited || wait === 0) this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS));
+    else this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
   }
 
   /** The SQ thread takes the entries by itself; the kernel is entered to wake it, and to wait. */
@@ -637,25 +715,40 @@ export class Reactor extends Operations {
       calm = this.quiesce(); // Somebody's handler may throw in it.
     } finally {
       if (!calm) {
-        this.idleTurns = 0;
+        this.busyMs = performance.now();
         this.schedule();
       }
     }
     if (!calm) return;
-    clearImmediate(this.immediate);
-    this.immediate = undefined;
-    this.parked = true;
-    this.ring.cqEventfdToggle(true);
-    // Whatever came before the eventfd was enabled has not signalled it.
-    if (this.hasKernelWork() || this.hasFlushes || this.ring.unpublished > 0) {
-      this.schedule();
-      return;
-    }
+    this.sleep();
+    if (!this.parked) return;
     this.parks++;
     this.arena.trim();
     this.trimOperations();
     // In defer the kernel writes only while it is entered. An SQ thread might be writing now.
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
+  }
+
+  private rest(): void {
+    this.resting = true;
+    this.restedMs = this.lookedMs;
+    this.restPolled = this.nest.isPolling;
+    this.sleep();
+  }
+
+  /** Schedules nothing until a completion wakes the reactor, or somebody who has work for it. */
+  private sleep(): void {
+    const { ring } = this;
+    clearImmediate(this.immediate);
+    this.immediate = undefined;
+    this.parked = true;
+    ring.cqEventfdToggle(true);
+    // Whatever came before the eventfd was enabled has not signalled it. And the kernel may have refused what was to be submitted (EAGAIN, EBUSY).
+    const isUnsubmitted = ring.unpublished > 0 || (!ring.sqpoll && ring.sqReady > 0);
+    if (this.hasKernelWork() || this.hasFlushes || isUnsubmitted) {
+      this.schedule();
+      return;
+    }
     if (this.references > 0 || this.operations.inFlight > 0) this.waker.arm(this.references > 0);
     else this.waker.disarm(false);
     if (this.faults?.wakesForNothing()) this.waker.signal();

@@ -12,6 +12,7 @@ import { ConnectionState } from "../../net/connection-flags.ts";
 import { copyFor } from "../../net/socket.ts";
 import { ADOPTED_BYTES_MIN } from "../../ring/arena.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
+import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import type { HttpHost } from "../host.ts";
 import { setIdleTimeout } from "../idle-connections.ts";
 import { closePayload, mayBeReceived, readReason } from "./close-frame.ts";
@@ -77,16 +78,21 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     this.transport!.protocol = this;
     this.awaitTraffic();
     const { open } = hub.options;
-    if (open !== undefined) currentContext()(WebSocketConnection.open, this, open);
+    if (open === undefined) return;
+    currentContext()(WebSocketConnection.open, this, open);
+    runJobs();
   }
 
   private static open(socket: WebSocketConnection, handler: Handler): void {
+    enterProgram();
     try {
       handler(socket.self);
     } catch (error) {
       // As in Bun: a socket whose beginning failed does not go on.
       if (socket.transport !== null) socket.leave(CloseCode.Abnormal, "", true);
       socket.hub.failed(error, socket.self);
+    } finally {
+      leaveProgram();
     }
   }
 
@@ -194,8 +200,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (opcode === Opcode.Close) return this.onCloseFrame(memory, start, end);
     if (opcode === Opcode.Ping) this.queue(Opcode.Pong, memory.subarray(start, end), false);
     const handler = opcode === Opcode.Ping ? options.ping : options.pong;
-    if (handler !== undefined && this.isOpen)
-      outside(WebSocketConnection.give, this, handler, this.copy(memory, start, end));
+    if (handler !== undefined && this.isOpen) this.give(handler, this.copy(memory, start, end));
   }
 
   /** @internal */
@@ -224,13 +229,13 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
       if (handler === undefined) return;
       const keeps = message.isOwn && (this.flags & Flag.BinaryType) === 0;
       const bytes = keeps ? memory.subarray(start, end) : this.copy(memory, start, end);
-      return outside(WebSocketConnection.give, this, handler, bytes);
+      return this.give(handler, bytes);
     }
     if (!message.isAscii && !message.isChecked && !isUtf8(memory.subarray(start, end)))
       return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
     if (handler === undefined) return;
     const text = message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end);
-    outside(WebSocketConnection.give, this, handler, text);
+    this.give(handler, text);
   }
 
   private copy(memory: Buffer, start: number, end: number): unknown {
@@ -308,11 +313,19 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   }
 
   /** What the client has sent: the event loop calls. */
-  private static give(socket: WebSocketConnection, handler: Handler, received: unknown): void {
+  private give(handler: Handler, received: unknown): void {
+    outside(WebSocketConnection.giveTo, this, handler, received);
+    runJobs();
+  }
+
+  private static giveTo(socket: WebSocketConnection, handler: Handler, received: unknown): void {
+    enterProgram();
     try {
       handler(socket.self, received);
     } catch (error) {
       socket.hub.failed(error, socket.self);
+    } finally {
+      leaveProgram();
     }
   }
 
@@ -321,14 +334,19 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     handler: ((socket: ServerWebSocket, ...rest: Argument) => unknown) | undefined,
     ...rest: Argument
   ): void {
-    if (handler !== undefined) currentContext()(WebSocketConnection.run, this, handler as Handler, rest);
+    if (handler === undefined) return;
+    currentContext()(WebSocketConnection.run, this, handler as Handler, rest);
+    runJobs();
   }
 
   private static run(socket: WebSocketConnection, handler: Handler, rest: unknown[]): void {
+    enterProgram();
     try {
       handler(socket.self, ...rest);
     } catch (error) {
       socket.hub.failed(error, socket.self);
+    } finally {
+      leaveProgram();
     }
   }
 }

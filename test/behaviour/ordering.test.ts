@@ -1,0 +1,392 @@
+/**
+ * In which order callbacks, ticks, promise jobs, immediates and timers of a program run. What is expected is what Bun's own functions do: ticks and
+ * promise jobs run after each callback, ticks first, before the next callback of the same segment, socket or batch.
+ */
+import { expect, test } from "bun:test";
+import { connect, listen, serve, udpSocket } from "./subject.ts";
+import { RawClient } from "./raw-client.ts";
+import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
+
+const nothing = (): void => undefined;
+
+/** Notes what runs. Resolves `done` when each of `last` has been noted. */
+class Trace {
+  readonly seen: string[] = [];
+  readonly done: Promise<void>;
+  private readonly resolve: () => void;
+  private readonly last: Set<string>;
+
+  constructor(...last: string[]) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.resolve = resolve;
+    this.last = new Set(last);
+  }
+
+  note(what: string): void {
+    this.seen.push(what);
+    if (this.last.delete(what) && this.last.size === 0) this.resolve();
+  }
+
+  /** Notes a callback, and leaves a job, a tick and a job of a job behind. */
+  callback(name: string): void {
+    this.note(name);
+    queueMicrotask(() => this.note(`${name}'s job`));
+    process.nextTick(() => this.note(`${name}'s tick`));
+    void Promise.resolve()
+      .then(nothing)
+      .then(() => this.note(`${name}'s second job`));
+  }
+}
+
+/** Of two connections nobody says whose bytes are seen first. */
+const inEitherOrder = (trace: Trace, first: string, second: string): string[] =>
+  trace.seen[0] === first ? whole(first, second) : whole(second, first);
+
+const whole = (...names: string[]): string[] =>
+  names.flatMap((name) => [name, `${name}'s tick`, `${name}'s job`, `${name}'s second job`]);
+
+test("two messages and a Close in one segment", async () => {
+  const trace = new Trace("close's second job");
+  using server = serveWebSocket({
+    message: (_socket, message) => trace.callback(String(message)),
+    close: () => trace.callback("close"),
+  });
+  using client = await WebSocketClient.open(server.port);
+  client.send(Buffer.concat([frame(1, "a"), frame(1, "b"), frame(8, closing(1000))]));
+  await trace.done;
+  expect(trace.seen).toEqual(whole("a", "b", "close"));
+});
+
+test("the open of a WebSocket, with a message behind the handshake", async () => {
+  const trace = new Trace("message's second job");
+  using server = serveWebSocket({
+    open: () => trace.callback("open"),
+    message: () => trace.callback("message"),
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write(Buffer.concat([Buffer.from(handshake()), frame(1, "a")]));
+  await trace.done;
+  // `open` runs inside of the handler that calls `upgrade`.
+  expect(trace.seen).toEqual(["open", ...whole("open").slice(1), ...whole("message")]);
+});
+
+test("a message that is answered by a job, and a disconnect behind it", async () => {
+  const trace = new Trace("close");
+  using server = serveWebSocket({
+    async message(_socket, message) {
+      await Promise.resolve();
+      trace.note(`handled ${message}`);
+    },
+    close: () => trace.note("close"),
+  });
+  using client = await WebSocketClient.open(server.port);
+  client.send(Buffer.concat([frame(1, "last"), frame(8, closing(1000))]));
+  await trace.done;
+  expect(trace.seen).toEqual(["handled last", "close"]);
+});
+
+test("pings among messages", async () => {
+  const trace = new Trace("b's second job");
+  using server = serveWebSocket({
+    message: (_socket, message) => trace.callback(String(message)),
+    ping: () => trace.callback("ping"),
+    pong: () => trace.callback("pong"),
+  });
+  using client = await WebSocketClient.open(server.port);
+  client.send(Buffer.concat([frame(1, "a"), frame(9, ""), frame(10, ""), frame(1, "b")]));
+  await trace.done;
+  expect(trace.seen).toEqual(whole("a", "ping", "pong", "b"));
+});
+
+test("two WebSockets in one batch", async () => {
+  const trace = new Trace("first's second job", "second's second job");
+  using server = serveWebSocket({ message: (_socket, message) => trace.callback(String(message)) });
+  using first = await WebSocketClient.open(server.port);
+  using second = await WebSocketClient.open(server.port);
+  first.send(frame(1, "first"));
+  second.send(frame(1, "second"));
+  await trace.done;
+  expect(trace.seen).toEqual(inEitherOrder(trace, "first", "second"));
+});
+
+test("a WebSocket that the program terminates in its message: close comes inside of the call", async () => {
+  const trace = new Trace("close's second job");
+  using server = serveWebSocket({
+    message(socket) {
+      trace.callback("message");
+      socket.terminate();
+      trace.note("terminated");
+    },
+    close: () => trace.callback("close"),
+  });
+  using client = await WebSocketClient.open(server.port);
+  client.send(frame(1, "a"));
+  await trace.done;
+  expect(trace.seen).toEqual([
+    "message",
+    "close",
+    "terminated",
+    "message's tick",
+    "close's tick",
+    "message's job",
+    "close's job",
+    "message's second job",
+    "close's second job",
+  ]);
+});
+
+test("a socket's data, the peer's end, and the close", async () => {
+  const trace = new Trace("close's second job");
+  using listener = listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: {
+      open: () => trace.callback("open"),
+      data: () => trace.callback("data"),
+      end: () => trace.callback("end"),
+      close: () => trace.callback("close"),
+    },
+  });
+  using client = await RawClient.connect(listener.port);
+  await client.write("x");
+  client.end();
+  await trace.done;
+  expect(trace.seen).toEqual(whole("open", "data", "end", "close"));
+});
+
+test("two sockets in one batch", async () => {
+  const trace = new Trace("first's second job", "second's second job");
+  using listener = listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: { data: (_socket, data) => trace.callback(String(data)) },
+  });
+  using first = await RawClient.connect(listener.port);
+  using second = await RawClient.connect(listener.port);
+  await Promise.all([first.write("first"), second.write("second")]);
+  await trace.done;
+  expect(trace.seen).toEqual(inEitherOrder(trace, "first", "second"));
+});
+
+test("a socket that the program ends in its data", async () => {
+  const trace = new Trace("close's second job");
+  using listener = listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: {
+      data(socket) {
+        trace.callback("data");
+        socket.end();
+        trace.note("ended");
+      },
+      close: () => trace.callback("close"),
+    },
+  });
+  using client = await RawClient.connect(listener.port);
+  await client.write("x");
+  client.end();
+  await trace.done;
+  expect(trace.seen.indexOf("ended")).toBe(trace.seen.indexOf("close") + 1);
+});
+
+test("a client's open, data and close", async () => {
+  const trace = new Trace("close's second job");
+  using listener = listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: { open: (socket) => void socket.end("x"), data() {} },
+  });
+  await connect({
+    port: listener.port,
+    hostname: "127.0.0.1",
+    socket: {
+      open: () => trace.callback("open"),
+      data: () => trace.callback("data"),
+      end: () => trace.callback("end"),
+      close: () => trace.callback("close"),
+    },
+  });
+  await trace.done;
+  expect(trace.seen).toEqual(whole("open", "data", "end", "close"));
+});
+
+test("two datagrams", async () => {
+  const trace = new Trace("second's second job");
+  const socket = await udpSocket({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: { data: (_socket: unknown, data: unknown) => trace.callback(String(data)) },
+  } as never);
+  const sender = await Bun.udpSocket({ connect: { port: socket.port, hostname: "127.0.0.1" } });
+  sender.sendMany(["first", "second"]);
+  await trace.done;
+  sender.close();
+  socket.close();
+  expect(trace.seen).toEqual(whole("first", "second"));
+});
+
+test("two pipelined requests: the jobs of the first run before the second", async () => {
+  const trace = new Trace("/b's second job");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      trace.callback(pathname);
+      return new Response(pathname);
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  await client.write(get("/a") + get("/b"));
+  await trace.done;
+  expect(trace.seen).toEqual(whole("/a", "/b"));
+  expect([(await client.readResponse()).text, (await client.readResponse()).text]).toEqual(["/a", "/b"]);
+});
+
+test("pipelined requests whose handlers are async", async () => {
+  const trace = new Trace("/c's second job");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      await Promise.resolve();
+      trace.callback(pathname);
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      return new Response(pathname);
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write(["/a", "/b", "/c"].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(""));
+  for (const path of ["/a", "/b", "/c"]) expect((await client.readResponse()).text).toBe(path);
+  await trace.done;
+  const order = trace.seen.filter((what) => what.length === 2);
+  expect(order).toEqual(["/a", "/b", "/c"]);
+});
+
+test("requests of two connections in one batch", async () => {
+  const trace = new Trace("/a's second job", "/b's second job");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request) {
+      trace.callback(new URL(request.url).pathname);
+      return new Response();
+    },
+  });
+  using first = await RawClient.connect(server.port);
+  using second = await RawClient.connect(server.port);
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  await Promise.all([first.write(get("/a")), second.write(get("/b"))]);
+  await trace.done;
+  expect(trace.seen).toEqual(inEitherOrder(trace, "/a", "/b"));
+});
+
+test("an error handler, and the jobs of the handler that threw", async () => {
+  const trace = new Trace("error's second job");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch() {
+      trace.callback("fetch");
+      throw new Error("expected");
+    },
+    error() {
+      trace.callback("error");
+      return new Response("failed", { status: 500 });
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  expect((await client.readResponse()).text).toBe("failed");
+  await trace.done;
+  expect(trace.seen).toEqual(whole("fetch", "error"));
+});
+
+test("what a handler leaves in Bun's loop: ticks, jobs, immediates in their order, and a timer", async () => {
+  const trace = new Trace("timer", "immediate of an immediate's second job");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch() {
+      setTimeout(() => trace.note("timer"), 1);
+      setImmediate(() => {
+        trace.callback("immediate");
+        setImmediate(() => trace.callback("immediate of an immediate"));
+      });
+      setImmediate(() => trace.callback("second immediate"));
+      trace.callback("fetch");
+      return new Response();
+    },
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  await trace.done;
+  expect(trace.seen.filter((what) => what !== "timer")).toEqual(
+    whole("fetch", "immediate", "second immediate", "immediate of an immediate"),
+  );
+});
+
+/** The shortest of several, in milliseconds: on a busy machine one of them is undisturbed. */
+async function shortest(port: number, attempts = 20): Promise<number> {
+  using client = await RawClient.connect(port);
+  let least = Infinity;
+  for (let i = 0; i < attempts; i++) {
+    await client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    least = Math.min(least, Number((await client.readResponse()).text));
+  }
+  return least;
+}
+
+/** A server whose handler does it `count` times, and answers with how long that took. */
+const timed = (step: () => Promise<unknown>, count: number) =>
+  serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch() {
+      const start = performance.now();
+      for (let i = 0; i < count; i++) await step();
+      return new Response(String(performance.now() - start));
+    },
+  });
+
+// With a wait in the ring for each it takes 10 ms at least: then the reactor parks.
+for (const [name, step] of Object.entries({
+  "an immediate": () => new Promise((resolve) => setImmediate(resolve)),
+  "a tick": () => new Promise<void>((resolve) => process.nextTick(resolve)),
+  "a message": () => {
+    const { port1, port2 } = new MessageChannel();
+    return new Promise((resolve) => {
+      port2.addEventListener("message", () => {
+        port1.close();
+        resolve(undefined);
+      });
+      port2.start();
+      port1.postMessage(1);
+    });
+  },
+  "a sleep of nothing": () => Bun.sleep(0),
+}))
+  test(`a handler that awaits ${name} a hundred times waits for nothing of the ring's`, async () => {
+    using server = timed(step, 100);
+    expect(await shortest(server.port)).toBeLessThan(5);
+  });
+
+test("a handler's timer of 1 ms is not late by a third of a millisecond, on a silent server and beside others", async () => {
+  using server = timed(() => Bun.sleep(1), 20);
+  expect(await shortest(server.port)).toBeLessThan(25);
+  using busy = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+  const others = new AbortController();
+  const load = (async () => {
+    using client = await RawClient.connect(busy.port);
+    while (!others.signal.aborted) {
+      await client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      await client.readResponse();
+    }
+  })();
+  expect(await shortest(server.port)).toBeLessThan(25);
+  others.abort();
+  await load;
+});
