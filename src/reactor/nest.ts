@@ -40,7 +40,10 @@ export class Nest implements OperationOwner {
   private readonly loopFd: number | undefined;
   private readonly slot: number;
   private readonly timers: { long: Timer; short: Timer } | undefined;
+  /** Bun's loop had work of its own while the reactor rested, or soon after. Set until the turn looks. */
+  wokeRest = false;
   private polling = false;
+  private resting = false;
   private removals = 0;
 
   /** Without `loopFd` Bun's work is seen at the end of each turn only. Without the times, each wait has a limit of its own. */
@@ -92,8 +95,9 @@ export class Nest implements OperationOwner {
     this.timers?.short.time.release();
   }
 
-  get isPolling(): boolean {
-    return this.polling;
+  /** The reactor leaves the waiting to Bun's loop. A poll that is in flight ends, too, when Bun has work, and wakes it once more. */
+  rest(): void {
+    this.resting = this.polling;
   }
 
   get inFlight(): number {
@@ -107,8 +111,12 @@ export class Nest implements OperationOwner {
       return;
     }
     this.ready = true;
-    if (kind === Kind.Poll) this.polling = false;
-    else if (kind === Kind.Timer) this.timers!.long.isArmed = false;
-    else this.timers!.short.isArmed = false;
+    if (kind === Kind.Poll) {
+      this.polling = false;
+      if (this.resting) this.wokeRest = true;
+      this.resting = false;
+    }
+    if (kind === Kind.Timer) this.timers!.long.isArmed = false;
+    if (kind === Kind.ShortTimer) this.timers!.short.isArmed = false;
   }
 }

@@ -22,7 +22,7 @@ import {
 import { outside } from "../sys/async-context.ts";
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
 import { owned } from "../sys/owned.ts";
-import { adoptTicks, asEventLoop, programCalls, runJobs } from "../sys/program.ts";
+import { adoptTicks, asEventLoop, isInTurn, programCalls, runJobs } from "../sys/program.ts";
 import { Arena } from "../ring/arena.ts";
 import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { featureNames, receivesMultishot } from "../ring/features.ts";
@@ -113,7 +113,9 @@ const SHORT_TURN_MS = 0.25;
 /** So long after the program has made a timer or an immediate, more are expected. */
 const TIMERS_MS = 1000;
 /** How many chances to rest go by after one that did not pay. */
-const RESTLESS_TURNS = 64;
+const RESTLESS_TURNS = 256;
+/** With so many exchanges in the program's hands, what it answers outside of a turn leaves at once; with more, they leave together. */
+const EAGER_EXCHANGES_MAX = 6;
 /** So long without anything to do, and the reactor parks. */
 const PARK_AFTER_MS = 10;
 /** What is finished waits for other handlers no longer than this, and after a handler that took as long, for none of the next ones. */
@@ -173,12 +175,10 @@ export class Reactor extends Operations {
   private hasty = 0;
   /** The turn found nothing to do, and the next event is most likely Bun's. */
   private mayRest = false;
-  /** It rests, or did until this turn. */
-  private resting = false;
+  /** The last rest was ended by a timer, or by a completion. */
   private restPaid = false;
-  private restPolled = false;
+  private eager = false;
   private restlessTurns = 0;
-  private restedMs = -Infinity;
   /** When the wheel is looked at again, unless the thread stands still. */
   private nextLookMs = Infinity;
   /** When the clock was read last in a turn, when there was something to do, and when a timer of the program's was seen. */
@@ -315,7 +315,19 @@ export class Reactor extends Operations {
   scheduleFlush(target: Flushable): void {
     this.flushes.push(target);
     if (this.parked) this.schedule();
+    const { pendingExchanges } = this;
+    if (pendingExchanges === 0 || pendingExchanges > EAGER_EXCHANGES_MAX || this.eager || isInTurn()) return;
+    // What an immediate answers has others behind it that answer, too.
+    if (this.lookedMs - this.timersSeenMs < TIMERS_MS) return;
+    this.eager = true;
+    outside(queueMicrotask, this.submitEagerly);
   }
+
+  /** A job behind the one that has answered, while few exchanges are under way: to wait for each other, they would take turns with the clients. */
+  private readonly submitEagerly = (): void => {
+    this.eager = false;
+    if (!this.closed && !this.broken) this.submitFinished();
+  };
 
   /** Calls `target.flush()` when receive buffers have come back: for a receive that ended with ENOBUFS. */
   awaitBuffers(target: Flushable): void {
@@ -461,15 +473,11 @@ export class Reactor extends Operations {
     const startMs = performance.now();
     const seesTimers = this.seesTimers();
     if (seesTimers) this.timersSeenMs = startMs;
-    const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS;
+    // A Bun that numbers nothing may have some at any time.
+    const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS || Number.isNaN(this.lastTimer);
     const end = startMs + (expectsTimers ? SHORT_TURN_MS : TURN_MS);
     let mayWait = !seesTimers;
     nest.ready = this.mayRest = false;
-    if (this.resting) {
-      this.resting = false;
-      this.restPaid = nest.isPolling || !this.restPolled;
-      if (!this.restPaid) this.restlessTurns = RESTLESS_TURNS;
-    }
     for (;;) {
       const own = this.cqes - nest.completions;
       const calls = programCalls();
@@ -481,6 +489,10 @@ export class Reactor extends Operations {
       const remainingMs = end - this.look();
       if (isBusy) this.busyMs = this.lookedMs;
       const ran = this.cqes - nest.completions !== own || programCalls() !== calls;
+      if (nest.wokeRest) {
+        nest.wokeRest = this.restPaid = false;
+        this.restlessTurns = RESTLESS_TURNS;
+      }
       const isCalm = !ran && mayWait && !nest.ready;
       if (remainingMs > 0 && this.shouldRest(expectsTimers, isCalm)) {
         this.submit(0);
@@ -493,7 +505,7 @@ export class Reactor extends Operations {
       }
       mayWait = false;
       // A timer of the ring that is still armed would wake a reactor that rests.
-      const rests = expectsTimers && this.lookedMs - this.restedMs < PARK_AFTER_MS;
+      const rests = expectsTimers && this.restPaid;
       nest.arm(rests ? undefined : expectsTimers);
       this.submit(remainingMs * 1000, rests);
     }
@@ -519,7 +531,7 @@ export class Reactor extends Operations {
   private seesTimers(): boolean {
     const last = this.lastTimer;
     this.lastTimer = Number(this.immediate);
-    return this.lastTimer !== last + 1;
+    return this.lastTimer !== last + 1 && !Number.isNaN(this.lastTimer);
   }
 
   /**
@@ -730,9 +742,8 @@ export class Reactor extends Operations {
   }
 
   private rest(): void {
-    this.resting = true;
-    this.restedMs = this.lookedMs;
-    this.restPolled = this.nest.isPolling;
+    this.restPaid = true; // Unless the nest finds otherwise.
+    this.nest.rest();
     this.sleep();
   }
 

@@ -35,6 +35,11 @@ export function programCalls(): number {
   return calls;
 }
 
+/** Whether the event loop has called what runs now, perhaps by way of the program. */
+export function isInTurn(): boolean {
+  return turns > 0;
+}
+
 /** Goes before a call of the program, `leaveProgram` after it, also where it throws. */
 export function enterProgram(): void {
   depth++;
