@@ -3,7 +3,10 @@
  * promise jobs run after each callback, ticks first, before the next callback of the same segment, socket or batch.
  */
 import { expect, test } from "bun:test";
-import { connect, listen, serve, udpSocket } from "./subject.ts";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { join } from "node:path";
+import { run } from "./process.ts";
+import { connect, listen, serve, subject, udpSocket } from "./subject.ts";
 import { RawClient } from "./raw-client.ts";
 import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
@@ -389,4 +392,43 @@ test("a handler's timer of 1 ms is not late by a third of a millisecond, on a si
   expect(await shortest(server.port)).toBeLessThan(25);
   others.abort();
   await load;
+});
+
+test("a tick that throws is an uncaught error, and the ticks and jobs behind it run", async () => {
+  const text = `
+    const { serve } = await import(${JSON.stringify(join(import.meta.dir, "subject.ts"))});
+    const seen = [];
+    process.on("uncaughtException", (error) => seen.push(error.message));
+    using server = serve({ port: 0, hostname: "127.0.0.1", fetch() {
+      process.nextTick(() => { throw new Error("thrown by a tick"); });
+      process.nextTick((...args) => seen.push("tick " + args.join()), 1, 2, 3, 4, 5);
+      queueMicrotask(() => seen.push("job"));
+      return new Response("answered");
+    } });
+    const answer = await (await fetch(server.url)).text();
+    await Bun.sleep(0);
+    console.log(JSON.stringify([answer, seen.toSorted()]));
+    process.exit(0);`;
+  const { stdout } = await run([process.execPath, "-e", text], "", { RINGLOOP_TEST_SUBJECT: subject });
+  expect(JSON.parse(stdout)).toEqual(["answered", ["job", "thrown by a tick", "tick 1,2,3,4,5"]]);
+});
+
+test("a tick of a handler is asked for in the handler's async context, and has no other", async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request) =>
+      storage.run(new URL(request.url).pathname, async () => {
+        await new Promise<void>((resolve) => process.nextTick(resolve));
+        process.nextTick(() => seen.push(storage.getStore()));
+        await Promise.resolve();
+        return new Response(storage.getStore());
+      }),
+  });
+  using client = await RawClient.connect(server.port);
+  await client.write(["/a", "/b"].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(""));
+  expect([(await client.readResponse()).text, (await client.readResponse()).text]).toEqual(["/a", "/b"]);
+  expect(seen).toEqual(["/a", "/b"]);
 });
