@@ -11,7 +11,6 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { Pool } from "pg";
 import postgres from "postgres";
-import { lazily } from "../../src/sys/lazily.ts";
 import { announce, serve } from "./subject.ts";
 
 const {
@@ -25,6 +24,11 @@ process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 process.on("SIGTERM", () => process.exit(0));
 const file = join(directory, "4KiB.txt");
 writeFileSync(file, Buffer.alloc(4096, "4 KiB "));
+
+function lazily<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
 
 const QUERY = "select id, name from users where id = $1";
 // Only what a run asks for is there: an open pool is work of its own.
