@@ -487,7 +487,7 @@ export class Reactor extends Operations {
       const isBusy = this.cqes - nest.completions !== own || this.hasFlushes;
       if (this.hasFlushes) this.flush();
       const remainingMs = end - this.look();
-      if (isBusy) this.busyMs = this.lookedMs;
+      if (isBusy || this.hasBatch) this.busyMs = this.lookedMs;
       const ran = this.cqes - nest.completions !== own || programCalls() !== calls;
       if (nest.wokeRest) {
         nest.wokeRest = this.restPaid = false;
@@ -716,6 +716,11 @@ export class Reactor extends Operations {
 
   // ---- parking ---------------------------------------------------------------------------------------------------
 
+  /** Completions that are reaped, and wait for the next turn. */
+  private get hasBatch(): boolean {
+    return this.batch.next < this.batch.count;
+  }
+
   private hasKernelWork(): boolean {
     return this.ring.cqReady > 0 || (this.ring.kernelFlags & ~1) !== 0; // All but NEED_WAKEUP: overflow, task work.
   }
@@ -756,7 +761,7 @@ export class Reactor extends Operations {
     ring.cqEventfdToggle(true);
     // Whatever came before the eventfd was enabled has not signalled it. And the kernel may have refused what was to be submitted (EAGAIN, EBUSY).
     const isUnsubmitted = ring.unpublished > 0 || (!ring.sqpoll && ring.sqReady > 0);
-    if (this.hasKernelWork() || this.hasFlushes || isUnsubmitted) {
+    if (this.hasBatch || this.hasKernelWork() || this.hasFlushes || isUnsubmitted) {
       this.schedule();
       return;
     }
