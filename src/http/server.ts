@@ -273,8 +273,9 @@ class RingServer implements Server, HttpHost {
     return this;
   }
 
-  /** Calls the fetch handler without a network. Routes are not looked at, and errors reject, as in Bun. */
+  /** Calls the fetch handler without a network. Routes are not looked at, and errors reject, as in Bun; that there is no handler, too. */
   async fetch(...given: [request: Request | string | URL]): Promise<Response> {
+    if (this.fetchHandler === notFound) throw new Error("fetch() requires the server to have a fetch handler");
     const asked = askedOf(given, this.url);
     const response = await currentContext()(callFetch, this.fetchHandler, this, asked);
     if (!isResponse(response)) throw new Error("fetch() returned an empty value");

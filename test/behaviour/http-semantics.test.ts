@@ -1001,6 +1001,15 @@ describe("a server", () => {
     expect(server.requestIP(request)).toBeNull();
   });
 
+  test("has no `server.fetch` without a handler for it, until a reload brings one", async () => {
+    using server = serve({ port: 0, routes: { "/path": new Response("route") } });
+    const message = "fetch() requires the server to have a fetch handler";
+    for (const given of ["/path", new Request("http://else.where/"), ""])
+      expect(await rejection(server.fetch(given) as Promise<Response>)).toMatchObject({ message });
+    server.reload({ fetch: () => new Response("handler") });
+    expect(await (await server.fetch("/path")).text()).toBe("handler");
+  });
+
   test("answers `server.fetch` without a network", async () => {
     using server = start(
       async (request) => {
