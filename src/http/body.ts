@@ -84,7 +84,7 @@ export class RequestBody {
     if (this.ended) return;
     this.ended = true;
     this.resume();
-    this.error = error;
+    this.error ??= error;
     this.chunks = [];
     this.collector?.reject(error);
     this.collector = undefined;
@@ -97,6 +97,22 @@ export class RequestBody {
     this.chunks = [];
     this.bufferedBytes = 0;
     this.resume();
+  }
+
+  /**
+   * Its request is answered before it has come whole. As in Bun, who reads it, or begins to, hears that the rest does not come, and does not
+   * take a part for the whole.
+   */
+  cutOff(): void {
+    const error = new DOMException("The connection was closed.", "AbortError");
+    const { collector, controller } = this;
+    const isWanted = !this.discarding;
+    this.error = error;
+    this.collector = undefined;
+    this.controller = undefined;
+    this.discard();
+    collector?.reject(error);
+    if (isWanted && controller) this.context!(breakOff, controller, error);
   }
 
   // ---- for the reader --------------------------------------------------------------------------------------------

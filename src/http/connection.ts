@@ -355,13 +355,14 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.request = request;
     host.pendingRequests++;
     if (this.body !== null) {
-      if (at < end) {
+      if (at < end && parser.chunked) {
+        // It may be whole. A part of one with a length comes after the handler, as in Bun, which cannot answer at once and read a part.
         at = this.receiveBody(memory, at, end);
         if (at < 0) {
           this.refuse(-at);
           return end;
         }
-      } else if (parser.expectsContinue) transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
+      } else if (at >= end && parser.expectsContinue) transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
     }
     if (route === undefined) this.answer(request, host.handle(request));
     else if (route.content !== undefined) this.sendContent(request, route.content, target);
@@ -650,9 +651,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const { body } = this;
     if (body !== null) {
       // The rest of a request that was answered early is dropped. To close instead would cost many a client its answer: it is still sending.
-      if (!this.keepAlive) return this.finishConnection(true);
+      body.cutOff();
       this.bodyBytes = 0;
-      body.discard();
+      if (!this.keepAlive) this.finishConnection(true);
       return;
     }
     this.afterExchange();

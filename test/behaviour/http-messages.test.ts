@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { ask, md5, RawClient } from "./raw-client.ts";
 import { run } from "./process.ts";
+import { rejection } from "./rejection.ts";
 import { isBun, serve, type ServeOptions } from "./subject.ts";
 
 const requestOf = (method: string, target: string, ...fields: string[]): string =>
@@ -28,6 +29,8 @@ function pattern(bytes: number): Buffer {
   for (let i = 0, x = 1; i < bytes; i++) buffer[i] = (x = (x * 48271) % 2147483647) & 0xff;
   return buffer;
 }
+
+const nameOf = (error: unknown): string => (error as Error).name;
 
 function chunkedOf(body: Uint8Array, chunkBytes: number[]): Buffer {
   const parts: Buffer[] = [];
@@ -478,6 +481,42 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     await client.write(Buffer.alloc(99000, get("/smuggled")));
     await client.write(get("/next"));
     expect((await client.readResponse()).text).toBe("/next");
+  });
+
+  test.each<[how: string, read: (request: Request) => Promise<unknown>]>([
+    ["text()", (request) => request.text()],
+    ["a reader", (request) => request.body!.getReader().read()],
+    ["iteration", async (request) => await Array.fromAsync(request.body!)],
+    ["a copy", (request) => request.clone().text()],
+  ])("that is answered before it has come fails for who reads it still: %s", async (_, read) => {
+    const outcomes: Promise<string>[] = [];
+    using server = start((request) => {
+      if (pathOf(request) === "/early") outcomes.push(rejection(read(request)).then(nameOf));
+      return echoPath(request);
+    });
+    for (const begun of ["", "a".repeat(1000)])
+      for (const connection of ["keep-alive", "close"]) {
+        using client = await RawClient.connect(server.port);
+        await client.write(requestOf("POST", "/early", "Content-Length: 2000", `Connection: ${connection}`) + begun);
+        expect((await client.readResponse()).text).toBe("/early");
+        // Before the rest comes, of which a part must not be taken for the whole.
+        expect(await outcomes.pop()).toBe("AbortError");
+        if (connection === "close") continue;
+        await client.write("a".repeat(2000 - begun.length) + get("/next"));
+        expect((await client.readResponse()).text).toBe("/next");
+      }
+  });
+
+  test("that is answered before it has come cannot be read later", async () => {
+    let early: Request | undefined;
+    using server = start((request) => {
+      early = request;
+      return new Response();
+    });
+    using client = await RawClient.connect(server.port);
+    await client.write(requestOf("POST", "/", "Transfer-Encoding: chunked") + "2\r\nab\r\n");
+    await client.readResponse();
+    expect(nameOf(await rejection(early!.text()))).toBe("AbortError");
   });
 
   test("that is longer than anybody wants does not keep the client from its answer", async () => {
