@@ -52,6 +52,10 @@ export function takeBody(response: Response): BodySource {
   if (!known) return takeUnknownBody(response);
   const body = Memory.bodyOf(response);
   if (body === null || body === undefined) return { kind: "none" };
+  if (Memory.wasLookedAt(response)) {
+    const taken = takeWrapped(response, response.body!);
+    if (taken !== undefined) return taken;
+  }
   if (typeof body === "string") return { kind: "text", text: body, type: body === "" ? "" : TEXT_TYPE };
   if (body instanceof NativeReadableStream)
     return takeWrapped(response, body) ?? takeStream(response, directSourceOf(body));
@@ -67,7 +71,10 @@ export function takeBody(response: Response): BodySource {
   throw new TypeError("the body of a Response must be one that Bun knows");
 }
 
-/** The body of another Response, `new Response(other.body)`: as in Bun it is what that one's was, without a type of its own if that one's had none. */
+/**
+ * The body of another Response, `new Response(other.body)`, or of one whose own `body` the program has looked at: as in Bun it is what it was made of,
+ * without a type of its own if that had none.
+ */
 function takeWrapped(response: Response, stream: ReadableStream): BodySource | undefined {
   const source = sourceOf(stream);
   if (source === undefined || stream.locked) return undefined;

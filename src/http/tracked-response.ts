@@ -38,6 +38,8 @@ export class Memory extends Returned {
   /** Status 200 and no headers, neither given nor looked at since: whoever has looked may have changed them. */
   #plain: boolean;
   #sent = false;
+  /** Somebody has got the body as a stream. */
+  #lookedAt = false;
   /** What the program gave besides the body, for the names of its fields. */
   #init: { headers?: unknown } | undefined;
 
@@ -94,6 +96,7 @@ export class Memory extends Returned {
     if (!(#body in response)) return;
     const memory = response as Memory & Response;
     memory.#plain = false;
+    memory.#lookedAt = true;
     Source.mark(stream, memory.#body);
   }
 
@@ -101,11 +104,16 @@ export class Memory extends Returned {
     if (!(#body in from)) return;
     const memory = from as Memory & Response;
     // Not plain: the copy is of the native class, whose headers may be changed unseen.
-    new Memory(to, memory.#body, false, memory.#init);
+    const copy = new Memory(to, memory.#body, false, memory.#init);
+    copy.#lookedAt = memory.#lookedAt;
   }
 
   static touch(response: Response): void {
     if (#body in response) (response as Memory & Response).#plain = false;
+  }
+
+  static wasLookedAt(response: Response): boolean {
+    return #body in response && (response as Memory & Response).#lookedAt;
   }
 
   static wasSent(response: Response): boolean {

@@ -445,6 +445,29 @@ describe("the body of another Response", () => {
     expect(await response.json()).toEqual({ a: 1 });
   });
 
+  test("has the type that a Response has once the program has looked at its own", async () => {
+    const looked = (response: Response): Response => {
+      void response.body;
+      return response;
+    };
+    const made: [response: () => Pick<Response, "text">, type: string | undefined][] = [
+      [() => looked(new Response("text")), "application/octet-stream"],
+      [() => looked(new Response("text", { status: 201 })), "application/octet-stream"],
+      [() => looked(new Response("text")).clone(), "application/octet-stream"],
+      [() => new Response("text").clone(), "text/plain;charset=utf-8"],
+      [() => looked(new Response("")), undefined],
+      [() => looked(new Response("x", { headers: { "Content-Type": "a/b" } })), "a/b"],
+      [() => looked(Response.json(1)), "application/json;charset=utf-8"],
+      [() => looked(new Response(new Blob(["x"], { type: "text/css" }))), "text/css;charset=utf-8"],
+      [() => looked(new Response(new URLSearchParams("a=b"))), "application/x-www-form-urlencoded;charset=UTF-8"],
+    ];
+    for (const [response, type] of made) {
+      const text = await response().text();
+      const sent = await answer(response);
+      expect([sent.text, value(sent, "content-type")]).toEqual([text, type]);
+    }
+  });
+
   test("of a file can be asked for in part", async () => {
     using server = serve({ port: 0, fetch: () => new Response(new Response(Bun.file(file)).body) });
     const response = await fetch(server.url, { headers: { range: "bytes=3-4" } });
