@@ -507,6 +507,24 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
       }
   });
 
+  test("is not followed by a request that is a trailer's value", async () => {
+    const paths: string[] = [];
+    using server = start((request) => {
+      paths.push(pathOf(request));
+      return echoPath(request);
+    });
+    using client = await RawClient.connect(server.port);
+    await client.write(requestOf("POST", "/first", "Transfer-Encoding: chunked") + "0\r\nX:" + get("/smuggled"));
+    expect((await client.readResponse()).text).toBe("/first");
+    // Bun refuses all trailers.
+    if (isBun) expect((await client.readResponse()).status).toBe(400);
+    else {
+      await client.write(get("/next"));
+      expect((await client.readResponse()).text).toBe("/next");
+    }
+    expect(paths).toEqual(isBun ? ["/first"] : ["/first", "/next"]);
+  });
+
   test("that is answered before it has come cannot be read later", async () => {
     let early: Request | undefined;
     using server = start((request) => {
