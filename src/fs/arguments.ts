@@ -1,89 +1,113 @@
 /** Arguments as node:fs takes them, made into what the backends take. Errors are Node's: `code` ERR_INVALID_ARG_TYPE and so on. */
-import { constants, type PathLike } from "node:fs";
+import { isUtf8 } from "node:buffer";
+import { constants } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { requirePath } from "../reactor/operation-paths.ts";
+import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { plainBytes } from "../sys/views.ts";
 
-/** A path: text, bytes in UTF-8, or a `file:` URL. */
-export function pathOf(path: PathLike, name = "path"): string {
-  const text = path instanceof URL ? fileURLToPath(path) : Buffer.isBuffer(path) ? path.toString() : path;
-  requirePath(name, text as string);
-  return text as string;
+/** A path as Bun's node:fs takes it: text, bytes, or a `file:` URL. */
+export type PathArgument = string | URL | Uint8Array | DataView | ArrayBuffer;
+
+/** A path as the backends take it: text, or bytes that are no text in UTF-8, which a file's name may be. */
+export type Path = string | Buffer;
+
+export function pathOf(path: PathArgument, name = "path"): Path {
+  const given = path instanceof URL ? fileURLToPath(path) : path;
+  const isOfNumbers = ArrayBuffer.isView(given) && !(given instanceof Uint8Array || given instanceof DataView);
+  const bytes = isOfNumbers ? undefined : plainBytes(given);
+  const taken = bytes === undefined ? given : isUtf8(bytes) ? Buffer.from(bytes).toString() : Buffer.from(bytes);
+  requirePath(name, taken);
+  return taken as Path;
 }
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC } = constants;
 /** Not among the constants of node:fs; asm-generic's, which x86-64 and arm64 share. */
 const O_CLOEXEC = 0o2000000;
+const FLAGS_MAX = 0x7fffffff;
 
+const R = O_RDONLY;
+const W = O_WRONLY | O_CREAT | O_TRUNC;
+const A = O_WRONLY | O_CREAT | O_APPEND;
+/** The same for reading and writing. */
+const W_PLUS = O_RDWR | O_CREAT | O_TRUNC;
+const A_PLUS = O_RDWR | O_CREAT | O_APPEND;
+
+/** Node's letters. A second letter may stand before or behind the first. */
 const letters: Record<string, number> = {
-  r: O_RDONLY,
-  rs: O_RDONLY | O_SYNC,
+  r: R,
+  ...either("r", "s", R | O_SYNC),
   "r+": O_RDWR,
-  "rs+": O_RDWR | O_SYNC,
-  w: O_WRONLY | O_CREAT | O_TRUNC,
-  wx: O_WRONLY | O_CREAT | O_TRUNC | O_EXCL,
-  "w+": O_RDWR | O_CREAT | O_TRUNC,
-  "wx+": O_RDWR | O_CREAT | O_TRUNC | O_EXCL,
-  a: O_WRONLY | O_CREAT | O_APPEND,
-  ax: O_WRONLY | O_CREAT | O_APPEND | O_EXCL,
-  as: O_WRONLY | O_CREAT | O_APPEND | O_SYNC,
-  "a+": O_RDWR | O_CREAT | O_APPEND,
-  "ax+": O_RDWR | O_CREAT | O_APPEND | O_EXCL,
-  "as+": O_RDWR | O_CREAT | O_APPEND | O_SYNC,
+  ...either("r", "s", O_RDWR | O_SYNC, "+"),
+  w: W,
+  ...either("w", "x", W | O_EXCL),
+  "w+": W_PLUS,
+  ...either("w", "x", W_PLUS | O_EXCL, "+"),
+  a: A,
+  ...either("a", "x", A | O_EXCL),
+  ...either("a", "s", A | O_SYNC),
+  "a+": A_PLUS,
+  ...either("a", "x", A_PLUS | O_EXCL, "+"),
+  ...either("a", "s", A_PLUS | O_SYNC, "+"),
 };
 
-/** O_* from Node's letters or from a number, with O_CLOEXEC. */
-export function openFlags(flags: string | number): number {
-  const isNamed = typeof flags === "string" && Object.hasOwn(letters, flags);
-  const bits = isNamed ? letters[flags]! : flags;
-  if (typeof bits === "number" && Number.isInteger(bits) && bits >= 0 && bits <= 0x7fffffff) return bits | O_CLOEXEC;
-  const error = new TypeError(
-    `flags must be O_* or one of ${Object.keys(letters).join(", ")}, not ${Bun.inspect(flags)}`,
-  );
-  throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
+function either(first: string, second: string, bits: number, plus = ""): Record<string, number> {
+  return { [first + second + plus]: bits, [second + first + plus]: bits };
 }
 
-/** Permissions from a number, or from octal text. */
-export function modeOf(mode: string | number): number {
-  const bits = typeof mode === "string" ? Number.parseInt(mode, 8) : mode;
-  if (Number.isInteger(bits) && bits >= 0 && bits <= 0o7777) return bits;
-  const error = new RangeError(`mode must be an integer from 0 to 0o7777, or octal digits, not ${Bun.inspect(mode)}`);
-  throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
+/** O_* from Node's letters or from a number, with O_CLOEXEC; null and undefined are `byDefault`. */
+export function openFlags(flags: string | number | null | undefined, byDefault: string | number = "r"): number {
+  const given = flags ?? byDefault;
+  if (typeof given === "number") {
+    if (Number.isInteger(given) && given >= 0 && given <= FLAGS_MAX) return given | O_CLOEXEC;
+    throw outOfRange("flags", `an integer from 0 to ${FLAGS_MAX}, O_*`, given);
+  }
+  if (typeof given === "string" && Object.hasOwn(letters, given)) return letters[given]! | O_CLOEXEC;
+  throw invalidValue("flags", `O_* or one of ${Object.keys(letters).join(", ")}`, given);
 }
 
-/** One of Buffer's; null and undefined are none, and so is, as in Node, an empty string. */
-export function requireEncoding(encoding: unknown): void {
-  if (encoding === undefined || encoding === null || encoding === "") return;
-  if (typeof encoding === "string" && Buffer.isEncoding(encoding)) return;
-  const error = new TypeError(
-    `encoding must be one of Buffer's, such as "utf8", or null, not ${Bun.inspect(encoding)}`,
-  );
-  throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
+/** Permissions from a number, of which the type that stat(2) reports may be a part, or from octal text; null and undefined are `byDefault`. */
+export function modeOf(mode: string | number | null | undefined, byDefault: number): number {
+  const given = mode ?? byDefault;
+  const allowed = "an unsigned integer of 32 bits, or octal digits";
+  if (typeof given === "number") {
+    if (Number.isInteger(given) && given >= 0 && given <= 0xffffffff) return given & 0o7777;
+    throw outOfRange("mode", allowed, given);
+  }
+  if (typeof given !== "string") throw invalidType("mode", allowed, given);
+  const bits = /^[0-7]+$/.test(given) ? Number.parseInt(given, 8) : NaN;
+  if (!(bits <= 0xffffffff)) throw invalidValue("mode", allowed, given);
+  return bits & 0o7777;
+}
+
+/** One of Buffer's, or undefined for bytes as they are: null, undefined, "buffer", and, as in Node, an empty string. */
+export function encodingOf(encoding: unknown): BufferEncoding | undefined {
+  if (encoding === undefined || encoding === null || encoding === "" || encoding === "buffer") return undefined;
+  if (typeof encoding === "string" && Buffer.isEncoding(encoding)) return encoding;
+  throw invalidValue("encoding", `one of Buffer's, such as "utf8", or null`, encoding);
 }
 
 export function requireView(name: string, view: unknown): asserts view is NodeJS.ArrayBufferView {
-  if (ArrayBuffer.isView(view)) return;
-  const error = new TypeError(`${name} must be an ArrayBuffer's view, not ${Bun.inspect(view)}`);
-  throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  if (!ArrayBuffer.isView(view)) throw invalidType(name, "an ArrayBuffer's view", view);
+}
+
+/** An option that is true or false; undefined is false. */
+export function requireBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "boolean") throw invalidType(name, "true or false", value);
 }
 
 /** From 0 to `most`. */
 export function requireWithin(name: string, value: number, most: number): void {
-  if (typeof value !== "number") {
-    const error = new TypeError(`${name} must be a number, not ${Bun.inspect(value)}`);
-    throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
-  }
+  if (typeof value !== "number") throw invalidType(name, "a number", value);
   if (!(Number.isInteger(value) && value >= 0 && value <= most)) throw outOfRange(name, `from 0 to ${most}`, value);
 }
 
 /** -1 for the file's own: null, undefined and every negative number. */
 export function positionOf(position: number | bigint | null | undefined): number {
   if (position === null || position === undefined) return -1;
-  const value = typeof position === "bigint" ? Number(position) : position;
+  if (typeof position !== "number" && typeof position !== "bigint")
+    throw invalidType("position", "a number, a BigInt or null", position);
+  const value = Number(position);
   if (!Number.isSafeInteger(value)) throw outOfRange("position", "an integer up to 2^53, or null", position);
   return value < 0 ? -1 : value;
-}
-
-function outOfRange(name: string, allowed: string, value: unknown): RangeError {
-  const error = new RangeError(`${name} must be ${allowed}, not ${Bun.inspect(value)}`);
-  return Object.assign(error, { code: "ERR_OUT_OF_RANGE" });
 }

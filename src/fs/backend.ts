@@ -4,10 +4,11 @@
  */
 import { reactorFor } from "../reactor/fallback.ts";
 import type { OperationOptions } from "../reactor/operation.ts";
+import type { Path } from "./arguments.ts";
 import { NodeBackend } from "./node-backend.ts";
 import type { OpenFile } from "./open-file.ts";
 import { RingBackend } from "./ring-backend.ts";
-import type { Stats } from "./stats.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
 
 export interface ReadResult<View> {
   bytesRead: number;
@@ -15,7 +16,7 @@ export interface ReadResult<View> {
 }
 
 export interface Backend {
-  open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number>;
+  open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number>;
   /** For OpenFile alone, which knows when nothing uses the descriptor any more. */
   close(fd: number): Promise<void>;
   /** `position` -1 is the file's own. */
@@ -44,14 +45,14 @@ export interface Backend {
   datasync(file: OpenFile): Promise<void>;
   truncate(file: OpenFile, bytes: number): Promise<void>;
   allocate(file: OpenFile, mode: number, position: number, bytes: number): Promise<void>;
-  fstat(file: OpenFile): Promise<Stats>;
-  stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats>;
-  rename(path: string, newPath: string, options?: OperationOptions): Promise<void>;
-  unlink(path: string, options?: OperationOptions): Promise<void>;
-  rmdir(path: string, options?: OperationOptions): Promise<void>;
-  mkdir(path: string, mode: number, options?: OperationOptions): Promise<void>;
-  symlink(target: string, path: string, options?: OperationOptions): Promise<void>;
-  link(path: string, newPath: string, options?: OperationOptions): Promise<void>;
+  fstat(file: OpenFile, isBig: boolean): Promise<Stats | BigIntStats>;
+  stat(path: Path, followsLinks: boolean, isBig: boolean, options?: OperationOptions): Promise<Stats | BigIntStats>;
+  rename(path: Path, newPath: Path, options?: OperationOptions): Promise<void>;
+  unlink(path: Path, options?: OperationOptions): Promise<void>;
+  rmdir(path: Path, options?: OperationOptions): Promise<void>;
+  mkdir(path: Path, mode: number, options?: OperationOptions): Promise<void>;
+  symlink(target: Path, path: Path, options?: OperationOptions): Promise<void>;
+  link(path: Path, newPath: Path, options?: OperationOptions): Promise<void>;
 }
 
 let chosen: Backend | undefined;

@@ -2,15 +2,19 @@
  * An open file, with the shapes of node:fs/promises' FileHandle, and more.
  *
  * Guarantees: `read` fills the caller's memory when the bytes are there, and not after the promise was rejected; operations that were started
- * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it.
+ * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it. A handle that is collected
+ * open is closed, with a warning.
  */
-import type { OperationOptions } from "../reactor/operation.ts";
+import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { positionOf, requireEncoding, requireView, requireWithin } from "./arguments.ts";
+import { invalidType } from "../sys/argument-errors.ts";
+import { abortable } from "./abort.ts";
+import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
+import { type FileChunk, type FileData, readData } from "./file-data.ts";
 import type { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
-import type { Stats } from "./stats.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
 
 /** Of a read without a buffer, as in Node. */
@@ -33,6 +37,15 @@ export interface WriteResult<Data> {
   buffer: Data;
 }
 
+/** Closes what nobody has closed. Operations under way hold the file themselves, and views of a handle hold the handle. */
+const forgotten = new FinalizationRegistry<OpenFile>((file) => {
+  if (file.isClosed) return;
+  process.emitWarning(`a FileHandle was collected open, and its descriptor ${file.fd} is closed: close() it`, {
+    code: "RINGLOOP_FILE_NOT_CLOSED",
+  });
+  file.close().catch(() => {});
+});
+
 export class FileHandle implements AsyncDisposable {
   /** -1 once it is closed. */
   get fd(): number {
@@ -51,6 +64,7 @@ export class FileHandle implements AsyncDisposable {
   constructor(backend: Backend, file: OpenFile) {
     this.backend = backend;
     this.file = file;
+    forgotten.register(this, file, file);
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -75,7 +89,8 @@ export class FileHandle implements AsyncDisposable {
     try {
       this.file.requireOpen("read");
       if (!ArrayBuffer.isView(buffer)) {
-        if (typeof buffer !== "object" && buffer !== undefined) requireView("buffer", buffer);
+        if ((typeof buffer !== "object" && buffer !== undefined) || Array.isArray(buffer))
+          throw invalidType("buffer", "an ArrayBuffer's view, or an object with options", buffer);
         return this.readWith((buffer as ReadOptions<View> | undefined) ?? {});
       }
       if (typeof offset === "object" && offset !== null) return this.readWith({ ...offset, buffer });
@@ -96,7 +111,7 @@ export class FileHandle implements AsyncDisposable {
     requireWithin("length", bytes, 0x7fffffff);
     const fresh = Buffer.alloc(bytes); // Zeroes: what lies behind the bytes that are read is the caller's to see.
     const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
-    return read as unknown as Promise<ReadResult<View>>;
+    return abortable(options, read as unknown as Promise<ReadResult<View>>);
   }
 
   private readInto<View extends NodeJS.ArrayBufferView>(
@@ -111,7 +126,7 @@ export class FileHandle implements AsyncDisposable {
     requireWithin("offset", from, byteLength);
     const bytes = length ?? byteLength - from;
     requireWithin("length", bytes, byteLength - from);
-    return this.backend.read(this.file, view, from, bytes, positionOf(position), options);
+    return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
 
   /** write(2), pwrite(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(text, position, encoding)`. */
@@ -123,8 +138,7 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<WriteResult<Data>> {
     const file = this.file.requireOpen("write");
     if (typeof data === "string") {
-      requireEncoding(length);
-      const text = Buffer.from(data, (length as BufferEncoding | undefined) ?? "utf8");
+      const text = Buffer.from(data, encodingOf(length) ?? "utf8");
       const at = positionOf(offset as number | null | undefined);
       return { bytesWritten: await this.backend.write(file, text, 0, text.length, at), buffer: data };
     }
@@ -145,7 +159,7 @@ export class FileHandle implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
-    const file = this.file.requireOpen("read");
+    const file = this.file.requireOpen("readv");
     return { bytesRead: await this.backend.readv(file, views, positionOf(position)), buffers };
   }
 
@@ -155,13 +169,13 @@ export class FileHandle implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
-    const file = this.file.requireOpen("write");
+    const file = this.file.requireOpen("writev");
     return { bytesWritten: await this.backend.writev(file, views, positionOf(position)), buffers };
   }
 
   /** A copy of the array: the caller may change it while the operation is under way. */
   private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    if (!Array.isArray(buffers)) requireView("buffers", undefined);
+    if (!Array.isArray(buffers)) throw invalidType("buffers", "an array of views", buffers);
     return buffers.map((view, i) => {
       requireView(`buffers[${i}]`, view);
       return view;
@@ -170,7 +184,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** What is left from the file's position on, as one fresh buffer. */
   async readAll(options?: OperationOptions): Promise<Buffer> {
-    return readToEnd(this.backend, this.file.requireOpen("read"), options);
+    return abortable(options, readToEnd(this.backend, this.file.requireOpen("readFile"), options));
   }
 
   /** The same, or as text: `"utf8"` or `{ encoding }`. */
@@ -178,21 +192,34 @@ export class FileHandle implements AsyncDisposable {
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<any> {
     const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
-    requireEncoding(encoding);
+    const named = encodingOf(encoding);
     const bytes = await this.readAll(limits);
-    return encoding ? bytes.toString(encoding) : bytes;
+    return named === undefined ? bytes : bytes.toString(named);
   }
 
-  /** Writes all of it, from the file's position on. */
+  /** Writes all of it, from the file's position on: text, bytes, or an iterable of pieces, whole. */
   async writeFile(
-    data: string | NodeJS.ArrayBufferView,
+    data: FileData,
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<void> {
     const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
-    requireEncoding(encoding);
-    const bytes = typeof data === "string" ? Buffer.from(data, encoding ?? "utf8") : data;
-    requireView("data", bytes);
-    await writeAll(this.backend, this.file.requireOpen("write"), bytes, -1, limits);
+    return this.writeData(readData(data, encodingOf(encoding)), limits);
+  }
+
+  /** As in Node, another name of `writeFile`: for the end of a file, open it with "a". */
+  async appendFile(data: FileData, options?: Parameters<FileHandle["writeFile"]>[1]): Promise<void> {
+    return this.writeFile(data, options);
+  }
+
+  /** @internal */
+  writeData(write: ReturnType<typeof readData>, options: OperationOptions): Promise<void> {
+    requireLimits(options);
+    const file = this.file.requireOpen("writeFile");
+    const { backend } = this;
+    const writing = file.during(() =>
+      write((view, length) => writeAll(backend, file, view, -1, options, length), options),
+    );
+    return abortable(options, writing);
   }
 
   /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
@@ -201,8 +228,13 @@ export class FileHandle implements AsyncDisposable {
   }
 
   /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
-  writable(options: WritableOptions = {}): WritableStream<Uint8Array | string> {
-    return writableOf(this.backend, this.file.requireOpen("write"), options);
+  writable(options: WritableOptions = {}): WritableStream<FileChunk> {
+    this.file.requireOpen("write");
+    return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
+  }
+
+  private writeAt(view: NodeJS.ArrayBufferView, position: number, limits: OperationOptions): Promise<void> {
+    return abortable(limits, writeAll(this.backend, this.file.requireOpen("write"), view, position, limits));
   }
 
   /** Chunks of fresh memory from the file's position on. */
@@ -211,8 +243,12 @@ export class FileHandle implements AsyncDisposable {
   }
 
   /** fstat(2). */
-  async stat(): Promise<Stats> {
-    return this.backend.fstat(this.file.requireOpen("fstat"));
+  stat(options: { bigint: true }): Promise<BigIntStats>;
+  stat(options?: { bigint?: boolean } | null): Promise<Stats>;
+  async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
+    const bigint = options?.bigint;
+    requireBoolean("bigint", bigint);
+    return this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false);
   }
 
   /** fsync(2). */
@@ -225,10 +261,11 @@ export class FileHandle implements AsyncDisposable {
     return this.backend.datasync(this.file.requireOpen("fdatasync"));
   }
 
-  /** ftruncate(2), to `bytes`; default 0. */
+  /** ftruncate(2), to `bytes`; default 0, and as in Node what is below counts as that. */
   async truncate(bytes = 0): Promise<void> {
-    requireWithin("bytes", bytes, BYTES_MAX);
-    return this.backend.truncate(this.file.requireOpen("ftruncate"), bytes);
+    const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
+    requireWithin("bytes", length, BYTES_MAX);
+    return this.backend.truncate(this.file.requireOpen("ftruncate"), length);
   }
 
   /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
@@ -240,6 +277,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** Closes it, after what was started. `fd` is -1 at once, and what is started afterwards is EBADF. May be called again. */
   close(): Promise<void> {
+    forgotten.unregister(this.file);
     return this.file.close();
   }
 

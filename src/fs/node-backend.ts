@@ -4,10 +4,11 @@
  */
 import * as fs from "node:fs";
 import { EOPNOTSUPP, ETIMEDOUT, SystemError } from "../sys/errno.ts";
-import type { OperationOptions } from "../reactor/operation.ts";
+import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
+import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { OpenFile } from "./open-file.ts";
-import type { Stats } from "./stats.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
 
 type Callback<T> = (error: Error | null, value?: T) => void;
 
@@ -19,6 +20,7 @@ function call<T>(
 ): Promise<T> {
   const { signal, timeoutMs } = options ?? {};
   return new Promise<T>((resolve, reject) => {
+    if (options !== undefined) requireLimits(options);
     signal?.throwIfAborted();
     const timer =
       timeoutMs === undefined ? undefined : setTimeout(() => reject(new SystemError(ETIMEDOUT, syscall)), timeoutMs);
@@ -57,7 +59,7 @@ function onFile<T>(
 const positionOf = (position: number): number | null => (position < 0 ? null : position);
 
 export class NodeBackend implements Backend {
-  async open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+  async open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
     let isWanted = true;
     try {
       return await call("open", options, (done: Callback<number>) =>
@@ -106,11 +108,11 @@ export class NodeBackend implements Backend {
   }
 
   readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return onFile("read", file, undefined, (fd, done) => fs.readv(fd, views, positionOf(position) as number, done));
+    return onFile("readv", file, undefined, (fd, done) => fs.readv(fd, views, positionOf(position) as number, done));
   }
 
   writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return onFile("write", file, undefined, (fd, done) => fs.writev(fd, views, positionOf(position) as number, done));
+    return onFile("writev", file, undefined, (fd, done) => fs.writev(fd, views, positionOf(position) as number, done));
   }
 
   sync(file: OpenFile): Promise<void> {
@@ -130,36 +132,36 @@ export class NodeBackend implements Backend {
     return Promise.reject(new SystemError(EOPNOTSUPP, "fallocate"));
   }
 
-  fstat(file: OpenFile): Promise<Stats> {
-    return onFile("fstat", file, undefined, (fd, done) => fs.fstat(fd, done as Callback<fs.Stats>));
+  fstat(file: OpenFile, isBig: boolean): Promise<Stats | BigIntStats> {
+    return onFile("fstat", file, undefined, (fd, done) => fs.fstat(fd, { bigint: isBig } as object, done as never));
   }
 
-  stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats> {
+  stat(path: Path, followsLinks: boolean, isBig: boolean, options?: OperationOptions): Promise<Stats | BigIntStats> {
     const name = followsLinks ? "stat" : "lstat";
-    return call(name, options, (done) => fs[name](path, done as Callback<fs.Stats>));
+    return call(name, options, (done) => fs[name](path, { bigint: isBig } as object, done as never));
   }
 
-  rename(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+  rename(path: Path, newPath: Path, options?: OperationOptions): Promise<void> {
     return call("rename", options, (done) => fs.rename(path, newPath, done));
   }
 
-  unlink(path: string, options?: OperationOptions): Promise<void> {
+  unlink(path: Path, options?: OperationOptions): Promise<void> {
     return call("unlink", options, (done) => fs.unlink(path, done));
   }
 
-  rmdir(path: string, options?: OperationOptions): Promise<void> {
+  rmdir(path: Path, options?: OperationOptions): Promise<void> {
     return call("rmdir", options, (done) => fs.rmdir(path, done));
   }
 
-  mkdir(path: string, mode: number, options?: OperationOptions): Promise<void> {
+  mkdir(path: Path, mode: number, options?: OperationOptions): Promise<void> {
     return call("mkdir", options, (done) => fs.mkdir(path, mode, done));
   }
 
-  symlink(target: string, path: string, options?: OperationOptions): Promise<void> {
+  symlink(target: Path, path: Path, options?: OperationOptions): Promise<void> {
     return call("symlink", options, (done) => fs.symlink(target, path, done));
   }
 
-  link(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+  link(path: Path, newPath: Path, options?: OperationOptions): Promise<void> {
     return call("link", options, (done) => fs.link(path, newPath, done));
   }
 }

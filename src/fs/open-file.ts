@@ -17,7 +17,15 @@ export class OpenFile implements Holder {
 
   private readonly backend: Backend;
   private uses = 0;
+  private isBorrowed = false;
   private closed: PromiseWithResolvers<void> | undefined;
+
+  /** A descriptor of somebody else's, who closes it, and not before the operations on it are over. */
+  static borrowed(backend: Backend, fd: number): OpenFile {
+    const file = new OpenFile(backend, fd);
+    file.isBorrowed = true;
+    return file;
+  }
 
   /** Takes over `fd`. */
   constructor(backend: Backend, fd: number, isDirect = false) {
@@ -67,6 +75,7 @@ export class OpenFile implements Holder {
   }
 
   private end({ resolve, reject }: PromiseWithResolvers<void>): void {
-    this.backend.close(this.fd).then(resolve, reject);
+    if (this.isBorrowed) resolve();
+    else this.backend.close(this.fd).then(resolve, reject);
   }
 }

@@ -1,14 +1,15 @@
 /** `open`, with the arguments of node:fs/promises, and `direct`. */
-import { constants, type PathLike } from "node:fs";
+import { constants } from "node:fs";
 import type { OperationOptions } from "../reactor/operation.ts";
-import { modeOf, openFlags, pathOf } from "./arguments.ts";
+import { abortable } from "./abort.ts";
+import { modeOf, openFlags, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 
 export interface OpenOptions extends OperationOptions {
   /** Permissions of a file that is made, before the umask. Default 0o666. */
-  mode?: number | string;
+  mode?: number | string | null;
   /**
    * O_DIRECT: past the page cache. Positions and lengths must be multiples of the device's block (512 or 4096 bytes), else EINVAL; memory may lie
    * anywhere, since the kernel sees the arena's. Not on every file system (EINVAL). Default false.
@@ -18,13 +19,17 @@ export interface OpenOptions extends OperationOptions {
 
 /** open(2), close-on-exec. `flags`: Node's letters or O_*; default "r". */
 export async function open(
-  path: PathLike,
-  flags: string | number = "r",
+  path: PathArgument,
+  flags?: string | number | null,
   options: number | string | OpenOptions | null = {},
 ): Promise<FileHandle> {
-  const { mode = 0o666, direct = false, ...limits } = typeof options === "object" ? (options ?? {}) : { mode: options };
+  const given = typeof options === "object" && !Array.isArray(options) ? (options ?? {}) : { mode: options as number };
+  const { mode, direct = false, ...limits } = given;
+  requireBoolean("direct", direct);
+  const name = pathOf(path);
   const bits = openFlags(flags) | (direct ? constants.O_DIRECT : 0);
+  const permissions = modeOf(mode, 0o666);
   const used = backend();
-  const fd = await used.open(pathOf(path), bits, modeOf(mode), limits);
+  const fd = await abortable(limits, used.open(name, bits, permissions, limits));
   return new FileHandle(used, new OpenFile(used, fd, direct));
 }

@@ -1,86 +1,149 @@
 /** Functions on names, with the arguments, values and errors of node:fs/promises. Where the ring has no operation, there is no function. */
-import type { PathLike } from "node:fs";
 import { dirname } from "node:path";
+import * as node from "node:fs/promises";
 import type { OperationOptions } from "../reactor/operation.ts";
-import { SystemError } from "../sys/errno.ts";
-import { modeOf, pathOf } from "./arguments.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import type { SystemError } from "../sys/errno.ts";
+import { abortable } from "./abort.ts";
+import { modeOf, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { backend } from "./backend.ts";
-import type { Stats } from "./stats.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
+
+export interface StatOptions extends OperationOptions {
+  /** BigIntStats, with times in nanoseconds. Default false. */
+  bigint?: boolean;
+  /** false: undefined in place of ENOENT. Default true. */
+  throwIfNoEntry?: boolean;
+}
+
+type Big<Options> = Options extends { bigint: true } ? BigIntStats : Stats;
+type Missing<Options> = Options extends { throwIfNoEntry: false } ? undefined : never;
+/** What stat gives for its options. */
+export type StatsFor<Options> = Big<Options> | Missing<Options>;
 
 /** stat(2). */
-export async function stat(path: PathLike, options?: OperationOptions): Promise<Stats> {
-  return backend().stat(pathOf(path), true, options);
+export async function stat<Options extends StatOptions>(
+  path: PathArgument,
+  options?: Options | null,
+): Promise<StatsFor<Options>> {
+  return statBy(path, true, options) as Promise<StatsFor<Options>>;
 }
 
 /** lstat(2): of a symbolic link itself. */
-export async function lstat(path: PathLike, options?: OperationOptions): Promise<Stats> {
-  return backend().stat(pathOf(path), false, options);
+export async function lstat<Options extends StatOptions>(
+  path: PathArgument,
+  options?: Options | null,
+): Promise<StatsFor<Options>> {
+  return statBy(path, false, options) as Promise<StatsFor<Options>>;
+}
+
+async function statBy(
+  path: PathArgument,
+  followsLinks: boolean,
+  options: StatOptions | null = {},
+): Promise<Stats | BigIntStats | undefined> {
+  const limits = isObject(options) ? options : {};
+  const { bigint = false, throwIfNoEntry } = limits;
+  requireBoolean("bigint", bigint);
+  requireBoolean("throwIfNoEntry", throwIfNoEntry);
+  const stats = abortable(limits, backend().stat(pathOf(path), followsLinks, bigint, limits));
+  if (throwIfNoEntry !== false) return stats;
+  return stats.catch((error: SystemError) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
 }
 
 /** rename(2). */
-export async function rename(oldPath: PathLike, newPath: PathLike, options?: OperationOptions): Promise<void> {
-  return backend().rename(pathOf(oldPath, "oldPath"), pathOf(newPath, "newPath"), options);
+export async function rename(oldPath: PathArgument, newPath: PathArgument, options?: OperationOptions): Promise<void> {
+  return abortable(options, backend().rename(pathOf(oldPath, "oldPath"), pathOf(newPath, "newPath"), options));
 }
 
 /** unlink(2). */
-export async function unlink(path: PathLike, options?: OperationOptions): Promise<void> {
-  return backend().unlink(pathOf(path), options);
+export async function unlink(path: PathArgument, options?: OperationOptions): Promise<void> {
+  return abortable(options, backend().unlink(pathOf(path), options));
 }
 
-/** rmdir(2): an empty directory. */
-export async function rmdir(path: PathLike, options?: OperationOptions): Promise<void> {
-  return backend().rmdir(pathOf(path), options);
+/** Node has taken the option away, and Bun has kept it. */
+const removeAll = node.rmdir as (path: Path, options: { recursive: true }) => Promise<void>;
+
+export interface RmdirOptions extends OperationOptions {
+  /** What is in it is removed before: by node:fs, which Node advises to do with `rm`. `signal` and `timeoutMs` do not count then. Default false. */
+  recursive?: boolean;
+}
+
+/** rmdir(2): an empty directory, unless `recursive`. */
+export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Promise<void> {
+  if (!isObject(options)) throw invalidType("options", "an object", options);
+  requireBoolean("recursive", options.recursive);
+  const name = pathOf(path);
+  if (options.recursive) return removeAll(name, { recursive: true });
+  return abortable(options, backend().rmdir(name, options));
 }
 
 /** symlink(2): `path` leads to `target`, which need not exist. `type` is for other systems. */
-export async function symlink(target: PathLike, path: PathLike, _type?: string | null): Promise<void> {
+export async function symlink(target: PathArgument, path: PathArgument, type?: string | null): Promise<void> {
+  if (!(type === undefined || type === null || ["dir", "file", "junction"].includes(type)))
+    throw invalidValue("type", `"dir", "file", "junction" or null`, type);
   return backend().symlink(pathOf(target, "target"), pathOf(path));
 }
 
 /** link(2). */
-export async function link(existingPath: PathLike, newPath: PathLike, options?: OperationOptions): Promise<void> {
-  return backend().link(pathOf(existingPath, "existingPath"), pathOf(newPath, "newPath"), options);
+export async function link(
+  existingPath: PathArgument,
+  newPath: PathArgument,
+  options?: OperationOptions,
+): Promise<void> {
+  const from = pathOf(existingPath, "existingPath");
+  return abortable(options, backend().link(from, pathOf(newPath, "newPath"), options));
 }
 
 export interface MkdirOptions extends OperationOptions {
   /** Before the umask. Default 0o777. */
-  mode?: number | string;
+  mode?: number | string | null;
   /** Makes what is missing on the way, and does not mind a directory that is there. Default false. */
   recursive?: boolean;
 }
 
 /** mkdir(2). With `recursive`, the first directory that it made, or undefined. */
 export async function mkdir(
-  path: PathLike,
+  path: PathArgument,
   options?: number | string | MkdirOptions | null,
 ): Promise<string | undefined> {
-  const {
-    mode = 0o777,
-    recursive = false,
-    ...limits
-  } = typeof options === "object" ? (options ?? {}) : { mode: options };
-  const bits = modeOf(mode);
-  const text = pathOf(path);
-  if (recursive) return mkdirAll(text, bits, limits);
-  await backend().mkdir(text, bits, limits);
+  const given = isObject(options) ? options : { mode: options as number };
+  const { mode, recursive = false, ...limits } = given;
+  requireBoolean("recursive", recursive);
+  const bits = modeOf(mode, 0o777);
+  const name = pathOf(path);
+  if (recursive) return abortable(limits, mkdirAll(name, bits, limits));
+  await abortable(limits, backend().mkdir(name, bits, limits));
   return undefined;
 }
 
-async function mkdirAll(path: string, mode: number, options: OperationOptions): Promise<string | undefined> {
+async function mkdirAll(path: Path, mode: number, options: OperationOptions): Promise<string | undefined> {
   try {
     await backend().mkdir(path, mode, options);
-    return path;
+    return path.toString();
   } catch (error) {
     const { code } = error as SystemError;
     if (code === "EEXIST") {
-      const found = await backend().stat(path, true, options);
+      const found = await backend().stat(path, true, false, options);
       if (found.isDirectory()) return undefined;
       throw error;
     }
-    const parent = dirname(path);
-    if (code !== "ENOENT" || parent === path) throw error;
+    const parent = parentOf(path);
+    if (code !== "ENOENT" || parent.toString() === path.toString()) throw error;
     const first = await mkdirAll(parent, mode, options);
     const own = await mkdirAll(path, mode, options);
     return first ?? own;
   }
+}
+
+/** The name without its last part. Bytes are taken for Latin-1 meanwhile, in which each is one letter. */
+function parentOf(path: Path): Path {
+  return typeof path === "string" ? dirname(path) : Buffer.from(dirname(path.toString("latin1")), "latin1");
+}
+
+function isObject<T>(value: T): value is T & object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

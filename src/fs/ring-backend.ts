@@ -24,9 +24,10 @@ import { VECTOR_PIECES_MAX } from "../reactor/operation-files.ts";
 import { openKind, statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
 import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
+import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { OpenFile } from "./open-file.ts";
-import { Stats } from "./stats.ts";
+import { BigIntStats, Stats } from "./stats.ts";
 
 /** lseek(2). */
 const SEEK_SET = 0;
@@ -71,11 +72,20 @@ const adoptedRead: Kind<ReadResult<Buffer>> = {
   finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
 };
 
-const toStats = { stat: statKind("stat", newStats), lstat: statKind("lstat", newStats) };
-const toStatsOfFd = statKind("fstat", newStats);
+/** By system call, and by whether the numbers are BigInts. */
+const statKinds = { stat: statKindsOf("stat"), lstat: statKindsOf("lstat"), fstat: statKindsOf("fstat") };
 
-function newStats(statx: ConstructorParameters<typeof Stats>[0]): Stats {
-  return new Stats(statx);
+function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
+  return {
+    numbers: statKind(syscall, (statx) => new Stats(statx)),
+    bigints: statKind(syscall, (statx) => new BigIntStats(statx)),
+  };
+}
+
+/** An error of a piece is one of the whole. */
+function throwAs(syscall: string, error: unknown): never {
+  if (!(error instanceof SystemError)) throw error;
+  throw new SystemError(-error.errno, syscall);
 }
 
 const identity = (bytes: number): number => bytes;
@@ -96,7 +106,7 @@ export class RingBackend implements Backend {
     return operation;
   }
 
-  open(path: string, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+  open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
     const operation = this.reactor.pooled.describe(ownedOpen, options);
     operation.fd = AT_FDCWD;
     operation.path = path;
@@ -230,7 +240,8 @@ export class RingBackend implements Backend {
       let total = 0;
       for (const [i, view] of views.entries()) {
         const bytes = lengths[i]!;
-        const moved = bytes === 0 ? 0 : await each(view, bytes, position < 0 ? -1 : position + total);
+        const at = position < 0 ? -1 : position + total;
+        const moved = bytes === 0 ? 0 : await each(view, bytes, at).catch((error) => throwAs(kind.syscall, error));
         total += moved;
         if (moved < bytes) break;
       }
@@ -262,24 +273,26 @@ export class RingBackend implements Backend {
     return this.reactor.pooled.fallocate(file.fd, mode, position, bytes).heldBy(file).start();
   }
 
-  fstat(file: OpenFile): Promise<Stats> {
-    return this.statx(toStatsOfFd, file.fd, undefined, AT_EMPTY_PATH, undefined, file);
+  fstat(file: OpenFile, isBig: boolean): Promise<Stats | BigIntStats> {
+    return this.statx("fstat", isBig, file.fd, undefined, AT_EMPTY_PATH, undefined, file);
   }
 
-  stat(path: string, followsLinks: boolean, options?: OperationOptions): Promise<Stats> {
-    const kind = followsLinks ? toStats.stat : toStats.lstat;
-    return this.statx(kind, AT_FDCWD, path, followsLinks ? 0 : AT_SYMLINK_NOFOLLOW, options);
+  stat(path: Path, followsLinks: boolean, isBig: boolean, options?: OperationOptions): Promise<Stats | BigIntStats> {
+    const flags = followsLinks ? 0 : AT_SYMLINK_NOFOLLOW;
+    return this.statx(followsLinks ? "stat" : "lstat", isBig, AT_FDCWD, path, flags, options);
   }
 
   private statx(
-    kind: Kind<Stats>,
+    name: keyof typeof statKinds,
+    isBig: boolean,
     directory: number,
-    path: string | undefined,
+    path: Path | undefined,
     flags: number,
     options?: OperationOptions,
     holder?: OpenFile,
-  ): Promise<Stats> {
-    const operation = this.reactor.pooled.describe(kind, options);
+  ): Promise<Stats | BigIntStats> {
+    const { numbers, bigints } = statKinds[name];
+    const operation = this.reactor.pooled.describe<Stats | BigIntStats>(isBig ? bigints : numbers, options);
     if (holder !== undefined) operation.heldBy(holder);
     operation.fd = directory;
     operation.path = path;
@@ -288,27 +301,27 @@ export class RingBackend implements Backend {
     return operation.start();
   }
 
-  rename(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+  rename(path: Path, newPath: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.renameat(AT_FDCWD, path, AT_FDCWD, newPath, 0, options);
   }
 
-  unlink(path: string, options?: OperationOptions): Promise<void> {
+  unlink(path: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.unlinkat(AT_FDCWD, path, 0, options);
   }
 
-  rmdir(path: string, options?: OperationOptions): Promise<void> {
+  rmdir(path: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.unlinkat(AT_FDCWD, path, AT_REMOVEDIR, options);
   }
 
-  mkdir(path: string, mode: number, options?: OperationOptions): Promise<void> {
+  mkdir(path: Path, mode: number, options?: OperationOptions): Promise<void> {
     return this.reactor.mkdirat(AT_FDCWD, path, mode, options);
   }
 
-  symlink(target: string, path: string, options?: OperationOptions): Promise<void> {
+  symlink(target: Path, path: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.symlinkat(target, AT_FDCWD, path, options);
   }
 
-  link(path: string, newPath: string, options?: OperationOptions): Promise<void> {
+  link(path: Path, newPath: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.linkat(AT_FDCWD, path, AT_FDCWD, newPath, 0, options);
   }
 }

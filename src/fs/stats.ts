@@ -1,12 +1,76 @@
 /** What a file is: the fields and methods of node:fs' Stats, without its newest (`atimeInstant` and so on). */
-import { constants, type Stats as NodeStats } from "node:fs";
+import { type BigIntStats as NodeBigIntStats, constants, type Stats as NodeStats } from "node:fs";
 import type { Statx } from "../ring/structs.ts";
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK } = constants;
 
+/** What both kinds have: dates, and questions about the type. */
+abstract class CommonStats<T extends number | bigint> {
+  abstract readonly mode: T;
+  abstract readonly atimeMs: T;
+  abstract readonly mtimeMs: T;
+  abstract readonly ctimeMs: T;
+  abstract readonly birthtimeMs: T;
+
+  /** The class's name, as of Bun's own. */
+  get [Symbol.toStringTag](): string {
+    return this.constructor.name;
+  }
+
+  private get type(): number {
+    return Number(this.mode) & S_IFMT;
+  }
+
+  get atime(): Date {
+    return new Date(Number(this.atimeMs));
+  }
+
+  get mtime(): Date {
+    return new Date(Number(this.mtimeMs));
+  }
+
+  get ctime(): Date {
+    return new Date(Number(this.ctimeMs));
+  }
+
+  get birthtime(): Date {
+    return new Date(Number(this.birthtimeMs));
+  }
+
+  isFile(): boolean {
+    return this.type === S_IFREG;
+  }
+
+  isDirectory(): boolean {
+    return this.type === S_IFDIR;
+  }
+
+  isSymbolicLink(): boolean {
+    return this.type === S_IFLNK;
+  }
+
+  isBlockDevice(): boolean {
+    return this.type === S_IFBLK;
+  }
+
+  isCharacterDevice(): boolean {
+    return this.type === S_IFCHR;
+  }
+
+  isFIFO(): boolean {
+    return this.type === S_IFIFO;
+  }
+
+  isSocket(): boolean {
+    return this.type === S_IFSOCK;
+  }
+}
+
+const NS_PER_MS = 1_000_000n;
+
 type Instants = "atimeInstant" | "mtimeInstant" | "ctimeInstant" | "birthtimeInstant";
 
-export class Stats implements Omit<NodeStats, Instants> {
+export class Stats extends CommonStats<number> implements Omit<NodeStats, Instants> {
   readonly dev: number;
   readonly ino: number;
   readonly mode: number;
@@ -23,6 +87,7 @@ export class Stats implements Omit<NodeStats, Instants> {
   readonly birthtimeMs: number;
 
   constructor(statx: Statx) {
+    super();
     this.dev = deviceNumber(statx.devMajor, statx.devMinor);
     this.ino = statx.ino;
     this.mode = statx.mode;
@@ -38,49 +103,50 @@ export class Stats implements Omit<NodeStats, Instants> {
     this.ctimeMs = statx.ctimeMs;
     this.birthtimeMs = statx.birthtimeMs;
   }
+}
 
-  get atime(): Date {
-    return new Date(this.atimeMs);
-  }
+/** The same with BigInts, and times in nanoseconds: of `stat(path, { bigint: true })`. */
+export class BigIntStats extends CommonStats<bigint> implements Omit<NodeBigIntStats, Instants> {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mode: bigint;
+  readonly nlink: bigint;
+  readonly uid: bigint;
+  readonly gid: bigint;
+  readonly rdev: bigint;
+  readonly size: bigint;
+  readonly blksize: bigint;
+  readonly blocks: bigint;
+  readonly atimeMs: bigint;
+  readonly mtimeMs: bigint;
+  readonly ctimeMs: bigint;
+  readonly birthtimeMs: bigint;
+  readonly atimeNs: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly birthtimeNs: bigint;
 
-  get mtime(): Date {
-    return new Date(this.mtimeMs);
-  }
-
-  get ctime(): Date {
-    return new Date(this.ctimeMs);
-  }
-
-  get birthtime(): Date {
-    return new Date(this.birthtimeMs);
-  }
-
-  isFile(): boolean {
-    return (this.mode & S_IFMT) === S_IFREG;
-  }
-
-  isDirectory(): boolean {
-    return (this.mode & S_IFMT) === S_IFDIR;
-  }
-
-  isSymbolicLink(): boolean {
-    return (this.mode & S_IFMT) === S_IFLNK;
-  }
-
-  isBlockDevice(): boolean {
-    return (this.mode & S_IFMT) === S_IFBLK;
-  }
-
-  isCharacterDevice(): boolean {
-    return (this.mode & S_IFMT) === S_IFCHR;
-  }
-
-  isFIFO(): boolean {
-    return (this.mode & S_IFMT) === S_IFIFO;
-  }
-
-  isSocket(): boolean {
-    return (this.mode & S_IFMT) === S_IFSOCK;
+  constructor(statx: Statx) {
+    super();
+    const { ino, size, blocks, atimeNs, mtimeNs, ctimeNs, birthtimeNs } = statx.exact;
+    this.dev = BigInt(deviceNumber(statx.devMajor, statx.devMinor));
+    this.ino = ino;
+    this.mode = BigInt(statx.mode);
+    this.nlink = BigInt(statx.nlink);
+    this.uid = BigInt(statx.uid);
+    this.gid = BigInt(statx.gid);
+    this.rdev = BigInt(deviceNumber(statx.rdevMajor, statx.rdevMinor));
+    this.size = size;
+    this.blksize = BigInt(statx.blockBytes);
+    this.blocks = blocks;
+    this.atimeMs = atimeNs / NS_PER_MS;
+    this.mtimeMs = mtimeNs / NS_PER_MS;
+    this.ctimeMs = ctimeNs / NS_PER_MS;
+    this.birthtimeMs = birthtimeNs / NS_PER_MS;
+    this.atimeNs = atimeNs;
+    this.mtimeNs = mtimeNs;
+    this.ctimeNs = ctimeNs;
+    this.birthtimeNs = birthtimeNs;
   }
 }
 

@@ -1,10 +1,10 @@
 /** An open file as web streams and as an async iterator. */
 import type { OperationOptions } from "../reactor/operation.ts";
-import { requireView, requireWithin } from "./arguments.ts";
+import { invalidType } from "../sys/argument-errors.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import type { Backend, ReadResult } from "./backend.ts";
-import type { OpenFile } from "./open-file.ts";
-import { writeAll } from "./sequences.ts";
+import { requireWithin } from "./arguments.ts";
+import type { ReadResult } from "./backend.ts";
+import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 
 const CHUNK_BYTES_DEFAULT = 65536;
 
@@ -63,19 +63,18 @@ export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableS
   );
 }
 
-export function writableOf(
-  backend: Backend,
-  file: OpenFile,
-  { start, signal }: WritableOptions,
-): WritableStream<Uint8Array | string> {
+/** All bytes of a view, from a position or the file's own (-1) on. */
+type WriteChunk = (view: NodeJS.ArrayBufferView, position: number, options: OperationOptions) => Promise<void>;
+
+export function writableOf(write: WriteChunk, { start, signal }: WritableOptions): WritableStream<FileChunk> {
   if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
   let position = start ?? -1;
-  return new WritableStream<Uint8Array | string>({
+  return new WritableStream<FileChunk>({
     async write(chunk) {
-      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-      requireView("chunk", bytes);
+      const bytes = bytesOfChunk(chunk, undefined);
+      if (bytes === undefined) throw invalidType("chunk", "text, an ArrayBuffer or a view of one", chunk);
       const length = byteLengthOf(bytes);
-      await writeAll(backend, file.requireOpen("write"), bytes, position, { signal });
+      await write(bytes, position, { signal });
       if (position >= 0) position += length;
     },
   });

@@ -1,8 +1,8 @@
 /** Everything below a directory. The ring has no operation that reads a directory: node:fs does. */
-import type { Dirent, PathLike } from "node:fs";
+import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pathOf } from "./arguments.ts";
+import { type PathArgument, pathOf } from "./arguments.ts";
 
 export interface WalkOptions {
   /** How deep, 0 for what is in the directory itself. Default Infinity. */
@@ -19,11 +19,11 @@ export interface WalkEntry {
 }
 
 /** Every entry, a directory before what is in it, names in order. Symbolic links are not followed. Throws SystemError-like errors of readdir. */
-export async function* walk(directory: PathLike, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
+export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
   if (!(typeof depthMax === "number" && depthMax >= 0))
     throw new RangeError(`depthMax must be at least 0, not ${Bun.inspect(depthMax)}`);
-  yield* walkFrom(pathOf(directory, "directory"), 0, depthMax, signal);
+  yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
 }
 
 async function* walkFrom(

@@ -1,18 +1,23 @@
 /** Files as a whole: read, write, append, copy. */
 import { randomBytes } from "node:crypto";
-import { constants, fchmod, fchown, fstat, type PathLike, stat, type Stats } from "node:fs";
+import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import type { OperationOptions } from "../reactor/operation.ts";
+import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
-import { byteLengthOf } from "../sys/views.ts";
-import { modeOf, openFlags, pathOf, requireEncoding } from "./arguments.ts";
+import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { abortable } from "./abort.ts";
+import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
+import { type FileData, readData } from "./file-data.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
+import type { Stats as FileStats } from "./stats.ts";
 
 const COPY_BYTES = 1048576;
+/** All of COPYFILE_*. */
+const COPY_MODE_MAX = 7;
 /** Permissions of a new file, before the umask. */
 const MODE_DEFAULT = 0o666;
 /** Permissions of a file that gets others before its first byte. */
@@ -22,16 +27,16 @@ export interface ReadFileOptions extends OperationOptions {
   /** Text in place of a buffer. */
   encoding?: BufferEncoding | null;
   /** Default "r". */
-  flag?: string | number;
+  flag?: string | number | null;
 }
 
 export interface WriteFileOptions extends OperationOptions {
   /** Of text. Default "utf8". */
   encoding?: BufferEncoding | null;
   /** Before the umask. Default 0o666. */
-  mode?: number | string;
+  mode?: number | string | null;
   /** Default "w". Not with `atomic`. */
-  flag?: string | number;
+  flag?: string | number | null;
   /** fsync(2) when it is written. Default false. */
   flush?: boolean;
   /**
@@ -42,87 +47,89 @@ export interface WriteFileOptions extends OperationOptions {
   atomic?: boolean;
 }
 
-/** What a file can be written from. */
-export type FileData = string | NodeJS.ArrayBufferView | Iterable<Chunk> | AsyncIterable<Chunk>;
-type Chunk = string | NodeJS.ArrayBufferView;
+/** A path, a descriptor of one's own, or an open file. */
+export type FileTarget = PathArgument | number | FileHandle;
 
-/** A file's whole contents. */
+/** A file's whole contents; of a descriptor or an open file, what is left from its position on. */
 export function readFile(
-  file: PathLike | FileHandle,
+  file: FileTarget,
   options: BufferEncoding | (ReadFileOptions & { encoding: BufferEncoding }),
 ): Promise<string>;
-export function readFile(
-  file: PathLike | FileHandle,
-  options?: (ReadFileOptions & { encoding?: null }) | null,
-): Promise<Buffer>;
+export function readFile(file: FileTarget, options?: (ReadFileOptions & { encoding?: null }) | null): Promise<Buffer>;
 export async function readFile(
-  file: PathLike | FileHandle,
+  file: FileTarget,
   options?: BufferEncoding | ReadFileOptions | null,
 ): Promise<string | Buffer> {
-  const { encoding, flag = "r", ...limits } = named(options);
+  const { encoding, flag, ...limits } = named(options);
   if (file instanceof FileHandle) return file.readFile({ encoding: encoding ?? null, ...limits });
   const used = backend();
-  const opened = await openFile(used, pathOf(file), openFlags(flag), 0, limits);
-  let bytes: Buffer;
-  try {
-    bytes = await readToEnd(used, opened, limits);
-  } finally {
-    await opened.close();
-  }
-  return encoding ? bytes.toString(encoding) : bytes;
+  const place = placeOf(file);
+  const flags = openFlags(given(flag));
+  const bytes = await abortable(
+    limits,
+    withFile(used, place, flags, 0, limits, (opened) => readToEnd(used, opened, limits)),
+  );
+  return encoding === undefined ? bytes : bytes.toString(encoding);
 }
 
-/** Writes a file, in place of what it held. */
+/** Writes a file, in place of what it held; a descriptor or an open file, from its position on. */
 export async function writeFile(
-  file: PathLike | FileHandle,
+  file: FileTarget,
   data: FileData,
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
-  const { encoding, mode, flag = "w", flush = false, atomic = false, ...limits } = named(options);
+  const { encoding, mode, flag, flush, atomic = false, ...limits } = named(options);
+  requireBoolean("atomic", atomic);
+  requireBoolean("flush", flush ?? undefined);
+  requireLimits(limits);
+  const write = readData(data, encoding);
+  if (atomic && (file instanceof FileHandle || typeof file === "number"))
+    throw invalidValue("atomic", "false for a file that is open", atomic);
   if (file instanceof FileHandle) {
-    if (atomic) throw new TypeError("atomic must be false for a file that is open");
-    return writeChunks(data, encoding, (bytes) => file.writeFile(bytes, limits));
+    await file.writeData(write, limits);
+    if (flush) await file.sync();
+    return;
   }
-  const path = pathOf(file);
-  if (atomic) return writeAtomically(path, data, encoding, mode === undefined ? undefined : modeOf(mode), limits);
+  const place = placeOf(file);
+  if (atomic) {
+    const bits = mode === undefined || mode === null ? undefined : modeOf(mode, MODE_DEFAULT);
+    return abortable(limits, writeAtomically(place as Path, write, bits, limits));
+  }
+  const flags = openFlags(given(flag), "w");
+  const bits = modeOf(given(mode), MODE_DEFAULT);
   const used = backend();
-  const length = lengthOf(data);
-  const opened = await openFile(used, path, openFlags(flag), modeOf(mode ?? MODE_DEFAULT), limits);
-  try {
-    await writeChunks(data, encoding, (bytes) => writeAll(used, opened, bytes, -1, limits, length));
+  const writing = withFile(used, place, flags, bits, limits, async (opened) => {
+    await opened.during(() => write((view, length) => writeAll(used, opened, view, -1, limits, length), limits));
     if (flush) await used.sync(opened);
-  } finally {
-    await opened.close();
-  }
+  });
+  return abortable(limits, writing);
 }
 
-/** Adds to a file's end. */
+/** Adds to a file's end; to a descriptor or an open file at its position. */
 export async function appendFile(
-  path: PathLike | FileHandle,
+  file: FileTarget,
   data: FileData,
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
-  return writeFile(path, data, { flag: "a", ...named(options) });
+  const { encoding = null, flag, ...others } = named(options);
+  return writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
 }
 
 async function writeAtomically(
-  path: string,
-  data: FileData,
-  encoding: BufferEncoding | null | undefined,
+  path: Path,
+  write: ReturnType<typeof readData>,
   mode: number | undefined,
   options: OperationOptions,
 ): Promise<void> {
   const used = backend();
-  const length = lengthOf(data);
-  const directory = dirname(path);
-  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  const [directory, temporary] = placesBeside(path);
   const replaced = mode === undefined ? await promisify(stat)(path).catch(() => undefined) : undefined;
   const modeAtFirst = replaced === undefined ? (mode ?? MODE_DEFAULT) : OWNER_ALONE;
   const file = await openFile(used, temporary, openFlags("wx"), modeAtFirst, options);
   try {
     try {
       if (replaced !== undefined) await takeOver(file, replaced);
-      await writeChunks(data, encoding, (bytes) => writeAll(used, file, bytes, -1, options, length));
+      await write((view, length) => writeAll(used, file, view, -1, options, length), options);
       await used.sync(file);
     } finally {
       await file.close();
@@ -154,49 +161,51 @@ async function takeOver({ fd }: OpenFile, replaced: Stats): Promise<void> {
   await promisify(fchmod)(fd, replaced.mode & 0o7777);
 }
 
-/** Of one view, as it was given: opening the file takes time, in which it may shrink. */
-function lengthOf(data: FileData): number | undefined {
-  return ArrayBuffer.isView(data) ? byteLengthOf(data) : undefined;
-}
-
-async function writeChunks(
-  data: FileData,
-  encoding: BufferEncoding | null | undefined,
-  write: (bytes: NodeJS.ArrayBufferView) => Promise<void>,
-): Promise<void> {
-  const toBytes = (chunk: Chunk): NodeJS.ArrayBufferView => {
-    if (typeof chunk === "string") return Buffer.from(chunk, encoding ?? "utf8");
-    if (ArrayBuffer.isView(chunk)) return chunk;
-    const error = new TypeError(`data must be text, a view, or an iterable of those, not ${Bun.inspect(chunk)}`);
-    throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
-  };
-  const isIterable = typeof data === "object" && data !== null && !ArrayBuffer.isView(data);
-  if (!isIterable) return write(toBytes(data));
-  if (!(Symbol.asyncIterator in data || Symbol.iterator in data)) toBytes(data as Chunk);
-  for await (const chunk of data) await write(toBytes(chunk));
+/** A path's directory, and a name in it that nobody has. Bytes are taken for Latin-1 meanwhile, in which each is one letter. */
+function placesBeside(path: Path): [directory: Path, temporary: Path] {
+  const text = typeof path === "string" ? path : path.toString("latin1");
+  const directory = dirname(text);
+  const temporary = join(directory, `.${basename(text)}.${randomBytes(6).toString("hex")}.tmp`);
+  if (typeof path === "string") return [directory, temporary];
+  return [Buffer.from(directory, "latin1"), Buffer.from(temporary, "latin1")];
 }
 
 /**
  * Copies a file with its permissions, which the copy has before its first byte, through memory. `mode`: COPYFILE_EXCL of node:fs, so that an existing file is an error;
  * COPYFILE_FICLONE makes no difference, and COPYFILE_FICLONE_FORCE is EOPNOTSUPP, since the ring has no operation for it.
  */
-export async function copyFile(from: PathLike, to: PathLike, mode = 0, options?: OperationOptions): Promise<void> {
-  const source = pathOf(from, "src");
-  const target = pathOf(to, "dest");
-  const where = { path: source, dest: target };
+export async function copyFile(
+  from: PathArgument,
+  to: PathArgument,
+  mode?: number | null,
+  options?: OperationOptions,
+): Promise<void> {
+  return abortable(options, copy(pathOf(from, "src"), pathOf(to, "dest"), copyModeOf(mode), options));
+}
+
+function copyModeOf(mode: number | null | undefined): number {
+  if (mode === undefined || mode === null) return 0;
+  const allowed = `an integer from 0 to ${COPY_MODE_MAX}, COPYFILE_*`;
+  if (typeof mode !== "number") throw invalidType("mode", allowed, mode);
+  if (!(Number.isInteger(mode) && mode >= 0 && mode <= COPY_MODE_MAX)) throw outOfRange("mode", allowed, mode);
+  return mode;
+}
+
+async function copy(source: Path, target: Path, mode: number, options?: OperationOptions): Promise<void> {
+  const where = { path: source.toString(), dest: target.toString() };
   if ((mode & constants.COPYFILE_FICLONE_FORCE) !== 0) throw new SystemError(EOPNOTSUPP, "copyfile", where);
   const used = backend();
   const opened: OpenFile[] = [];
   try {
     const input = await openFile(used, source, openFlags("r"), 0, options);
     opened.push(input);
-    const stats = await used.fstat(input);
+    const stats = (await used.fstat(input, false)) as FileStats;
     const exclusive = (mode & constants.COPYFILE_EXCL) !== 0;
     const flags = constants.O_WRONLY | constants.O_CREAT | (exclusive ? constants.O_EXCL : 0);
     const output = await openFile(used, target, openFlags(flags), stats.mode & OWNER_ALONE, options);
     opened.push(output);
     // Emptied only now: that both are one file shows when it is open.
-    const { dev, ino } = await used.fstat(output);
+    const { dev, ino } = await used.fstat(output, false);
     if (dev === stats.dev && ino === stats.ino) return;
     await promisify(fchmod)(output.fd, stats.mode & 0o7777);
     await used.truncate(output, 0);
@@ -217,7 +226,7 @@ export async function copyFile(from: PathLike, to: PathLike, mode = 0, options?:
 
 async function openFile(
   used: Backend,
-  path: string,
+  path: Path,
   flags: number,
   mode: number,
   options?: OperationOptions,
@@ -225,12 +234,40 @@ async function openFile(
   return new OpenFile(used, await used.open(path, flags, mode, options));
 }
 
-function named<Options extends object>(
+/** A descriptor as it is, or a path. */
+function placeOf(file: PathArgument | number): Path | number {
+  if (typeof file !== "number") return pathOf(file);
+  if (!(Number.isInteger(file) && file >= 0 && file <= 0x7fffffff))
+    throw outOfRange("fd", "an integer from 0 to 2147483647", file);
+  return file;
+}
+
+/** Runs on the file of a path, which it opens and closes, or of a descriptor, which stays open. */
+async function withFile<T>(
+  used: Backend,
+  place: Path | number,
+  flags: number,
+  mode: number,
+  options: OperationOptions,
+  run: (file: OpenFile) => Promise<T>,
+): Promise<T> {
+  const isOpen = typeof place === "number";
+  const file = isOpen ? OpenFile.borrowed(used, place) : await openFile(used, place, flags, mode, options);
+  try {
+    return await run(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** As in Node, an empty string is no flag and no mode. */
+function given<T>(value: T): T | undefined {
+  return value === "" ? undefined : value;
+}
+
+function named<Options extends { encoding?: BufferEncoding | null }>(
   options: BufferEncoding | Options | null | undefined,
-): Partial<Options> & { encoding?: BufferEncoding | null } {
-  const given = (
-    typeof options === "object" && options !== null ? options : { encoding: options }
-  ) as Partial<Options> & { encoding?: BufferEncoding | null };
-  requireEncoding(given.encoding);
-  return given;
+): Omit<Partial<Options>, "encoding"> & { encoding: BufferEncoding | undefined } {
+  const all = (typeof options === "object" && options !== null ? options : { encoding: options }) as Partial<Options>;
+  return { ...all, encoding: encodingOf(all.encoding) };
 }

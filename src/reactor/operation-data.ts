@@ -73,7 +73,7 @@ function lost(name: string, needed: number, has: number): RangeError {
 }
 
 export const readvKind: Kind<number> = {
-  syscall: "read",
+  syscall: "readv",
   place(operation) {
     placeVector(operation);
   },
@@ -93,7 +93,7 @@ export const readvKind: Kind<number> = {
 };
 
 export const writevKind: Kind<number> = {
-  syscall: "write",
+  syscall: "writev",
   place(operation) {
     placeVector(operation);
     let chunk = operation.chunk!.next;

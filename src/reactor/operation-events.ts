@@ -2,7 +2,7 @@
 import { requireInteger } from "../ring/require-integer.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
-import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE } from "../sys/abi.ts";
+import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { ETIME } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { P_PID, WEXITED } from "../sys/linux.ts";
@@ -116,11 +116,11 @@ export class EventOperations extends SocketOperations {
     return operation;
   }
 
-  /** pipe2(2). `flags`: O_CLOEXEC and so on. Linux 6.16; EINVAL before. */
-  pipe(flags: number, options?: OperationOptions): Operation<[readFd: number, writeFd: number]> {
+  /** pipe2(2), close-on-exec. `flags`: O_NONBLOCK and so on. Linux 6.16; EINVAL before. */
+  pipe(flags = 0, options?: OperationOptions): Operation<[readFd: number, writeFd: number]> {
     requireInteger("flags", flags, 0, 0x7fffffff);
     const operation = this.describe(pipe, options);
-    operation.flags = flags;
+    operation.flags = flags | SOCK_CLOEXEC; // The same bit as O_CLOEXEC.
     return operation;
   }
 }

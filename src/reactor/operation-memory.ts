@@ -4,6 +4,8 @@
  * Leaves to its owner: not to free it before the operation's last completion.
  */
 import { type Arena, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { ENAMETOOLONG, SystemError } from "../sys/errno.ts";
+import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { Reactor } from "./reactor.ts";
 import { WheelEntry } from "./wheel.ts";
 
@@ -14,6 +16,8 @@ export abstract class OperationMemory extends WheelEntry {
   chunk: Chunk | null = null;
 
   protected readonly reactor: Reactor;
+  /** For errors. */
+  protected abstract readonly syscall: string;
   private last: Chunk | null = null;
 
   constructor(reactor: Reactor) {
@@ -33,13 +37,13 @@ export abstract class OperationMemory extends WheelEntry {
     return this.keep(this.arena.adopt(bytes, false));
   }
 
-  /** The address of a path with its NUL. */
-  placePath(path: string): number {
-    const bytes = Buffer.byteLength(path) + 1;
+  /** The address of a path with its NUL. Throws SystemError ENAMETOOLONG, as the kernel does for shorter ones. */
+  placePath(path: string | Uint8Array): number {
+    const bytes = (typeof path === "string" ? Buffer.byteLength(path) : byteLengthOf(path)) + 1;
     const chunk = this.keep(this.arena.allocate(bytes));
-    if (bytes > chunk.capacity)
-      throw new RangeError(`path must be at most ${chunk.capacity - 1} bytes, not ${bytes - 1}`);
-    chunk.buffer.utf8Write(path, 0);
+    if (bytes > chunk.capacity) throw new SystemError(ENAMETOOLONG, this.syscall);
+    if (typeof path === "string") chunk.buffer.utf8Write(path, 0);
+    else copyAll(path, 0, bytes - 1, chunk.buffer, 0);
     chunk.buffer[bytes - 1] = 0;
     return chunk.address;
   }

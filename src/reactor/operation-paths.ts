@@ -2,15 +2,24 @@
  * Operations on names in the file system: a path is relative to a directory's descriptor, or to the working directory (AT_FDCWD); flags are
  * those of the system calls. Errors have the path.
  */
-import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { requireInteger } from "../ring/require-integer.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { closeResult, copyIn, noResult, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
+/** Text, or bytes: a file's name need be no UTF-8. */
+type Path = string | Uint8Array;
+
 const NAME_BYTES_MAX = 65536;
+
+/** Of the kernel's int. */
+const FLAGS_MAX = 0x7fffffff;
+/** Not among the constants of node:fs; asm-generic's, which x86-64 and arm64 share. */
+const O_CLOEXEC = 0o2000000;
 
 function placePath(operation: Operation<any>): void {
   operation.address = operation.placePath(operation.path!);
@@ -125,7 +134,7 @@ const setxattr: Kind<void> = {
 };
 
 export class PathOperations extends FileOperations {
-  private onPath<T>(kind: Kind<T>, directory: number, path: string, options?: OperationOptions): Operation<T> {
+  private onPath<T>(kind: Kind<T>, directory: number, path: Path, options?: OperationOptions): Operation<T> {
     if (directory !== AT_FDCWD) requireInteger("directory", directory, 0, 0x7fffffff);
     requirePath("path", path);
     const operation = this.describe(kind, options);
@@ -137,9 +146,9 @@ export class PathOperations extends FileOperations {
   private onPaths(
     kind: Kind<void>,
     directory: number,
-    path: string,
+    path: Path,
     directory2: number,
-    path2: string,
+    path2: Path,
     options?: OperationOptions,
   ): Operation<void> {
     if (directory2 !== AT_FDCWD) requireInteger("newDirectory", directory2, 0, 0x7fffffff);
@@ -150,25 +159,28 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** openat(2). `flags`: O_* (`constants` of node:fs). The descriptor. */
-  openat(directory: number, path: string, flags: number, mode = 0o666, options?: OperationOptions): Operation<number> {
-    requireInteger("flags", flags, 0, U32_MAX);
+  /** openat(2), close-on-exec. `flags`: O_* (`constants` of node:fs). The descriptor. */
+  openat(directory: number, path: Path, flags: number, mode = 0o666, options?: OperationOptions): Operation<number> {
+    requireInteger("flags", flags, 0, FLAGS_MAX);
     requireInteger("mode", mode, 0, 0o7777);
     const operation = this.onPath(openKind, directory, path, options);
-    operation.flags = flags;
+    operation.flags = flags | O_CLOEXEC;
     operation.mode = mode;
     return operation;
   }
 
-  /** openat2(2). `resolve`: RESOLVE_*. The descriptor. */
+  /** openat2(2), close-on-exec. `resolve`: RESOLVE_*. The descriptor. */
   openat2(
     directory: number,
-    path: string,
+    path: Path,
     how: { flags?: number; mode?: number; resolve?: number },
     options?: OperationOptions,
   ): Operation<number> {
+    if (typeof how !== "object" || how === null) throw invalidType("how", "an object", how);
+    for (const name of ["flags", "mode", "resolve"] as const)
+      if (how[name] !== undefined) requireInteger(`how.${name}`, how[name], 0, FLAGS_MAX);
     const operation = this.onPath(openat2, directory, path, options);
-    operation.flags = how.flags ?? 0;
+    operation.flags = (how.flags ?? 0) | O_CLOEXEC;
     operation.mode = how.mode ?? 0;
     operation.data = how.resolve ?? 0;
     return operation;
@@ -177,7 +189,7 @@ export class PathOperations extends FileOperations {
   /** statx(2), with `flags` AT_EMPTY_PATH and an empty path of `directory` itself. `mask`: STATX_*. */
   statx(
     directory: number,
-    path: string,
+    path: Path,
     flags = 0,
     mask = STATX_BASIC_STATS | STATX_BTIME,
     options?: OperationOptions,
@@ -191,9 +203,9 @@ export class PathOperations extends FileOperations {
   /** renameat2(2). `flags`: RENAME_*. */
   renameat(
     directory: number,
-    path: string,
+    path: Path,
     newDirectory: number,
-    newPath: string,
+    newPath: Path,
     flags = 0,
     options?: OperationOptions,
   ): Operation<void> {
@@ -203,14 +215,14 @@ export class PathOperations extends FileOperations {
   }
 
   /** unlinkat(2). `flags`: AT_REMOVEDIR for a directory. */
-  unlinkat(directory: number, path: string, flags = 0, options?: OperationOptions): Operation<void> {
+  unlinkat(directory: number, path: Path, flags = 0, options?: OperationOptions): Operation<void> {
     const operation = this.onPath(flags === 0 ? unlinkat : rmdir, directory, path, options);
     operation.flags = flags;
     return operation;
   }
 
   /** mkdirat(2). */
-  mkdirat(directory: number, path: string, mode = 0o777, options?: OperationOptions): Operation<void> {
+  mkdirat(directory: number, path: Path, mode = 0o777, options?: OperationOptions): Operation<void> {
     requireInteger("mode", mode, 0, 0o7777);
     const operation = this.onPath(mkdirat, directory, path, options);
     operation.mode = mode;
@@ -218,16 +230,16 @@ export class PathOperations extends FileOperations {
   }
 
   /** symlinkat(2): `newPath` leads to `target`. */
-  symlinkat(target: string, directory: number, newPath: string, options?: OperationOptions): Operation<void> {
+  symlinkat(target: Path, directory: number, newPath: Path, options?: OperationOptions): Operation<void> {
     return this.onPaths(symlinkat, directory, target, AT_FDCWD, newPath, options);
   }
 
   /** linkat(2). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
   linkat(
     directory: number,
-    path: string,
+    path: Path,
     newDirectory: number,
-    newPath: string,
+    newPath: Path,
     flags = 0,
     options?: OperationOptions,
   ): Operation<void> {
@@ -272,9 +284,9 @@ export class PathOperations extends FileOperations {
   }
 }
 
-/** Throws a TypeError, with Node's code, for what is no string or has a NUL in it. */
-export function requirePath(name: string, path: string): void {
-  if (typeof path === "string" && !path.includes("\0")) return;
-  const code = typeof path === "string" ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE";
-  throw Object.assign(new TypeError(`${name} must be a string without NUL, not ${Bun.inspect(path)}`), { code });
+/** Throws a TypeError, with Node's code, for what is no text and no bytes, or has a NUL in it. */
+export function requirePath(name: string, path: unknown): asserts path is string | Uint8Array {
+  const allowed = "a string or bytes without NUL";
+  if (typeof path !== "string" && !(path instanceof Uint8Array)) throw invalidType(name, allowed, path);
+  if (typeof path === "string" ? path.includes("\0") : path.includes(0)) throw invalidValue(name, allowed, path);
 }

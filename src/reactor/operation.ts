@@ -14,14 +14,10 @@ import { Timespec } from "../ring/structs.ts";
 import type { FreeList } from "./free-list.ts";
 import { OperationMemory } from "./operation-memory.ts";
 import type { OperationOwner } from "./op-table.ts";
+import { type OperationOptions, requireLimits } from "./operation-options.ts";
 import type { Reactor } from "./reactor.ts";
 
-export interface OperationOptions {
-  /** Rejects the promise with the signal's reason at once, and cancels the operation. What it has done by then is done. */
-  signal?: AbortSignal | undefined;
-  /** After so many milliseconds the operation is cancelled (IORING_OP_LINK_TIMEOUT) and the promise rejected: ETIMEDOUT. Default: no limit. */
-  timeoutMs?: number | undefined;
-}
+export type { OperationOptions } from "./operation-options.ts";
 
 /** An owner of a descriptor, which closes it after the last operation that uses it. */
 export interface Holder {
@@ -77,6 +73,7 @@ const rehearsal = new Sqe(new Uint32Array(16), 0);
 type Resolve = (value: unknown) => void;
 type Reject = (reason: unknown) => void;
 const nothing = (): void => {};
+const textOf = (path: string | Uint8Array): string => (typeof path === "string" ? path : Buffer.from(path).toString());
 
 /** One executor for all promises, which leaves its functions here. */
 const captured: { resolve: Resolve; reject: Reject } = { resolve: nothing, reject: nothing };
@@ -95,8 +92,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   offset = 0;
   flags = 0;
   mode = 0;
-  path: string | undefined = undefined;
-  path2: string | undefined = undefined;
+  path: string | Uint8Array | undefined = undefined;
+  path2: string | Uint8Array | undefined = undefined;
   data: unknown = undefined;
   // Where things lie, once placed.
   address = 0;
@@ -136,15 +133,9 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   limit(options: OperationOptions | undefined): this {
     if (options === undefined) return this;
-    if (typeof options !== "object" || options === null)
-      throw new TypeError(`options must be an object, not ${Bun.inspect(options)}`);
-    const { signal, timeoutMs } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal))
-      throw new TypeError(`signal must be an AbortSignal, not ${Bun.inspect(signal)}`);
-    if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= 2 ** 31))
-      throw new RangeError(`timeoutMs must be from 0 to ${2 ** 31}, not ${Bun.inspect(timeoutMs)}`);
-    this.signal = signal;
-    this.timeoutMs = timeoutMs ?? -1;
+    requireLimits(options);
+    this.signal = options.signal ?? undefined;
+    this.timeoutMs = options.timeoutMs ?? -1;
     return this;
   }
 
@@ -239,6 +230,10 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     reactor.tag(reactor.nextSqe().prepLinkTimeout(this.timer.address).setFlags(submitFlags), slot, Part.Timer);
   }
 
+  protected override get syscall(): string {
+    return this.kind.syscall;
+  }
+
   private get part(): Part {
     return this.kind.notifies === true ? Part.Notifying : Part.Operation;
   }
@@ -325,9 +320,10 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   }
 
   private error(errno: number): SystemError {
-    const { path, path2 } = this;
-    if (path === undefined) return new SystemError(errno, this.kind.syscall);
-    return new SystemError(errno, this.kind.syscall, path2 === undefined ? { path } : { path, dest: path2 });
+    const { path, path2, syscall } = this;
+    if (path === undefined) return new SystemError(errno, syscall);
+    const where = { path: textOf(path) };
+    return new SystemError(errno, syscall, path2 === undefined ? where : { ...where, dest: textOf(path2) });
   }
 
   private cancel(): void {

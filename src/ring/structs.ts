@@ -129,6 +129,27 @@ export class Statx extends Region {
     return this.buffer.readUInt32LE(140);
   }
 
+  /** `ino`, `size` and `blocks` without loss, and times in nanoseconds. */
+  get exact(): { ino: bigint; size: bigint; blocks: bigint } & Record<
+    "atimeNs" | "birthtimeNs" | "ctimeNs" | "mtimeNs",
+    bigint
+  > {
+    const { buffer } = this;
+    return {
+      ino: buffer.readBigUInt64LE(32),
+      size: buffer.readBigUInt64LE(40),
+      blocks: buffer.readBigUInt64LE(48),
+      atimeNs: this.timeNs(64),
+      birthtimeNs: this.timeNs(80),
+      ctimeNs: this.timeNs(96),
+      mtimeNs: this.timeNs(112),
+    };
+  }
+
+  private timeNs(offset: number): bigint {
+    return this.buffer.readBigInt64LE(offset) * 1_000_000_000n + BigInt(this.buffer.readUInt32LE(offset + 8));
+  }
+
   private timeMs(offset: number): number {
     return Number(this.buffer.readBigInt64LE(offset)) * 1000 + this.buffer.readUInt32LE(offset + 8) / 1e6;
   }

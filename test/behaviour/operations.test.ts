@@ -173,7 +173,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       [reactor.read(fd, "x" as never), 'into must be a Uint8Array, not "x"'],
       [reactor.write(fd, Buffer.alloc(1048577)), "data must be at most 1048576 bytes long, not 1048577"],
       [reactor.read(fd, Buffer.alloc(1), 0.5), "position must be an integer from -1 to 9007199254740991, not 0.5"],
-      [reactor.openat(AT_FDCWD, "a\0b", 0), 'path must be a string without NUL, not "a\\u0000b"'],
+      [reactor.openat(AT_FDCWD, "a\0b", 0), 'path must be a string or bytes without NUL, not "a\\u0000b"'],
       [reactor.nop({ timeoutMs: -1 }), "timeoutMs must be from 0 to 2147483648, not -1"],
       [reactor.nop({ signal: {} as never }), "signal must be an AbortSignal, not {}"],
     ];
