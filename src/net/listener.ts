@@ -34,6 +34,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   /** -1 once it is closed. */
   fd: number;
   private acceptArmed = false;
+  private paused = false;
   private closing = false;
   private closed = false;
   private referenced = true;
@@ -69,6 +70,14 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.fd = -1;
   }
 
+  /** Leaves new connections in the kernel's queue, or takes them again. What was accepted meanwhile still comes. */
+  setPaused(paused: boolean): void {
+    if (this.paused === paused || this.closing) return;
+    this.paused = paused;
+    if (paused) this.cancelAccept();
+    else this.reactor.scheduleFlush(this);
+  }
+
   setReferenced(referenced: boolean): void {
     if (this.referenced === referenced || this.closed) return;
     this.referenced = referenced;
@@ -82,7 +91,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   }
 
   flush(): void {
-    if (this.acceptArmed || this.closing) return;
+    if (this.acceptArmed || this.closing || this.paused) return;
     this.acceptArmed = true;
     this.reactor.tag(this.reactor.nextSqe().prepMultishotAccept(this.fd, SOCK_CLOEXEC), this.slot, Kind.Accept);
   }
@@ -90,7 +99,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Accept) this.acceptCompleted(result, flags);
     // A cancellation misses (EALREADY) an accept that is just being woken.
-    if (kind === Kind.Cancel && result < 0) this.cancelAccept();
+    if (kind === Kind.Cancel && result < 0 && (this.closing || this.paused)) this.cancelAccept();
     if (!this.closing || this.closed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
     this.closed = true;
     this.reactor.operations.release(this.slot);

@@ -22,6 +22,8 @@ import type { SocketAddress } from "./address.ts";
 const BUFFERED_BYTES_MAX = 262144;
 /** What a chunk costs besides its bytes: many tiny ones count for what they are. */
 const CHUNK_BYTES = 256;
+/** Accepted sockets that nobody has taken yet; more wait in the kernel's queue. */
+const WAITING_SOCKETS_MAX = 64;
 const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 type Waiter<T> = PromiseWithResolvers<T>;
@@ -267,7 +269,10 @@ export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable 
   stop(): void;
 }
 
-/** Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. */
+/**
+ * Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. Several `next()` are answered in order; what nobody takes
+ * is accepted up to 64, and waits in the kernel's queue beyond.
+ */
 export function listenStream(
   options: Without<TcpListenOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
 ): StreamListener {
@@ -277,29 +282,32 @@ export function listenStream(
   const endpoint = readEndpoint(options);
   const reactor = reactorOf("listenStream", options);
   const waiting: StreamSocket[] = [];
-  let taker: Waiter<IteratorResult<StreamSocket, undefined>> | undefined;
+  const takers: Waiter<IteratorResult<StreamSocket, undefined>>[] = [];
   let stopped = false;
   const accept = (transport: (user: TransportUser) => Transport): void => {
     const socket = new StreamSocket(transport, queueBytesMax);
-    if (!taker) return void waiting.push(socket);
-    taker.resolve({ done: false, value: socket });
-    taker = undefined;
+    const taker = takers.shift();
+    if (taker) return taker.resolve({ done: false, value: socket });
+    if (waiting.push(socket) === WAITING_SOCKETS_MAX) pause(true);
   };
   const listener = reactor
     ? new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => accept(onRing(reactor, fd)))
     : buns().listenByBun(options, accept);
+  // Bun's own accepts all.
+  const pause = (on: boolean): void => void (listener instanceof Listener && listener.setPaused(on));
   const stop = (): void => {
     stopped = true;
     listener.close();
-    taker?.resolve({ done: true, value: undefined });
-    taker = undefined;
+    for (const taker of takers.splice(0)) taker.resolve({ done: true, value: undefined });
     for (const socket of waiting.splice(0)) socket.destroy();
   };
   const next = (): Promise<IteratorResult<StreamSocket, undefined>> => {
     const socket = waiting.shift();
+    if (waiting.length < WAITING_SOCKETS_MAX) pause(false);
     if (socket) return Promise.resolve({ done: false, value: socket });
     if (stopped) return Promise.resolve({ done: true, value: undefined });
-    taker = Promise.withResolvers();
+    const taker = Promise.withResolvers<IteratorResult<StreamSocket, undefined>>();
+    takers.push(taker);
     return taker.promise;
   };
   return {

@@ -7,7 +7,8 @@ import { createServer, type Server as NodeServer, type Socket as NodeSocket } fr
 import { run } from "./process.ts";
 import { md5 } from "./raw-client.ts";
 import { rejection } from "./rejection.ts";
-import { isBun, reactorStats, settled } from "./subject.ts";
+import type { StreamSocket } from "../../src/index.ts";
+import { isBun, reactor, reactorStats, settled } from "./subject.ts";
 
 if (isBun) process.env.RINGLOOP_LIBRARY = "/nonexistent.so";
 const { connectStream, listenStream } = await import("../../src/index.ts");
@@ -25,6 +26,56 @@ async function node(serve: (socket: NodeSocket) => void): Promise<{ hostname: st
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { hostname: "127.0.0.1", port: (server.address() as { port: number }).port };
 }
+
+describe("a stream listener", () => {
+  test("answers each next() with a connection of its own, in order, and all of them when it stops", async () => {
+    const listener = listenStream({ port: 0, hostname: "127.0.0.1" });
+    const sockets = listener[Symbol.asyncIterator]();
+    const asked = Array.from({ length: 5 }, () => sockets.next());
+    const where = { hostname: "127.0.0.1", port: listener.address!.port };
+    const clients = [];
+    for (let i = 0; i < 3; i++) {
+      const client = await connectStream(where);
+      clients.push(client);
+      const { value } = await asked[i]!;
+      expect(value!.remoteAddress).toEqual(client.localAddress!);
+      value!.destroy();
+    }
+    listener.stop();
+    expect(await Promise.all(asked.slice(3))).toEqual([
+      { done: true, value: undefined },
+      { done: true, value: undefined },
+    ]);
+    for (const client of clients) client.destroy();
+  });
+
+  test.skipIf(isBun)("leaves what nobody takes in the kernel's queue, and loses none of it", async () => {
+    const slotsBefore = reactorStats().slotsInUse;
+    const listener = listenStream({ port: 0, hostname: "127.0.0.1" });
+    const where = { hostname: "127.0.0.1", port: listener.address!.port };
+    const clients: StreamSocket[] = [];
+    const connect = async (count: number): Promise<void> => {
+      clients.push(...(await Promise.all(Array.from({ length: count }, () => connectStream(where)))));
+    };
+    const accepted = (): number => reactorStats().slotsInUse - slotsBefore - clients.length - 1;
+    await connect(100);
+    while (accepted() < 64) await reactor()!.nop();
+    await connect(200);
+    for (let i = 0; i < 50; i++) await reactor()!.nop();
+    expect(accepted()).toBeLessThan(300);
+    const ports = new Set(clients.map(({ localAddress }) => localAddress!.port));
+    const sockets = listener[Symbol.asyncIterator]();
+    for (let i = 0; i < clients.length; i++) {
+      const { value } = await sockets.next();
+      expect(ports.delete(value!.remoteAddress!.port)).toBe(true);
+      value!.destroy();
+    }
+    expect(ports.size).toBe(0);
+    listener.stop();
+    for (const client of clients) client.destroy();
+    await settled(slotsBefore);
+  });
+});
 
 describe("a stream socket", () => {
   test("and its listener say whether they run on the ring", async () => {
