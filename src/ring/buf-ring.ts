@@ -4,7 +4,7 @@
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
 import type { Ring } from "./ring.ts";
 
 export class BufRing {
@@ -41,13 +41,14 @@ export class BufRing {
   }
 
   /** io_uring_buf_ring_add(3): a buffer for the `offset`th entry after those that were advanced over. */
-  add(address: number, bytes: number, bid: number, offset = 0): this {
+  add(address: number | bigint, bytes: number, bid: number, offset = 0): this {
+    const at = wideOf("address", address);
     requireInteger("bytes", bytes, 0, U32_MAX);
     requireInteger("bid", bid, 0, U16_MAX);
     requireInteger("offset", offset, 0, this.mask);
     const index = (this.tail + offset) & this.mask;
-    this.words[index * 4] = address;
-    this.words[index * 4 + 1] = address / 4294967296;
+    this.words[index * 4] = Number(at & 0xffffffffn);
+    this.words[index * 4 + 1] = Number(at >> 32n);
     this.words[index * 4 + 2] = bytes;
     this.bids[index * 8 + 6] = bid; // Beside it, in the first entry, lies the tail.
     return this;

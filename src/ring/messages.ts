@@ -13,7 +13,7 @@ import {
 } from "../sys/sockaddr.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, U16_MAX } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 import type { Iovec } from "./structs.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
@@ -45,6 +45,7 @@ export class Msghdr extends Region {
   }
 
   set nameBytes(bytes: number) {
+    requireInteger("nameBytes", bytes, 0, U32_MAX);
     this.buffer.writeUInt32LE(bytes, 8);
   }
 
@@ -54,7 +55,7 @@ export class Msghdr extends Region {
   }
 
   set controlBytes(bytes: number) {
-    this.writeU64(40, bytes);
+    this.writeU64(40, bytes, "controlBytes");
   }
 
   /** MSG_TRUNC and so on, after a receive. */

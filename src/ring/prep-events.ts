@@ -1,6 +1,7 @@
 /**
  * Operations that wait, cancel and tell: polls, timeouts, cancellation, futexes, child processes, epoll, other rings, provided buffers.
- * Another operation is named by the two halves of its user data (`setUserData`); functions whose name ends in 64 take them as one BigInt.
+ * Another operation is named by the two halves of its user data (`setUserData`); a BigInt in the place of the low half is all 64 bits, and the high
+ * one is 0 then.
  */
 import {
   IORING_ASYNC_CANCEL_ANY,
@@ -31,8 +32,8 @@ import {
   IORING_TIMEOUT_UPDATE,
 } from "../sys/abi.ts";
 import { SocketSqe } from "./prep-sockets.ts";
-import { U16_MAX } from "./require-integer.ts";
-import { high32, low32 } from "./sqe-fields.ts";
+import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import type { Wide } from "./sqe-fields.ts";
 
 export class EventSqe extends SocketSqe {
   /** io_uring_prep_nop(3): completes with 0. */
@@ -57,21 +58,14 @@ export class EventSqe extends SocketSqe {
    * io_uring_prep_poll_update(3): gives the poll with the old user data other events (IORING_POLL_UPDATE_EVENTS in `flags`), other user data
    * (IORING_POLL_UPDATE_USER_DATA) or both. IORING_POLL_ADD_MULTI keeps a multishot poll one.
    */
-  prepPollUpdate(
-    oldLow: number,
-    oldHigh: number,
-    newLow: number,
-    newHigh: number,
-    events: number,
-    flags: number,
-  ): this {
+  prepPollUpdate(oldLow: Wide, oldHigh: number, newLow: Wide, newHigh: number, events: number, flags: number): this {
     return this.fill(IORING_OP_POLL_REMOVE, -1, 0, flags, 0, events)
-      .setTarget(oldLow, oldHigh)
-      .setOffset(newLow, newHigh);
+      .setTarget(oldLow, oldHigh, "oldLow", "oldHigh")
+      .setOffset(newLow, newHigh, "newLow", "newHigh");
   }
 
   /** io_uring_prep_poll_remove(3): removes the poll that was submitted with this user data. */
-  prepPollRemove(low: number, high: number): this {
+  prepPollRemove(low: Wide, high = 0): this {
     return this.fill(IORING_OP_POLL_REMOVE, -1, 0, 0, 0).setTarget(low, high);
   }
 
@@ -80,17 +74,19 @@ export class EventSqe extends SocketSqe {
    * 0 once `completions` others have (0: does not count). `flags`: IORING_TIMEOUT_ABS for a time of the clock and not from now,
    * IORING_TIMEOUT_BOOTTIME or _REALTIME for another clock than the monotonic one, IORING_TIMEOUT_ETIME_SUCCESS.
    */
-  prepTimeout(address: number, completions = 0, flags = 0): this {
+  prepTimeout(address: Wide, completions = 0, flags = 0): this {
+    this.require("completions", completions, 0, U32_MAX);
     return this.fill(IORING_OP_TIMEOUT, -1, address, 1, completions, flags);
   }
 
   /** A timeout again and again, `times` times, or until it is removed (0). Linux 6.4; IORING_TIMEOUT_MULTISHOT is newer than liburing 2.3. */
-  prepTimeoutMultishot(address: number, times = 0, flags = 0): this {
+  prepTimeoutMultishot(address: Wide, times = 0, flags = 0): this {
+    this.require("times", times, 0, U32_MAX);
     return this.prepTimeout(address, times, this.require32("flags", flags) | IORING_TIMEOUT_MULTISHOT);
   }
 
   /** io_uring_prep_timeout_update(3). `flags`: IORING_LINK_TIMEOUT_UPDATE for a link timeout, IORING_TIMEOUT_ABS. */
-  prepTimeoutUpdate(address: number, low: number, high: number, flags = 0): this {
+  prepTimeoutUpdate(address: Wide, low: Wide, high: number, flags = 0): this {
     return this.fill(
       IORING_OP_TIMEOUT_REMOVE,
       -1,
@@ -102,23 +98,24 @@ export class EventSqe extends SocketSqe {
   }
 
   /** io_uring_prep_timeout_remove(3). */
-  prepTimeoutRemove(low: number, high: number, flags = 0): this {
+  prepTimeoutRemove(low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, flags).setTarget(low, high);
   }
 
   /** io_uring_prep_link_timeout(3): limits the entry before it, which has IOSQE_IO_LINK. That one alone, not the whole chain. */
-  prepLinkTimeout(address: number, flags = 0): this {
+  prepLinkTimeout(address: Wide, flags = 0): this {
     return this.fill(IORING_OP_LINK_TIMEOUT, -1, address, 1, 0, flags);
   }
 
   /** io_uring_prep_cancel(3): by user data. `flags`: IORING_ASYNC_CANCEL_*. `res` is 0, or their number with _ALL; ENOENT, EALREADY. */
-  prepCancel(low: number, high: number, flags = 0): this {
+  prepCancel(low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(low, high);
   }
 
   /** io_uring_prep_cancel64(3). */
   prepCancel64(data: bigint, flags = 0): this {
-    return this.prepCancel(low32(data), high32(data), flags);
+    this.requireBigInt("data", data);
+    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(data, 0, "data");
   }
 
   /** io_uring_prep_cancel_fd(3): what is in flight on a descriptor; with IORING_ASYNC_CANCEL_ALL everything. Linux 5.19. */
@@ -132,12 +129,12 @@ export class EventSqe extends SocketSqe {
   }
 
   /** io_uring_prep_epoll_ctl. `operation`: EPOLL_CTL_*; `event` points at a struct epoll_event (`RingMemory.epollEvent`), or is 0. */
-  prepEpollCtl(epollFd: number, fd: number, operation: number, event = 0): this {
-    return this.fill(IORING_OP_EPOLL_CTL, epollFd, event, operation, fd);
+  prepEpollCtl(epollFd: number, fd: number, operation: number, event: Wide = 0): this {
+    return this.fill(IORING_OP_EPOLL_CTL, epollFd, event, operation, this.require32("fd", fd));
   }
 
   /** epoll_wait(2) for up to `count` events. Linux 6.15; io_uring_prep_epoll_wait is newer than liburing 2.3. */
-  prepEpollWait(epollFd: number, events: number, count: number, flags = 0): this {
+  prepEpollWait(epollFd: number, events: Wide, count: number, flags = 0): this {
     return this.fill(IORING_OP_EPOLL_WAIT, epollFd, events, count, 0, flags);
   }
 
@@ -145,34 +142,34 @@ export class EventSqe extends SocketSqe {
    * io_uring_prep_msg_ring(3): a completion in the ring with descriptor `fd`, with `length` as its `res` and these halves as its user data.
    * Linux 5.18. `flags`: IORING_MSG_RING_FLAGS_PASS.
    */
-  prepMsgRing(fd: number, length: number, low: number, high: number, flags = 0): this {
+  prepMsgRing(fd: number, length: number, low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_MSG_RING, fd, 0, length, 0, flags).setOffset(low, high);
   }
 
   /** The same with the completion's flags. Linux 6.3; io_uring_prep_msg_ring_cqe_flags is newer than liburing 2.3. */
-  prepMsgRingCqeFlags(fd: number, length: number, low: number, high: number, flags: number, cqeFlags: number): this {
+  prepMsgRingCqeFlags(fd: number, length: number, low: Wide, high: number, flags: number, cqeFlags: number): this {
     return this.prepMsgRing(
       fd,
       length,
       low,
       high,
       this.require32("flags", flags) | IORING_MSG_RING_FLAGS_PASS,
-    ).setWord11(cqeFlags);
+    ).setWord11("cqeFlags", cqeFlags);
   }
 
   /**
    * Gives the registered file `sourceIndex` to another ring, into its slot `targetIndex`. `flags`: IORING_MSG_RING_CQE_SKIP tells that ring
    * nothing. Linux 6.0; io_uring_prep_msg_ring_fd is newer than liburing 2.3.
    */
-  prepMsgRingFd(fd: number, sourceIndex: number, targetIndex: number, low: number, high: number, flags = 0): this {
+  prepMsgRingFd(fd: number, sourceIndex: number, targetIndex: number, low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_MSG_RING, fd, IORING_MSG_SEND_FD, 0, 0, flags)
       .setOffset(low, high)
-      .setAddress3(sourceIndex)
-      .setTargetFile(targetIndex);
+      .setAddress3("sourceIndex", this.require32("sourceIndex", sourceIndex))
+      .setTargetFile(targetIndex, "targetIndex");
   }
 
   /** The same into a free slot, which is `res` of the completion there. */
-  prepMsgRingFdAlloc(fd: number, sourceIndex: number, low: number, high: number, flags = 0): this {
+  prepMsgRingFdAlloc(fd: number, sourceIndex: number, low: Wide, high: number, flags = 0): this {
     return this.prepMsgRingFd(fd, sourceIndex, IORING_FILE_INDEX_ALLOC, low, high, flags);
   }
 
@@ -180,20 +177,21 @@ export class EventSqe extends SocketSqe {
    * Waits while the 32 bits at `address` are `value`, futex(2): EAGAIN when they are not. `mask` is ANDed with that of a wake,
    * FUTEX_BITSET_MATCH_ANY for any; `futexFlags`: FUTEX2_SIZE_U32, FUTEX2_PRIVATE. Linux 6.7; io_uring_prep_futex_wait is newer than liburing 2.3.
    */
-  prepFutexWait(address: number, value: number, mask: number, futexFlags: number, flags = 0): this {
-    return this.fill(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).setAddress3(mask);
+  prepFutexWait(address: Wide, value: Wide, mask: Wide, futexFlags: number, flags = 0): this {
+    return this.fill(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).setAddress3("mask", mask);
   }
 
   /** Wakes up to `count` waiters; `res` is how many. Linux 6.7; io_uring_prep_futex_wake is newer than liburing 2.3. */
-  prepFutexWake(address: number, count: number, mask: number, futexFlags: number, flags = 0): this {
-    return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).setAddress3(mask);
+  prepFutexWake(address: Wide, count: number, mask: Wide, futexFlags: number, flags = 0): this {
+    this.require("count", count, 0, U32_MAX);
+    return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).setAddress3("mask", mask);
   }
 
   /**
    * Waits for one of several futexes, whose index is `res`. `waiters` points at `count` struct futex_waitv (`RingMemory.futexWaitv`). Linux 6.7;
    * io_uring_prep_futex_waitv is newer than liburing 2.3.
    */
-  prepFutexWaitv(waiters: number, count: number, flags = 0): this {
+  prepFutexWaitv(waiters: Wide, count: number, flags = 0): this {
     return this.fill(IORING_OP_FUTEX_WAITV, 0, waiters, count, 0, flags);
   }
 
@@ -201,22 +199,23 @@ export class EventSqe extends SocketSqe {
    * Waits for a child process, waitid(2). `idType`: P_ALL, P_PID, P_PGID, P_PIDFD; `options`: WEXITED, WNOWAIT and so on; `info` points at
    * 128 bytes (`RingMemory.siginfo`), or is 0. Linux 6.7; io_uring_prep_waitid is newer than liburing 2.3.
    */
-  prepWaitid(idType: number, id: number, info: number, options: number, flags = 0): this {
-    return this.fill(IORING_OP_WAITID, id, 0, idType, info, flags).setWord11(options);
+  prepWaitid(idType: number, id: number, info: Wide, options: number, flags = 0): this {
+    return this.fill(IORING_OP_WAITID, id, 0, idType, info, flags).setWord11("options", options);
   }
 
   /** pipe2(2): `fds` points at room for two i32. Linux 6.16; io_uring_prep_pipe is newer than liburing 2.3. */
-  prepPipe(fds: number, flags = 0): this {
+  prepPipe(fds: Wide, flags = 0): this {
     return this.fill(IORING_OP_PIPE, 0, fds, 0, 0, flags);
   }
 
   /** The same into slots of the registered files, `fileIndex` and the next one, or two free ones (IORING_FILE_INDEX_ALLOC). */
-  prepPipeDirect(fds: number, flags: number, fileIndex: number): this {
+  prepPipeDirect(fds: Wide, flags: number, fileIndex: number): this {
     return this.prepPipe(fds, flags).setTargetFile(fileIndex);
   }
 
   /** io_uring_prep_files_update(3): `fds` points at `count` i32 that go into the registered files from slot `offset` on. */
-  prepFilesUpdate(fds: number, count: number, offset: number): this {
+  prepFilesUpdate(fds: Wide, count: number, offset: number): this {
+    this.require("offset", offset, 0, U32_MAX);
     return this.fill(IORING_OP_FILES_UPDATE, -1, fds, count, offset);
   }
 
@@ -224,8 +223,9 @@ export class EventSqe extends SocketSqe {
    * io_uring_prep_provide_buffers(3): `count` buffers of `bytes` bytes each, one after the other from `address` on, with ids from `bid` on. For
    * kernels before 5.19; later ones have `ring.setupBufRing`.
    */
-  prepProvideBuffers(address: number, bytes: number, count: number, bgid: number, bid: number): this {
+  prepProvideBuffers(address: Wide, bytes: number, count: number, bgid: number, bid: number): this {
     this.require("count", count, 0, U16_MAX + 1);
+    this.require("bid", bid, 0, U16_MAX);
     return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).setBufferIndex("bgid", bgid);
   }
 

@@ -22,44 +22,44 @@ import {
   IORING_OP_WRITEV_FIXED,
 } from "../sys/abi.ts";
 import { U32_MAX } from "./require-integer.ts";
-import { SqeFields } from "./sqe-fields.ts";
+import { SqeFields, type Wide } from "./sqe-fields.ts";
 
 export class FileSqe extends SqeFields {
   /**
    * io_uring_prep_read(3), as pread(2). `offset` in bytes; -1 reads at the file's position and moves it, and is what a pipe or a socket
    * wants. `res` is the number of bytes, 0 at the end.
    */
-  prepRead(fd: number, address: number, bytes: number, offset = -1): this {
+  prepRead(fd: number, address: Wide, bytes: number, offset: Wide = -1): this {
     return this.fill(IORING_OP_READ, fd, address, bytes, offset);
   }
 
   /** io_uring_prep_write(3), as pwrite(2). `res` is the number of bytes, which may be fewer. */
-  prepWrite(fd: number, address: number, bytes: number, offset = -1): this {
+  prepWrite(fd: number, address: Wide, bytes: number, offset: Wide = -1): this {
     return this.fill(IORING_OP_WRITE, fd, address, bytes, offset);
   }
 
   /** io_uring_prep_readv2(3). `address` points at `count` struct iovec (`RingMemory.iovec`). `flags`: RWF_*. */
-  prepReadv(fd: number, address: number, count: number, offset = -1, flags = 0): this {
+  prepReadv(fd: number, address: Wide, count: number, offset: Wide = -1, flags = 0): this {
     return this.fill(IORING_OP_READV, fd, address, count, offset, flags);
   }
 
   /** io_uring_prep_writev2(3). `flags`: RWF_*. */
-  prepWritev(fd: number, address: number, count: number, offset = -1, flags = 0): this {
+  prepWritev(fd: number, address: Wide, count: number, offset: Wide = -1, flags = 0): this {
     return this.fill(IORING_OP_WRITEV, fd, address, count, offset, flags);
   }
 
   /** io_uring_prep_read_fixed(3): `address` and `bytes` lie within the registered buffer `bufferIndex`. */
-  prepReadFixed(fd: number, address: number, bytes: number, offset: number, bufferIndex: number): this {
+  prepReadFixed(fd: number, address: Wide, bytes: number, offset: Wide, bufferIndex: number): this {
     return this.fill(IORING_OP_READ_FIXED, fd, address, bytes, offset).setBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** io_uring_prep_write_fixed(3). */
-  prepWriteFixed(fd: number, address: number, bytes: number, offset: number, bufferIndex: number): this {
+  prepWriteFixed(fd: number, address: Wide, bytes: number, offset: Wide, bufferIndex: number): this {
     return this.fill(IORING_OP_WRITE_FIXED, fd, address, bytes, offset).setBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_readv_fixed is newer than liburing 2.3. */
-  prepReadvFixed(fd: number, address: number, count: number, offset: number, flags: number, bufferIndex: number): this {
+  prepReadvFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
     return this.fill(IORING_OP_READV_FIXED, fd, address, count, offset, flags).setBufferIndex(
       "bufferIndex",
       bufferIndex,
@@ -67,14 +67,7 @@ export class FileSqe extends SqeFields {
   }
 
   /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_writev_fixed is newer than liburing 2.3. */
-  prepWritevFixed(
-    fd: number,
-    address: number,
-    count: number,
-    offset: number,
-    flags: number,
-    bufferIndex: number,
-  ): this {
+  prepWritevFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
     return this.fill(IORING_OP_WRITEV_FIXED, fd, address, count, offset, flags).setBufferIndex(
       "bufferIndex",
       bufferIndex,
@@ -85,13 +78,13 @@ export class FileSqe extends SqeFields {
    * Reads from a pipe or the like into buffers of group `bgid` until a completion comes without IORING_CQE_F_MORE. `bytes` 0 fills whole
    * buffers. Linux 6.7; io_uring_prep_read_multishot is newer than liburing 2.3.
    */
-  prepReadMultishot(fd: number, bytes: number, offset: number, bgid: number): this {
+  prepReadMultishot(fd: number, bytes: number, offset: Wide, bgid: number): this {
     return this.fill(IORING_OP_READ_MULTISHOT, fd, 0, bytes, offset).setBufferGroup(bgid);
   }
 
   /** io_uring_prep_fsync(3). `flags`: IORING_FSYNC_DATASYNC, or `true` for it. */
   prepFsync(fd: number, flags: number | boolean = 0): this {
-    return this.fill(IORING_OP_FSYNC, fd, 0, 0, 0, Number(flags));
+    return this.fill(IORING_OP_FSYNC, fd, 0, 0, 0, typeof flags === "boolean" ? Number(flags) : flags);
   }
 
   /** fdatasync(2): io_uring_prep_fsync(3) with IORING_FSYNC_DATASYNC. */
@@ -100,30 +93,30 @@ export class FileSqe extends SqeFields {
   }
 
   /** io_uring_prep_sync_file_range(3). `bytes` 0 is up to the end. `flags`: SYNC_FILE_RANGE_*. */
-  prepSyncFileRange(fd: number, bytes: number, offset: number, flags: number): this {
+  prepSyncFileRange(fd: number, bytes: number, offset: Wide, flags: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_SYNC_FILE_RANGE, fd, 0, bytes, offset, flags);
   }
 
   /** io_uring_prep_fallocate(3). `mode`: 0 or FALLOC_FL_*. */
-  prepFallocate(fd: number, mode: number, offset: number, bytes: number): this {
+  prepFallocate(fd: number, mode: number, offset: Wide, bytes: Wide): this {
     return this.fill(IORING_OP_FALLOCATE, fd, bytes, mode, offset);
   }
 
   /** ftruncate(2). Linux 6.9; io_uring_prep_ftruncate is newer than liburing 2.3. */
-  prepFtruncate(fd: number, bytes: number): this {
-    this.require("bytes", bytes, 0, Number.MAX_SAFE_INTEGER);
+  prepFtruncate(fd: number, bytes: Wide): this {
+    this.requireWide("bytes", bytes, 0);
     return this.fill(IORING_OP_FTRUNCATE, fd, 0, 0, bytes);
   }
 
   /** io_uring_prep_fadvise(3). `bytes` 0 is up to the end. `advice`: POSIX_FADV_*. */
-  prepFadvise(fd: number, offset: number, bytes: number, advice: number): this {
+  prepFadvise(fd: number, offset: Wide, bytes: number, advice: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_FADVISE, fd, 0, bytes, offset, advice);
   }
 
   /** io_uring_prep_madvise(3). `address` at a page's start. `advice`: MADV_*. */
-  prepMadvise(address: number, bytes: number, advice: number): this {
+  prepMadvise(address: Wide, bytes: number, advice: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_MADVISE, -1, address, bytes, 0, advice);
   }
@@ -132,15 +125,16 @@ export class FileSqe extends SqeFields {
    * io_uring_prep_splice(3): moves up to `bytes` bytes where one side at least is a pipe. An offset is -1 for a pipe, and for a file's
    * own position. `flags`: SPLICE_F_*; SPLICE_F_FD_IN_FIXED where `fdIn` is an index of the registered files.
    */
-  prepSplice(fdIn: number, offsetIn: number, fdOut: number, offsetOut: number, bytes: number, flags = 0): this {
-    this.require("offsetIn", offsetIn, -1, Number.MAX_SAFE_INTEGER);
-    this.fill(IORING_OP_SPLICE, fdOut, Math.max(0, offsetIn), bytes, offsetOut, flags).setWord11(fdIn);
-    return offsetIn < 0 ? this.setTarget(0xffffffff, 0xffffffff) : this;
+  prepSplice(fdIn: number, offsetIn: Wide, fdOut: number, offsetOut: Wide, bytes: number, flags = 0): this {
+    this.requireWide("offsetIn", offsetIn, -1);
+    const isPosition = offsetIn < 0;
+    this.fill(IORING_OP_SPLICE, fdOut, isPosition ? 0 : offsetIn, bytes, offsetOut, flags).setWord11("fdIn", fdIn);
+    return isPosition ? this.setTarget(0xffffffff, 0xffffffff) : this;
   }
 
   /** io_uring_prep_tee(3): copies between two pipes and leaves the data in the first. */
   prepTee(fdIn: number, fdOut: number, bytes: number, flags = 0): this {
-    return this.fill(IORING_OP_TEE, fdOut, 0, bytes, 0, flags).setWord11(fdIn);
+    return this.fill(IORING_OP_TEE, fdOut, 0, bytes, 0, flags).setWord11("fdIn", fdIn);
   }
 
   /** io_uring_prep_close(3). */

@@ -18,105 +18,106 @@ import {
 } from "../sys/abi.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
 import { FileSqe } from "./prep-files.ts";
+import type { Wide } from "./sqe-fields.ts";
 
 /** sizeof(struct open_how). */
 const OPEN_HOW_BYTES = 24;
 
 export class PathSqe extends FileSqe {
   /** io_uring_prep_openat(3). `flags`: O_* (`constants` of node:fs). `res` is the descriptor. */
-  prepOpenat(directoryFd: number, path: number, flags: number, mode: number): this {
+  prepOpenat(directoryFd: number, path: Wide, flags: number, mode: number): this {
     return this.fill(IORING_OP_OPENAT, directoryFd, path, mode, 0, flags);
   }
 
   /** io_uring_prep_openat_direct(3): opens into a slot of the registered files. */
-  prepOpenatDirect(directoryFd: number, path: number, flags: number, mode: number, fileIndex: number): this {
+  prepOpenatDirect(directoryFd: number, path: Wide, flags: number, mode: number, fileIndex: number): this {
     return this.prepOpenat(directoryFd, path, flags, mode).setTargetFile(fileIndex);
   }
 
   /** io_uring_prep_openat2(3). `how` points at a struct open_how (`RingMemory.openHow`). */
-  prepOpenat2(directoryFd: number, path: number, how: number): this {
+  prepOpenat2(directoryFd: number, path: Wide, how: Wide): this {
     return this.fill(IORING_OP_OPENAT2, directoryFd, path, OPEN_HOW_BYTES, how);
   }
 
   /** io_uring_prep_openat2_direct(3). */
-  prepOpenat2Direct(directoryFd: number, path: number, how: number, fileIndex: number): this {
+  prepOpenat2Direct(directoryFd: number, path: Wide, how: Wide, fileIndex: number): this {
     return this.prepOpenat2(directoryFd, path, how).setTargetFile(fileIndex);
   }
 
   /** io_uring_prep_statx(3). `flags`: AT_*, `mask`: STATX_*; `statx` points at 256 bytes (`RingMemory.statx`). */
-  prepStatx(directoryFd: number, path: number, flags: number, mask: number, statx: number): this {
+  prepStatx(directoryFd: number, path: Wide, flags: number, mask: number, statx: Wide): this {
     return this.fill(IORING_OP_STATX, directoryFd, path, mask, statx, flags);
   }
 
   /** io_uring_prep_renameat(3). `flags`: RENAME_*. */
-  prepRenameat(oldDirectoryFd: number, oldPath: number, newDirectoryFd: number, newPath: number, flags = 0): this {
+  prepRenameat(oldDirectoryFd: number, oldPath: Wide, newDirectoryFd: number, newPath: Wide, flags = 0): this {
     const newFd = this.require32("newDirectoryFd", newDirectoryFd);
     return this.fill(IORING_OP_RENAMEAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 
   /** io_uring_prep_rename(3). */
-  prepRename(oldPath: number, newPath: number): this {
+  prepRename(oldPath: Wide, newPath: Wide): this {
     return this.prepRenameat(AT_FDCWD, oldPath, AT_FDCWD, newPath);
   }
 
   /** io_uring_prep_unlinkat(3). `flags`: AT_REMOVEDIR for a directory. */
-  prepUnlinkat(directoryFd: number, path: number, flags = 0): this {
+  prepUnlinkat(directoryFd: number, path: Wide, flags = 0): this {
     return this.fill(IORING_OP_UNLINKAT, directoryFd, path, 0, 0, flags);
   }
 
   /** io_uring_prep_unlink(3). */
-  prepUnlink(path: number, flags = 0): this {
+  prepUnlink(path: Wide, flags = 0): this {
     return this.prepUnlinkat(AT_FDCWD, path, flags);
   }
 
   /** io_uring_prep_mkdirat(3). */
-  prepMkdirat(directoryFd: number, path: number, mode: number): this {
+  prepMkdirat(directoryFd: number, path: Wide, mode: number): this {
     return this.fill(IORING_OP_MKDIRAT, directoryFd, path, mode, 0);
   }
 
   /** io_uring_prep_mkdir(3). */
-  prepMkdir(path: number, mode: number): this {
+  prepMkdir(path: Wide, mode: number): this {
     return this.prepMkdirat(AT_FDCWD, path, mode);
   }
 
   /** io_uring_prep_symlinkat(3). */
-  prepSymlinkat(target: number, directoryFd: number, linkPath: number): this {
+  prepSymlinkat(target: Wide, directoryFd: number, linkPath: Wide): this {
     return this.fill(IORING_OP_SYMLINKAT, directoryFd, target, 0, linkPath);
   }
 
   /** io_uring_prep_symlink(3). */
-  prepSymlink(target: number, linkPath: number): this {
+  prepSymlink(target: Wide, linkPath: Wide): this {
     return this.prepSymlinkat(target, AT_FDCWD, linkPath);
   }
 
   /** io_uring_prep_linkat(3). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
-  prepLinkat(oldDirectoryFd: number, oldPath: number, newDirectoryFd: number, newPath: number, flags = 0): this {
+  prepLinkat(oldDirectoryFd: number, oldPath: Wide, newDirectoryFd: number, newPath: Wide, flags = 0): this {
     const newFd = this.require32("newDirectoryFd", newDirectoryFd);
     return this.fill(IORING_OP_LINKAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 
   /** io_uring_prep_link(3). */
-  prepLink(oldPath: number, newPath: number, flags = 0): this {
+  prepLink(oldPath: Wide, newPath: Wide, flags = 0): this {
     return this.prepLinkat(AT_FDCWD, oldPath, AT_FDCWD, newPath, flags);
   }
 
   /** io_uring_prep_getxattr: `name` and `path` are strings, `value` room for `bytes` bytes. `res` is the value's length. Linux 5.19. */
-  prepGetxattr(name: number, value: number, path: number, bytes: number): this {
-    return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).setAddress3(path);
+  prepGetxattr(name: Wide, value: Wide, path: Wide, bytes: number): this {
+    return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).setAddress3("path", path);
   }
 
   /** io_uring_prep_setxattr. `flags`: XATTR_CREATE, XATTR_REPLACE. Linux 5.19. */
-  prepSetxattr(name: number, value: number, path: number, flags: number, bytes: number): this {
-    return this.fill(IORING_OP_SETXATTR, 0, name, bytes, value, flags).setAddress3(path);
+  prepSetxattr(name: Wide, value: Wide, path: Wide, flags: number, bytes: number): this {
+    return this.fill(IORING_OP_SETXATTR, 0, name, bytes, value, flags).setAddress3("path", path);
   }
 
   /** io_uring_prep_fgetxattr. Linux 5.19. */
-  prepFgetxattr(fd: number, name: number, value: number, bytes: number): this {
+  prepFgetxattr(fd: number, name: Wide, value: Wide, bytes: number): this {
     return this.fill(IORING_OP_FGETXATTR, fd, name, bytes, value);
   }
 
   /** io_uring_prep_fsetxattr. Linux 5.19. */
-  prepFsetxattr(fd: number, name: number, value: number, flags: number, bytes: number): this {
+  prepFsetxattr(fd: number, name: Wide, value: Wide, flags: number, bytes: number): this {
     return this.fill(IORING_OP_FSETXATTR, fd, name, bytes, value, flags);
   }
 }

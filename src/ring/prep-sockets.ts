@@ -23,11 +23,12 @@ import {
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
 import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import type { Wide } from "./sqe-fields.ts";
 
 export class SocketSqe extends PathSqe {
   /** io_uring_prep_socket(3). `domain`: AF_*, `type`: SOCK_* with SOCK_CLOEXEC. `res` is the descriptor. Linux 5.19. */
   prepSocket(domain: number, type: number, protocol = 0, flags = 0): this {
-    return this.fill(IORING_OP_SOCKET, domain, 0, protocol, type, flags);
+    return this.fill(IORING_OP_SOCKET, domain, 0, protocol, this.require32("type", type), flags);
   }
 
   /** io_uring_prep_socket_direct(3): into a slot of the registered files. */
@@ -41,7 +42,7 @@ export class SocketSqe extends PathSqe {
   }
 
   /** bind(2). `address` points at a sockaddr of `bytes` bytes. Linux 6.11; io_uring_prep_bind is newer than liburing 2.3. */
-  prepBind(fd: number, address: number, bytes: number): this {
+  prepBind(fd: number, address: Wide, bytes: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_BIND, fd, address, 0, bytes);
   }
@@ -55,13 +56,13 @@ export class SocketSqe extends PathSqe {
    * io_uring_prep_accept(3). `flags`: SOCK_CLOEXEC, SOCK_NONBLOCK. `address` points at room for the peer's sockaddr, `addressLength` at a u32
    * that holds the room's size and then the address's; 0 and 0 do not ask for it. `res` is the descriptor.
    */
-  prepAccept(fd: number, flags = 0, address = 0, addressLength = 0): this {
-    this.require("addressLength", addressLength, 0, Number.MAX_SAFE_INTEGER);
+  prepAccept(fd: number, flags = 0, address: Wide = 0, addressLength: Wide = 0): this {
+    this.requireWide("addressLength", addressLength, 0);
     return this.fill(IORING_OP_ACCEPT, fd, address, 0, addressLength, flags);
   }
 
   /** io_uring_prep_accept_direct(3): into a slot of the registered files. */
-  prepAcceptDirect(fd: number, flags: number, fileIndex: number, address = 0, addressLength = 0): this {
+  prepAcceptDirect(fd: number, flags: number, fileIndex: number, address: Wide = 0, addressLength: Wide = 0): this {
     return this.prepAccept(fd, flags, address, addressLength).setTargetFile(fileIndex);
   }
 
@@ -79,13 +80,13 @@ export class SocketSqe extends PathSqe {
   }
 
   /** io_uring_prep_connect(3). `address` points at a sockaddr of `bytes` bytes. */
-  prepConnect(fd: number, address: number, bytes: number): this {
+  prepConnect(fd: number, address: Wide, bytes: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_CONNECT, fd, address, 0, bytes);
   }
 
   /** io_uring_prep_recv(3), as recv(2). `res` is the number of bytes, 0 when the peer has ended. */
-  prepRecv(fd: number, address: number, bytes: number, flags = 0): this {
+  prepRecv(fd: number, address: Wide, bytes: number, flags = 0): this {
     return this.fill(IORING_OP_RECV, fd, address, bytes, 0, flags);
   }
 
@@ -95,17 +96,17 @@ export class SocketSqe extends PathSqe {
   }
 
   /** io_uring_prep_sendmsg(3). `message` points at a struct msghdr (`RingMemory.msghdr`), which must live until the completion. */
-  prepSendmsg(fd: number, message: number, flags = 0): this {
+  prepSendmsg(fd: number, message: Wide, flags = 0): this {
     return this.fill(IORING_OP_SENDMSG, fd, message, 1, 0, flags);
   }
 
   /** io_uring_prep_sendmsg_zc(3): two completions, as of `prepSendZc`. Linux 6.1. */
-  prepSendmsgZc(fd: number, message: number, flags = 0): this {
+  prepSendmsgZc(fd: number, message: Wide, flags = 0): this {
     return this.fill(IORING_OP_SENDMSG_ZC, fd, message, 1, 0, flags);
   }
 
   /** io_uring_prep_recvmsg(3). */
-  prepRecvmsg(fd: number, message: number, flags = 0): this {
+  prepRecvmsg(fd: number, message: Wide, flags = 0): this {
     return this.fill(IORING_OP_RECVMSG, fd, message, 1, 0, flags);
   }
 
@@ -113,38 +114,33 @@ export class SocketSqe extends PathSqe {
    * io_uring_prep_recvmsg_multishot(3): datagrams into buffers of group `bgid`, each with a struct io_uring_recvmsg_out and the address before
    * it (`RecvmsgOut`); `message` says with msg_namelen and msg_controllen how much room those get. Linux 6.0.
    */
-  prepRecvmsgMultishot(fd: number, message: number, bgid: number, flags = 0): this {
+  prepRecvmsgMultishot(fd: number, message: Wide, bgid: number, flags = 0): this {
     return this.fill(IORING_OP_RECVMSG, fd, message, 1, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
   }
 
   /** io_uring_prep_send(3), as send(2). `res` is the number of bytes, which may be fewer. */
-  prepSend(fd: number, address: number, bytes: number, flags = 0): this {
+  prepSend(fd: number, address: Wide, bytes: number, flags = 0): this {
     return this.fill(IORING_OP_SEND, fd, address, bytes, 0, flags);
   }
 
   /** A datagram to an address, io_uring_prep_send_set_addr: as sendto(2). Linux 6.2. */
-  prepSendto(fd: number, address: number, bytes: number, flags: number, to: number, toBytes: number): this {
-    return this.prepSend(fd, address, bytes, flags).setSendAddress(to, toBytes);
+  prepSendto(fd: number, address: Wide, bytes: number, flags: number, to: Wide, toBytes: number): this {
+    this.prepSend(fd, address, bytes, flags);
+    this.require("toBytes", toBytes, 0, U16_MAX);
+    return this.setAddress2("to", to).setWord11("toBytes", toBytes);
   }
 
   /**
    * io_uring_prep_send_zc(3): without copying. Two completions: the first has the number of bytes and IORING_CQE_F_MORE, the second
    * IORING_CQE_F_NOTIF, after which the memory may be used again. `zcFlags`: IORING_RECVSEND_POLL_FIRST, IORING_SEND_ZC_REPORT_USAGE. Linux 6.0.
    */
-  prepSendZc(fd: number, address: number, bytes: number, flags = 0, zcFlags = 0): this {
+  prepSendZc(fd: number, address: Wide, bytes: number, flags = 0, zcFlags = 0): this {
     this.require("zcFlags", zcFlags, 0, U16_MAX);
     return this.fill(IORING_OP_SEND_ZC, fd, address, bytes, 0, flags, zcFlags);
   }
 
   /** io_uring_prep_send_zc_fixed(3): from within the registered buffer `bufferIndex`. */
-  prepSendZcFixed(
-    fd: number,
-    address: number,
-    bytes: number,
-    flags: number,
-    zcFlags: number,
-    bufferIndex: number,
-  ): this {
+  prepSendZcFixed(fd: number, address: Wide, bytes: number, flags: number, zcFlags: number, bufferIndex: number): this {
     return this.prepSendZc(
       fd,
       address,
@@ -155,9 +151,9 @@ export class SocketSqe extends PathSqe {
   }
 
   /** io_uring_prep_send_set_addr(3): where a prepared `prepSend` or `prepSendZc` goes to. */
-  setSendAddress(address: number, bytes: number): this {
+  setSendAddress(address: Wide, bytes: number): this {
     this.require("bytes", bytes, 0, U16_MAX);
-    return this.setAddress2(address).setWord11(bytes);
+    return this.setAddress2("address", address).setWord11("bytes", bytes);
   }
 
   /** io_uring_prep_shutdown(3). `how`: SHUT_RD, SHUT_WR, SHUT_RDWR. */
@@ -169,12 +165,12 @@ export class SocketSqe extends PathSqe {
    * A socket's own commands (SOCKET_URING_OP_*): queue lengths, and getsockopt(2) and setsockopt(2) with `level`, `name` and `value`, the
    * address of `bytes` bytes. Linux 6.7; io_uring_prep_cmd_sock is newer than liburing 2.3.
    */
-  prepCmdSock(command: number, fd: number, level = 0, name = 0, value = 0, bytes = 0): this {
+  prepCmdSock(command: number, fd: number, level = 0, name = 0, value: Wide = 0, bytes = 0): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_URING_CMD, fd, 0, 0, 0)
-      .setOffset(command, 0)
-      .setTarget(level, name)
-      .setWord11(bytes)
-      .setAddress3(value);
+      .setOffset(this.require32("command", command), 0)
+      .setTarget(this.require32("level", level), name, "level", "name")
+      .setWord11("bytes", bytes)
+      .setAddress3("value", value);
   }
 }

@@ -1,4 +1,6 @@
 /** A piece of mapped memory, which the kernel may see. `RingMemory` hands them out. */
+import { wideOf } from "./require-integer.ts";
+
 const TWO_32 = 4294967296;
 
 /** An unsigned integer up to 2^53, in 64 bits. */
@@ -28,9 +30,10 @@ export class Region {
     return this.buffer.length;
   }
 
-  /** An unsigned integer up to 2^53, in 64 bits. */
-  writeU64(offset: number, value: number): void {
-    writeU64(this.buffer, offset, value);
+  /** An unsigned integer up to 2^53, or a BigInt of 64 bits. `name` is what an error calls it. */
+  writeU64(offset: number, value: number | bigint, name = "value"): void {
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) writeU64(this.buffer, offset, value);
+    else this.buffer.writeBigUInt64LE(wideOf(name, value), offset);
   }
 
   /** 64 bits as a number: exact up to 2^53. */

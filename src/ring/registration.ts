@@ -38,13 +38,13 @@ import {
 import { lazily } from "../sys/lazily.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
 import { Probe } from "./probe.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
 import type { RingMemory } from "./ring-memory.ts";
 
 /** A piece of mapped memory: `RingMemory`'s regions, a `Mapping`, a `Chunk`'s part. */
 export interface BufferPiece {
-  address: number;
-  bytes: number;
+  address: number | bigint;
+  bytes: number | bigint;
 }
 
 /** One rule of io_uring_register_restrictions(3). `type`: IORING_RESTRICTION_*; `value`: an opcode, or IOSQE_* flags. */
@@ -55,8 +55,8 @@ export interface Restriction {
 
 /** struct io_uring_sync_cancel_reg: what to cancel, and how long to wait for it. */
 export interface SyncCancel {
-  /** User data of the operations. Not with `fd`. */
-  low?: number;
+  /** User data of the operations: its halves, or one BigInt without `high`. Not with `fd`. */
+  low?: number | bigint;
   high?: number;
   /** Descriptor of the operations (IORING_ASYNC_CANCEL_FD is added). */
   fd?: number;
@@ -78,6 +78,7 @@ export interface BufRingRegistration {
   flags?: number;
 }
 
+const I64_MIN = -0x8000000000000000n;
 const PROBE_OPS_MAX = 256;
 const IOVEC_COUNT_MAX = 16384;
 
@@ -91,7 +92,7 @@ export abstract class Registrations {
   }
 
   /** io_uring_register_buffers_tags: a tag that is not 0 comes as a completion's user data when its buffer is no longer in use. */
-  registerBuffersTags(buffers: readonly BufferPiece[], tags: readonly bigint[]): void {
+  registerBuffersTags(buffers: readonly BufferPiece[], tags: readonly (number | bigint)[]): void {
     requireSameLength(buffers, tags);
     this.registerResources(IORING_REGISTER_BUFFERS2, buffers.length, 0, iovecs(buffers), tags);
   }
@@ -103,7 +104,11 @@ export abstract class Registrations {
   }
 
   /** io_uring_register_buffers_update_tag: other buffers from slot `offset` on. Returns how many. */
-  registerBuffersUpdateTag(offset: number, buffers: readonly BufferPiece[], tags: readonly bigint[]): number {
+  registerBuffersUpdateTag(
+    offset: number,
+    buffers: readonly BufferPiece[],
+    tags: readonly (number | bigint)[],
+  ): number {
     requireSameLength(buffers, tags);
     return this.updateResources(IORING_REGISTER_BUFFERS_UPDATE, offset, buffers.length, iovecs(buffers), tags);
   }
@@ -119,7 +124,7 @@ export abstract class Registrations {
   }
 
   /** io_uring_register_files_tags: as registerBuffersTags. */
-  registerFilesTags(fds: readonly number[], tags: readonly bigint[]): void {
+  registerFilesTags(fds: readonly number[], tags: readonly (number | bigint)[]): void {
     requireSameLength(fds, tags);
     this.registerResources(IORING_REGISTER_FILES2, fds.length, 0, descriptors(fds), tags);
   }
@@ -142,7 +147,7 @@ export abstract class Registrations {
   }
 
   /** io_uring_register_files_update_tag. Returns how many. */
-  registerFilesUpdateTag(offset: number, fds: readonly number[], tags: readonly bigint[]): number {
+  registerFilesUpdateTag(offset: number, fds: readonly number[], tags: readonly (number | bigint)[]): number {
     requireSameLength(fds, tags);
     return this.updateResources(IORING_REGISTER_FILES_UPDATE2, offset, fds.length, descriptors(fds), tags);
   }
@@ -161,12 +166,12 @@ export abstract class Registrations {
 
   /** io_uring_register_eventfd(3): signalled by every completion, unless cqEventfdToggle says otherwise. */
   registerEventfd(fd: number): void {
-    this.register(IORING_REGISTER_EVENTFD, Int32Array.of(fd), 1);
+    this.register(IORING_REGISTER_EVENTFD, oneDescriptor(fd), 1);
   }
 
   /** io_uring_register_eventfd_async(3): signalled only by completions of worker threads, not by those of this thread or the SQ thread. */
   registerEventfdAsync(fd: number): void {
-    this.register(IORING_REGISTER_EVENTFD_ASYNC, Int32Array.of(fd), 1);
+    this.register(IORING_REGISTER_EVENTFD_ASYNC, oneDescriptor(fd), 1);
   }
 
   /** io_uring_unregister_eventfd(3). */
@@ -263,10 +268,16 @@ export abstract class Registrations {
   registerSyncCancel({ low = 0, high = 0, fd, flags = 0, timeoutMs }: SyncCancel): number {
     using memory = scratch();
     const argument = memory.allocate(64);
-    argument.buffer.writeUInt32LE(low, 0);
-    argument.buffer.writeUInt32LE(high, 4);
-    argument.buffer.writeInt32LE(fd ?? -1, 8);
-    argument.buffer.writeUInt32LE(flags | (fd === undefined ? 0 : IORING_ASYNC_CANCEL_FD), 12);
+    requireInteger("high", high, I32_MIN, typeof low === "bigint" ? 0 : U32_MAX);
+    requireInteger("flags", flags, 0, U32_MAX);
+    if (typeof low === "bigint") argument.writeU64(0, BigInt.asUintN(64, wideOf("low", low, I64_MIN)));
+    else {
+      requireInteger("low", low, I32_MIN, U32_MAX);
+      argument.buffer.writeUInt32LE(low >>> 0, 0);
+      argument.buffer.writeUInt32LE(high >>> 0, 4);
+    }
+    argument.buffer.writeInt32LE(fd === undefined ? -1 : oneDescriptor(fd)[0]!, 8);
+    argument.buffer.writeUInt32LE((flags | (fd === undefined ? 0 : IORING_ASYNC_CANCEL_FD)) >>> 0, 12);
     if (timeoutMs === undefined) argument.buffer.fill(0xff, 16, 32);
     else memory.timespec(timeoutMs).buffer.copy(argument.buffer, 16);
     return this.register(IORING_REGISTER_SYNC_CANCEL, argument.buffer, 1);
@@ -278,14 +289,14 @@ export abstract class Registrations {
     count: number,
     flags: number,
     data?: NodeJS.TypedArray,
-    tags?: readonly bigint[],
+    tags?: readonly (number | bigint)[],
   ): void {
     using memory = scratch((data?.byteLength ?? 0) + (tags?.length ?? 0) * 8);
     const argument = memory.allocate(32);
     argument.buffer.writeUInt32LE(count, 0);
     argument.buffer.writeUInt32LE(flags, 4);
     if (data) argument.writeU64(16, memory.copy(bytesOf(data)).address);
-    if (tags) argument.writeU64(24, memory.copy(bytesOf(BigUint64Array.from(tags))).address);
+    if (tags) argument.writeU64(24, memory.copy(bytesOf(tagsOf(tags))).address);
     this.register(opcode, argument.buffer, argument.bytes);
   }
 
@@ -295,14 +306,14 @@ export abstract class Registrations {
     offset: number,
     count: number,
     data: NodeJS.TypedArray,
-    tags: readonly bigint[],
+    tags: readonly (number | bigint)[],
   ): number {
     requireInteger("offset", offset, 0, U32_MAX);
     using memory = scratch(data.byteLength + tags.length * 8);
     const argument = memory.allocate(32);
     argument.buffer.writeUInt32LE(offset, 0);
     argument.writeU64(8, memory.copy(bytesOf(data)).address);
-    argument.writeU64(16, memory.copy(bytesOf(BigUint64Array.from(tags))).address);
+    argument.writeU64(16, memory.copy(bytesOf(tagsOf(tags))).address);
     argument.buffer.writeUInt32LE(count, 24);
     return this.register(opcode, argument.buffer, argument.bytes);
   }
@@ -319,17 +330,26 @@ function bytesOf(view: NodeJS.TypedArray): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
+function oneDescriptor(fd: number): Int32Array {
+  requireInteger("fd", fd, I32_MIN, 0x7fffffff); // Whether there is one, the kernel says: EBADF.
+  return Int32Array.of(fd);
+}
+
+function tagsOf(tags: readonly (number | bigint)[]): BigUint64Array {
+  const words = tags.map((tag, i) => wideOf(`tags[${i}]`, tag));
+  return words.length === 0 ? new BigUint64Array(1) : BigUint64Array.from(words);
+}
+
 function descriptors(fds: readonly number[]): Int32Array {
   for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, IORING_REGISTER_FILES_SKIP, 0x7fffffff);
   return fds.length === 0 ? new Int32Array(1) : Int32Array.from(fds); // Bun has no address for an empty view.
 }
 
 function iovecs(buffers: readonly BufferPiece[]): BigUint64Array {
+  const words: bigint[] = [];
   for (const [i, { address, bytes }] of buffers.entries()) {
-    requireInteger(`buffers[${i}].address`, address, 0, Number.MAX_SAFE_INTEGER);
-    requireInteger(`buffers[${i}].bytes`, bytes, 0, Number.MAX_SAFE_INTEGER);
+    words.push(wideOf(`buffers[${i}].address`, address), wideOf(`buffers[${i}].bytes`, bytes));
   }
-  const words = buffers.flatMap(({ address, bytes }) => [BigInt(address), BigInt(bytes)]);
   return words.length === 0 ? new BigUint64Array(1) : BigUint64Array.from(words);
 }
 
@@ -344,7 +364,7 @@ function bufRingArgument(address: number, entries: number, bgid: number, flags: 
   return argument;
 }
 
-function requireSameLength(list: readonly unknown[], tags: readonly bigint[]): void {
+function requireSameLength(list: readonly unknown[], tags: readonly (number | bigint)[]): void {
   if (list.length !== tags.length)
     throw new RangeError(`tags must be ${list.length}, one for each, not ${tags.length}`);
 }

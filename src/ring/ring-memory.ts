@@ -55,7 +55,7 @@ export class RingMemory {
   }
 
   /** struct iovec for readv, writev and messages: pieces of memory, in order. The pieces must live as long. */
-  iovec(pieces: readonly { address: number; bytes: number }[]): Iovec {
+  iovec(pieces: readonly { address: number | bigint; bytes: number | bigint }[]): Iovec {
     return this.place(Iovec.bytesFor(pieces), ALIGNMENT_BYTES, (place) => new Iovec(place, pieces));
   }
 
@@ -114,8 +114,9 @@ export class RingMemory {
   futexWaitv(waiters: readonly { address: number; value: number; flags: number }[]): Region {
     const region = this.allocate(waiters.length * 24);
     for (const [i, { address, value, flags }] of waiters.entries()) {
-      region.writeU64(i * 24, value);
-      region.writeU64(i * 24 + 8, address);
+      region.writeU64(i * 24, value, `waiters[${i}].value`);
+      region.writeU64(i * 24 + 8, address, `waiters[${i}].address`);
+      requireInteger(`waiters[${i}].flags`, flags, 0, U32_MAX);
       region.buffer.writeUInt32LE(flags, i * 24 + 16);
     }
     return region;

@@ -11,13 +11,16 @@ import {
   IORING_ENTER_REGISTERED_RING,
   IORING_ENTER_SQ_WAIT,
   IORING_ENTER_SQ_WAKEUP,
+  IORING_REGISTER_RESIZE_RINGS,
   IORING_REGISTER_USE_REGISTERED_RING,
   IORING_SETUP_IOPOLL,
   IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_SETUP_SQPOLL,
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_NEED_WAKEUP,
+  IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 import { check, EAGAIN, EBADF, EBUSY, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import { type Native, native, pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
@@ -25,7 +28,7 @@ import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
 import { Cqe } from "./cqe.ts";
 import { Registrations } from "./registration.ts";
-import { requireInteger } from "./require-integer.ts";
+import { requireInteger, U32_MAX } from "./require-integer.ts";
 import { openMappedRing, type RingParams } from "./ring-map.ts";
 import { Sqe } from "./sqe.ts";
 
@@ -33,6 +36,15 @@ export type { RingParams } from "./ring-map.ts";
 
 /** The longest limit of a wait, about 35 minutes: rl_enter takes a signed 32-bit number. */
 const TIMEOUT_US_MAX = 0x7fffffff;
+
+/** IORING_REGISTER_USE_REGISTERED_RING is not the caller's to set: `fd` would be taken for an index. */
+const REGISTER_OPCODE_MAX = 0x7fffffff;
+
+/** What would leave this object with queues or a descriptor that are not the ring's any more: it would wait for ever. */
+const ringsOwn = new Map([
+  [IORING_REGISTER_RESIZE_RINGS, "IORING_REGISTER_RESIZE_RINGS: set up a ring with as many entries as it needs"],
+  [IORING_UNREGISTER_RING_FDS, "IORING_UNREGISTER_RING_FDS: call unregisterRingFd()"],
+]);
 
 export class Ring extends Registrations {
   /** -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
@@ -142,6 +154,13 @@ export class Ring extends Registrations {
   }
 
   register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number {
+    requireInteger("opcode", opcode, 0, REGISTER_OPCODE_MAX);
+    requireInteger("count", count, 0, U32_MAX);
+    if (!(argument === null || (ArrayBuffer.isView(argument) && argument.byteLength > 0)))
+      throw invalidType("argument", "a typed array that is not empty, or null", argument);
+    const kept = ringsOwn.get(opcode);
+    if (kept !== undefined)
+      throw invalidValue("opcode", `none that changes the ring behind its own back (${kept})`, opcode);
     this.requireOpen("io_uring_register");
     const pointer = argument && pointerTo(argument);
     const result =
@@ -219,6 +238,11 @@ export class Ring extends Registrations {
    * Returns what the kernel took, or -errno: -ETIME, -EINTR and -EBUSY are for the caller to judge.
    */
   enter(toSubmit: number, minComplete: number, flags: number, timeoutUs = -1): number {
+    if (toSubmit >>> 0 !== toSubmit || minComplete >>> 0 !== minComplete || (timeoutUs | 0) !== timeoutUs) {
+      requireInteger("toSubmit", toSubmit, 0, U32_MAX);
+      requireInteger("minComplete", minComplete, 0, U32_MAX);
+      requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
+    }
     this.enters++;
     return this.native.rl_enter(this.enterFd, toSubmit, minComplete, flags | this.enterFlags, timeoutUs);
   }

@@ -16,9 +16,10 @@ import {
   IOSQE_IO_HARDLINK,
   IOSQE_IO_LINK,
 } from "../sys/abi.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { I32_MIN, requireInteger, U16_MAX, U32_MAX, U64_MAX } from "./require-integer.ts";
+import { type FieldNames, fieldNames, plainNames } from "./sqe-field-names.ts";
 
-const I32_MIN = -0x80000000;
 /** Exact: the product of a multiple of 2^32 below 2^53 and a power of two. */
 const PER_TWO_32 = 1 / 4294967296;
 
@@ -26,8 +27,13 @@ const isWithin = (value: number, most: number): boolean => Number.isInteger(valu
 /** Signed or not. */
 const is32Bits = (value: number): boolean => Number.isInteger(value) && value >= I32_MIN && value <= U32_MAX;
 
-export const low32 = (data: bigint): number => Number(data & 0xffffffffn);
-export const high32 = (data: bigint): number => Number((data >> 32n) & 0xffffffffn);
+/** What has 64 bits: a number as far as it is exact, or a BigInt. */
+export type Wide = number | bigint;
+
+const I64_MIN = -0x8000000000000000n;
+
+const low32 = (data: bigint): number => Number(data & 0xffffffffn);
+const high32 = (data: bigint): number => Number((data >> 32n) & 0xffffffffn);
 
 export class SqeFields {
   /** The whole SQE array as u32 words, and this entry's first word in it. */
@@ -57,12 +63,13 @@ export class SqeFields {
   }
 
   /**
-   * An entry of any operation. `fd` and `opFlags` are 32 bits, signed or not; `address`, `length` and `offset` are unsigned integers of 53, 32 and 53
-   * bits; an offset of -1 is the file's current position (all 64 bits set). Throws TypeError and RangeError.
+   * An entry of any operation. `fd` and `opFlags` are 32 bits, signed or not; `length` is an unsigned integer of 32 bits; `address` and `offset` are
+   * such of 53 bits, or BigInts of 64; an offset of -1 is the file's current position (all 64 bits set). Throws TypeError and RangeError.
    */
-  prep(opcode: number, fd: number, address: number, length: number, offset: number, opFlags = 0, ioprio = 0): this {
+  prep(opcode: number, fd: number, address: Wide, length: number, offset: Wide, opFlags = 0, ioprio = 0): this {
     this.require("opcode", opcode, 0, 0xff);
     this.require("ioprio", ioprio, 0, U16_MAX);
+    this.check(plainNames, fd, address, length, offset, opFlags);
     return this.fill(opcode, fd, address, length, offset, opFlags, ioprio);
   }
 
@@ -70,15 +77,15 @@ export class SqeFields {
   protected fill(
     opcode: number,
     fd: number,
-    address: number,
+    address: Wide,
     length: number,
-    offset: number,
+    offset: Wide,
     opFlags = 0,
     ioprio = 0,
   ): this {
     const words = this.words;
     const base = this.base;
-    // Before anything is computed of them, which would run an object's own code.
+    // Before anything is computed of them, which would run an object's own code. BigInts take the longer way.
     if (
       typeof fd !== "number" ||
       typeof address !== "number" ||
@@ -86,7 +93,7 @@ export class SqeFields {
       typeof offset !== "number" ||
       typeof opFlags !== "number"
     )
-      this.check(fd, address, length, offset, opFlags);
+      return this.fillWide(opcode, fd, address, length, offset, opFlags, ioprio);
     const addressLow = address >>> 0;
     const addressHigh = (address - addressLow) * PER_TWO_32;
     const offsetLow = offset >>> 0; // Of -1 both halves are all ones.
@@ -100,7 +107,7 @@ export class SqeFields {
       (offsetHigh | 0) !== offsetHigh ||
       offset < -1
     )
-      this.check(fd, address, length, offset, opFlags);
+      this.check(fieldNames(opcode), fd, address, length, offset, opFlags);
     words[base] = opcode | (ioprio << 16);
     words[base + 1] = fd;
     words[base + 2] = offsetLow;
@@ -117,6 +124,22 @@ export class SqeFields {
     words[base + 13] = 0;
     words[base + 14] = 0;
     words[base + 15] = 0;
+    return this;
+  }
+
+  private fillWide(
+    opcode: number,
+    fd: number,
+    address: Wide,
+    length: number,
+    offset: Wide,
+    opFlags: number,
+    ioprio: number,
+  ): this {
+    this.check(fieldNames(opcode), fd, address, length, offset, opFlags);
+    this.fill(opcode, fd, 0, length, 0, opFlags, ioprio);
+    this.writeWide(4, address);
+    this.writeWide(2, offset);
     return this;
   }
 
@@ -173,6 +196,10 @@ export class SqeFields {
 
   /** The two u32 halves that come back in the completion. */
   setUserData(low: number, high: number): this {
+    if (low >>> 0 !== low || high >>> 0 !== high) {
+      this.require32("low", low);
+      this.require32("high", high);
+    }
     this.words[this.base + 8] = low;
     this.words[this.base + 9] = high;
     return this;
@@ -180,12 +207,13 @@ export class SqeFields {
 
   /** io_uring_sqe_set_data64(3): the same 64 bits as a BigInt; slower than `setUserData`. */
   setData64(data: bigint): this {
-    return this.setUserData(low32(data), high32(data));
+    this.requireBigInt("data", data);
+    return this.writeWide(8, data);
   }
 
-  /** io_uring_sqe_set_data(3) for a number, an integer from 0 to 2^53: an index, or an address. */
-  setData(data: number): this {
-    return this.setWide(8, data);
+  /** io_uring_sqe_set_data(3) for an integer from 0 to 2^53, or a BigInt of 64 bits: an index, or an address. */
+  setData(data: Wide): this {
+    return this.setWide("data", 8, data);
   }
 
   /** The next entry starts when this one has succeeded, and is cancelled (ECANCELED) when it has not (IOSQE_IO_LINK). */
@@ -236,8 +264,8 @@ export class SqeFields {
   }
 
   /** What the operation opens goes into this slot of the registered files, or into a free one (IORING_FILE_INDEX_ALLOC). */
-  protected setTargetFile(fileIndex: number): this {
-    this.require("fileIndex", fileIndex, 0, U32_MAX);
+  protected setTargetFile(fileIndex: number, name = "fileIndex"): this {
+    this.require(name, fileIndex, 0, U32_MAX);
     // The kernel counts from one here: 0 is an ordinary descriptor.
     this.words[this.base + 11] = fileIndex === IORING_FILE_INDEX_ALLOC ? fileIndex : fileIndex + 1;
     return this;
@@ -250,46 +278,61 @@ export class SqeFields {
     return this;
   }
 
-  /** The user data of another operation, where that is an operation's argument. */
-  protected setTarget(low: number, high: number): this {
-    this.require32("low", low);
-    this.require32("high", high);
-    this.words[this.base + 4] = low;
-    this.words[this.base + 5] = high;
-    return this;
+  /** The user data of another operation, where that is an operation's argument: its halves, or one BigInt with nothing or 0 behind it. */
+  protected setTarget(low: Wide, high = 0, lowName = "low", highName = "high"): this {
+    return this.setHalves(4, low, high, lowName, highName);
   }
 
-  /** The 64 bits beside `fd` (off, addr2), as halves. */
-  protected setOffset(low: number, high: number): this {
-    this.require32("low", low);
-    this.require32("high", high);
-    this.words[this.base + 2] = low;
-    this.words[this.base + 3] = high;
+  /** The 64 bits beside `fd` (off, addr2), in the same way. */
+  protected setOffset(low: Wide, high = 0, lowName = "low", highName = "high"): this {
+    return this.setHalves(2, low, high, lowName, highName);
+  }
+
+  private setHalves(word: number, low: Wide, high: number, lowName: string, highName: string): this {
+    if (typeof low === "bigint") {
+      this.requireBigInt(lowName, low);
+      this.require(highName, high, 0, 0);
+      return this.writeWide(word, low);
+    }
+    this.require32(lowName, low);
+    this.require32(highName, high);
+    this.words[this.base + word] = low;
+    this.words[this.base + word + 1] = high;
     return this;
   }
 
   /** The word that some operations have a third argument in (splice_fd_in, file_index, addr_len). */
-  protected setWord11(value: number): this {
-    this.require32("value", value);
+  protected setWord11(name: string, value: number): this {
+    this.require32(name, value);
     this.words[this.base + 11] = value;
     return this;
   }
 
   /** An address in the place of `setOffset`. */
-  protected setAddress2(address: number): this {
-    return this.setWide(2, address);
+  protected setAddress2(name: string, address: Wide): this {
+    return this.setWide(name, 2, address);
   }
 
   /** A third address or a mask (addr3). */
-  protected setAddress3(address: number): this {
-    return this.setWide(12, address);
+  protected setAddress3(name: string, address: Wide): this {
+    return this.setWide(name, 12, address);
   }
 
-  private setWide(word: number, value: number): this {
-    if (!isWithin(value, Number.MAX_SAFE_INTEGER)) this.require("value", value, 0, Number.MAX_SAFE_INTEGER);
+  private setWide(name: string, word: number, value: Wide): this {
+    if (typeof value !== "number" || !isWithin(value, Number.MAX_SAFE_INTEGER)) this.requireWide(name, value, 0);
+    return this.writeWide(word, value);
+  }
+
+  private writeWide(word: number, value: Wide): this {
+    const at = this.base + word;
+    if (typeof value === "bigint") {
+      this.words[at] = low32(value);
+      this.words[at + 1] = high32(value);
+      return this;
+    }
     const low = value >>> 0;
-    this.words[this.base + word] = low;
-    this.words[this.base + word + 1] = (value - low) * PER_TWO_32;
+    this.words[at] = low;
+    this.words[at + 1] = (value - low) * PER_TWO_32;
     return this;
   }
 
@@ -306,12 +349,25 @@ export class SqeFields {
     return value >>> 0;
   }
 
-  /** Throws for a number that its field would cut. */
-  private check(fd: number, address: number, length: number, offset: number, opFlags: number): void {
-    this.require("fd", fd, I32_MIN, U32_MAX);
-    this.require("address", address, 0, Number.MAX_SAFE_INTEGER);
-    this.require("length", length, 0, U32_MAX);
-    this.require("offset", offset, -1, Number.MAX_SAFE_INTEGER);
-    this.require("opFlags", opFlags, I32_MIN, U32_MAX);
+  /** 64 bits: an exact number, or a BigInt; from `least` on. */
+  protected requireWide(name: string, value: Wide, least: 0 | -1): void {
+    if (typeof value === "bigint") this.requireBigInt(name, value, BigInt(least));
+    else this.require(name, value, least, Number.MAX_SAFE_INTEGER);
+  }
+
+  protected requireBigInt(name: string, value: bigint, least: bigint = I64_MIN): void {
+    if (typeof value === "bigint" && value >= least && value <= U64_MAX) return;
+    this.disarm();
+    const allowed = `a BigInt from ${least} to ${U64_MAX}`;
+    throw typeof value === "bigint" ? outOfRange(name, allowed, value) : invalidType(name, allowed, value);
+  }
+
+  /** Throws for a number that its field would cut, by the name that its prep function has for it. */
+  private check(names: FieldNames, fd: number, address: Wide, length: number, offset: Wide, opFlags: number): void {
+    this.require(names.fd, fd, I32_MIN, U32_MAX);
+    this.requireWide(names.address, address, 0);
+    this.require(names.length, length, 0, U32_MAX);
+    this.requireWide(names.offset, offset, -1);
+    this.require(names.opFlags, opFlags, I32_MIN, U32_MAX);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { EPOLL_EVENT_BYTES, IOVEC_BYTES } from "../sys/abi.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger } from "./require-integer.ts";
+import { I32_MIN, requireInteger, U32_MAX } from "./require-integer.ts";
 
 export class Iovec extends Region {
   /** How many pieces: what prepReadv and prepWritev want beside the address. */
@@ -14,12 +14,12 @@ export class Iovec extends Region {
     return pieces.length * IOVEC_BYTES;
   }
 
-  constructor(place: Place, pieces: readonly { address: number; bytes: number }[]) {
+  constructor(place: Place, pieces: readonly { address: number | bigint; bytes: number | bigint }[]) {
     super(place);
     this.count = pieces.length;
     for (const [i, { address, bytes }] of pieces.entries()) {
-      this.writeU64(i * IOVEC_BYTES, address);
-      this.writeU64(i * IOVEC_BYTES + 8, bytes);
+      this.writeU64(i * IOVEC_BYTES, address, `pieces[${i}].address`);
+      this.writeU64(i * IOVEC_BYTES + 8, bytes, `pieces[${i}].bytes`);
     }
   }
 }
@@ -48,9 +48,9 @@ export class OpenHow extends Region {
 
   constructor(place: Place, { flags = 0, mode = 0, resolve = 0 }: { flags?: number; mode?: number; resolve?: number }) {
     super(place);
-    this.writeU64(0, flags);
-    this.writeU64(8, mode);
-    this.writeU64(16, resolve);
+    this.writeU64(0, flags, "flags");
+    this.writeU64(8, mode, "mode");
+    this.writeU64(16, resolve, "resolve");
   }
 }
 
@@ -185,9 +185,12 @@ export class EpollEvents extends Region {
 
   set(index: number, events: number, low: number, high: number): this {
     const data = this.dataOffset(index);
-    this.buffer.writeUInt32LE(events, index * EPOLL_EVENT_BYTES);
-    this.buffer.writeUInt32LE(low, data);
-    this.buffer.writeUInt32LE(high, data + 4);
+    requireInteger("events", events, I32_MIN, U32_MAX);
+    requireInteger("low", low, I32_MIN, U32_MAX);
+    requireInteger("high", high, I32_MIN, U32_MAX);
+    this.buffer.writeUInt32LE(events >>> 0, index * EPOLL_EVENT_BYTES);
+    this.buffer.writeUInt32LE(low >>> 0, data);
+    this.buffer.writeUInt32LE(high >>> 0, data + 4);
     return this;
   }
 
@@ -216,6 +219,7 @@ export class Int32s extends Region {
 
   constructor(place: Place, values: readonly number[]) {
     super(place);
+    for (const [i, value] of values.entries()) requireInteger(`values[${i}]`, value, I32_MIN, U32_MAX);
     this.words = new Int32Array(place.buffer.buffer as ArrayBuffer, place.buffer.byteOffset, place.buffer.length / 4);
     this.words.set(values);
   }

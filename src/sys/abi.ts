@@ -259,6 +259,8 @@ export const IORING_REGISTER_SYNC_CANCEL = 24;
 export const IORING_REGISTER_FILE_ALLOC_RANGE = 25;
 /** Linux 6.8. */
 export const IORING_REGISTER_PBUF_STATUS = 26;
+/** Linux 6.13. */
+export const IORING_REGISTER_RESIZE_RINGS = 33;
 /** Beside an opcode: the descriptor is the index of a registered ring. Linux 6.3. */
 export const IORING_REGISTER_USE_REGISTERED_RING = 0x80000000;
 /** As a descriptor in an update: leaves that slot of the registered files as it is. */

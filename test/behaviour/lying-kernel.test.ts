@@ -42,7 +42,7 @@ describe.skipIf(isBun)("a completion", () => {
 describe.skipIf(isBun)("is fatal, and settles nothing:", () => {
   test.each([
     ["a read of more", "completion of read moves 11 of 10 bytes"],
-    ["a vector of more", "completion of read moves 11 of 10 bytes"],
+    ["a vector of more", "completion of readv moves 11 of 10 bytes"],
     ["a write of more", "completion of write moves 8 of 7 bytes"],
     ["an attribute of more", "completion of getxattr moves 65537 of 65536 bytes"],
     ["a notification", "completion notifies of memory that was not lent"],

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
   fstatSync,
@@ -31,8 +31,11 @@ import {
   POLLIN,
   probeFeatures,
   Ring,
+  RingMemory,
+  type Sqe,
   SystemError,
 } from "../../src/ring/index.ts";
+import { IORING_REGISTER_RESIZE_RINGS, IORING_UNREGISTER_RING_FDS } from "../../src/sys/abi.ts";
 import { EBADF, ENOENT } from "../../src/sys/errno.ts";
 import { native } from "../../src/sys/library.ts";
 import { nextCompletion, nextCompletions, nextSqe, openRing, ringKinds } from "./ring-kinds.ts";
@@ -776,5 +779,85 @@ describe("a mapping", () => {
 
   test("of more than there is throws ENOMEM of mmap", () => {
     expect(thrownBy(() => new Mapping(2 ** 50))).toMatchObject({ code: "ENOMEM", syscall: "mmap" });
+  });
+});
+
+describe.each(ringKinds)("numbers and registrations, on a ring that is %s:", (_, flags) => {
+  let ring: Ring;
+  beforeEach(() => {
+    ring = openRing(8, flags);
+  });
+  afterEach(() => ring.close());
+
+  const answers = (): void => {
+    nextSqe(ring).prepNop().setUserData(1, 2);
+    ring.submitAndWait(1);
+    const { res, userDataLow, userDataHigh } = ring.peekCqe()!;
+    expect([res, userDataLow, userDataHigh]).toEqual([0, 1, 2]);
+    ring.cqeSeen();
+  };
+
+  test("what would change the ring behind its own back is refused, and the ring goes on", () => {
+    const params = new Uint32Array(30);
+    params.set([16, 32]);
+    expect(() => ring.register(IORING_REGISTER_RESIZE_RINGS, params, 1)).toThrow("IORING_REGISTER_RESIZE_RINGS");
+    expect(() => ring.register(IORING_UNREGISTER_RING_FDS, params, 1)).toThrow("unregisterRingFd()");
+    answers();
+  });
+
+  test.each<[string, () => unknown, string]>([
+    ["an opcode", () => ring.register(1.5, null, 0), "opcode must be"],
+    ["an opcode with the bit of a registered ring", () => ring.register(0x80000008, null, 0), "opcode must be"],
+    ["a count", () => ring.register(2, null, NaN), "count must be"],
+    ["an argument", () => ring.register(2, [1] as never, 1), "argument must be"],
+    ["an empty argument", () => ring.register(2, new Int32Array(0), 0), "argument must be"],
+    ["an eventfd", () => ring.registerEventfd(2 ** 32), "fd must be"],
+    ["an eventfd of workers", () => ring.registerEventfdAsync(NaN), "fd must be"],
+    ["tags", () => ring.registerFilesTags([-1], [-1n]), "tags[0] must be"],
+    ["a user data to cancel", () => ring.registerSyncCancel({ low: NaN }), "low must be"],
+    ["a user data of more than 64 bits", () => ring.registerSyncCancel({ low: 2n ** 64n }), "low must be"],
+    ["flags of a cancellation", () => ring.registerSyncCancel({ low: 1, flags: 2 ** 32 }), "flags must be"],
+    ["a descriptor to cancel on", () => ring.registerSyncCancel({ fd: 2 ** 32 }), "fd must be"],
+    ["entries to submit", () => ring.enter(NaN, 0, 0), "toSubmit must be"],
+    ["completions to wait for", () => ring.enter(0, 2 ** 32, 0), "minComplete must be"],
+    ["a time to wait", () => ring.enter(0, 0, 0, 1.5), "timeoutUs must be"],
+  ])("%s that is wrong is refused by name", (_name, call, message) => {
+    expect(call).toThrow(message);
+    answers();
+  });
+
+  test("an entry whose preparation threw, and one that nobody prepared, leave no completion, wherever they are in a chain", () => {
+    for (const spoil of [() => {}, (sqe: Sqe) => expect(() => sqe.prepCloseDirect(-1)).toThrow("fileIndex must be")]) {
+      const first = nextSqe(ring).prepNop().link().setUserData(1, 0);
+      expect(first.flags & IOSQE_IO_LINK).not.toBe(0);
+      spoil(nextSqe(ring));
+      nextSqe(ring).prepNop().setUserData(2, 0);
+      ring.submitAndWait(2);
+      const seen: number[] = [];
+      ring.cqAdvance(ring.forEachCqe(({ userDataLow, res }) => seen.push(userDataLow, res)));
+      expect(seen).toEqual([1, 0, 2, 0]);
+    }
+  });
+});
+
+describe("a number that is wrong in memory that the kernel reads is refused by name:", () => {
+  const memory = new RingMemory();
+  afterAll(() => memory.release());
+  test.each<[string, () => unknown, string]>([
+    ["an iovec's address", () => memory.iovec([{ address: -1, bytes: 1 }]), "pieces[0].address must be"],
+    ["an iovec's length", () => memory.iovec([{ address: 0, bytes: NaN }]), "pieces[0].bytes must be"],
+    ["a BigInt of more than 64 bits", () => memory.iovec([{ address: 2n ** 64n, bytes: 1 }]), "pieces[0].address must"],
+    ["open_how's flags", () => memory.openHow({ flags: -1 }), "flags must be"],
+    ["open_how's resolve", () => memory.openHow({ resolve: 1.5 }), "resolve must be"],
+    ["epoll events", () => memory.epollEvent(2 ** 32), "events must be"],
+    ["epoll data", () => memory.epollEvent(1, NaN), "low must be"],
+    ["words", () => memory.int32(1, 2 ** 32), "values[1] must be"],
+    ["a futex's value", () => memory.futexWaitv([{ address: 0, value: -1, flags: 0 }]), "waiters[0].value must be"],
+    ["a futex's flags", () => memory.futexWaitv([{ address: 0, value: 0, flags: NaN }]), "waiters[0].flags must be"],
+    ["a time", () => memory.timespec(NaN), "ms must be"],
+    ["a length of names", () => (memory.msghdr({ iovec: memory.iovec([]) }).nameBytes = 2 ** 32), "nameBytes must be"],
+    ["a length of control", () => (memory.msghdr({ iovec: memory.iovec([]) }).controlBytes = -1), "controlBytes must"],
+  ])("%s", (_name, call, message) => {
+    expect(call).toThrow(message);
   });
 });

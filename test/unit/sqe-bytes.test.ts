@@ -214,9 +214,17 @@ describe("a number that would spill into the field beside its own is refused:", 
 const disarmed = (words: Uint32Array): unknown[] => [words[0], words[7], words[8], words[9], words[10]];
 const DISARMED = [ring.IOSQE_CQE_SKIP_SUCCESS << 8, 0, 0, 0, 0];
 
-/** Calls a function with arguments that are right, and says which they were. */
+/** What a prep function calls its parameters. */
+function parametersOf(name: string): string[] {
+  const source = String(Sqe.prototype[name as "prepNop"]);
+  const list = source.slice(source.indexOf("(") + 1, source.indexOf(") {"));
+  return list.split(",").flatMap((each) => /\w+/.exec(each)?.[0] ?? []);
+}
+
+/** Arguments of a function that are right: what an entry above calls it with, and 0 for what that leaves out. */
 function argumentsOf(name: string): unknown[] {
-  const prepare = Object.values(entries).find((each) => new RegExp(`\\.${name}\\(`).test(String(each)))!;
+  const prepares = [...Object.values(entries), (sqe: Sqe) => sqe.prep(1, 7, A, BYTES, OFFSET, 5, 6)];
+  const prepare = prepares.find((each) => new RegExp(`\\.${name}\\(`).test(String(each)))!;
   let recorded: unknown[] = [];
   const sqe = new Sqe(new Uint32Array(16), 0);
   const recorder = new Proxy(sqe, {
@@ -230,23 +238,69 @@ function argumentsOf(name: string): unknown[] {
     },
   });
   prepare(recorder);
-  return recorded;
+  return parametersOf(name).map((_, i) => (i < recorded.length ? recorded[i] : 0));
 }
 
-describe("a wrong argument leaves an entry that does nothing:", () => {
-  test.each(prepFunctions())("%s", (name) => {
+type AnyPrep = (...args: unknown[]) => unknown;
+
+/** Parameters that have 64 bits in C, as far as BigInts go into them: what a right number does there, the same BigInt does. */
+const wide =
+  /^(address|offset|offsetIn|offsetOut|path|how|statx|oldPath|newPath|target|linkPath|name|value|message|to|addressLength|event|info|waiters|fds|mask|data|low|oldLow|newLow)$/;
+const isWide = (name: string, parameter: string): boolean => {
+  if (/^prep(Fallocate|Ftruncate)$/.test(name) && parameter === "bytes") return true;
+  if (name === "prepFilesUpdate" && parameter === "offset") return false; // A slot.
+  if (name === "prepEpollWait" && parameter === "events") return true;
+  if (/^prep(CmdSock name|Shutdown how|Statx mask)$/.test(`${name} ${parameter}`)) return false;
+  return wide.test(parameter);
+};
+
+describe("a wrong argument leaves an entry that does nothing, and is named:", () => {
+  const functions = [...prepFunctions(), "prep"];
+
+  test.each(functions)("%s", (name) => {
+    const parameters = parametersOf(name);
     const right = argumentsOf(name);
-    for (let i = 0; i < right.length; i++) {
-      if (typeof right[i] !== "number") continue;
-      for (const wrong of [NaN, 1.5, -Infinity, 2 ** 70, -(2 ** 40), {}, 7n, "7", null, [], { valueOf: () => 7 }]) {
+    for (const [i, parameter] of parameters.entries()) {
+      if (parameter === "multishot") continue; // True or not.
+      const values: unknown[] = [
+        NaN,
+        1.5,
+        -Infinity,
+        2 ** 70,
+        -(2 ** 40),
+        {},
+        "7",
+        null,
+        [],
+        Symbol("7"),
+        { valueOf: () => 7 },
+      ];
+      values.push(isWide(name, parameter) ? 2n ** 64n : 7n);
+      if (typeof right[i] === "bigint") values.push(7);
+      for (const wrong of values) {
         const words = new Uint32Array(16).fill(0xffffffff);
         const sqe = new Sqe(words, 0);
         sqe.disarm(); // As getSqe() does.
-        const call = (): unknown =>
-          (sqe[name as "prepNop"] as (...args: unknown[]) => unknown)(...right.with(i, wrong as number));
-        expect([name, i, wrong, threwBy(call)]).toEqual([name, i, wrong, true]);
+        const error = thrownBy(() => (sqe[name as "prepNop"] as AnyPrep)(...right.with(i, wrong)));
+        expect([name, parameter, wrong, error]).toEqual([
+          name,
+          parameter,
+          wrong,
+          expect.stringMatching(new RegExp(`^${parameter} must be `)),
+        ]);
         expect(disarmed(words)).toEqual(DISARMED);
       }
+    }
+  });
+
+  test.each(functions)("%s, on an entry that was prepared", (name) => {
+    const right = argumentsOf(name);
+    for (const [i, parameter] of parametersOf(name).entries()) {
+      if (parameter === "multishot") continue;
+      const words = new Uint32Array(16);
+      const sqe = new Sqe(words, 0).prepWrite(7, A, BYTES, OFFSET).setUserData(...DATA);
+      expect(thrownBy(() => (sqe[name as "prepNop"] as AnyPrep)(...right.with(i, NaN)))).toMatch(parameter);
+      expect(disarmed(words)).toEqual(DISARMED);
     }
   });
 
@@ -262,6 +316,11 @@ describe("a wrong argument leaves an entry that does nothing:", () => {
     ["setSendAddress of no address", (sqe) => sqe.setSendAddress(NaN, 16)],
     ["setData", (sqe) => sqe.setData(-1)],
     ["setFlags", (sqe) => sqe.setFlags(256)],
+    ["setUserData", (sqe) => sqe.setUserData(NaN, 0)],
+    ["setUserData of too much", (sqe) => sqe.setUserData(0, 2 ** 32)],
+    ["setData64 of a number", (sqe) => sqe.setData64(5 as never)],
+    ["setData64 of too much", (sqe) => sqe.setData64(2n ** 64n)],
+    ["setData of a BigInt of too much", (sqe) => sqe.setData(2n ** 64n)],
     ["length", (sqe) => (sqe.length = 2 ** 32)],
     ["ioprio", (sqe) => (sqe.ioprio = -1)],
   ])("%s", (_, set) => {
@@ -271,11 +330,42 @@ describe("a wrong argument leaves an entry that does nothing:", () => {
   });
 });
 
-function threwBy(call: () => unknown): boolean {
+/** What the TypeError or RangeError of a wrong argument says, or undefined. */
+function thrownBy(call: () => unknown): string | undefined {
   try {
     call();
-    return false;
+    return undefined;
   } catch (error) {
-    return error instanceof RangeError || error instanceof TypeError;
+    const { code, message } = error as { code: string; message: string };
+    return /^ERR_(INVALID_ARG_TYPE|OUT_OF_RANGE)$/.test(code) ? message : String(error);
   }
 }
+
+describe("a BigInt where C has 64 bits is what the number is:", () => {
+  test.each(prepFunctions())("%s", (name) => {
+    const right = argumentsOf(name);
+    const bytesOf = (args: unknown[]): string => {
+      const words = new Uint32Array(16);
+      (new Sqe(words, 0)[name as "prepNop"] as AnyPrep)(...args);
+      return Buffer.from(words.buffer).toString("hex");
+    };
+    for (const [i, parameter] of parametersOf(name).entries()) {
+      const value = right[i];
+      if (!isWide(name, parameter) || typeof value !== "number") continue;
+      // A BigInt in the place of a low half is both halves.
+      const isHalf = /^(low|oldLow|newLow)$/.test(parameter);
+      const given = isHalf ? right.with(i + 1, 0) : right;
+      const whole = isHalf ? (BigInt(right[i + 1] as number) << 32n) | BigInt(value) : BigInt(value);
+      expect([parameter, bytesOf(given.with(i, whole))]).toEqual([parameter, bytesOf(right)]);
+      const all = (2n ** 64n - 2n).toString(16);
+      expect(bytesOf(given.with(i, 2n ** 64n - 2n))).toContain(Buffer.from(all, "hex").toReversed().toHex());
+    }
+  });
+
+  test("an offset of -1n is the file's own position", () => {
+    const words = [new Uint32Array(16), new Uint32Array(16)];
+    new Sqe(words[0]!, 0).prepRead(7, A, 5, -1n);
+    new Sqe(words[1]!, 0).prepRead(7, A, 5, -1);
+    expect(words[0]).toEqual(words[1]!);
+  });
+});
