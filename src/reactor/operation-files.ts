@@ -14,6 +14,9 @@ import type { Reactor } from "./reactor.ts";
 
 const FD_MAX = 0x7fffffff;
 
+/** In bytes, exact: a BigInt up to 2^53, too. */
+type Position = number | bigint;
+
 /** Pieces of a vector at most, IOV_MAX. */
 export const VECTOR_PIECES_MAX = 1024;
 
@@ -107,18 +110,18 @@ export class FileOperations {
   }
 
   /** pread(2): up to `into.length` bytes, at most 1 MiB. The number of bytes, 0 at the end; they are copied to `into` when they are there. */
-  read(fd: number, into: Uint8Array, position = -1, options?: OperationOptions): Operation<number> {
-    requirePosition("position", position);
+  read(fd: number, into: Uint8Array, position: Position = -1, options?: OperationOptions): Operation<number> {
+    const at = positionOf("position", position);
     const operation = this.withBytes(readKind, "into", fd, into, options);
-    operation.position = position;
+    operation.position = at;
     return operation;
   }
 
   /** pwrite(2): at most 1 MiB, copied when the operation starts. The number of bytes, which may be fewer. */
-  write(fd: number, data: Uint8Array, position = -1, options?: OperationOptions): Operation<number> {
-    requirePosition("position", position);
+  write(fd: number, data: Uint8Array, position: Position = -1, options?: OperationOptions): Operation<number> {
+    const at = positionOf("position", position);
     const operation = this.withBytes(writeKind, "data", fd, data, options);
-    operation.position = position;
+    operation.position = at;
     return operation;
   }
 
@@ -126,27 +129,37 @@ export class FileOperations {
     kind: Kind<number>,
     fd: number,
     views: readonly Uint8Array[],
-    position: number,
+    position: Position,
     options?: OperationOptions,
   ): Operation<number> {
-    requirePosition("position", position);
+    const at = positionOf("position", position);
     if (!Array.isArray(views) || views.length > VECTOR_PIECES_MAX || !views.every((view) => view instanceof Uint8Array))
       throw new TypeError(
         `views must be an array of at most ${VECTOR_PIECES_MAX} Uint8Array, not ${Bun.inspect(views)}`,
       );
     const operation = this.onFile(kind, fd, options);
     operation.data = [...views]; // The caller may change its own while the operation is under way.
-    operation.position = position;
+    operation.position = at;
     return operation;
   }
 
   /** preadv(2), of at most 1024 pieces of at most 1 MiB each. */
-  readv(fd: number, views: readonly Uint8Array[], position = -1, options?: OperationOptions): Operation<number> {
+  readv(
+    fd: number,
+    views: readonly Uint8Array[],
+    position: Position = -1,
+    options?: OperationOptions,
+  ): Operation<number> {
     return this.withVector(readvKind, fd, views, position, options);
   }
 
   /** pwritev(2), of at most 1024 pieces of at most 1 MiB each. */
-  writev(fd: number, views: readonly Uint8Array[], position = -1, options?: OperationOptions): Operation<number> {
+  writev(
+    fd: number,
+    views: readonly Uint8Array[],
+    position: Position = -1,
+    options?: OperationOptions,
+  ): Operation<number> {
     return this.withVector(writevKind, fd, views, position, options);
   }
 
@@ -163,45 +176,51 @@ export class FileOperations {
   /** sync_file_range(2). `flags`: SYNC_FILE_RANGE_*; `bytes` 0 is up to the end. */
   syncFileRange(
     fd: number,
-    position: number,
+    position: Position,
     bytes: number,
     flags: number,
     options?: OperationOptions,
   ): Operation<void> {
-    requirePosition("position", position, 0);
+    const at = positionOf("position", position, 0);
     requireInteger("bytes", bytes, 0, U32_MAX);
     const operation = this.onFile(syncFileRange, fd, options);
-    operation.position = position;
+    operation.position = at;
     operation.length = bytes;
     operation.flags = flags;
     return operation;
   }
 
   /** fallocate(2). `mode`: 0 or FALLOC_FL_*. */
-  fallocate(fd: number, mode: number, position: number, bytes: number, options?: OperationOptions): Operation<void> {
-    requirePosition("position", position, 0);
-    requirePosition("bytes", bytes, 0);
+  fallocate(
+    fd: number,
+    mode: number,
+    position: Position,
+    bytes: Position,
+    options?: OperationOptions,
+  ): Operation<void> {
+    const at = positionOf("position", position, 0);
+    const length = positionOf("bytes", bytes, 0);
     const operation = this.onFile(fallocate, fd, options);
     operation.mode = mode;
-    operation.position = position;
-    operation.length = bytes;
+    operation.position = at;
+    operation.length = length;
     return operation;
   }
 
   /** ftruncate(2). Linux 6.9; EINVAL before. */
-  ftruncate(fd: number, bytes: number, options?: OperationOptions): Operation<void> {
-    requirePosition("bytes", bytes, 0);
+  ftruncate(fd: number, bytes: Position, options?: OperationOptions): Operation<void> {
+    const length = positionOf("bytes", bytes, 0);
     const operation = this.onFile(ftruncate, fd, options);
-    operation.length = bytes;
+    operation.length = length;
     return operation;
   }
 
   /** posix_fadvise(2). `advice`: POSIX_FADV_*; `bytes` 0 is up to the end. */
-  fadvise(fd: number, position: number, bytes: number, advice: number, options?: OperationOptions): Operation<void> {
-    requirePosition("position", position, 0);
+  fadvise(fd: number, position: Position, bytes: number, advice: number, options?: OperationOptions): Operation<void> {
+    const at = positionOf("position", position, 0);
     requireInteger("bytes", bytes, 0, U32_MAX);
     const operation = this.onFile(fadvise, fd, options);
-    operation.position = position;
+    operation.position = at;
     operation.length = bytes;
     operation.mode = advice;
     return operation;
@@ -210,19 +229,21 @@ export class FileOperations {
   /** splice(2): a position is -1 for a pipe. `flags`: SPLICE_F_*. The number of bytes. */
   splice(
     fdIn: number,
-    positionIn: number,
+    positionIn: Position,
     fdOut: number,
-    positionOut: number,
+    positionOut: Position,
     bytes: number,
     flags = 0,
     options?: OperationOptions,
   ): Operation<number> {
     requireDescriptor("fdOut", fdOut);
     requireInteger("bytes", bytes, 0, U32_MAX);
+    const from = positionOf("positionIn", positionIn);
+    const to = positionOf("positionOut", positionOut);
     const operation = this.onFile(splice, fdIn, options);
-    operation.position = positionIn;
+    operation.position = from;
     operation.fd2 = fdOut;
-    operation.position2 = positionOut;
+    operation.position2 = to;
     operation.length = bytes;
     operation.flags = flags;
     return operation;
@@ -249,7 +270,9 @@ export function requireDescriptor(name: string, fd: number): void {
   if ((fd | 0) !== fd || fd < 0) requireInteger(name, fd, 0, FD_MAX);
 }
 
-export function requirePosition(name: string, position: number, least = -1): void {
-  if (!(Number.isSafeInteger(position) && position >= least))
-    requireInteger(name, position, least, Number.MAX_SAFE_INTEGER);
+/** A position or a length as a number: an integer from `least` to 2^53, or a BigInt of as much. */
+export function positionOf(name: string, position: number | bigint, least = -1): number {
+  const value = typeof position === "bigint" ? Number(position) : position;
+  if (!(Number.isSafeInteger(value) && value >= least)) requireInteger(name, value, least, Number.MAX_SAFE_INTEGER);
+  return value;
 }

@@ -294,7 +294,7 @@ export class Reactor extends Operations {
 
   /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
   tag(sqe: Sqe, slot: number, kind: number): void {
-    sqe.setUserData(slot, this.operations.begin(slot, kind));
+    sqe.tag(slot, this.operations.begin(slot, kind));
     if (this.faults !== undefined) this.faults.disturb(sqe);
     this.sqes++;
     if (this.parked) this.schedule();

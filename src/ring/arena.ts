@@ -4,6 +4,7 @@
  * Guarantees: a chunk is in use by one owner from `allocate` to `free`; freeing twice throws. The most recently freed chunk is handed
  * out first, while it is still in the cache. `trim()` returns the pages of unused slabs to the system and keeps their addresses.
  */
+import { outOfRange } from "../sys/argument-errors.ts";
 import { pointerTo } from "../sys/library.ts";
 import { Mapping } from "../sys/memory.ts";
 
@@ -141,6 +142,7 @@ export class Arena {
 
   /** A chunk with room for `bytes`, or the largest there is. Throws SystemError ENOMEM. */
   allocate(bytes: number): Chunk {
+    if (!(bytes >= 0)) throw outOfRange("bytes", "at least 0", bytes);
     let index = 0;
     while (index < chunkSizes.length - 1 && chunkSizes[index]! < bytes) index++;
     const chunk = this.classes[index]!.allocate();

@@ -8,6 +8,7 @@
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 import type { Ring } from "./ring.ts";
 
 /** The kernel's answer contradicts what this process knows: nothing read from the ring can be trusted any more. */
@@ -29,6 +30,8 @@ export interface BufferRingOptions {
   /** Buffers at first, at least 1. Default: all. */
   initial?: number;
 }
+
+const BYTES_MAX = 0x7fffffff;
 
 /** Buffers a power of two apart would share a few cache sets. */
 const STRIDE_PADDING_BYTES = 192;
@@ -63,9 +66,13 @@ export class BufferRing {
   private touched = false;
   private kernelOwned = 0;
 
-  /** Throws SystemError: EINVAL before Linux 5.19, EEXIST for a group in use, ENOMEM. */
+  /** Throws a TypeError or RangeError, and SystemError: EINVAL before Linux 5.19, EEXIST for a group in use, ENOMEM. */
   constructor(ring: Ring, options: BufferRingOptions) {
     const { bgid, count, bytes, initial = count } = options;
+    requireInteger("bgid", bgid, 0, U16_MAX);
+    requireInteger("count", count, 1, U32_MAX);
+    requireInteger("bytes", bytes, 1, BYTES_MAX); // The kernel fills what an entry says, wherever the memory ends.
+    requireInteger("initial", initial, 0, U32_MAX);
     this.ring = ring;
     this.bgid = bgid;
     this.count = count;

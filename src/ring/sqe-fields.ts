@@ -196,10 +196,13 @@ export class SqeFields {
 
   /** The two u32 halves that come back in the completion. */
   setUserData(low: number, high: number): this {
-    if (low >>> 0 !== low || high >>> 0 !== high) {
-      this.require32("low", low);
-      this.require32("high", high);
-    }
+    this.require32("low", low);
+    this.require32("high", high);
+    return this.tag(low, high);
+  }
+
+  /** @internal The same for the reactor, whose slots and generations are u32. */
+  tag(low: number, high: number): this {
     this.words[this.base + 8] = low;
     this.words[this.base + 9] = high;
     return this;

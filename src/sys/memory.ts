@@ -5,6 +5,7 @@
  * `undefined` or throws and never touches pages that belong to someone else.
  */
 import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { outOfRange } from "./argument-errors.ts";
 import { SystemError } from "./errno.ts";
 import { native } from "./library.ts";
 
@@ -41,6 +42,8 @@ export class Mapping {
    * the system has none.
    */
   constructor(bytes: number, viewedBytes = bytes) {
+    for (const [name, value] of Object.entries({ bytes, viewedBytes }))
+      if (!(Number.isSafeInteger(value) && value >= 0)) throw outOfRange(name, "an integer from 0 to 2^53", value);
     this.bytes = wholePages(bytes);
     const address = native().rl_map(this.bytes);
     if (address < 0) throw new SystemError(-address, "mmap");

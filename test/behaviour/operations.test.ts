@@ -180,6 +180,51 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
     for (const [promise, message] of wrong) expect((await failure(promise)).message).toBe(message);
   });
 
+  test("takes a position as a BigInt, and refuses by name every number that the kernel would get cut", async () => {
+    const into = Buffer.alloc(4);
+    const [byNumber, byBigInt] = [await reactor.read(fd, into, 2), Buffer.from(into)];
+    expect([await reactor.read(fd, into, 2n), into]).toEqual([byNumber, byBigInt]);
+    const { slotsInUse, sendBytesInUse } = reactorStats();
+    for (const wrong of [NaN, 2 ** 60, -2, 2n ** 60n, "1", {}, null] as any[]) {
+      const calls: [Promise<unknown>, string][] = [
+        [reactor.read(fd, into, wrong), "position"],
+        [reactor.write(fd, into, wrong), "position"],
+        [reactor.readv(fd, [into], wrong), "position"],
+        [reactor.writev(fd, [into], wrong), "position"],
+        [reactor.syncFileRange(fd, wrong, 0, 0), "position"],
+        [reactor.syncFileRange(fd, 0, wrong, 0), "bytes"],
+        [reactor.fallocate(fd, 0, wrong, 1), "position"],
+        [reactor.fallocate(fd, 0, 0, wrong), "bytes"],
+        [reactor.ftruncate(fd, wrong), "bytes"],
+        [reactor.fadvise(fd, wrong, 0, 0), "position"],
+        [reactor.splice(fd, wrong, fd, -1, 1), "positionIn"],
+        [reactor.splice(fd, -1, fd, wrong, 1), "positionOut"],
+        [reactor.splice(fd, -1, fd, -1, wrong), "bytes"],
+        [reactor.openat2(AT_FDCWD, "f", { flags: wrong }), "how.flags"],
+        [reactor.openat2(AT_FDCWD, "f", { resolve: wrong }), "how.resolve"],
+      ];
+      for (const [promise, name] of calls) {
+        const { message, code } = await failure(promise);
+        expect(message).toStartWith(`${name} must be`);
+        expect(["ERR_INVALID_ARG_TYPE", "ERR_OUT_OF_RANGE"]).toContain(code);
+      }
+    }
+    for (const wrong of [NaN, 2 ** 40, 1n] as any[]) {
+      const calls: [Promise<unknown>, string][] = [
+        [reactor.statx(AT_FDCWD, "f", wrong), "flags"],
+        [reactor.statx(AT_FDCWD, "f", 0, wrong), "mask"],
+        [reactor.renameat(AT_FDCWD, "f", AT_FDCWD, "g", wrong), "flags"],
+        [reactor.unlinkat(AT_FDCWD, "f", wrong), "flags"],
+        [reactor.linkat(AT_FDCWD, "f", AT_FDCWD, "g", wrong), "flags"],
+        [reactor.fadvise(fd, 0, 0, wrong), "advice"],
+        [reactor.splice(fd, -1, fd, -1, 1, wrong), "flags"],
+        [reactor.tee(fd, fd, 1, wrong), "flags"],
+      ];
+      for (const [promise, name] of calls) expect((await failure(promise)).message).toStartWith(`${name} must be`);
+    }
+    expect(reactorStats()).toMatchObject({ slotsInUse, sendBytesInUse });
+  });
+
   test("ends with the signal's reason at once; its memory waits for the kernel", async () => {
     const { slotsInUse, sendBytesInUse } = reactorStats();
     const controller = new AbortController();

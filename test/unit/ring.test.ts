@@ -14,6 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  Arena,
+  BufferRing,
   errnoName,
   featureNames,
   IORING_ASYNC_CANCEL_ALL,
@@ -818,6 +820,12 @@ describe.each(ringKinds)("numbers and registrations, on a ring that is %s:", (_,
     ["a user data of more than 64 bits", () => ring.registerSyncCancel({ low: 2n ** 64n }), "low must be"],
     ["flags of a cancellation", () => ring.registerSyncCancel({ low: 1, flags: 2 ** 32 }), "flags must be"],
     ["a descriptor to cancel on", () => ring.registerSyncCancel({ fd: 2 ** 32 }), "fd must be"],
+    ["bytes of provided buffers", () => new BufferRing(ring, { bgid: 1, count: 8, bytes: -1 }), "bytes must be"],
+    ["a count of provided buffers", () => new BufferRing(ring, { bgid: 1, count: NaN, bytes: 64 }), "count must be"],
+    ["a group", () => new BufferRing(ring, { bgid: 65536, count: 8, bytes: 64 }), "bgid must be"],
+    ["a buffer's address", () => ring.setupBufRing(8, 1).add(NaN, 1, 0), "address must be"],
+    ["a size of a mapping", () => new Mapping(NaN), "bytes must be"],
+    ["a size of a chunk", () => new Arena().allocate(-1), "bytes must be"],
     ["entries to submit", () => ring.enter(NaN, 0, 0), "toSubmit must be"],
     ["completions to wait for", () => ring.enter(0, 2 ** 32, 0), "minComplete must be"],
     ["a time to wait", () => ring.enter(0, 0, 0, 1.5), "timeoutUs must be"],
