@@ -74,3 +74,23 @@ test("functions on files may be used as those of node:fs/promises", () => {
   const text = (): Promise<string> => files.readFile("x", { encoding: "utf8" });
   expect([bytes, text]).toHaveLength(2);
 });
+
+test("what stat gives is told by its options, and what is no data is no file's", () => {
+  // Called by nobody: that it compiles is the test.
+  const uses = [
+    (): Promise<files.Stats> => files.stat("f"),
+    (): Promise<files.Stats> => files.stat("f", null),
+    (): Promise<files.Stats> => files.lstat(Buffer.from("f"), { timeoutMs: 5 }),
+    (): Promise<files.BigIntStats> => files.stat("f", { bigint: true }),
+    (): Promise<files.BigIntStats | undefined> => files.stat("f", { bigint: true, throwIfNoEntry: false }),
+    // @ts-expect-error It may be undefined.
+    (): Promise<files.Stats> => files.stat("f", { throwIfNoEntry: false }),
+    (): Promise<void> => files.writeFile(1, ["text", new Uint8Array(1), new ArrayBuffer(1)]),
+    // @ts-expect-error A number is no data.
+    (): Promise<void> => files.writeFile("f", 5),
+    // @ts-expect-error Nor are numbers.
+    (): Promise<void> => files.writeFile("f", [5]),
+    (): Promise<string> => files.readFile(1, "utf8"),
+  ];
+  expect(uses.map((use) => typeof use)).toEqual(uses.map(() => "function"));
+});
