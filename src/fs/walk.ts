@@ -3,6 +3,7 @@ import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
+import { outOfRange } from "../sys/argument-errors.ts";
 
 export interface WalkOptions {
   /** How deep, 0 for what is in the directory itself. Default Infinity. */
@@ -21,8 +22,7 @@ export interface WalkEntry {
 /** Every entry, a directory before what is in it, names in order. Symbolic links are not followed. Throws SystemError-like errors of readdir. */
 export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
-  if (!(typeof depthMax === "number" && depthMax >= 0))
-    throw new RangeError(`depthMax must be at least 0, not ${Bun.inspect(depthMax)}`);
+  if (!(typeof depthMax === "number" && depthMax >= 0)) throw outOfRange("depthMax", "at least 0", depthMax);
   yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
 }
 

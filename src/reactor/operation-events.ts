@@ -9,6 +9,7 @@ import { P_PID, WEXITED } from "../sys/linux.ts";
 import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { SocketOperations } from "./operation-sockets.ts";
+import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
 /** Of an entry that a program prepares. */
 const ALLOWED_ENTRY_FLAGS = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT;
@@ -83,7 +84,7 @@ export class EventOperations extends SocketOperations {
    * completion of a multishot operation, of which the promise has the first. What the ring is restricted from is EACCES (ReactorOptions.restrict).
    */
   entry(prepare: (sqe: Sqe) => unknown, options?: OperationOptions): Operation<number> {
-    if (typeof prepare !== "function") throw new TypeError(`prepare must be a function, not ${Bun.inspect(prepare)}`);
+    if (typeof prepare !== "function") throw invalidType("prepare", "a function", prepare);
     const operation = this.describe(entry, options);
     operation.data = prepare;
     return operation;
@@ -99,8 +100,7 @@ export class EventOperations extends SocketOperations {
 
   /** Is over after `ms` milliseconds, fractions included. */
   timeout(ms: number, options?: OperationOptions): Operation<void> {
-    if (!(typeof ms === "number" && ms >= 0 && ms <= 2 ** 31))
-      throw new RangeError(`ms must be from 0 to ${2 ** 31}, not ${Bun.inspect(ms)}`);
+    if (!(typeof ms === "number" && ms >= 0 && ms <= 2 ** 31)) throw outOfRange("ms", `from 0 to ${2 ** 31}`, ms);
     const operation = this.describe(timeout, options);
     operation.position = ms;
     operation.flags = 0;

@@ -11,6 +11,7 @@ import { byteLengthOf } from "../sys/views.ts";
 import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { Reactor } from "./reactor.ts";
+import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
 const FD_MAX = 0x7fffffff;
 
@@ -98,10 +99,9 @@ export class FileOperations {
     bytes: Uint8Array,
     options?: OperationOptions,
   ): Operation<number> {
-    if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${Bun.inspect(bytes)}`);
+    if (!(bytes instanceof Uint8Array)) throw invalidType(name, "a Uint8Array", bytes);
     const length = byteLengthOf(bytes);
-    if (length > CHUNK_BYTES_MAX)
-      throw new RangeError(`${name} must be at most ${CHUNK_BYTES_MAX} bytes long, not ${length}`);
+    if (length > CHUNK_BYTES_MAX) throw outOfRange(name, `at most ${CHUNK_BYTES_MAX} bytes long`, length);
     const operation = this.onFile(kind, fd, options);
     operation.data = bytes;
     operation.offset = 0;
@@ -134,9 +134,7 @@ export class FileOperations {
   ): Operation<number> {
     const at = positionOf("position", position);
     if (!Array.isArray(views) || views.length > VECTOR_PIECES_MAX || !views.every((view) => view instanceof Uint8Array))
-      throw new TypeError(
-        `views must be an array of at most ${VECTOR_PIECES_MAX} Uint8Array, not ${Bun.inspect(views)}`,
-      );
+      throw invalidType("views", `an array of at most ${VECTOR_PIECES_MAX} Uint8Array`, views);
     const operation = this.onFile(kind, fd, options);
     operation.data = [...views]; // The caller may change its own while the operation is under way.
     operation.position = at;

@@ -265,7 +265,7 @@ export class PathOperations extends FileOperations {
     options?: OperationOptions,
   ): Operation<void> {
     if (!(value instanceof Uint8Array) || byteLengthOf(value) > NAME_BYTES_MAX)
-      throw new TypeError(`value must be a Uint8Array of at most ${NAME_BYTES_MAX} bytes, not ${Bun.inspect(value)}`);
+      throw invalidType("value", `a Uint8Array of at most ${NAME_BYTES_MAX} bytes`, value);
     const operation = this.onPathOrFile(setxattr, file, name, options);
     operation.data = { name, value };
     operation.length = byteLengthOf(value);

@@ -15,6 +15,7 @@ import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 import type { Iovec } from "./structs.ts";
+import { invalidValue } from "../sys/argument-errors.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 
@@ -71,8 +72,7 @@ export type SockaddrOptions = { hostname: string; port: number } | { unix: strin
 export function sockaddrBytes(options: SockaddrOptions): Uint8Array {
   if ("unix" in options) return encodeUnixAddress(options.unix);
   const { hostname, port } = options;
-  if (net().isIP(hostname) === 0)
-    throw new TypeError(`hostname must be a numeric IPv4 or IPv6 address, not ${Bun.inspect(hostname)}`);
+  if (net().isIP(hostname) === 0) throw invalidValue("hostname", "a numeric IPv4 or IPv6 address", hostname);
   requireInteger("port", port, 0, U16_MAX);
   return encodeAddress(hostname, port);
 }

@@ -20,6 +20,7 @@ import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
 import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { invalidType } from "../sys/argument-errors.ts";
 
 /** What io_uring_queue_init_params(3) takes. */
 export interface RingParams {
@@ -169,7 +170,7 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
 function validFlags(entries: number, { flags = 0 }: RingParams): number {
   requireInteger("flags", flags, 0, U32_MAX);
   if (!Number.isInteger(entries) || entries < 1 || entries > ((flags & IORING_SETUP_CLAMP) === 0 ? 32768 : U32_MAX))
-    throw new TypeError(`entries must be an integer from 1 to 32768, not ${Bun.inspect(entries)}`);
+    throw invalidType("entries", "an integer from 1 to 32768", entries);
   const mixed = Object.entries(mixedFlags).find(([, bit]) => (flags & bit) !== 0);
   if (mixed) throw new TypeError(`flags must not have ${mixed[0]}, which mixes entries of two sizes in a queue`);
   return flags;

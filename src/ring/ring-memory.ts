@@ -12,6 +12,7 @@ import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type Sockadd
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U32_MAX } from "./require-integer.ts";
 import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec } from "./structs.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const BYTES_DEFAULT = 65536;
 const BYTES_MAX = 2 ** 40;
@@ -48,10 +49,13 @@ export class RingMemory {
     return region;
   }
 
-  /** A NUL-terminated path or name. Throws a TypeError for one with a NUL in it. */
-  cString(text: string): Region {
-    if (text.includes("\0")) throw new TypeError(`text must be a string without NUL, not ${Bun.inspect(text)}`);
-    return this.copy(`${text}\0`);
+  /** A NUL-terminated path or name, of text or of bytes. Throws a TypeError for one with a NUL in it. */
+  cString(text: string | Uint8Array): Region {
+    const allowed = "a string or bytes without NUL";
+    if (typeof text !== "string" && !(text instanceof Uint8Array)) throw invalidType("text", allowed, text);
+    const bytes = Buffer.from(text as string);
+    if (bytes.includes(0)) throw invalidValue("text", allowed, text);
+    return this.copy(Buffer.concat([bytes, Buffer.alloc(1)]));
   }
 
   /** struct iovec for readv, writev and messages: pieces of memory, in order. The pieces must live as long. */
@@ -140,7 +144,7 @@ export class RingMemory {
   private place<T extends Region>(bytes: number, alignment: number, make: (place: Place) => T): T {
     requireInteger("bytes", bytes, 0, BYTES_MAX);
     if (!Number.isInteger(alignment) || alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)) !== 0)
-      throw new TypeError(`alignment must be a power of two from 1 to 4096, not ${Bun.inspect(alignment)}`);
+      throw invalidValue("alignment", "a power of two from 1 to 4096", alignment);
     const offset = Math.ceil(this.used / alignment) * alignment;
     if (offset + bytes > this.bytes)
       throw new RangeError(

@@ -20,7 +20,7 @@ import {
   IORING_SQ_NEED_WAKEUP,
   IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
 import { check, EAGAIN, EBADF, EBUSY, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import { type Native, native, pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
@@ -94,7 +94,7 @@ export class Ring extends Registrations {
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
     if (typeof params === "number") return new Ring(entries, { flags: params });
     if (typeof params === "object" && params !== null) return new Ring(entries, params);
-    throw new TypeError(`params must be an object, or flags as a number, not ${Bun.inspect(params)}`);
+    throw invalidType("params", "an object, or flags as a number", params);
   }
 
   private constructor(entries: number, params: RingParams) {
@@ -390,7 +390,7 @@ export class Ring extends Registrations {
   /** io_uring_cq_advance(3): gives the `count` oldest entries back. */
   cqAdvance(count: number): void {
     if (!Number.isInteger(count) || count < 0 || count > this.cqReady)
-      throw new RangeError(`count must be from 0 to ${this.cqReady}, the completions that wait, not ${count}`);
+      throw outOfRange("count", `from 0 to ${this.cqReady}, the completions that wait`, count);
     this.localCqHead = (this.localCqHead + count) >>> 0;
     Atomics.store(this.cqHead, 0, this.localCqHead);
   }
