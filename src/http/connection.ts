@@ -2,20 +2,19 @@
  * HTTP/1.1 on one connection while something is under way on it: a request, its body, its response, then the next. Between requests the
  * connection is one of IdleConnections, and this object serves another.
  *
- * Guarantees: responses leave in the order of their requests, whatever the handlers do, because a request is parsed only when the one
- * before it is answered; what a client sends meanwhile is held up to a limit and then left in the kernel; a client that does not read
- * its answers is not served further ones. Errors in the protocol are answered and end the connection.
+ * Guarantees: responses leave in the order of their requests, whatever the handlers do, because a request is taken from the transport only
+ * when the one before it is answered; a client that does not read its answers is not served further ones. Errors in the protocol are
+ * answered and end the connection.
  */
-import type { Connection, Protocol } from "../net/connection.ts";
-import { Hold } from "../net/connection-flags.ts";
-import { outside } from "../sys/async-context.ts";
+import { type Consumer, Hold, type Transport } from "../net/transport.ts";
+import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { lazily } from "../sys/lazily.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import { native } from "../sys/library.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
-import { ByteQueue } from "./byte-queue.ts";
 import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
 import { errorOf } from "./error-page.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
@@ -34,14 +33,12 @@ const chunks = lazily(() => require("./chunked.ts") as typeof import("./chunked.
 const streams = lazily(() => require("./stream-sender.ts") as typeof import("./stream-sender.ts"));
 const files = lazily(() => require("./file-sender.ts") as typeof import("./file-sender.ts"));
 
-/** Bytes that a client may send ahead of the request that is being answered. */
-const HELD_BYTES_MAX = 65536;
 /** What is decoded to one string for all requests in it; larger deliveries are decoded head by head. */
 const SHARED_TEXT_BYTES_MAX = 4096;
 
-export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
+export class HttpConnection implements Consumer, ChunkSink, BodyTarget {
   /** The connection that it serves; null while it is spare. */
-  transport!: Connection;
+  transport!: Transport;
 
   readonly host: HttpHost;
   private isAttached = false;
@@ -53,16 +50,9 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
   private bodyBytesLeft = 0;
   private bodyBytes = 0;
   private chunked: ChunkedDecoder | null = null;
-  /** What came during a request. */
-  private held: ByteQueue | null = null;
-  private peerEnded = false;
-  private headResumed = false;
   /** The client does not read: the next request waits. */
   private stalled = false;
   private quiet = false;
-  private processing = false;
-  /** The rest of what is being processed is another protocol's. */
-  private handedOver = false;
   /** Of a response whose body is not in memory, until all of it is queued. */
   private sender: BodySender | null = null;
   private keepAlive = true;
@@ -77,28 +67,29 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     this.host = host;
   }
 
-  /** Begins to serve a connection that was idle. `resumed`: a head had begun, whose time is running. */
-  attach(transport: Connection, resumed: boolean): void {
-    if (this.isAttached) throw new Error("an HttpConnection serves one connection at a time");
+  /** Begins to serve a connection that was idle. */
+  attach(transport: Transport): void {
+    assert(!this.isAttached, "an HttpConnection serves one connection at a time");
     this.isAttached = true;
     this.transport = transport;
-    transport.protocol = this;
+    transport.setConsumer(this);
     transport.context = null;
-    this.peerEnded = false;
-    this.headResumed = resumed;
     this.idleTimeoutMs = this.host.limits.idleTimeoutMs;
   }
 
-  /** Lets go of the connection: whoever took it over hears of it from now on. */
+  /** Lets go of the connection: whoever took it over hears of it from now on. `read` may be on the stack, and gives this back then. */
   private detach(): void {
     this.isAttached = false;
-    this.held = null;
     this.stalled = false;
-    if (!this.processing) this.host.spare.give(this);
+    if (!this.transport.isOffering) this.host.spare.give(this);
   }
 
   get defaultOrigin(): string {
     return this.host.defaultOrigin;
+  }
+
+  get reactor(): Reactor {
+    return this.host.reactor;
   }
 
   get writeQueueBytesMax(): number {
@@ -118,27 +109,20 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     return this.request === request && this.sender === null && this.body === null && !this.http10;
   }
 
-  /**
-   * Gives the connection up, with no response to the request under way. The caller makes another protocol the transport's at once, and
-   * that one gets what came behind the request: not before the caller is done.
-   */
-  handOver(request: RingRequest): Connection {
-    const { transport, held, peerEnded } = this;
+  /** Gives the connection up, with no response to the request under way. The caller makes another the transport's consumer at once. */
+  handOver(request: RingRequest): Transport {
+    const { transport } = this;
     this.endWithoutResponse(request);
-    this.handedOver = this.processing;
     this.detach();
-    transport.release(Hold.Backlog);
-    // Outside of the context in which the program asks for it.
-    if (!this.processing) outside(queueMicrotask, () => deliverRest(transport, held, peerEnded));
     return transport;
   }
 
   /** Answers the request under way before its handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
   refuseUpgrade(request: RingRequest, moreLines: string): void {
-    const { transport, host, peerEnded } = this;
+    const { transport, host } = this;
     this.endWithoutResponse(request);
     this.detach();
-    host.idle.refuse(transport, 426, !peerEnded, moreLines);
+    host.idle.refuse(transport, 426, moreLines);
   }
 
   /** For `server.timeout`: how long the exchange under way may be without traffic. 0 is no limit. */
@@ -158,15 +142,17 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   // ---- from the transport ----------------------------------------------------------------------------------------
 
-  onData(memory: Buffer, start: number, end: number): void {
+  readonly isReentrant = false;
+  get backlogBytesMax(): number {
+    return this.host.idle.backlogBytesMax;
+  }
+
+  consume(memory: Buffer, start: number, end: number): number {
     this.extendTimeout();
-    if (this.held === null) return this.process(memory, start, end);
-    this.hold(memory, start, end);
-    if (this.request === null && !this.stalled) this.continue();
+    return this.read(memory, start, end);
   }
 
   onEnd(): void {
-    this.peerEnded = true;
     // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
     if (this.body) return this.abort();
     // As in Bun, Node and nginx, who ends while a handler or a stream takes its time has left. Who only closes its side gets the answer of a handler
@@ -189,7 +175,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     if (!this.stalled) return;
     this.stalled = false;
     this.transport.release(Hold.Exchange);
-    this.continue();
+    this.next();
   }
 
   onTimeout(): void {
@@ -206,32 +192,25 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
 
   // ---- requests --------------------------------------------------------------------------------------------------
 
-  /** Goes through what has come, and lets go of the connection if nothing is under way afterwards. */
-  process(memory: Buffer, start: number, end: number): void {
+  /** Takes one request after the other, until one takes its time. Lets go of the connection if nothing is under way afterwards. */
+  read(memory: Buffer, start: number, end: number): number {
     const { host, transport } = this;
-    this.processing = true;
-    transport.beginProcessing();
     this.text = null;
     let at = start;
-    let head: string | null = null;
+    let headBytes = 0;
     let queuedBytes = 0;
     try {
       while (at < end && this.isAttached) {
         if (this.body !== null) {
-          at = this.receiveBody(memory, at, end);
-          if (at < 0) {
-            this.refuse(-at);
-            break;
-          }
+          const next = this.receiveBody(memory, at, end);
+          if (next < 0) this.refuse(-next);
+          else at = next;
           continue;
         }
-        if (this.request !== null || this.stalled) {
-          this.hold(memory, at, end);
-          break;
-        }
+        if (this.request !== null || this.stalled) break;
         const next = host.parser.parse(memory, at, end);
         if (next === INCOMPLETE) {
-          head = memory.latin1Slice(at, end);
+          headBytes = end - at;
           break;
         }
         if (next < 0) {
@@ -248,17 +227,11 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       at = end;
       this.fault(error, transport.queuedBytes !== queuedBytes);
     } finally {
-      this.processing = false;
-      transport.endProcessing();
       this.text = null;
     }
-    if (this.handedOver) {
-      this.handedOver = false;
-      const { peerEnded } = this;
-      host.spare.give(this);
-      deliverRest(transport, { memory, start: at, end }, peerEnded);
-    } else if (!this.isAttached) host.spare.give(this);
-    else if (this.request === null && this.body === null && !this.stalled) this.rest(head);
+    if (this.isAttached && this.request === null && this.body === null && !this.stalled) this.rest(headBytes);
+    if (!this.isAttached) host.spare.give(this);
+    return at;
   }
 
   /** What nobody has foreseen: a log line and a 500, or, where an answer has begun, the connection's end. */
@@ -269,34 +242,17 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     else this.refuse(500);
   }
 
-  /** Everything that was asked is answered. */
-  private rest(head: string | null): void {
+  /** Everything that was asked is answered. `headBytes` have come of the next request. */
+  private rest(headBytes: number): void {
     const { transport, host } = this;
-    if (this.peerEnded) return this.finishConnection();
+    if (transport.peerEnded) return this.finishConnection();
     this.detach();
-    host.idle.rest(transport, head);
-    transport.release(Hold.Backlog);
+    host.idle.rest(transport, headBytes);
   }
 
-  /** Keeps what came ahead of its time. What is held already stays where it is. */
-  private hold(memory: Buffer, start: number, end: number): void {
-    const held = (this.held ??= new ByteQueue());
-    if (memory === held.memory) held.start = start;
-    else held.append(memory, start, end);
-    if (held.length >= HELD_BYTES_MAX) this.transport.hold(Hold.Backlog);
-  }
-
-  /** A response was completed, or the client has read: goes on with what was held. */
-  private continue(): void {
-    if (this.processing) return;
-    const { held, transport } = this;
-    if (held === null) return this.rest(null);
-    const { memory, start, end } = held;
-    held.start = end; // Up to where it is held again.
-    this.process(memory, start, end);
-    if (this.held?.length === 0) this.held = null;
-    if (this.isAttached && this.transport === transport && (this.held?.length ?? 0) < HELD_BYTES_MAX)
-      transport.release(Hold.Backlog);
+  /** A response was completed, or the client has read: goes on with what has come meanwhile. */
+  private next(): void {
+    if (!this.transport.offer()) this.rest(0);
   }
 
   /** A head is complete, from `start` to `bodyStart`. Returns where to go on. */
@@ -319,10 +275,6 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
         this.refuse(400);
         return end;
       }
-    }
-    if (this.headResumed) {
-      this.headResumed = false;
-      this.extendTimeout();
     }
     this.keepAlive = parser.keepAlive;
     this.http10 = parser.minorVersion === 0;
@@ -362,7 +314,7 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
           this.refuse(-at);
           return end;
         }
-      } else if (at >= end && parser.expectsContinue) transport.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
+      } else if (at >= end && parser.expectsContinue) transport.outbox.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
     }
     if (route === undefined) this.answer(request, host.handle(request));
     else if (route.content !== undefined) this.sendContent(request, route.content, target);
@@ -483,24 +435,24 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
     const { heads } = host;
     const { nowMs } = host.reactor;
     const repeated = heads.repeatedMessage(nowMs, type, text);
-    if (repeated !== undefined) return transport.writeLatin1(repeated);
+    if (repeated !== undefined) return transport.outbox.writeLatin1(repeated);
     const bytes = Buffer.byteLength(text);
     const head = heads.of(nowMs, type, bytes);
     if (bytes > CHUNK_BYTES_MAX - 1024) {
-      transport.writeLatin1(head);
-      return transport.writeUtf8(text, bytes);
+      transport.outbox.writeLatin1(head);
+      return transport.outbox.writeUtf8(text, bytes);
     }
-    const chunk = transport.reserve(head.length + bytes);
+    const chunk = transport.outbox.reserve(head.length + bytes);
     const at = chunk.length;
     chunk.buffer.latin1Write(head, at, head.length);
     if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
-    transport.commit(chunk, head.length + bytes);
+    transport.outbox.commit(chunk, head.length + bytes);
   }
 
   private sendBytes(bytes: Uint8Array): void {
     const { transport, host } = this;
-    transport.writeLatin1(host.heads.of(host.reactor.nowMs, BYTES_TYPE, bytes.length));
-    transport.writeOwned(bytes, true);
+    transport.outbox.writeLatin1(host.heads.of(host.reactor.nowMs, BYTES_TYPE, bytes.length));
+    transport.outbox.writeAndDispose(bytes);
   }
 
   private send(request: RingRequest, response: Response): void {
@@ -562,15 +514,16 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
         this.sender = new (files().FileSender)(this, head, body);
         break;
       case "text":
-        transport.writeLatin1(head);
-        transport.writeUtf8(body.text, plan.contentLength!);
+        transport.outbox.writeLatin1(head);
+        transport.outbox.writeUtf8(body.text, plan.contentLength!);
         break;
       case "bytes":
-        transport.writeLatin1(head);
-        transport.writeOwned(body.bytes, body.once);
+        transport.outbox.writeLatin1(head);
+        if (body.once) transport.outbox.writeAndDispose(body.bytes);
+        else transport.outbox.writeShared(body.bytes);
         break;
       case "none":
-        transport.writeLatin1(head);
+        transport.outbox.writeLatin1(head);
     }
   }
 
@@ -669,41 +622,30 @@ export class HttpConnection implements Protocol, ChunkSink, BodyTarget {
       transport.hold(Hold.Exchange);
       return;
     }
-    if (this.processing) return;
+    if (transport.isOffering) return; // `read` goes on.
     this.extendTimeout();
-    this.continue();
+    this.next();
   }
 
   /** A request that cannot be understood or is too large. */
   private refuse(status: number): void {
-    const { transport, host, peerEnded } = this;
+    const { transport, host } = this;
     const tell = this.abandon();
-    host.idle.refuse(transport, status, !peerEnded);
+    host.idle.refuse(transport, status);
     tell();
   }
 
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
   private finishConnection(peerSends = false): void {
-    const { transport, host, peerEnded } = this;
+    const { transport, host } = this;
     this.failBody();
     this.detach();
-    host.idle.finish(transport, peerSends && !peerEnded);
+    host.idle.finish(transport, peerSends);
   }
 
   private extendTimeout(): void {
     setIdleTimeout(this.transport, this.idleTimeoutMs);
   }
-}
-
-/** What came behind a request whose connection another protocol has. */
-function deliverRest(
-  transport: Connection,
-  rest: Pick<ByteQueue, "memory" | "start" | "end"> | null,
-  peerEnded: boolean,
-): void {
-  const { protocol } = transport;
-  if (rest !== null && rest.start < rest.end) protocol.onData(rest.memory, rest.start, rest.end, transport);
-  if (peerEnded && transport.protocol === protocol) protocol.onEnd(transport);
 }
 
 /** Nobody gets it. */

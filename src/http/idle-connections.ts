@@ -1,13 +1,12 @@
 /**
- * Connections on which nothing is under way: most of them, most of the time. One protocol serves them all, so that each costs its transport
- * alone, and what has come of a head that has begun (as `transport.context`).
+ * Connections on which nothing is under way: most of them, most of the time. One consumer serves them all, so that each costs its
+ * transport alone. What has come of a head that has begun stays with the transport; `transport.context` says how much that is.
  *
  * Guarantees: a head has its time from its first byte on, however steadily it comes; each of its lines is read once when it is whole, so
  * that a head costs what its bytes and its pieces cost, in whatever pieces it comes.
  */
-import { Connection, type Protocol } from "../net/connection.ts";
-import { ConnectionState } from "../net/connection-flags.ts";
-import { ByteQueue } from "./byte-queue.ts";
+import { Connection } from "../net/connection.ts";
+import type { Consumer, Transport } from "../net/transport.ts";
 import { HttpConnection } from "./connection.ts";
 import { reasons } from "./head.ts";
 import type { HttpHost, HttpLimits } from "./host.ts";
@@ -15,7 +14,11 @@ import { INCOMPLETE, RequestParser } from "./parser.ts";
 
 const LF = 10;
 
-export class IdleConnections implements Protocol {
+/** Bytes that a client may send ahead of the request that is being answered. */
+const AHEAD_BYTES_MAX = 65536;
+
+export class IdleConnections implements Consumer {
+  readonly isReentrant = false;
   readonly host: HttpHost;
   private readonly closing: ClosingConnections;
 
@@ -33,57 +36,65 @@ export class IdleConnections implements Protocol {
   }
 
   /** Whether nothing is under way on the connection, not even a head. */
-  isIdle(transport: Connection): boolean {
-    return transport.protocol === this && transport.context === null;
+  isIdle(transport: Transport): boolean {
+    return transport.consumer === this && transport.context === null;
   }
 
-  /** Takes back a connection on which an exchange is over. `head` is what has come of the next request, or null. */
-  rest(transport: Connection, head: string | null): void {
-    transport.protocol = this;
-    transport.context = head;
-    if (head !== null) this.limitHead(transport);
+  /** Takes back a connection on which an exchange is over. `headBytes` have come of the next request. */
+  rest(transport: Transport, headBytes: number): void {
+    transport.setConsumer(this);
+    transport.context = headBytes === 0 ? null : headBytes;
+    if (headBytes > 0) this.limitHead(transport);
   }
 
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
-  finish(transport: Connection, peerSends: boolean): void {
-    transport.protocol = this.closing;
+  finish(transport: Transport, peerSends: boolean): void {
+    transport.setConsumer(this.closing);
     transport.context = null;
-    if (peerSends) transport.lingerAfterSending();
-    else transport.closeAfterSending();
+    transport.finish(peerSends && !transport.peerEnded ? "linger" : "close");
   }
 
   /** A request that cannot be understood, is too large, or late: one answer, and the end. `moreLines` are whole, each with its CRLF. */
-  refuse(transport: Connection, status: number, peerSends: boolean, moreLines = ""): void {
+  refuse(transport: Transport, status: number, moreLines = ""): void {
     const { heads, reactor } = this.host;
     const line = `HTTP/1.1 ${status} ${reasons[status]}`;
     const date = heads.date(reactor.nowMs);
-    transport.writeLatin1(`${line}\r\n${moreLines}Date: ${date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-    this.finish(transport, peerSends);
+    const fields = `${moreLines}Date: ${date}\r\nContent-Length: 0\r\nConnection: close`;
+    transport.outbox.writeLatin1(`${line}\r\n${fields}\r\n\r\n`);
+    this.finish(transport, true);
   }
 
   // ---- from the transport ----------------------------------------------------------------------------------------
 
-  onData(memory: Buffer, start: number, end: number, transport: Connection): void {
-    const context = transport.context as string | BegunHead | null;
-    if (context === null) {
-      setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
-      return this.process(transport, memory, start, end, false);
-    }
-    const head = context instanceof BegunHead ? context : new BegunHead(this.host.limits, context);
-    transport.context = head;
-    if (!head.append(memory, start, end)) return;
-    this.process(transport, head.bytes.memory, head.bytes.start, head.bytes.end, true);
+  /** A head may be longer than what else may wait. */
+  get backlogBytesMax(): number {
+    const { headerBytesMax, readHeaderBytesMax } = this.host.limits;
+    return Math.max(AHEAD_BYTES_MAX, readHeaderBytesMax?.() ?? headerBytesMax);
   }
 
-  onEnd(transport: Connection): void {
+  consume(memory: Buffer, start: number, end: number, transport: Transport): number {
+    const context = transport.context as number | BegunHead | null;
+    if (context !== null) {
+      if (end - start === (typeof context === "number" ? context : context.bytes)) return start; // Nothing new.
+      const head = typeof context === "number" ? new BegunHead(this.host.limits, context) : context;
+      transport.context = head;
+      if (!head.isOver(memory, start, end)) return start;
+    }
+    setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
+    const connection = this.host.spare.take() ?? new HttpConnection(this.host);
+    connection.attach(transport);
+    return connection.read(memory, start, end);
+  }
+
+  onEnd(transport: Transport): void {
     this.finish(transport, false);
   }
 
   onDrain(): void {}
 
-  onTimeout(transport: Connection): void {
+  onTimeout(transport: Transport): void {
     if (transport.takeProgress()) setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
-    else if (transport.context !== null) this.refuse(transport, 408, true);
+    else if (transport.context !== null) this.refuse(transport, 408);
     else transport.destroy();
   }
 
@@ -91,13 +102,7 @@ export class IdleConnections implements Protocol {
     this.host.closed();
   }
 
-  private process(transport: Connection, memory: Buffer, start: number, end: number, resumed: boolean): void {
-    const connection = this.host.spare.take() ?? new HttpConnection(this.host);
-    connection.attach(transport, resumed);
-    connection.process(memory, start, end);
-  }
-
-  private limitHead(transport: Connection): void {
+  private limitHead(transport: Transport): void {
     const { headerTimeoutMs, idleTimeoutMs } = this.host.limits;
     if (headerTimeoutMs > 0 && (idleTimeoutMs === 0 || headerTimeoutMs < idleTimeoutMs))
       transport.setTimeout(headerTimeoutMs);
@@ -106,42 +111,46 @@ export class IdleConnections implements Protocol {
 
 /** A head of which more has come than its first piece. Most heads never become one: they come whole, or the rest of them never comes. */
 class BegunHead {
-  readonly bytes = new ByteQueue();
+  /** So many bytes of it were looked at. */
+  bytes: number;
   private readonly parser: RequestParser;
   private readonly limits: HttpLimits;
 
-  constructor(limits: HttpLimits, text: string) {
+  constructor(limits: HttpLimits, bytes: number) {
     this.parser = new RequestParser(limits);
     this.limits = limits;
-    const first = Buffer.from(text, "latin1");
-    this.append(first, 0, first.length);
+    this.bytes = bytes;
   }
 
-  /** Takes the next piece. Returns whether the head is whole, or to be refused: then it is for an HttpConnection. */
-  append(memory: Buffer, start: number, end: number): boolean {
-    const { bytes } = this;
-    bytes.append(memory, start, end);
+  /** Looks at what is new. Returns whether the head is whole, or to be refused: then it is for an HttpConnection. */
+  isOver(memory: Buffer, start: number, end: number): boolean {
+    const from = start + this.bytes;
+    this.bytes = end - start;
     // Nothing more is known before the line's end.
-    if (bytes.length < this.limits.headerBytesMax && memory.subarray(start, end).indexOf(LF) < 0) return false;
-    return this.parser.resume(bytes.memory, bytes.start, bytes.end) !== INCOMPLETE;
+    if (this.bytes < this.limits.headerBytesMax && memory.subarray(from, end).indexOf(LF) < 0) return false;
+    return this.parser.resume(memory, start, end) !== INCOMPLETE;
   }
 }
 
 /** Connections on which nothing that comes is looked at any more; the last bytes are on their way out. */
-class ClosingConnections implements Protocol {
+class ClosingConnections implements Consumer {
+  readonly isReentrant = true;
+  readonly backlogBytesMax = Infinity;
   readonly host: HttpHost;
 
   constructor(host: HttpHost) {
     this.host = host;
   }
 
-  onData(): void {}
+  consume(_memory: Buffer, _start: number, end: number): number {
+    return end;
+  }
 
   onEnd(): void {}
 
   onDrain(): void {}
 
-  onTimeout(transport: Connection): void {
+  onTimeout(transport: Transport): void {
     // A slow client that takes its answer is not idle.
     if (transport.takeProgress()) setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
     else transport.destroy();
@@ -153,8 +162,8 @@ class ClosingConnections implements Protocol {
 }
 
 /** Ends the connection after that time without traffic, or, with 0, never. */
-export function setIdleTimeout(transport: Connection, ms: number): void {
-  if (transport.state >= ConnectionState.Lingering) return;
+export function setIdleTimeout(transport: Transport, ms: number): void {
+  if (transport.isGone) return;
   if (ms > 0) transport.setTimeout(ms);
   else transport.clearTimeout();
 }

@@ -15,7 +15,7 @@ import {
   requireText,
   textOf,
 } from "../net/options.ts";
-import { remoteAddress, type SocketAddress } from "../net/address.ts";
+import type { SocketAddress } from "../net/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
 import type { Mode } from "../reactor/mode.ts";
@@ -284,7 +284,7 @@ class RingServer implements Server, HttpHost {
 
   requestIP(request: Request): SocketAddress | null {
     const connection = connectionOf("requestIP", request);
-    return connection ? (remoteAddress(connection.transport.fd) ?? null) : null;
+    return connection?.transport.remoteAddress ?? null;
   }
 
   timeout(request: Request, seconds: number): void {
@@ -390,15 +390,15 @@ class RingServer implements Server, HttpHost {
   /** All open connections. They are in the reactor's table, and in no other: what is seldom asked for need not cost memory in each. */
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>
-      owner instanceof Connection && (owner.protocol as { host?: unknown }).host === this;
+      owner instanceof Connection && (owner.consumer as { host?: unknown }).host === this;
     return [...this.reactor.operations.allOwners()].filter(isOurs);
   }
 
   /** Ends a connection at once, whatever is under way on it. */
   private abort(connection: Connection): void {
-    const { protocol } = connection;
-    if (protocol instanceof HttpConnection) protocol.abort();
-    else if (!this.webSockets?.stop(protocol)) connection.destroy();
+    const { consumer } = connection;
+    if (consumer instanceof HttpConnection) consumer.abort();
+    else if (!this.webSockets?.stop(consumer)) connection.destroy();
   }
 
   private setWebSockets(option: unknown): void {

@@ -54,7 +54,7 @@ export class StreamSender implements BodySender, Flushable {
   }
 
   start(): void {
-    this.target.transport.reactor.scheduleFlush(this);
+    this.target.reactor.scheduleFlush(this);
     this.pump.start();
   }
 
@@ -118,10 +118,10 @@ export class StreamSender implements BodySender, Flushable {
     if (this.state === State.Held) {
       const { keepAlive } = this.plan;
       const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
-      transport.writeLatin1(this.body.fields + framingLines(framing));
+      transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
       for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk));
       this.held = [];
-    } else if (this.plan.chunked) transport.writeLatin1("0\r\n\r\n");
+    } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");
     this.state = State.Ended;
     // The next request is not for the program's function that ends this body.
     outside(queueMicrotask, () => {
@@ -143,24 +143,24 @@ export class StreamSender implements BodySender, Flushable {
   /** The body does not end at once. */
   private open(): void {
     this.state = State.Open;
-    this.target.transport.writeLatin1(this.plan.head);
+    this.target.transport.outbox.writeLatin1(this.plan.head);
     for (const chunk of this.held) this.writeChunk(chunk, sizeOf(chunk));
     this.held = [];
   }
 
   private writeChunk(chunk: string | Uint8Array, bytes: number): void {
-    const { transport } = this.target;
+    const { outbox } = this.target.transport;
     const { chunked } = this.plan;
-    if (chunked) transport.writeLatin1(`${bytes.toString(16)}\r\n`);
+    if (chunked) outbox.writeLatin1(`${bytes.toString(16)}\r\n`);
     this.writeData(chunk, bytes);
-    if (chunked) transport.writeLatin1("\r\n");
+    if (chunked) outbox.writeLatin1("\r\n");
     this.target.bodyProgressed();
   }
 
   private writeData(chunk: string | Uint8Array, bytes: number): void {
-    const { transport } = this.target;
-    if (typeof chunk === "string") transport.writeUtf8(chunk, bytes);
-    else transport.write(chunk, bytes);
+    const { outbox } = this.target.transport;
+    if (typeof chunk === "string") outbox.writeUtf8(chunk, bytes);
+    else outbox.write(chunk, bytes);
   }
 }
 

@@ -6,26 +6,29 @@
  */
 import { originals } from "../sys/bun-originals.ts";
 import type { SocketAddress } from "./address.ts";
-import { ConnectionState } from "./connection-flags.ts";
-import type { Transport, TransportUser } from "./stream-socket.ts";
+import type { StreamTransport, StreamUser } from "./stream-socket.ts";
+import type { Finish } from "./transport.ts";
 
 type Own = Bun.Socket<BunStream>;
 /** Makes the user of a transport when its socket is open. */
-type Opened = (transport: (user: TransportUser) => Transport) => void;
+type Opened = (transport: (user: StreamUser) => StreamTransport) => void;
 
-export class BunStream implements Transport {
-  state: ConnectionState = ConnectionState.Open;
+export class BunStream implements StreamTransport {
+  isOpen = true;
+  /** It queues by itself. */
+  readonly outbox = this;
   queuedBytes = 0;
 
   private readonly socket: Own;
-  private readonly user: TransportUser;
+  private readonly user: StreamUser;
   private readonly queue: Uint8Array[] = [];
   private drainRequested = false;
   /** What follows when all has left. */
-  private afterSending: "nothing" | "end" | "close" = "nothing";
+  private atDrain: Finish | undefined;
   private peerEnded = false;
+  private isClosed = false;
 
-  constructor(socket: Own, user: TransportUser) {
+  constructor(socket: Own, user: StreamUser) {
     this.socket = socket;
     this.user = user;
     socket.data = this;
@@ -51,22 +54,15 @@ export class BunStream implements Transport {
     this.drainRequested = true;
   }
 
-  end(): void {
-    if (this.state !== ConnectionState.Open) return;
-    this.state = ConnectionState.Ending;
-    this.afterSending = "end";
-    if (this.queuedBytes === 0) this.finish();
-  }
-
-  closeAfterSending(): void {
-    if (this.state === ConnectionState.Closed) return;
-    this.state = ConnectionState.Ending;
-    this.afterSending = "close";
-    if (this.queuedBytes === 0) this.finish();
+  finish(how: Finish): void {
+    if (this.isClosed || (how === "fin" && !this.isOpen)) return;
+    this.isOpen = false;
+    this.atDrain = how;
+    if (this.queuedBytes === 0) this.drained();
   }
 
   destroy(): void {
-    if (this.state !== ConnectionState.Closed) this.socket.terminate();
+    if (!this.isClosed) this.socket.terminate();
   }
 
   /** Only its StreamSocket holds it: the reason does not matter. */
@@ -96,7 +92,7 @@ export class BunStream implements Transport {
       }
       queue.shift();
     }
-    this.finish();
+    this.drained();
     if (!this.drainRequested) return;
     this.drainRequested = false;
     this.user.onDrain();
@@ -106,22 +102,24 @@ export class BunStream implements Transport {
   endByPeer(): void {
     this.peerEnded = true;
     this.user.onEnd();
-    if (this.afterSending === "end" && this.queuedBytes === 0) this.socket.end();
+    if (this.atDrain === "fin" && this.queuedBytes === 0) this.socket.end();
   }
 
   close(error: Error | undefined): void {
-    if (this.state === ConnectionState.Closed) return;
-    this.state = ConnectionState.Closed;
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.isOpen = false;
     this.user.onClose(error);
   }
 
   receive(bytes: Buffer): void {
-    this.user.onData(bytes, 0, bytes.length);
+    this.user.consume(bytes, 0, bytes.length);
   }
 
-  private finish(): void {
-    if (this.afterSending === "close" || (this.afterSending === "end" && this.peerEnded)) this.socket.end();
-    else if (this.afterSending === "end") this.socket.shutdown();
+  private drained(): void {
+    if (this.atDrain === undefined) return;
+    if (this.atDrain === "fin" && !this.peerEnded) this.socket.shutdown();
+    else this.socket.end();
   }
 }
 

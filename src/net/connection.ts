@@ -1,44 +1,33 @@
 /**
- * One stream socket on the ring: receives into provided buffers, keeps at most one send in flight, and ends without losing memory.
+ * One stream socket on the ring: receives into provided buffers, keeps at most one send in flight, and ends without
+ * losing memory.
  *
- * Guarantees: bytes leave in the order they were written; what is written while a send is in flight leaves together in the next one;
- * the protocol hears `onClose` exactly once, when nothing is in flight any more, and nothing after it; memory that the kernel was
- * given is freed after the operation's last completion. Leaves to others: how much may be queued (the protocol looks at
- * `queuedBytes`), and what the bytes mean.
+ * Guarantees: bytes leave in the order they were written; the consumer is offered bytes in the order they came, and never
+ * inside of itself; it hears `onClose` exactly once, when nothing is in flight any more, and nothing after it; memory that
+ * the kernel was given is freed after the operation's last completion. Leaves to others: how much may be queued (who
+ * writes looks at `outbox.queuedBytes`), and what the bytes mean.
  */
 import {
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
-  MSG_NOSIGNAL,
   SHUT_WR,
   SO_LINGER,
   SOL_SOCKET,
 } from "../sys/abi.ts";
+import { assert } from "../sys/assert.ts";
 import { EAGAIN, EBADF, ECANCELED, ECONNRESET, EINTR, ENOBUFS, EPIPE, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
-import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable, Reactor } from "../reactor/reactor.ts";
+import { WheelEntry } from "../reactor/wheel.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
-import { ConnectionFlags, ConnectionState, Hold } from "./connection-flags.ts";
-import { gather } from "./gather.ts";
-
-/** What is spoken over a connection. Handlers may write to, pause, end and destroy the connection. */
-export interface Protocol {
-  /** Bytes from `start` to `end` of `memory`, which are the caller's again when this returns: copy what is needed for longer. */
-  onData(memory: Buffer, start: number, end: number, connection: Connection): void;
-  /** The peer sends no more. */
-  onEnd(connection: Connection): void;
-  /** All that was queued has left, after `requestDrain()`, or the socket takes bytes again, after `requestWritable()`. */
-  onDrain(connection: Connection): void;
-  /** The time set with `setTimeout` is over. */
-  onTimeout(connection: Connection): void;
-  onClose(error: SystemError | undefined, connection: Connection): void;
-}
+import { AT_DRAIN, AtDrain, ConnectionState, Flag, STATE } from "./connection-state.ts";
+import * as inboxes from "./inbox.ts";
+import { Outbox, type Sender } from "./outbox.ts";
+import { type Consumer, type Finish, Hold, type Transport } from "./transport.ts";
 
 const enum Kind {
   Send,
@@ -49,45 +38,39 @@ const enum Kind {
   Receive = 6,
 }
 
-/** For a connection that could not be made, and yet is to be shown to somebody. */
+/** The descriptor of a connection that could not be made, and yet is to be shown to somebody. */
 export const NEVER_OPEN = -1;
 
-/** How long bytes that nobody reads are taken after the last answer, so that the peer reads the answer and not a reset. */
+/** How long bytes that nobody reads are taken after the last answer. */
 const LINGER_MS = 2000;
-/** The smallest chunk for a write, so that a few small writes share it. */
-const CHUNK_BYTES_MIN = 4096;
+/** Who holds the connection. */
+const HELD = Hold.Program | Hold.Reader | Hold.Exchange;
 
-export class Connection extends ConnectionFlags implements OperationOwner, Flushable {
+export class Connection extends WheelEntry implements Transport, OperationOwner, Flushable, Sender {
   readonly reactor: Reactor;
-  fd: number;
-  /** Bytes that were written and that the kernel has not taken. */
-  queuedBytes = 0;
+  consumer: Consumer;
+  context: unknown = null;
   /** Bytes that the kernel has taken. */
   sentBytes = 0;
-
-  /** Who hears of what happens. May be replaced. */
-  protocol: Protocol;
-  /** The protocol's own. */
-  context: unknown = null;
+  /** -1 once the connection is closing. */
+  fd: number;
 
   private readonly slot: number;
-  private sendRequested = 0;
-  /** The message of a send of several chunks, while it is in flight. */
-  private message: Chunk | null = null;
-  private head: Chunk | null = null;
-  private tail: Chunk | null = null;
-  /** What came while the connection was held, copied. */
-  private held: Buffer[] | null = null;
+  /** What waits to be sent; null for nothing. */
+  private queue: Outbox | null = null;
+  private bits: number = ConnectionState.Open;
+  /** What has arrived and was not taken. */
+  private inbox: inboxes.Inbox = null;
   private closeError: SystemError | undefined;
 
-  /** Takes over a connected, blocking descriptor, which the reactor owns, and starts to receive with the next submission. NEVER_OPEN makes a closed one. */
-  constructor(reactor: Reactor, fd: number, protocol: Protocol) {
+  /** Takes over a connected, blocking descriptor, which the reactor owns. Receives from the next submission on. NEVER_OPEN makes a closed one. */
+  constructor(reactor: Reactor, fd: number, consumer: Consumer) {
     super();
     this.reactor = reactor;
+    this.consumer = consumer;
     this.fd = fd;
-    this.protocol = protocol;
     if (fd === NEVER_OPEN) {
-      this.state = ConnectionState.Closed;
+      this.bits = ConnectionState.Closed;
       this.slot = -1;
       return;
     }
@@ -96,202 +79,28 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     this.armReceive();
   }
 
-  // ---- writing ---------------------------------------------------------------------------------------------------
-
-  /** A chunk with room for `bytes` (at most CHUNK_BYTES_MAX) after its `length`. Write there, then `commit`. */
-  reserve(bytes: number): Chunk {
-    const tail = this.tail;
-    if (tail !== null && tail.capacity - tail.length >= bytes) return tail;
-    // Grows with what is queued already, so that a long queue is few sends.
-    const chunk = this.reactor.arena.allocate(
-      Math.max(bytes, CHUNK_BYTES_MIN, Math.min(this.queuedBytes, CHUNK_BYTES_MAX)),
-    );
-    if (tail === null) this.head = chunk;
-    else tail.next = chunk;
-    this.tail = chunk;
-    return chunk;
+  get state(): ConnectionState {
+    return (this.bits & STATE) as ConnectionState;
   }
 
-  /** `bytes` were written to the reserved chunk. */
-  commit(chunk: Chunk, bytes: number): void {
-    chunk.length += bytes;
-    if (!(bytes >= 0 && chunk.length <= chunk.capacity))
-      throw new Error(`${bytes} bytes were written to a chunk that ends at ${chunk.capacity}`);
-    this.queuedBytes += bytes;
-    this.reactor.unsubmittedBytes += bytes;
-    if (!this.flushScheduled && !this.sendInFlight) {
-      this.flushScheduled = true;
-      this.reactor.scheduleFlush(this);
-    }
+  get isOpen(): boolean {
+    return this.state === ConnectionState.Open;
   }
 
-  /** Queues a chunk of the arena that somebody else has filled. It is the connection's from here on. */
-  append(chunk: Chunk): void {
-    if (this.tail === null) this.head = chunk;
-    else this.tail.next = chunk;
-    this.tail = chunk;
-    const { length } = chunk;
-    chunk.length = 0;
-    this.commit(chunk, length);
+  get isGone(): boolean {
+    return this.state >= ConnectionState.Lingering;
   }
 
-  /** Queues bytes that nobody changes: large ones are sent from where they are. `dispose`: and are of no use afterwards (see Arena.adopt). */
-  writeOwned(bytes: Uint8Array, dispose: boolean): void {
-    if (bytes.length >= ADOPTED_BYTES_MIN) this.append(this.reactor.arena.adopt(bytes, dispose));
-    else this.write(bytes);
+  get isClosing(): boolean {
+    return this.state >= ConnectionState.Closing;
   }
 
-  /**
-   * Copies `length` bytes into the queue. They leave with the next submission. The length of shared memory may grow meanwhile: it is asked once.
-   * Throws an Error for a view that has fewer.
-   */
-  write(bytes: Uint8Array, length: number = byteLengthOf(bytes)): void {
-    for (let at = 0; at < length;) {
-      const tail = this.tail;
-      const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(length - at, CHUNK_BYTES_MAX));
-      const part = Math.min(chunk.room, length - at);
-      copyAll(bytes, at, part, chunk.buffer, chunk.length);
-      this.commit(chunk, part);
-      at += part;
-    }
+  get peerEnded(): boolean {
+    return this.has(Flag.PeerEnded);
   }
 
-  /** A string of characters up to U+00FF, one byte each. */
-  writeLatin1(text: string): void {
-    if (text.length > CHUNK_BYTES_MAX) return this.write(Buffer.from(text, "latin1"));
-    const chunk = this.reserve(text.length);
-    this.commit(chunk, chunk.buffer.latin1Write(text, chunk.length, text.length));
-  }
-
-  /** A string as UTF-8, which is `bytes` long. */
-  writeUtf8(text: string, bytes: number): void {
-    if (bytes > CHUNK_BYTES_MAX) return this.write(Buffer.from(text));
-    const chunk = this.reserve(bytes);
-    this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
-  }
-
-  /** Asks for `onDrain` when everything queued has left. */
-  requestDrain(): void {
-    this.notifyDrain = true;
-  }
-
-  /** Nothing is queued or on its way. */
-  get isDrained(): boolean {
-    return this.head === null && !this.sendInFlight;
-  }
-
-  /**
-   * Sends `head` and then bytes from a file's page cache at once, past the queue, which must be drained. Returns how many bytes of both the
-   * socket took, or -EAGAIN for none (see `requestWritable`), -ENODATA for a file that must be read from its disk first, or another -errno.
-   */
-  sendFile(head: Uint8Array, file: number, offset: number, bytes: number): number {
-    if (!this.isDrained) throw new Error("a file cannot overtake what is queued");
-    if (this.state >= ConnectionState.Closing) return -EAGAIN;
-    const address = head.length > 0 ? pointerTo(head) : null;
-    const sent = native().rl_send_file(this.fd, address, head.length, file, offset, bytes);
-    if (sent === -EPIPE || sent === -ECONNRESET) {
-      this.destroy(new SystemError(-sent, "sendfile")); // The peer is gone.
-      return -EAGAIN;
-    }
-    if (sent > 0) this.sentBytes += sent;
-    return sent;
-  }
-
-  /** Asks for `onDrain` when the socket takes bytes again. */
-  requestWritable(): void {
-    if (this.pollArmed || this.state >= ConnectionState.Closing) return;
-    this.pollArmed = true;
-    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
-  }
-
-  // ---- reading ---------------------------------------------------------------------------------------------------
-
-  /**
-   * Stops receiving until the same reason is released: what the peer sends stays in the kernel, and the peer is slowed down by its
-   * window. The program's hold, a body's and the others do not touch each other.
-   */
-  hold(reason: Hold): void {
-    if (this.isHeldBy(reason) || this.state >= ConnectionState.Lingering) return;
-    const wasHeld = this.isHeld;
-    this.putHold(reason, true);
-    if (!wasHeld) this.cancelReceive();
-  }
-
-  /** Takes back `hold(reason)`. Receiving goes on once nobody holds the connection. */
-  release(reason: Hold): void {
-    if (!this.isHeldBy(reason)) return;
-    this.putHold(reason, false);
-    if (!this.isHeld && (this.held !== null || !this.receiveArmed)) this.scheduleFlush();
-  }
-
-  /**
-   * What comes from now on, the peer's end included, waits for `endProcessing()`: for a protocol in the middle of what it was given, whose
-   * handler may run the event loop. One that hands on what comes, as it comes, needs neither.
-   */
-  beginProcessing(): void {
-    this.processing = true;
-  }
-
-  endProcessing(): void {
-    this.processing = false;
-    if (this.hasHeld()) this.scheduleFlush();
-  }
-
-  // ---- ending ----------------------------------------------------------------------------------------------------
-
-  /** Sends FIN after everything queued. The peer may still send. */
-  end(): void {
-    if (this.state !== ConnectionState.Open) return;
-    this.transition(ConnectionState.Ending);
-    this.scheduleFlush();
-  }
-
-  /** Closes after everything queued has left. */
-  closeAfterSending(): void {
-    this.closeWhenDrained = true;
-    this.scheduleFlush();
-  }
-
-  /** Closes after everything queued has left, in a way that lets a peer which is still sending read it first. */
-  lingerAfterSending(): void {
-    this.lingerWhenDrained = true;
-    this.scheduleFlush();
-  }
-
-  /** Closes now; what is queued is lost. `reset` sends RST instead of FIN. */
-  destroy(error?: SystemError, reset = false): void {
-    if (this.state >= ConnectionState.Closing) return;
-    this.transition(ConnectionState.Closing);
-    this.closeError = error;
-    this.clearTimeout();
-    this.held = null;
-    const { reactor, slot, fd } = this;
-    // struct linger { l_onoff = 1, l_linger = 0 }.
-    if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
-    this.cancelAll();
-    reactor.owned.delete(fd);
-    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
-    this.fd = -1;
-    if (!this.sendInFlight) this.dropQueue();
-  }
-
-  // ---- the rest --------------------------------------------------------------------------------------------------
-
-  /** Whether the kernel has taken a part of what is queued since the last call: the peer reads, if slowly. */
-  takeProgress(): boolean {
-    const progress = this.progressed;
-    this.progressed = false;
-    return progress;
-  }
-
-  /** Calls `onTimeout` once, after `delayMs` (to 250 ms). Calling it again moves the deadline. */
-  setTimeout(delayMs: number): void {
-    if (this.state >= ConnectionState.Lingering) return;
-    this.armTimer(delayMs);
-  }
-
-  clearTimeout(): void {
-    if (this.armed) this.reactor.wheel.clear(this);
+  get isOffering(): boolean {
+    return this.has(Flag.Offering);
   }
 
   get localAddress(): SocketAddress | undefined {
@@ -302,107 +111,184 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     return remoteAddress(this.fd);
   }
 
-  /** Whether the open connection keeps the process alive. It does at first. */
-  setReferenced(referenced: boolean): void {
-    if (this.unreferenced !== referenced || this.state === ConnectionState.Closed) return;
-    this.unreferenced = !referenced;
-    if (referenced) this.reactor.ref();
-    else this.reactor.unref();
+  // ---- sending -----------------------------------------------------------------------------------------------------
+
+  get outbox(): Outbox {
+    return (this.queue ??= Outbox.take(this));
   }
 
-  /** The reactor is about to submit: write what is due. */
-  flush(): void {
-    this.flushScheduled = false;
-    if (this.state >= ConnectionState.Closing) return;
-    if (this.hasHeld() && !this.isHeld && !this.processing) {
-      this.scheduleFlush(); // What is still held comes with the next one, should a handler throw, or run the event loop until it comes.
-      this.deliverHeld();
-      if (this.isClosing()) return;
+  get queuedBytes(): number {
+    return this.queue === null ? 0 : this.queue.queuedBytes;
+  }
+
+  /** For the outbox. */
+  scheduleSend(): void {
+    if (!this.has(Flag.SendInFlight)) this.scheduleFlush();
+  }
+
+  requestDrain(): void {
+    this.set(Flag.DrainRequested);
+  }
+
+  get isDrained(): boolean {
+    return this.isEmpty && !this.has(Flag.SendInFlight);
+  }
+
+  takeProgress(): boolean {
+    const progressed = this.has(Flag.Progressed);
+    this.clear(Flag.Progressed);
+    return progressed;
+  }
+
+  sendFile(head: Uint8Array, file: number, offset: number, bytes: number): number {
+    assert(this.isDrained, "a file overtakes nothing that is queued");
+    if (this.isClosing) return -EAGAIN;
+    const address = head.length > 0 ? pointerTo(head) : null;
+    const sent = native().rl_send_file(this.fd, address, head.length, file, offset, bytes);
+    if (sent === -EPIPE || sent === -ECONNRESET) {
+      this.destroy(new SystemError(-sent, "sendfile")); // The peer is gone.
+      return -EAGAIN;
     }
-    if (this.mayReceive()) this.armReceive();
-    if (this.sendInFlight) return;
-    if (this.head !== null && this.head.sent < this.head.length) this.send(this.head);
-    else this.drained();
+    if (sent > 0) this.sentBytes += sent;
+    return sent;
   }
 
-  complete(kind: number, result: number, flags: number): void {
-    switch (kind) {
-      case Kind.Receive:
-        return this.received(result, flags);
-      case Kind.Send:
-        return this.sent(result);
-      case Kind.Poll:
-        this.pollArmed = false;
-        if (this.state >= ConnectionState.Closing) break;
-        return this.protocol.onDrain(this); // Whatever it said: an error shows at the next try.
-      case Kind.Cancel:
-        this.cancelInFlight = false;
-        // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
-        if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();
-        break;
-      case Kind.Close:
-        if (result === -EBADF)
-          process.emitWarning("a connection's descriptor was closed by somebody else", { code: "RINGLOOP_EBADF" });
-        break;
+  requestWritable(): void {
+    if (this.has(Flag.PollArmed) || this.isClosing) return;
+    this.set(Flag.PollArmed);
+    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
+  }
+
+  private send(): void {
+    assert(!this.has(Flag.SendInFlight), "a connection has one send in flight");
+    this.set(Flag.SendInFlight);
+    this.reactor.tag(this.queue!.prepareSend(this.fd), this.slot, Kind.Send);
+  }
+
+  private get isEmpty(): boolean {
+    return this.queue === null || this.queue.isEmpty;
+  }
+
+  private dropQueue(): void {
+    const { queue } = this;
+    if (queue === null) return;
+    this.queue = null;
+    queue.clear();
+    Outbox.give(queue);
+  }
+
+  private sent(result: number): void {
+    const queue = this.queue!;
+    this.clear(Flag.SendInFlight);
+    queue.settle();
+    if (this.isClosing) {
+      this.dropQueue();
+      return this.settle();
     }
-    this.settle();
+    if (result < 0) {
+      if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();
+      return this.destroy(new SystemError(-result, "send"));
+    }
+    queue.took(result);
+    this.sentBytes += result;
+    if (!queue.isEmpty) {
+      this.set(Flag.Progressed);
+      return this.send();
+    }
+    this.queue = null;
+    Outbox.give(queue);
+    this.drained();
   }
 
-  private transition(to: ConnectionState): void {
-    if (to <= this.state) throw new Error(`a connection cannot go from state ${this.state} to ${to}`);
-    this.state = to;
+  /** Nothing is queued and no send is in flight: does what waited for that. */
+  private drained(): void {
+    if (this.queue !== null && this.queue.isEmpty) this.dropQueue(); // Of somebody who wrote nothing.
+    if (this.has(Flag.DrainRequested)) {
+      this.clear(Flag.DrainRequested);
+      try {
+        this.consumer.onDrain(this);
+      } catch (error) {
+        this.scheduleFlush(); // For what else waited for this.
+        throw error;
+      }
+      if (!this.isEmpty || this.isClosing) return;
+    }
+    if (this.state === ConnectionState.Lingering) return;
+    switch (this.bits & AT_DRAIN) {
+      case AtDrain.close:
+        return this.destroy();
+      case AtDrain.linger:
+        return this.linger();
+      case AtDrain.fin:
+        if (this.state === ConnectionState.Ended) return;
+        this.sendFin();
+        this.move(ConnectionState.Ended);
+        if (this.peerEnded) this.destroy();
+    }
   }
 
-  private isClosing(): boolean {
-    return this.state >= ConnectionState.Closing;
+  /** At once: a ring's shutdown always takes a worker thread. */
+  private sendFin(): void {
+    native().rl_shutdown(this.fd, SHUT_WR);
   }
 
-  private scheduleFlush(): void {
-    if (this.flushScheduled || this.state >= ConnectionState.Closing) return;
-    this.flushScheduled = true;
-    this.reactor.scheduleFlush(this);
+  // ---- receiving ---------------------------------------------------------------------------------------------------
+
+  hold(reason: Hold): void {
+    if (this.has(reason) || this.isGone) return;
+    this.set(reason);
+    this.cancelReceive();
   }
 
-  /** The wheel's: the time set with `setTimeout`, or for lingering, is over. */
-  override fire(): void {
-    if (this.state === ConnectionState.Lingering) this.destroy();
-    else if (this.state < ConnectionState.Closing) this.protocol.onTimeout(this);
+  release(reason: Hold): void {
+    if (!this.has(reason)) return;
+    this.clear(reason);
+    if (this.has(Flag.OfferDue) || !this.has(Flag.ReceiveArmed)) this.scheduleFlush();
   }
 
-  private armTimer(delayMs: number): void {
-    this.reactor.setDeadline(this, delayMs);
+  private get isHeld(): boolean {
+    return (this.bits & HELD) !== 0;
   }
 
   private armReceive(): void {
+    assert(
+      !this.has(Flag.ReceiveArmed | Flag.PeerEnded),
+      "a connection has one receive in flight, and none after the end",
+    );
     const { reactor } = this;
-    this.receiveArmed = true;
+    this.set(Flag.ReceiveArmed);
     reactor.tag(reactor.nextSqe().prepRecvMultishot(this.fd, reactor.receiveBuffers.bgid), this.slot, Kind.Receive);
   }
 
   private cancelReceive(): void {
-    if (!this.receiveArmed || this.cancelInFlight) return;
-    this.cancelInFlight = true;
+    if (!this.has(Flag.ReceiveArmed) || this.has(Flag.CancelInFlight)) return;
+    this.set(Flag.CancelInFlight);
     this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
-  private cancelAll(): void {
-    if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
-    if (this.sendInFlight) this.reactor.cancel(this.slot, Kind.Send, Kind.Cancel);
-    if (this.pollArmed) this.reactor.cancel(this.slot, Kind.Poll, Kind.Cancel);
+  private get mayReceive(): boolean {
+    return (this.bits & (Flag.ReceiveArmed | Flag.PeerEnded | Flag.Backlogged | HELD)) === 0;
+  }
+
+  /** A multishot receive may end at any completion, a successful one too. */
+  private continueReceiving(): void {
+    if (!this.mayReceive || this.isClosing) return;
+    this.reactor.counters.rearms++;
+    this.armReceive();
   }
 
   private received(result: number, flags: number): void {
-    if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
+    if ((flags & IORING_CQE_F_MORE) === 0) this.clear(Flag.ReceiveArmed);
     if (result > 0) {
       if ((flags & IORING_CQE_F_BUFFER) === 0)
         throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
       const buffers = this.reactor.receiveBuffers;
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const start = buffers.take(bid, result);
-      // Before the handler, which may run the event loop until more comes.
-      if (!this.receiveArmed) this.continueReceiving();
+      // Before the consumer, which may run the event loop until more comes.
+      if (!this.has(Flag.ReceiveArmed)) this.continueReceiving();
       try {
-        this.deliver(buffers.memory, start, start + result);
+        this.arrived(buffers.memory, start, start + result);
       } finally {
         buffers.recycle(bid);
       }
@@ -414,14 +300,14 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
       this.reactor.receiveBuffers.take(bid, 0);
       this.reactor.receiveBuffers.recycle(bid);
     }
-    if (this.state >= ConnectionState.Closing) return this.settle();
+    if (this.isClosing) return this.settle();
     switch (-result) {
       case 0:
-        return this.peerEnded();
+        return this.endedByPeer();
       case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
         if (!this.isHeld) this.reactor.awaitBuffers(this);
         return;
-      case ECANCELED: // By hold(). release() may have been called since.
+      case ECANCELED: // By a hold, which may have been released since.
       case EINTR:
       case EAGAIN:
         return this.continueReceiving();
@@ -431,156 +317,277 @@ export class Connection extends ConnectionFlags implements OperationOwner, Flush
     }
   }
 
-  private deliver(memory: Buffer, start: number, end: number): void {
-    if (this.state >= ConnectionState.Lingering) return;
-    if (!this.isHeld && this.held === null && !this.processing) return this.protocol.onData(memory, start, end, this);
-    // What was under way when hold() was called. A cancel that missed its receive is sent again.
-    (this.held ??= []).push(Buffer.from(memory.subarray(start, end)));
-    if (this.isHeld || this.processing) this.cancelReceive();
+  // ---- the consumer ------------------------------------------------------------------------------------------------
+
+  setConsumer(consumer: Consumer): void {
+    this.consumer = consumer;
+    this.clear(Flag.EndTold);
+    if (this.has(Flag.Offering) || (this.inbox === null && !this.peerEnded)) return;
+    this.set(Flag.OfferDue);
+    this.scheduleFlush();
   }
 
-  private deliverHeld(): void {
-    while (this.held !== null && !this.isHeld && !this.processing && this.state < ConnectionState.Lingering) {
-      const bytes = this.held.shift()!;
-      if (this.held.length === 0) this.held = null;
-      this.protocol.onData(bytes, 0, bytes.length, this);
+  offer(): boolean {
+    if (this.inbox === null) return false;
+    if (!this.has(Flag.Offering)) this.offerInbox();
+    return true;
+  }
+
+  /** Bytes in the kernel's buffer, which is this connection's until this returns. */
+  private arrived(memory: Buffer, start: number, end: number): void {
+    if (this.isGone) return;
+    if (this.inbox === null && (this.bits & (Flag.Offering | HELD)) === 0) {
+      const at = this.present(memory, start, end);
+      if (at < end && !this.isGone) {
+        const later = this.inbox; // What a nested loop has received.
+        this.inbox = inboxes.append(null, memory, at, end);
+        if (later !== null) {
+          this.inbox = inboxes.join(inboxes.queueOf(this.inbox!), later);
+          return this.offerInbox();
+        }
+      } else if (this.inbox !== null) return this.offerInbox();
+      return this.afterOffer();
     }
-    if (this.held !== null || !this.receiveEnded || this.isHeld || this.state >= ConnectionState.Closing) return;
+    this.inbox = inboxes.append(this.inbox, memory, start, end);
+    if ((this.bits & (Flag.Offering | HELD)) === 0) return this.offerInbox();
+    this.set(Flag.OfferDue);
+    if (this.isHeld) this.cancelReceive(); // A cancellation that missed its receive is sent again.
+    this.limitBacklog();
+  }
+
+  /** Offers what is kept, until the consumer has seen all of it. */
+  private offerInbox(): void {
+    this.clear(Flag.OfferDue);
+    while (this.inbox !== null && !this.isGone) {
+      if (this.isHeld) {
+        this.set(Flag.OfferDue);
+        break;
+      }
+      const bytes = inboxes.queueOf(this.inbox);
+      this.inbox = null;
+      bytes.start = this.present(bytes.memory, bytes.start, bytes.end);
+      if (this.isGone) break;
+      const isAll = this.inbox === null;
+      this.inbox = inboxes.join(bytes, this.inbox);
+      if (isAll) break;
+    }
+    this.afterOffer();
+  }
+
+  /** Lets the consumer, and each that takes its place, take what it wants. Returns how far they got. */
+  private present(memory: Buffer, start: number, end: number): number {
+    let at = start;
+    let isOver = false;
+    const wasOffering = this.has(Flag.Offering);
+    try {
+      for (;;) {
+        const { consumer } = this;
+        if (!consumer.isReentrant) this.set(Flag.Offering);
+        const next = consumer.consume(memory, at, end, this);
+        assert(next >= at && next <= end, "a consumer takes from what it is offered");
+        at = next;
+        if (at === end || this.consumer === consumer || (this.bits & HELD) !== 0 || this.isGone) break;
+      }
+      isOver = true;
+    } finally {
+      if (!wasOffering) this.clear(Flag.Offering);
+      // The consumer threw: what a nested loop has received, and the end, wait for the next flush.
+      if (!isOver && (this.inbox !== null || this.peerEnded)) this.postpone();
+    }
+    // Held between two consumers: the second has not seen the rest.
+    if (at < end && this.isHeld) this.set(Flag.OfferDue);
+    return at;
+  }
+
+  /** Bytes, or the end that follows them, wait for a consumer that may be called. */
+  private get hasOffer(): boolean {
+    if ((this.bits & (Flag.Offering | HELD)) !== 0) return false;
+    return this.has(Flag.OfferDue) || (this.bits & (Flag.PeerEnded | Flag.EndTold)) === Flag.PeerEnded;
+  }
+
+  private postpone(): void {
+    this.set(Flag.OfferDue);
+    this.scheduleFlush();
+  }
+
+  private afterOffer(): void {
+    if (this.inbox !== null || this.has(Flag.Backlogged)) this.limitBacklog();
+    if (this.peerEnded) this.tellEnd();
+  }
+
+  /** Receives no more than may wait. */
+  private limitBacklog(): void {
+    if (this.isGone) return;
+    const bytes = this.inbox === null ? 0 : this.inbox.length;
+    const isFull = bytes >= this.consumer.backlogBytesMax;
+    if (isFull === this.has(Flag.Backlogged)) return;
+    if (isFull) {
+      this.set(Flag.Backlogged);
+      this.cancelReceive();
+    } else {
+      this.clear(Flag.Backlogged);
+      if (this.mayReceive) this.scheduleFlush();
+    }
+  }
+
+  private endedByPeer(): void {
+    this.set(Flag.PeerEnded);
+    if (this.state === ConnectionState.Lingering) return this.destroy();
     this.tellEnd();
   }
 
-  /** Something that came waits for the protocol: bytes, or the end that follows them. */
-  private hasHeld(): boolean {
-    return this.held !== null || (this.receiveEnded && !this.endTold);
-  }
-
-  /** A multishot receive may end at any completion, a successful one too. */
-  private continueReceiving(): void {
-    if (!this.mayReceive() || this.state >= ConnectionState.Closing) return;
-    this.reactor.counters.rearms++;
-    this.armReceive();
-  }
-
-  private mayReceive(): boolean {
-    if (this.receiveArmed || this.receiveEnded || this.isHeld) return false;
-    return !this.processing || this.held === null;
-  }
-
-  private peerEnded(): void {
-    this.receiveEnded = true;
-    if (this.state === ConnectionState.Lingering) return this.destroy();
-    if (this.held === null && !this.isHeld && !this.processing) this.tellEnd();
-  }
-
+  /** Unless bytes that the consumer has not seen come first. */
   private tellEnd(): void {
-    if (this.endTold) return;
-    this.endTold = true;
+    if (this.has(Flag.EndTold) || this.has(Flag.Offering) || this.isClosing) return;
+    if (this.isHeld) return this.set(Flag.OfferDue);
+    this.set(Flag.EndTold);
     try {
-      this.protocol.onEnd(this);
+      this.consumer.onEnd(this);
     } finally {
       if (this.state === ConnectionState.Ended) this.destroy();
     }
   }
 
-  private send(first: Chunk): void {
-    const { reactor, fd } = this;
-    this.sendInFlight = true;
-    if (first.next === null) {
-      this.sendRequested = first.unsent;
-      const sqe = reactor.nextSqe().prepSend(fd, first.address + first.sent, this.sendRequested, MSG_NOSIGNAL);
-      reactor.tag(sqe, this.slot, Kind.Send);
-      return;
-    }
-    const { header, bytes } = gather(reactor.arena, first);
-    this.message = header;
-    this.sendRequested = bytes;
-    reactor.tag(reactor.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL), this.slot, Kind.Send);
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  finish(how: Finish): void {
+    if (this.isGone) return;
+    if (AtDrain[how] > (this.bits & AT_DRAIN)) this.bits = (this.bits & ~AT_DRAIN) | AtDrain[how];
+    if (this.state === ConnectionState.Open) this.move(ConnectionState.Ending);
+    this.scheduleFlush();
   }
 
-  private sent(result: number): void {
-    const { arena, counters } = this.reactor;
-    this.sendInFlight = false;
-    if (this.message !== null) {
-      arena.free(this.message);
-      this.message = null;
-    }
-    if (this.state >= ConnectionState.Closing) {
-      this.dropQueue();
-      return this.settle();
-    }
-    if (result < 0) {
-      if (result === -EINTR || result === -EAGAIN) return this.scheduleFlush();
-      return this.destroy(new SystemError(-result, "send"));
-    }
-    if (result > this.sendRequested)
-      throw new RingIntegrityError(`completion sends ${result} of ${this.sendRequested} bytes`);
-    if (result < this.sendRequested) counters.shortSends++;
-    this.queuedBytes -= result;
-    this.sentBytes += result;
-    if (this.queuedBytes > 0) this.progressed = true;
-    for (let left = result; left > 0;) {
-      const chunk = this.head!;
-      const part = Math.min(left, chunk.length - chunk.sent);
-      chunk.sent += part;
-      left -= part;
-      if (chunk.sent < chunk.length) break;
-      this.head = chunk.next;
-      if (this.head === null) this.tail = null;
-      arena.free(chunk);
-    }
-    if (this.head !== null) this.send(this.head);
-    else this.drained();
-  }
-
-  /** Nothing is queued and no send is in flight: what waited for that happens. */
-  private drained(): void {
-    if (this.notifyDrain) {
-      this.notifyDrain = false;
-      try {
-        this.protocol.onDrain(this);
-      } catch (error) {
-        this.scheduleFlush(); // For what else waited for this.
-        throw error;
-      }
-      if (this.head !== null || this.state >= ConnectionState.Closing) return;
-    }
-    if (this.state === ConnectionState.Lingering) return;
-    if (this.closeWhenDrained) return this.destroy();
-    if (this.lingerWhenDrained) return this.linger();
-    if (this.state === ConnectionState.Ending) {
-      native().rl_shutdown(this.fd, SHUT_WR); // A ring's shutdown always takes a worker thread.
-      this.transition(ConnectionState.Ended);
-      if (this.receiveEnded) this.destroy();
-    }
+  destroy(error?: SystemError, reset = false): void {
+    if (this.isClosing) return;
+    this.move(ConnectionState.Closing);
+    this.closeError = error;
+    this.clearTimeout();
+    this.inbox = null;
+    const { reactor, slot, fd } = this;
+    // struct linger { l_onoff = 1, l_linger = 0 }.
+    if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
+    this.cancelAll();
+    reactor.owned.delete(fd);
+    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
+    this.fd = -1;
+    if (!this.has(Flag.SendInFlight)) this.dropQueue();
   }
 
   private linger(): void {
-    if (this.receiveEnded) return this.destroy();
-    if (this.state < ConnectionState.Ended) native().rl_shutdown(this.fd, SHUT_WR);
-    this.transition(ConnectionState.Lingering);
-    this.clearHolds();
-    this.held = null;
-    if (!this.receiveArmed) this.armReceive();
-    this.armTimer(LINGER_MS);
+    if (this.peerEnded) return this.destroy();
+    if (this.state < ConnectionState.Ended) this.sendFin();
+    this.move(ConnectionState.Lingering);
+    this.clear(HELD | Flag.Backlogged);
+    this.inbox = null;
+    if (!this.has(Flag.ReceiveArmed)) this.armReceive();
+    this.reactor.setDeadline(this, LINGER_MS);
   }
 
-  private dropQueue(): void {
-    for (let chunk = this.head; chunk !== null;) {
-      const next: Chunk | null = chunk.next;
-      this.reactor.arena.free(chunk);
-      chunk = next;
-    }
-    this.head = this.tail = null;
-    this.queuedBytes = 0;
+  private cancelAll(): void {
+    const { reactor, slot } = this;
+    if (this.has(Flag.ReceiveArmed)) reactor.cancel(slot, Kind.Receive, Kind.Cancel);
+    if (this.has(Flag.SendInFlight)) reactor.cancel(slot, Kind.Send, Kind.Cancel);
+    if (this.has(Flag.PollArmed)) reactor.cancel(slot, Kind.Poll, Kind.Cancel);
   }
 
-  /** After a completion in Closing: once it was the last one, the connection is closed and the slot free. */
+  /** After a completion in Closing. The last one closes the connection, and frees the slot. */
   private settle(): void {
-    if (this.state !== ConnectionState.Closing || this.reactor.operations.inFlightOf(this.slot) > 0) return;
-    this.transition(ConnectionState.Closed);
+    const { reactor, slot } = this;
+    if (this.state !== ConnectionState.Closing || reactor.operations.inFlightOf(slot) > 0) return;
+    this.move(ConnectionState.Closed);
     this.dropQueue(); // What a handler wrote after destroy().
-    this.reactor.operations.release(this.slot);
-    if (!this.unreferenced) this.reactor.unref();
-    this.protocol.onClose(this.closeError, this);
+    reactor.operations.release(slot);
+    if (!this.has(Flag.Unreferenced)) reactor.unref();
+    this.consumer.onClose(this.closeError, this);
+  }
+
+  // ---- timers and references ---------------------------------------------------------------------------------------
+
+  setTimeout(delayMs: number): void {
+    if (!this.isGone) this.reactor.setDeadline(this, delayMs);
+  }
+
+  clearTimeout(): void {
+    if (this.armed) this.reactor.wheel.clear(this);
+  }
+
+  /** The wheel's: the time set with `setTimeout()`, or for lingering, is over. */
+  override fire(): void {
+    if (this.state === ConnectionState.Lingering) this.destroy();
+    else if (!this.isClosing) this.consumer.onTimeout(this);
+  }
+
+  setReferenced(referenced: boolean): void {
+    if (this.has(Flag.Unreferenced) !== referenced || this.state === ConnectionState.Closed) return;
+    if (referenced) {
+      this.clear(Flag.Unreferenced);
+      this.reactor.ref();
+    } else {
+      this.set(Flag.Unreferenced);
+      this.reactor.unref();
+    }
+  }
+
+  // ---- from the reactor --------------------------------------------------------------------------------------------
+
+  /** The reactor is about to submit: does what is due. */
+  flush(): void {
+    this.clear(Flag.FlushScheduled);
+    if (this.isClosing) return;
+    if (this.hasOffer) {
+      this.scheduleFlush(); // If a handler throws, or runs the event loop itself, the next flush goes on.
+      this.offerInbox();
+      if (this.isClosing) return;
+    }
+    if (this.mayReceive) this.armReceive();
+    if (this.has(Flag.SendInFlight)) return;
+    if (this.queue !== null && this.queue.hasUnsent) this.send();
+    else this.drained();
+  }
+
+  complete(kind: number, result: number, flags: number): void {
+    switch (kind) {
+      case Kind.Receive:
+        return this.received(result, flags);
+      case Kind.Send:
+        return this.sent(result);
+      case Kind.Poll:
+        this.clear(Flag.PollArmed);
+        if (this.isClosing) break;
+        return this.consumer.onDrain(this); // Whatever the poll said: an error shows at the next try.
+      case Kind.Cancel:
+        this.clear(Flag.CancelInFlight);
+        // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
+        if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();
+        break;
+      case Kind.Close:
+        if (result === -EBADF)
+          process.emitWarning("a connection's descriptor was closed by somebody else", { code: "RINGLOOP_EBADF" });
+        break;
+    }
+    this.settle();
+  }
+
+  private scheduleFlush(): void {
+    if (this.has(Flag.FlushScheduled) || this.isClosing) return;
+    this.set(Flag.FlushScheduled);
+    this.reactor.scheduleFlush(this);
+  }
+
+  private move(to: ConnectionState): void {
+    assert(to > this.state, "a connection's state goes one way");
+    this.bits = (this.bits & ~STATE) | to;
+  }
+
+  private has(flags: number): boolean {
+    return (this.bits & flags) !== 0;
+  }
+
+  private set(flags: number): void {
+    this.bits |= flags;
+  }
+
+  private clear(flags: number): void {
+    this.bits &= ~flags;
   }
 }

@@ -25,8 +25,8 @@ import { EBADF, type SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import { plainBytes } from "../sys/views.ts";
 import type { SocketAddress } from "./address.ts";
-import { Connection, type Protocol } from "./connection.ts";
-import { ConnectionState, Hold } from "./connection-flags.ts";
+import { Connection } from "./connection.ts";
+import { type Consumer, Hold } from "./transport.ts";
 import type { SocketListener } from "./listen.ts";
 import { withCode } from "./options.ts";
 import { PlainSocket } from "./plain-socket.ts";
@@ -59,8 +59,10 @@ export interface SocketHandlers<Data = undefined> {
 const LEAVE_TIMEOUT_MS = 60_000;
 
 /** Closed sockets, as their program knows them, whose last bytes are on their way out. */
-const leaving: Protocol = {
-  onData() {},
+const leaving: Consumer = {
+  isReentrant: true,
+  backlogBytesMax: Infinity,
+  consume: (_memory, _start, end) => end,
   onEnd() {},
   onDrain() {},
   onTimeout(connection) {
@@ -85,7 +87,7 @@ export interface SocketContext<Data> {
 
 const NO_ADDRESS = {} as SocketAddress;
 
-export class Socket<Data = undefined> extends PlainSocket implements Protocol {
+export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   data: Data;
   /** @internal */ readonly connection: Connection;
   private context: SocketContext<Data>;
@@ -114,12 +116,12 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
     const { length } = bytes; // Once: shared memory may grow.
     const room = this.context.writeQueueBytesMax - connection.queuedBytes;
     if (length <= room) {
-      connection.write(bytes, length);
+      connection.outbox.write(bytes, length);
       return length;
     }
     connection.requestDrain();
     if (room <= 0) return 0;
-    connection.write(bytes, room);
+    connection.outbox.write(bytes, room);
     return room;
   }
 
@@ -131,7 +133,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   end(data?: Writable, byteOffset?: number, byteLength?: number): number {
     if (this.isClosed || (data !== undefined && !this.takesBytes)) return -1;
     const bytes = data === undefined ? undefined : toBytes(data, byteOffset ?? 0, byteLength);
-    if (bytes !== undefined) this.connection.write(bytes);
+    if (bytes !== undefined) this.connection.outbox.write(bytes);
     this.leave();
     return bytes?.length ?? 0;
   }
@@ -153,7 +155,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   drop(reset: boolean): void {
     if (this.isClosed) return;
     const { connection } = this;
-    connection.protocol = leaving;
+    connection.setConsumer(leaving);
     connection.destroy(undefined, reset);
     this.tellClose(undefined);
   }
@@ -161,7 +163,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   /** Ends the sending side, or, with `true`, the receiving side. */
   shutdown(readSide = false): void {
     if (this.isClosed) return;
-    if (!readSide) this.connection.end();
+    if (!readSide) this.connection.finish("fin");
     else if (this.connection.fd >= 0) native().rl_shutdown(this.connection.fd, SHUT_RD);
   }
 
@@ -294,17 +296,28 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   }
 
   /** @internal */
-  onData(memory: Buffer, start: number, end: number): void {
+  get isReentrant(): boolean {
+    return true;
+  }
+
+  /** @internal */
+  get backlogBytesMax(): number {
+    return Infinity;
+  }
+
+  /** @internal */
+  consume(memory: Buffer, start: number, end: number): number {
     const { data, binaryType } = this.context.handlers;
-    if (data === undefined) return;
+    if (data === undefined) return end;
     outside(Socket.run, this, "data", data as Handler, copyFor(binaryType, memory, start, end));
     runJobs();
+    return end;
   }
 
   /** @internal */
   onEnd(): void {
     // As in Bun, a socket that has shut its own side down hears of the close alone.
-    const isOpen = this.connection.state === ConnectionState.Open;
+    const { isOpen } = this.connection;
     try {
       if (isOpen) this.call("end", this.context.handlers.end, NONE);
     } finally {
@@ -330,19 +343,19 @@ export class Socket<Data = undefined> extends PlainSocket implements Protocol {
   /** The program has closed it, or has been told of its close. */
   private get isClosed(): boolean {
     const { connection } = this;
-    return connection.protocol !== this || connection.state >= ConnectionState.Closing;
+    return connection.consumer !== this || connection.isClosing;
   }
 
   private get takesBytes(): boolean {
     const { connection } = this;
-    return connection.state === ConnectionState.Open && connection.protocol === this;
+    return connection.isOpen && connection.consumer === this;
   }
 
   /** Closes for the program at once. The connection goes when its last bytes have left. */
   private leave(): void {
     const { connection } = this;
-    connection.protocol = leaving;
-    connection.closeAfterSending();
+    connection.setConsumer(leaving);
+    connection.finish("close");
     connection.clearTimeout();
     if (!connection.isDrained) {
       connection.setTimeout(LEAVE_TIMEOUT_MS);

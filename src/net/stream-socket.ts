@@ -9,7 +9,6 @@ import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { openConnection, type TcpConnectOptions } from "./connect.ts";
 import { Connection } from "./connection.ts";
-import { ConnectionState, Hold } from "./connection-flags.ts";
 import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
 import { Listener } from "./listener.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -17,6 +16,8 @@ import type { Mode } from "../reactor/mode.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
 import { toBytes, type Writable } from "./socket.ts";
 import type { SocketAddress } from "./address.ts";
+import type { Outbox } from "./outbox.ts";
+import { Hold, type Transport } from "./transport.ts";
 
 /** Received bytes that wait to be taken, above which the peer is paused. */
 const BUFFERED_BYTES_MAX = 262144;
@@ -28,40 +29,42 @@ const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 type Waiter<T> = PromiseWithResolvers<T>;
 
-/** What a transport tells. */
-export interface TransportUser {
-  onData(memory: Buffer, start: number, end: number): void;
+/** What a StreamSocket stands on: a connection of the ring, or a socket of Bun's own (bun-stream.ts). */
+export interface StreamTransport extends Pick<
+  Transport,
+  | "isOpen"
+  | "queuedBytes"
+  | "localAddress"
+  | "remoteAddress"
+  | "requestDrain"
+  | "finish"
+  | "destroy"
+  | "hold"
+  | "release"
+  | "setReferenced"
+> {
+  readonly outbox: Pick<Outbox, "write">;
+}
+
+/** What a transport of either kind tells a StreamSocket. */
+export interface StreamUser {
+  readonly isReentrant: boolean;
+  readonly backlogBytesMax: number;
+  consume(memory: Buffer, start: number, end: number): number;
   onEnd(): void;
   onDrain(): void;
   onTimeout(): void;
   onClose(error: Error | undefined): void;
 }
 
-/** What a StreamSocket stands on: a connection of the ring, or a socket of Bun's own (bun-stream.ts). */
-export type Transport = Pick<
-  Connection,
-  | "state"
-  | "queuedBytes"
-  | "localAddress"
-  | "remoteAddress"
-  | "write"
-  | "requestDrain"
-  | "end"
-  | "closeAfterSending"
-  | "destroy"
-  | "hold"
-  | "release"
-  | "setReferenced"
->;
-
-export class StreamSocket implements TransportUser, AsyncDisposable {
+export class StreamSocket implements StreamUser, AsyncDisposable {
   /** Resolves when the connection is closed; rejects when it broke: with SystemError, or, off the ring, with Bun's error. */
   readonly closed: Promise<void>;
 
   /** Whether it runs on the ring. false: on Bun's own socket. */
   readonly ring: boolean;
 
-  private readonly connection: Transport;
+  private readonly connection: StreamTransport;
   private readonly writeQueueBytesMax: number;
   private readonly closing = Promise.withResolvers<void>();
   private chunks: Buffer[] = [];
@@ -74,7 +77,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
   private writableView: WritableStream<Writable> | undefined;
 
   /** @internal */
-  constructor(transport: (user: TransportUser) => Transport, writeQueueBytesMax: number) {
+  constructor(transport: (user: StreamUser) => StreamTransport, writeQueueBytesMax: number) {
     this.writeQueueBytesMax = writeQueueBytesMax;
     this.closed = this.closing.promise;
     this.closed.catch(() => {}); // Whoever reads or writes hears of it; nobody has to listen here.
@@ -97,9 +100,8 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
 
   /** Queues all of the data. Resolves when there is room for more, rejects when the connection has ended or breaks. */
   async write(data: Writable): Promise<void> {
-    if (this.connection.state !== ConnectionState.Open)
-      throw this.failure ?? new Error("the socket is closed for writing");
-    this.connection.write(toBytes(data, 0, undefined));
+    if (!this.connection.isOpen) throw this.failure ?? new Error("the socket is closed for writing");
+    this.connection.outbox.write(toBytes(data, 0, undefined));
     if (this.connection.queuedBytes < this.writeQueueBytesMax) return;
     await this.drained();
   }
@@ -107,7 +109,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
   /** Sends what is queued, then FIN. The peer may still send. Resolves when all has left. */
   async end(data?: Writable): Promise<void> {
     if (data !== undefined) await this.write(data);
-    this.connection.end();
+    this.connection.finish("fin");
     if (this.connection.queuedBytes > 0) await this.drained();
   }
 
@@ -130,7 +132,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
     const chunk = this.chunks.shift();
     if (chunk) {
       this.bufferedBytes -= chunk.length + CHUNK_BYTES;
-      if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.release(Hold.Backlog);
+      if (this.bufferedBytes < BUFFERED_BYTES_MAX) this.connection.release(Hold.Reader);
       return Promise.resolve({ done: false, value: chunk });
     }
     if (this.failure) return Promise.reject(this.failure);
@@ -144,7 +146,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
     return {
       next: () => this.next(),
       return: () => {
-        this.connection.closeAfterSending();
+        this.connection.finish("close");
         return Promise.resolve({ done: true, value: undefined });
       },
     };
@@ -158,7 +160,7 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
           if (done) controller.close();
           else controller.enqueue(value);
         },
-        cancel: () => this.connection.closeAfterSending(),
+        cancel: () => this.connection.finish("close"),
       },
       { highWaterMark: 0 },
     ));
@@ -174,24 +176,30 @@ export class StreamSocket implements TransportUser, AsyncDisposable {
 
   /** Sends what is queued and closes; resolves when it is closed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.connection.closeAfterSending();
+    this.connection.finish("close");
     await this.closed.catch(() => {});
   }
 
   // ---- from the connection ---------------------------------------------------------------------------------------
 
   /** @internal */
-  onData(memory: Buffer, start: number, end: number): void {
+  readonly isReentrant = true;
+  /** @internal */
+  readonly backlogBytesMax = Infinity;
+
+  /** @internal */
+  consume(memory: Buffer, start: number, end: number): number {
     const chunk = Buffer.allocUnsafeSlow(end - start);
     memory.copy(chunk, 0, start, end);
     if (this.reader) {
       this.reader.resolve({ done: false, value: chunk });
       this.reader = undefined;
-      return;
+      return end;
     }
     this.chunks.push(chunk);
     this.bufferedBytes += chunk.length + CHUNK_BYTES;
-    if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.hold(Hold.Backlog);
+    if (this.bufferedBytes >= BUFFERED_BYTES_MAX) this.connection.hold(Hold.Reader);
+    return end;
   }
 
   /** @internal */
@@ -237,7 +245,7 @@ type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen">;
 
 const buns = lazily(() => require("./bun-stream.ts") as typeof import("./bun-stream.ts"));
 
-function onRing(reactor: Reactor, fd: number): (user: TransportUser) => Transport {
+function onRing(reactor: Reactor, fd: number): (user: StreamUser) => StreamTransport {
   return (user) => new Connection(reactor, fd, user);
 }
 
@@ -284,7 +292,7 @@ export function listenStream(
   const waiting: StreamSocket[] = [];
   const takers: Waiter<IteratorResult<StreamSocket, undefined>>[] = [];
   let stopped = false;
-  const accept = (transport: (user: TransportUser) => Transport): void => {
+  const accept = (transport: (user: StreamUser) => StreamTransport): void => {
     const socket = new StreamSocket(transport, queueBytesMax);
     const taker = takers.shift();
     if (taker) return taker.resolve({ done: false, value: socket });

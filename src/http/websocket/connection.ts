@@ -7,10 +7,8 @@
  * in the async context in which it was handed over. An idle socket costs this object alone.
  */
 import { isUtf8 } from "node:buffer";
-import type { Connection, Protocol } from "../../net/connection.ts";
-import { ConnectionState } from "../../net/connection-flags.ts";
+import type { Consumer, Transport } from "../../net/transport.ts";
 import { copyFor } from "../../net/socket.ts";
-import { ADOPTED_BYTES_MIN } from "../../ring/arena.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import type { HttpHost } from "../host.ts";
@@ -39,12 +37,12 @@ export const Flag = { BinaryType: 0x3, Paused: 0x4, Pinged: 0x8, Sent: 0x10 } as
 
 type Handler = (socket: ServerWebSocket, ...rest: any[]) => unknown;
 
-export abstract class WebSocketConnection implements Protocol, FrameSink {
+export abstract class WebSocketConnection implements Consumer, FrameSink {
   data: unknown;
 
   protected readonly hub: WebSocketHub;
   /** Null once the socket is closed. */
-  protected transport: Connection | null;
+  protected transport: Transport | null;
   private readonly deflate: SocketDeflate | null;
   /** While a frame or a message has begun. */
   private parser: FrameParser | null = null;
@@ -52,7 +50,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   protected flags = 0;
 
   /** @internal */
-  constructor(hub: WebSocketHub, transport: Connection, agreement: Agreement | undefined, data: unknown) {
+  constructor(hub: WebSocketHub, transport: Transport, agreement: Agreement | undefined, data: unknown) {
     this.hub = hub;
     this.transport = transport;
     this.data = data;
@@ -75,7 +73,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   begin(): void {
     const { hub } = this;
     hub.count++;
-    this.transport!.protocol = this;
+    this.transport!.setConsumer(this);
     this.awaitTraffic();
     const { open } = hub.options;
     if (open === undefined) return;
@@ -105,28 +103,35 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     const frame = broadcast.frame(isCompressed ? deflate.sentBits : 0);
     if (isCompressed) deflate.noteShared(broadcast.context);
     const waiting = transport.queuedBytes;
-    if (frame.length >= ADOPTED_BYTES_MIN) transport.writeOwned(frame, false);
-    else transport.write(frame);
+    transport.outbox.writeShared(frame);
     return this.afterQueueing(transport, waiting, 1);
   }
 
   // ---- from the transport ----------------------------------------------------------------------------------------
 
   /** @internal */
-  onData(memory: Buffer, start: number, end: number): void {
+  get isReentrant(): boolean {
+    return false;
+  }
+
+  /** @internal */
+  get backlogBytesMax(): number {
+    return Infinity;
+  }
+
+  /** @internal */
+  consume(memory: Buffer, start: number, end: number): number {
     if ((this.flags & Flag.Paused) === 0) this.awaitTraffic();
     const { hub } = this;
-    const transport = this.transport!;
     const parser = this.parser ?? hub.takeParser();
-    transport.beginProcessing();
     parser.feed(memory, start, end, this);
-    transport.endProcessing();
     if (this.transport !== null && !parser.isIdle) {
       this.parser = parser;
-      return;
+      return end;
     }
     this.parser = null;
     hub.giveParser(parser);
+    return end;
   }
 
   /** @internal The client sends no more, and did not close. */
@@ -150,7 +155,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (isUsed) return this.awaitTraffic();
     if (answerMs > 0 && !isPinged) {
       this.flags |= Flag.Pinged;
-      writeText(transport, Opcode.Ping, "", 0);
+      writeText(transport.outbox, Opcode.Ping, "", 0);
       return transport.setTimeout(answerMs);
     }
     this.transport!.destroy();
@@ -167,7 +172,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
 
   /** @internal */
   get isOpen(): boolean {
-    return this.transport !== null && this.transport.state < ConnectionState.Closing;
+    return this.transport !== null && !this.transport.isGone;
   }
 
   /** @internal */
@@ -205,7 +210,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
 
   /** @internal */
   onViolation(code: number, reason: string): void {
-    writeBytes(this.transport!, Opcode.Close, closePayload(code, reason), false);
+    writeBytes(this.transport!.outbox, Opcode.Close, closePayload(code, reason), false);
     this.leave(CloseCode.Abnormal, reason, true);
   }
 
@@ -218,7 +223,7 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     if (!isUtf8(memory.subarray(Math.min(start + 2, end), end)))
       return this.onViolation(CloseCode.Data, "Received invalid UTF-8");
     const payload = memory.subarray(start, end);
-    writeBytes(this.transport!, Opcode.Close, payload, false);
+    writeBytes(this.transport!.outbox, Opcode.Close, payload, false);
     // One that goes on sending against section 5.5.1 must not lose the answer to a reset.
     this.leave(code, readReason(payload), true);
   }
@@ -248,9 +253,9 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
   // ---- the rest --------------------------------------------------------------------------------------------------
 
   /** The connection if something can be queued on it. One whose client is too far behind is ended, if the program wants that. */
-  private openTransport(): Connection | null {
+  private openTransport(): Transport | null {
     const { transport } = this;
-    if (transport === null || transport.state >= ConnectionState.Closing) return null;
+    if (transport === null || transport.isGone) return null;
     if (!this.isBeyondLimit(transport)) return transport;
     if (this.hub.options.closeOnBackpressureLimit) transport.destroy();
     return null;
@@ -264,21 +269,21 @@ export abstract class WebSocketConnection implements Protocol, FrameSink {
     const { deflate } = this;
     if (compress && length > 0 && deflate !== null && this.hub.options.deflate?.compresses === true) {
       const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-      writeBytes(transport, opcode, deflate.compress(bytes), true);
-    } else if (typeof payload === "string") writeText(transport, opcode, payload, length);
-    else writeBytes(transport, opcode, payload, false);
+      writeBytes(transport.outbox, opcode, deflate.compress(bytes), true);
+    } else if (typeof payload === "string") writeText(transport.outbox, opcode, payload, length);
+    else writeBytes(transport.outbox, opcode, payload, false);
     return this.afterQueueing(transport, waiting, length);
   }
 
   /** -1 tells the program to wait for `drain`. It comes before the message that would be dropped, however large the last one was. */
-  private afterQueueing(transport: Connection, waiting: number, sent: number): number {
+  private afterQueueing(transport: Transport, waiting: number, sent: number): number {
     this.flags |= Flag.Sent;
     if (waiting <= BEHIND_BYTES && !this.isBeyondLimit(transport)) return sent;
     transport.requestDrain();
     return -1;
   }
 
-  private isBeyondLimit(transport: Connection): boolean {
+  private isBeyondLimit(transport: Transport): boolean {
     const { backpressureLimit } = this.hub.options;
     return backpressureLimit !== 0 && transport.queuedBytes > Math.max(backpressureLimit, BEHIND_BYTES);
   }

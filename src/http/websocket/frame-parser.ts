@@ -6,7 +6,7 @@
  * handed out between the fragments of a message (section 5.4). Payloads are unmasked where they lie; a message that lies in one piece is
  * handed out from there, another is copied once. Leaves to others: decompression, and the UTF-8 of messages that are compressed or whole.
  */
-import { ByteQueue } from "../byte-queue.ts";
+import { ByteQueue } from "../../net/byte-queue.ts";
 import { checkUtf8 } from "./utf8.ts";
 import { unmask } from "./unmask.ts";
 

@@ -1,5 +1,5 @@
 /** Frames as a server sends them: unmasked, and never in fragments (RFC 6455 section 5). */
-import type { Connection } from "../../net/connection.ts";
+import type { Outbox } from "../../net/outbox.ts";
 import { copyAll } from "../../sys/views.ts";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../../ring/arena.ts";
 
@@ -32,28 +32,28 @@ function putHead(memory: Buffer, at: number, opcode: number, length: number, com
 }
 
 /** Queues a frame with a text of `length` bytes as UTF-8. */
-export function writeText(transport: Connection, opcode: number, text: string, length: number): void {
+export function writeText(outbox: Outbox, opcode: number, text: string, length: number): void {
   const total = headBytes(length) + length;
-  if (total > CHUNK_BYTES_MAX) return writeBytes(transport, opcode, Buffer.from(text), false);
-  const chunk = transport.reserve(total);
+  if (total > CHUNK_BYTES_MAX) return writeBytes(outbox, opcode, Buffer.from(text), false);
+  const chunk = outbox.reserve(total);
   const at = chunk.length + putHead(chunk.buffer, chunk.length, opcode, length, false);
   if (length === text.length) chunk.buffer.latin1Write(text, at, length);
   else chunk.buffer.utf8Write(text, at, length);
-  transport.commit(chunk, total);
+  outbox.commit(chunk, total);
 }
 
 /** Queues a frame with a copy of the bytes. */
-export function writeBytes(transport: Connection, opcode: number, bytes: Uint8Array, compressed: boolean): void {
+export function writeBytes(outbox: Outbox, opcode: number, bytes: Uint8Array, compressed: boolean): void {
   const { length } = bytes;
-  const chunk = transport.reserve(HEAD_BYTES_MAX);
+  const chunk = outbox.reserve(HEAD_BYTES_MAX);
   const head = putHead(chunk.buffer, chunk.length, opcode, length, compressed);
   if (length <= chunk.room - head) {
     copyAll(bytes, 0, length, chunk.buffer, chunk.length + head);
-    transport.commit(chunk, head + length);
+    outbox.commit(chunk, head + length);
     return;
   }
-  transport.commit(chunk, head);
-  transport.write(bytes, length);
+  outbox.commit(chunk, head);
+  outbox.write(bytes, length);
 }
 
 /** A frame to be sent to many: encoded once, and never changed. */

@@ -3,7 +3,7 @@
  *
  * All that a server asks of WebSockets it asks here: it loads this file with its option `websocket`, and with it everything else.
  */
-import type { Protocol } from "../../net/connection.ts";
+import type { Consumer } from "../../net/transport.ts";
 import { FreeList } from "../../reactor/free-list.ts";
 import type { HttpConnection } from "../connection.ts";
 import type { HttpHost } from "../host.ts";
@@ -83,9 +83,9 @@ export class WebSocketHub {
   }
 
   /** Closes a WebSocket because its server stops. Returns false for a connection that is none. */
-  stop(protocol: Protocol): boolean {
-    if (!(protocol instanceof ServerWebSocket)) return false;
-    protocol.close(CloseCode.GoingAway, "Server closed");
+  stop(consumer: Consumer): boolean {
+    if (!(consumer instanceof ServerWebSocket)) return false;
+    consumer.close(CloseCode.GoingAway, "Server closed");
     return true;
   }
 }

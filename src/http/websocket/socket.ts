@@ -3,7 +3,7 @@
  *
  * Guarantees: what is sent within a turn leaves in one send; a closed socket does nothing, and says so.
  */
-import { Hold } from "../../net/connection-flags.ts";
+import { Hold } from "../../net/transport.ts";
 import { toBytes } from "../../net/socket.ts";
 import {
   controlData,
@@ -129,7 +129,7 @@ export class ServerWebSocket extends WebSocketConnection {
     const payload = closePayload(code, String(reason ?? ""));
     const { transport } = this;
     if (transport === null) return;
-    writeBytes(transport, Opcode.Close, payload, false);
+    writeBytes(transport.outbox, Opcode.Close, payload, false);
     this.leave(code, readReason(payload), true);
   }
 

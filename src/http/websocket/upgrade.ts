@@ -44,7 +44,7 @@ export function upgrade(
   // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
   if (!connection.canHandOver(request)) return false;
   const transport = connection.handOver(request);
-  transport.writeLatin1(head);
+  transport.outbox.writeLatin1(head);
   new ServerWebSocket(hub, transport, agreement, data).begin();
   return true;
 }

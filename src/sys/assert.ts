@@ -1,0 +1,4 @@
+/** What must hold whatever the kernel, the peer or the program does. Throws an Error that says what does not. */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(`ringloop has broken a rule of its own: ${message}`);
+}
