@@ -8,7 +8,7 @@
  */
 import { type Consumer, Hold, type Transport } from "../net/transport.ts";
 import { assert } from "../sys/assert.ts";
-import { runJobs } from "../sys/program.ts";
+import { answered, runJobs } from "../sys/program.ts";
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -584,6 +584,7 @@ export class HttpConnection implements Consumer, ChunkSink, BodyTarget {
   private endExchange(): void {
     if (this.request === null) throw new Error("an exchange ends once");
     this.request = null;
+    answered();
     this.setQuiet(false);
     this.host.pendingRequests--;
     const { idleTimeoutMs } = this.host.limits;

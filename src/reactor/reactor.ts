@@ -22,7 +22,7 @@ import {
 import { outside } from "../sys/async-context.ts";
 import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
 import { owned } from "../sys/owned.ts";
-import { adoptTicks, asEventLoop, isInTurn, programCalls, runJobs } from "../sys/program.ts";
+import { adoptTicks, asEventLoop, isInTurn, openCalls, programCalls, runJobs } from "../sys/program.ts";
 import { Arena } from "../ring/arena.ts";
 import { BufferRing, type BufferRingOptions, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { featureNames, receivesMultishot } from "../ring/features.ts";
@@ -120,6 +120,9 @@ const EAGER_EXCHANGES_MAX = 6;
 const PARK_AFTER_MS = 10;
 /** What is finished waits for other handlers no longer than this, and after a handler that took as long, for none of the next ones. */
 const FINISHED_MS_MAX = 0.5;
+/** With so few completions at once, what is finished waits for the next handler no longer than this, a few handlers' time. */
+const EAGER_COMPLETIONS_MAX = 6;
+const EAGER_MS = 0.004;
 const HASTY_COMPLETIONS = 64;
 /** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
 export const EARLY_SUBMIT_BYTES = 262144;
@@ -481,6 +484,7 @@ export class Reactor extends Operations {
     for (;;) {
       const own = this.cqes - nest.completions;
       const calls = programCalls();
+      const open = openCalls();
       this.dispatch(end);
       if (this.broken || this.closed) return;
       if (this.starved.length > 0) this.feedStarved();
@@ -501,6 +505,9 @@ export class Reactor extends Operations {
       }
       if (!isCalm || remainingMs <= 0) {
         this.submit(0);
+        const isAnswered = openCalls() <= open && this.pendingExchanges === 0;
+        if (ran && isAnswered && mayWait && !nest.ready && !expectsTimers && this.lookedMs - startMs < SHORT_TURN_MS)
+          if (this.ring.cqReady > 0) continue;
         return;
       }
       mayWait = false;
@@ -598,12 +605,22 @@ export class Reactor extends Operations {
           // Handlers take their time, and so may the next one.
           this.hasty--;
           this.submitFinished();
-        } else if (this.unsubmittedBytes >= EARLY_SUBMIT_BYTES || now - this.submittedMs >= FINISHED_MS_MAX)
+        } else if (this.unsubmittedBytes >= EARLY_SUBMIT_BYTES || now - this.submittedMs >= this.patienceMs)
           this.submitFinished();
         if (now >= end) return dispatched;
         before = now;
       }
     }
+  }
+
+  /**
+   * How long what is finished waits for the handlers of other completions. Where they are few, each peer that waits is a good part of the load:
+   * were all answered together, the peers and this thread would take turns.
+   */
+  private get patienceMs(): number {
+    const { next, count } = this.batch;
+    if (next === count) return FINISHED_MS_MAX; // The turn submits next.
+    return count <= EAGER_COMPLETIONS_MAX ? EAGER_MS : FINISHED_MS_MAX;
   }
 
   /** Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied on. */

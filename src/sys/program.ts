@@ -29,10 +29,21 @@ let ticks: Tick[] = [];
 let nextTick: typeof process.nextTick | undefined;
 
 let calls = 0;
+let answers = 0;
 
 /** How often the program has been called; what it has left in Bun's loop cannot be seen. */
 export function programCalls(): number {
   return calls;
+}
+
+/** A request is answered: nobody waits for what its handler may have left in Bun's loop. */
+export function answered(): void {
+  answers++;
+}
+
+/** How many calls of the program there were for which nothing was answered. */
+export function openCalls(): number {
+  return calls - answers;
 }
 
 /** Whether the event loop has called what runs now, perhaps by way of the program. */
