@@ -9,7 +9,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { requestedMode, resolveMode, SQPOLL_PROCESSORS_MIN } from "./reactor/mode.ts";
 import { availableProcessors } from "./reactor/processors.ts";
-import { defaultOptions } from "./reactor/reactor.ts";
+import { defaultOptions } from "./reactor/options.ts";
 import { useReactor } from "./reactor/thread.ts";
 import { type Features, getProbe, probeFeatures } from "./ring/features.ts";
 import { lockedBytesOf } from "./ring/locked-bytes.ts";

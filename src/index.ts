@@ -1,5 +1,6 @@
 /** ringloop's public interface. */
-export { serve, type RingServeOptions, type ServeOptions, type Server } from "./http/server.ts";
+export type { RingServeOptions, ServeOptions } from "./http/serve-options.ts";
+export { serve, type Server } from "./http/server.ts";
 export { connect, type TcpConnectOptions } from "./net/connect.ts";
 export {
   type DescriptorOptions,
@@ -10,13 +11,16 @@ export {
   type UnixOptions,
 } from "./net/listen.ts";
 export { connectStream, listenStream, type StreamListener, type StreamSocket } from "./net/stream-socket.ts";
-export type { BinaryType, Socket, SocketHandlers, Writable } from "./net/socket.ts";
+export type { Socket } from "./net/socket.ts";
+export type { Writable } from "./net/socket-data.ts";
+export type { BinaryType, SocketHandlers } from "./net/socket-handlers.ts";
 export { type ReceiveFlags, type UdpHandlers, type UdpOptions, udpSocket, type UdpSocket } from "./net/udp.ts";
 export type { SocketAddress } from "./net/address.ts";
 export type { FileHandle, Stats } from "./fs/index.ts";
 export type { Operation, OperationOptions } from "./reactor/operation.ts";
 export { useReactor } from "./reactor/thread.ts";
 export type { Mode } from "./reactor/mode.ts";
-export type { Reactor, ReactorInfo, ReactorOptions, ReactorStats } from "./reactor/reactor.ts";
+export type { ReactorInfo, ReactorOptions, ReactorStats } from "./reactor/options.ts";
+export type { Reactor } from "./reactor/reactor.ts";
 export { SystemError } from "./sys/errno.ts";
 export { LibraryError } from "./sys/library.ts";

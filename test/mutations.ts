@@ -102,8 +102,8 @@ export const mutations: Mutation[] = [
   },
   {
     what: "the others' flush is lost when a handler throws",
-    file: "reactor/reactor.ts",
-    from: "while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);",
+    file: "reactor/flush-queue.ts",
+    from: "while (this.cursor < this.flushing.length) outside(flush, this.flushing[this.cursor++]!);",
     to: "for (const target of this.flushing.splice(0)) target.flush();",
     tests: ["behaviour/listen.test.ts", "behaviour/loop.test.ts", "behaviour/http-semantics.test.ts"],
   },
@@ -355,8 +355,8 @@ export const mutations: Mutation[] = [
   },
   {
     what: "others' flushes wait for a handler that runs the event loop",
-    file: "reactor/reactor.ts",
-    from: "while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);",
+    file: "reactor/flush-queue.ts",
+    from: "while (this.cursor < this.flushing.length) outside(flush, this.flushing[this.cursor++]!);",
     to: "for (const target of this.flushing.splice(0)) target.flush();",
     tests: ["behaviour/nested-loop.test.ts"],
   },

@@ -4,32 +4,36 @@
  * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
  */
 import { Listener } from "../net/listener.ts";
-import type { ListenTarget } from "../net/open-socket.ts";
 import { serveFailure } from "../net/failure.ts";
-import {
-  hostOf,
-  requireBytes,
-  requireDescriptor,
-  requireObject,
-  requireServerPort,
-  requireText,
-  textOf,
-} from "../net/options.ts";
+import { hostOf, requireObject, requireServerPort, requireText } from "../net/options.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
-import type { Mode } from "../reactor/mode.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
+import { currentContext, outside } from "../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { showUncaught } from "../sys/uncaught.ts";
 import { Connection } from "../net/connection.ts";
+import { askedOf } from "./asked-request.ts";
 import { HttpConnection } from "./connection.ts";
 import { errorOf, errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
+import { hotKey, hotServers } from "./hot-servers.ts";
 import type { HttpHost, HttpLimits } from "./host.ts";
+import {
+  type Answer,
+  type ErrorHandler,
+  type FetchHandler,
+  type Options,
+  readLimits,
+  readSeconds,
+  readTarget,
+  requireFunction,
+  routesOf,
+  type ServeOptions,
+} from "./serve-options.ts";
 import { IdleConnections } from "./idle-connections.ts";
 import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
@@ -40,58 +44,12 @@ import type { WebSocketHub } from "./websocket/hub.ts";
 import type { Sendable } from "./websocket/socket.ts";
 import type { UpgradeOptions } from "./websocket/upgrade.ts";
 
-/** What serve takes besides the options of Bun.serve. */
-export interface RingServeOptions {
-  /**
-   * Bytes of a request's head. Beyond: 431, or 414 in the request line. Default: 16384, or what Bun was started with
-   * (`--max-http-header-size`), and more once `maxHeaderSize` of node:http is set to more.
-   */
-  headerBytesMax?: number;
-  /** Seconds from a request's first byte to the end of its head; 0 is no limit. Default 30. Beyond: 408. */
-  headerTimeout?: number;
-  /** Bytes of responses that wait for a client, above which it is not served further requests. Default 1048576. */
-  writeQueueBytesMax?: number;
-  /** A socket that listens already, such as one from socket activation, in place of a port or a path. The server's from here on. */
-  fd?: number;
-  /** See ReactorOptions.mode; the thread's first server or socket decides. */
-  mode?: Mode;
-  /** false: an error instead of Bun.serve where the ring cannot serve. Default true. */
-  fallback?: boolean;
-}
-
-/** Bun's own options, of which idleTimeout may be up to a day (86400) here. */
-export type ServeOptions<WebSocketData = undefined, R extends string = string> = Bun.Serve.Options<WebSocketData, R> &
-  RingServeOptions;
-
 export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketData> {
   /** Where it listens: an address, or the path of a Unix socket. */
   readonly address: SocketAddress | string;
   /** Whether it runs on the ring. false: on Bun's own server, which has no `address`. */
   readonly ring: boolean;
 }
-
-/** The options as they come, before they are checked. */
-interface Options extends RingServeOptions {
-  fetch?: FetchHandler;
-  routes?: Record<string, unknown>;
-  /** Bun's former name of `routes`. */
-  static?: Record<string, unknown>;
-  error?: ErrorHandler;
-  port?: number | string;
-  hostname?: string;
-  unix?: string;
-  reusePort?: boolean;
-  ipv6Only?: boolean;
-  idleTimeout?: number;
-  maxRequestBodySize?: number;
-  development?: boolean | object;
-  id?: string | null;
-  websocket?: unknown;
-}
-
-type Answer = Response | Promise<Response>;
-type FetchHandler = (this: Server, request: Request, server: Server) => Answer;
-type ErrorHandler = (this: Server, error: Error) => Answer | void | Promise<void>;
 
 /** HttpConnections that are kept for the next requests: those of handlers that take time, at once. */
 const SPARE_CONNECTIONS_MAX = 256;
@@ -118,7 +76,6 @@ function startServer(options: Options): Server {
     leavesToBun("serve", { "routes with HTML": html, fallback: options.fallback }, ["routes with HTML"]);
   const key = hotKey(options);
   const found = key === undefined ? undefined : hotServers.get(key);
-  // Not by its class: a hot reload runs this file again, too, and makes another.
   const running = found === "Bun's own" ? undefined : found;
   const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
@@ -133,21 +90,6 @@ function startServer(options: Options): Server {
   const server = new RingServer(reactor, options);
   if (key !== undefined) hotServers.set(key, server);
   return server;
-}
-
-/**
- * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
- * or the same host and port, takes the new handlers and keeps its connections. As many as the program has ever had by different names.
- */
-const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<
-  string,
-  RingServer | "Bun's own"
->;
-
-function hotKey({ id, hostname, port, unix }: Options): string | undefined {
-  if (!process.execArgv.includes("--hot") || id === null) return undefined;
-  if (unix !== undefined) return `unix ${unix}`;
-  return id ? `id ${id}` : `${hostname ?? ""} ${readPort(port)}`;
 }
 
 class RingServer implements Server, HttpHost {
@@ -439,22 +381,6 @@ const noResponse = new Response(null);
 
 const notFound: FetchHandler = () => new Response(null, { status: 404 });
 
-/** The Request that `server.fetch` is called with, or one for its text. Throws what Bun throws. */
-function askedOf(given: unknown[], base: URL): Request {
-  if (given.length === 0) throw new Error("fetch() expects a string but received no arguments.");
-  const [request] = given;
-  if (request instanceof Request) return request;
-  if (typeof request !== "string") {
-    const kind = request === null ? "null" : typeof request === "bigint" ? "bigInt" : typeof request;
-    const error = new TypeError(`fetch() expects a string, but received ${kind[0]!.toUpperCase()}${kind.slice(1)}`);
-    throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
-  }
-  if (request === "") throw new Error("fetch() URL must not be a blank string.");
-  const url = new URL(request, base);
-  url.hash = "";
-  return new Request(url.href);
-}
-
 function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
   return handler.call(server, request, server);
 }
@@ -479,68 +405,4 @@ function authority(hostname: string, port: number): string {
   // Without its zone, which no URL has (RFC 6874 was not taken up), and with brackets, which it may have already.
   const host = hostname.includes(":") ? `[${hostOf(hostname).split("%", 1)[0]}]` : hostname;
   return port === 80 ? host : `${host}:${port}`;
-}
-
-// ---- options -----------------------------------------------------------------------------------------------------
-
-function requireFunction<T extends Function>(name: string, value: T | undefined, optional = false): T | undefined {
-  if (typeof value === "function") return inCurrentContext(value);
-  if (optional && (value === undefined || value === null)) return undefined;
-  throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
-}
-
-/** As in Bun, an array is none: a Hono app, which is given whole by `export default app`, has one. */
-function routesOf({ routes, static: formerRoutes }: Options): Record<string, unknown> | undefined {
-  const given = routes ?? formerRoutes;
-  return Array.isArray(given) ? undefined : given;
-}
-
-function readPort(option: number | string | undefined): number {
-  if (option !== undefined && option !== null && option !== "") return requireServerPort(option);
-  return requireServerPort((require("./default-port.ts") as typeof import("./default-port.ts")).defaultPort());
-}
-
-function readSeconds(name: string, value: number): number {
-  if (typeof value !== "number" || !(value >= 0) || value > 86400)
-    throw new TypeError(`${name} must be a number of seconds from 0 to 86400, not ${Bun.inspect(value)}`);
-  return value;
-}
-
-/** Where to listen. As in Bun, a path and a host exclude each other. */
-function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
-  if (fd !== undefined) return { fd: requireDescriptor(fd) };
-  const text = textOf(unix);
-  if (text === undefined && unix !== undefined && unix !== null)
-    throw new TypeError(`unix must be a path or an abstract name, not ${Bun.inspect(unix)}`);
-  const path = text || undefined; // As in Bun, an empty one is none.
-  const host = requireText("hostname", hostname);
-  if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
-  if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");
-  return { unix: path };
-}
-
-/** Bun's option for node:http, as in `bun --max-http-header-size=32768 app.ts`. */
-function readDefaultHeaderBytes(): number {
-  const option = "--max-http-header-size";
-  const { execArgv } = process;
-  const at = execArgv.findIndex((each) => each === option || each.startsWith(`${option}=`));
-  const bytes = at < 0 ? 0 : Number(execArgv[at]!.slice(option.length + 1) || execArgv[at + 1]);
-  return bytes >= 256 ? Math.floor(bytes) : 16384;
-}
-
-/** Asked with the first head that is too long, since a program that has not loaded node:http should not have to. */
-function readNodesHeaderBytes(): number {
-  return (require("node:http") as typeof import("node:http")).maxHeaderSize;
-}
-
-function readLimits(options: Options): HttpLimits {
-  const headerBytesMax = requireBytes("headerBytesMax", options.headerBytesMax, readDefaultHeaderBytes(), 256);
-  return {
-    headerBytesMax,
-    readHeaderBytesMax: options.headerBytesMax === undefined ? readNodesHeaderBytes : undefined,
-    requestBodyBytesMax: requireBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
-    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
-    idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,
-    headerTimeoutMs: readSeconds("headerTimeout", options.headerTimeout ?? 30) * 1000,
-  };
 }

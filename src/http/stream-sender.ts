@@ -6,7 +6,7 @@
  * end in HTTP/1.0. A length that the program has given is not looked at: it can be wrong, and then splits responses. The head of a body that
  * stays silent leaves with the turn. A body that fails breaks the connection, whatever has left of it.
  */
-import type { Flushable } from "../reactor/reactor.ts";
+import type { Flushable } from "../reactor/flush-queue.ts";
 import { outside } from "../sys/async-context.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { pumpOf } from "./body-pumps.ts";

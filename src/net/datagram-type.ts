@@ -1,5 +1,6 @@
 /** What a datagram is given to a handler as: the option `binaryType` of udpSocket. */
-import { type BinaryType, copyFor, requireBinaryType } from "./socket.ts";
+import { copyFor } from "./socket-data.ts";
+import { type BinaryType, requireBinaryType } from "./socket-handlers.ts";
 
 /** What datagrams can be given as: bytes, or, as in Bun, numbers of another kind, of which the last may be missing some bytes. */
 const typedArrays = {

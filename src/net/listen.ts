@@ -10,7 +10,8 @@ import { originals } from "../sys/bun-originals.ts";
 import { Listener } from "./listener.ts";
 import { listenFailure } from "./failure.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
-import { readHandlers, Socket, type SocketContext, type SocketHandlers } from "./socket.ts";
+import { Socket, type SocketContext } from "./socket.ts";
+import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 
 /** Options that `listen` and `connect` share. */
 export interface StreamOptions<Data = undefined> {

@@ -7,53 +7,19 @@
  * rest is the caller's until `drain`.
  */
 import type { Reactor } from "../reactor/reactor.ts";
-import { currentContext, inCurrentContext, outside } from "../sys/async-context.ts";
+import { currentContext, outside } from "../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
-import {
-  IP_TOS,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
-  IPPROTO_TCP,
-  IPV6_TCLASS,
-  SHUT_RD,
-  SO_KEEPALIVE,
-  SOL_SOCKET,
-  TCP_KEEPIDLE,
-  TCP_NODELAY,
-} from "../sys/abi.ts";
+import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../sys/abi.ts";
 import { EBADF, type SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
-import { plainBytes } from "../sys/views.ts";
 import type { SocketAddress } from "./address.ts";
 import { Connection } from "./connection.ts";
 import { type Consumer, Hold } from "./transport.ts";
 import type { SocketListener } from "./listen.ts";
-import { withCode } from "./options.ts";
 import { PlainSocket } from "./plain-socket.ts";
-
-/** What can be written. A string is written as UTF-8; a Blob must be in memory. */
-export type Writable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
-export type BinaryType = "buffer" | "uint8array" | "arraybuffer";
-
-export interface SocketHandlers<Data = undefined> {
-  open?(socket: Socket<Data>): unknown;
-  /** A copy of what arrived. */
-  data?(socket: Socket<Data>, data: Buffer): unknown;
-  /** The queue is empty again, after a `write` that was not taken whole. */
-  drain?(socket: Socket<Data>): unknown;
-  /** The peer sends no more. */
-  end?(socket: Socket<Data>): unknown;
-  /** The last call. `error` is there when the connection broke, such as code ECONNRESET. */
-  close?(socket: Socket<Data>, error?: Error): unknown;
-  /** A handler threw, or rejected. Without it the error is uncaught. */
-  error?(socket: Socket<Data>, error: Error): unknown;
-  /** The socket could not be connected; it is closed, and `connect` rejects with the same error afterwards. */
-  connectError?(socket: Socket<Data>, error: Error): unknown;
-  /** The time set with `timeout` is over. The socket stays open, and the time does not begin anew by itself. */
-  timeout?(socket: Socket<Data>): unknown;
-  /** Default "buffer". */
-  binaryType?: BinaryType;
-}
+import { copyFor, toBytes, type Writable } from "./socket-data.ts";
+import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
+import { readTypeOfService, requireTypeOfService, writeTypeOfService } from "./type-of-service.ts";
 
 /** How long the peer may take nothing of what was queued before the socket was closed. The kernel gives up after a similar time. */
 const LEAVE_TIMEOUT_MS = 60_000;
@@ -243,17 +209,13 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
 
   /** The field of that name (IPV6_TCLASS of an IPv6 socket), or a negative errno, such as -9 once the socket is closed. */
   getTypeOfService(): number {
-    if (this.isClosed) return -EBADF;
-    const [level, name] = this.typeOfServiceOption;
-    return native().rl_getsockopt(this.connection.fd, level, name);
+    return this.isClosed ? -EBADF : readTypeOfService(this.connection.fd, this.localFamily);
   }
 
   /** 0 to 255. Returns 0, or a negative errno. Throws a RangeError or TypeError for another value; undefined is 0. */
   setTypeOfService(tos?: number): number {
     const value = requireTypeOfService(tos);
-    if (this.isClosed) return -EBADF;
-    const [level, name] = this.typeOfServiceOption;
-    return native().rl_setsockopt(this.connection.fd, level, name, value);
+    return this.isClosed ? -EBADF : writeTypeOfService(this.connection.fd, this.localFamily, value);
   }
 
   /** Addresses are the numeric ones, typed as in Bun; all are undefined for Unix sockets, and once the socket is closed. */
@@ -378,10 +340,6 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.connection.localAddress ?? NO_ADDRESS;
   }
 
-  private get typeOfServiceOption(): [level: number, name: number] {
-    return this.localFamily === "IPv6" ? [IPPROTO_IPV6, IPV6_TCLASS] : [IPPROTO_IP, IP_TOS];
-  }
-
   private setOption(level: number, name: number, value: number): boolean {
     return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
@@ -438,88 +396,3 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
 }
 
 type Handler = (socket: Socket<any>, argument?: unknown) => unknown;
-
-const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
-const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
-
-/** Checks a program's handlers, and takes them as they are now. Throws a TypeError that names the wrong one. */
-export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
-  if (typeof handlers !== "object" || handlers === null)
-    throw new TypeError(`socket must be an object with handlers, not ${Bun.inspect(handlers)}`);
-  const taken: Record<string, unknown> = { binaryType: requireBinaryType("socket.binaryType", handlers.binaryType) };
-  for (const name of handlerNames) {
-    const handler = handlers[name];
-    if (handler !== undefined && typeof handler !== "function")
-      throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
-    taken[name] = inCurrentContext(handler);
-  }
-  return taken;
-}
-
-function requireTypeOfService(tos: unknown): number {
-  if (tos === undefined) return 0;
-  if (typeof tos !== "number" || !Number.isInteger(tos)) {
-    const type = typeof tos === "number" ? "integer" : "number";
-    const message = `The "tos" property must be of type ${type}. Received ${Bun.inspect(tos)}`;
-    throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
-  }
-  if (tos >= 0 && tos <= 255) return tos;
-  const message = `The value of "tos" is out of range. It must be >= 0 and <= 255. Received ${tos}`;
-  throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
-}
-
-export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {
-  if (value === undefined || binaryTypes.includes(value)) return value;
-  throw new TypeError(`${name} must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(value)}`);
-}
-
-/** A copy of received bytes, in the kind that `binaryType` says. */
-export function copyFor(
-  type: BinaryType | undefined,
-  memory: Buffer,
-  start: number,
-  end: number,
-): Buffer | Uint8Array | ArrayBuffer {
-  if (type === "uint8array") {
-    const bytes = new Uint8Array(end - start);
-    memory.copy(bytes, 0, start, end);
-    return bytes;
-  }
-  if (type === "arraybuffer")
-    return memory.buffer.slice(memory.byteOffset + start, memory.byteOffset + end) as ArrayBuffer;
-  const bytes = Buffer.allocUnsafeSlow(end - start);
-  memory.copy(bytes, 0, start, end);
-  return bytes;
-}
-
-/**
- * What `write` and `send` take, as bytes whose `length` is true; memory that is gone is no bytes, as in Bun. Throws a TypeError for anything else,
- * and RangeError for a part that is not there.
- */
-export function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
-  if (typeof data === "string") return Buffer.from(data);
-  let bytes = plainBytes(data);
-  if (bytes === undefined && data instanceof Blob) bytes = blobBytes(data);
-  if (bytes === undefined && isBoxedText(data)) return Buffer.from(String(data));
-  if (bytes === undefined)
-    throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
-  if (byteOffset === 0 && byteLength === undefined) return bytes;
-  const length = byteLength ?? bytes.length - byteOffset;
-  if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= bytes.length))
-    throw new RangeError(
-      `byteOffset ${byteOffset} and byteLength ${length} must lie within the ${bytes.length} bytes of data`,
-    );
-  return bytes.subarray(byteOffset, byteOffset + length);
-}
-
-/** A String object, as Bun takes it. */
-function isBoxedText(data: unknown): data is string {
-  return Object.prototype.toString.call(data) === "[object String]";
-}
-
-/** The bytes of a Blob that is in memory. */
-function blobBytes(blob: Blob): Uint8Array {
-  const bytes = Bun.peek(blob.bytes());
-  if (bytes instanceof Uint8Array) return bytes;
-  throw new TypeError("data must be in memory: read a file first");
-}

@@ -14,7 +14,7 @@ import { Listener } from "./listener.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { Mode } from "../reactor/mode.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
-import { toBytes, type Writable } from "./socket.ts";
+import { toBytes, type Writable } from "./socket-data.ts";
 import type { SocketAddress } from "./address.ts";
 import type { Outbox } from "./outbox.ts";
 import { Hold, type Transport } from "./transport.ts";

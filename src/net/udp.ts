@@ -9,7 +9,8 @@ import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
-import type { Flushable, Reactor } from "../reactor/reactor.ts";
+import type { Flushable } from "../reactor/flush-queue.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
 import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { writeU64 } from "../ring/region.ts";
@@ -51,7 +52,8 @@ import { copyAs, type DatagramType, requireDatagramType } from "./datagram-type.
 import * as multicast from "./multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
 import { readInteger, requireObject, requireText } from "./options.ts";
-import { type BinaryType, toBytes, type Writable } from "./socket.ts";
+import { toBytes, type Writable } from "./socket-data.ts";
+import type { BinaryType } from "./socket-handlers.ts";
 
 export interface ReceiveFlags {
   /** The datagram was longer than what the handler was given. */

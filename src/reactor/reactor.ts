@@ -11,16 +11,9 @@
  * every millisecond plus one handler; the ring goes on while a handler runs Bun's loop itself, in turns inside the turn; an idle process
  * uses no CPU; a process in which nothing is referenced exits.
  */
-import {
-  IORING_CQE_F_MORE,
-  IORING_ENTER_GETEVENTS,
-  IORING_ENTER_SQ_WAKEUP,
-  IORING_FEAT_EXT_ARG,
-  IORING_FEAT_FAST_POLL,
-  IORING_FEAT_NODROP,
-} from "../sys/abi.ts";
+import { IORING_CQE_F_MORE, IORING_FEAT_EXT_ARG, IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP } from "../sys/abi.ts";
 import { outside } from "../sys/async-context.ts";
-import { EAGAIN, EBUSY, EINTR, ENOSYS, ETIME, SystemError } from "../sys/errno.ts";
+import { ENOSYS, SystemError } from "../sys/errno.ts";
 import { owned } from "../sys/owned.ts";
 import { adoptTicks, asEventLoop, isInTurn, openCalls, programCalls, runJobs } from "../sys/program.ts";
 import { Arena } from "../ring/arena.ts";
@@ -31,80 +24,15 @@ import type { Sqe } from "../ring/sqe.ts";
 import { Batch } from "./batch.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
 import type { Faults } from "./faults.ts";
+import { type Flushable, FlushQueue } from "./flush-queue.ts";
 import { Nest } from "./nest.ts";
-import { type Mode, openRing, requestedMode, resolveMode } from "./mode.ts";
+import { openRing, requestedMode, resolveMode } from "./mode.ts";
 import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
 import { Operations } from "./operations.ts";
+import { type ReactorInfo, type ReactorOptions, type ReactorStats, readOptions } from "./options.ts";
+import { Submission } from "./submission.ts";
 import { Waker } from "./waker.ts";
 import { Wheel, WHEEL_TICK_MS, type WheelEntry } from "./wheel.ts";
-
-export interface ReactorOptions {
-  /** Default "auto". The environment variable RINGLOOP_MODE wins. */
-  mode?: Mode;
-  /** Submission entries, a power of two. Default 1024. */
-  sqEntries?: number;
-  /** Completion entries, a power of two. Default 8192. */
-  cqEntries?: number;
-  /** Receive buffers at most, a power of two up to 32768. Default 2048. Address space only, until they are used. */
-  receiveBuffersMax?: number;
-  /** Bytes in each receive buffer. Default 16384. */
-  receiveBufferBytes?: number;
-  /** How long an sqpoll reactor looks for completions before it blocks. Default 20 microseconds, or 0 on two cores or fewer. */
-  spinUs?: number;
-  /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
-  sqThreadIdleMs?: number;
-  /** The ring does what ringloop uses and nothing else, for its life (restrictions.ts): the kernel refuses other operations. Default true. */
-  restrict?: boolean;
-}
-
-/** Counters since the reactor's start. */
-export interface ReactorStats {
-  /** io_uring_enter(2) calls. */
-  enters: number;
-  /** Times that a parked reactor was woken by its ring. */
-  wakeups: number;
-  sqes: number;
-  cqes: number;
-  /** Submissions that found completions waiting, because the completion queue was full; none is lost. */
-  overflows: number;
-  /** Receives that found no buffer. */
-  enobufs: number;
-  /** Multishot operations that ended and were armed again. */
-  rearms: number;
-  /** Sends that took a part, and were continued. */
-  shortSends: number;
-  /** Completions for a slot's former life, or of what is not in flight, dropped. 0 unless something is wrong. */
-  staleCompletions: number;
-  turns: number;
-  parks: number;
-  /** Now. */
-  operationsInFlight: number;
-  /** Now. */
-  slotsInUse: number;
-  /** Now. */
-  sendBytesInUse: number;
-  /** Now. */
-  receiveBuffersAvailable: number;
-}
-
-export interface ReactorInfo {
-  mode: "sqpoll" | "defer";
-  /** IORING_SETUP_* that the kernel took, and IORING_FEAT_* that it has, by name. */
-  setup: string[];
-  features: string[];
-  kernel: string;
-  limits: { sqEntries: number; cqEntries: number; receiveBuffersMax: number; receiveBufferBytes: number };
-  /** Whether the ring's descriptor is registered, and whether Bun's loop was found; both are optimizations. */
-  registeredRingFd: boolean;
-  nestedOverBunsLoop: boolean;
-  /** See ReactorOptions.restrict. */
-  restricted: boolean;
-}
-
-/** Something with work for the next submission: called once after `reactor.scheduleFlush(this)`. */
-export interface Flushable {
-  flush(): void;
-}
 
 /** A turn hands the thread to Bun after this time at the latest. */
 const TURN_MS = 1;
@@ -158,15 +86,11 @@ export class Reactor extends Operations {
   readonly faults = faultsFromEnvironment();
 
   private readonly bufferGroups = new Map<number, BufferRing>();
-  private readonly options: Required<ReactorOptions>;
   private readonly waker: Waker;
   private readonly nest: Nest;
   private readonly batch: Batch;
-  /** Emptied and used again. Each is in it once, so it has as many as have slots, at most. */
-  private flushes: Flushable[] = [];
-  /** Those of before that are being flushed, and which of them is next. */
-  private flushing: Flushable[] = [];
-  private flushCursor = 0;
+  private readonly submission: Submission;
+  private readonly flushes = new FlushQueue();
   private starved: Flushable[] = [];
   private references = 0;
   private immediate: NodeJS.Immediate | undefined;
@@ -201,15 +125,10 @@ export class Reactor extends Operations {
   constructor(options: ReactorOptions = {}) {
     super();
     const mode = resolveMode(requestedMode(options.mode));
-    this.options = { ...defaultOptions(), ...options, mode };
-    for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
-      requirePowerOfTwo(name, this.options[name]);
-    for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const)
-      requireCount(name, this.options[name]);
-    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = this.options;
-    if (typeof restrict !== "boolean")
-      throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
+    const read = readOptions(options, mode);
+    const { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes, sqThreadIdleMs, restrict } = read;
     this.ring = openRing(mode, sqEntries, { cqEntries, sqThreadIdleMs }, restrict);
+    this.submission = new Submission(this.ring, read.spinUs, this.faults);
     try {
       requireFeatures(this.ring);
       this.receiveBuffers = this.bufferGroup({
@@ -261,7 +180,7 @@ export class Reactor extends Operations {
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Reactor ${Bun.inspect({ mode: this.options.mode, ...this.stats() })}`;
+    return `Reactor ${Bun.inspect({ mode: this.info.mode, ...this.stats() })}`;
   }
 
   stats(): ReactorStats {
@@ -316,7 +235,7 @@ export class Reactor extends Operations {
 
   /** Calls `target.flush()` before the next submission. The caller sees to it that it is scheduled once. */
   scheduleFlush(target: Flushable): void {
-    this.flushes.push(target);
+    this.flushes.add(target);
     if (this.parked) this.schedule();
     const { pendingExchanges } = this;
     if (pendingExchanges === 0 || pendingExchanges > EAGER_EXCHANGES_MAX || this.eager || isInTurn()) return;
@@ -367,8 +286,8 @@ export class Reactor extends Operations {
 
   /** Hands what is written so far to the kernel now, which a program does that ends its connections next. */
   submitFinished(): void {
-    if (!this.hasFlushes && this.ring.unpublished === 0) return;
-    this.flush();
+    if (this.flushes.isEmpty && this.ring.unpublished === 0) return;
+    this.flushes.flush();
     this.submit(0);
   }
 
@@ -406,7 +325,7 @@ export class Reactor extends Operations {
   /** The process ends, perhaps from inside a handler: what was written before is handed to the kernel, which sends it without us. */
   private readonly exit = (): void => {
     try {
-      this.flush();
+      this.flushes.flush();
       this.submit(0);
       if (!this.ring.sqpoll) return;
       // The SQ thread sends with what it takes; nobody else would.
@@ -489,8 +408,8 @@ export class Reactor extends Operations {
       this.dispatch(end);
       if (this.broken || this.closed) return;
       if (this.starved.length > 0) this.feedStarved();
-      const isBusy = this.cqes - nest.completions !== own || this.hasFlushes;
-      if (this.hasFlushes) this.flush();
+      const isBusy = this.cqes - nest.completions !== own || !this.flushes.isEmpty;
+      this.flushes.flush();
       const remainingMs = end - this.look();
       if (isBusy || this.hasBatch) this.busyMs = this.lookedMs;
       const ran = this.cqes - nest.completions !== own || programCalls() !== calls;
@@ -636,100 +555,25 @@ export class Reactor extends Operations {
     throw error;
   }
 
-  /** Lets everyone with something to send submit it. A handler may throw in a flush: the others' turn comes with the next one. */
-  private flush(): void {
-    for (;;) {
-      while (this.flushCursor < this.flushing.length) outside(flush, this.flushing[this.flushCursor++]!);
-      if (this.flushes.length === 0) return;
-      const flushed = this.flushing;
-      flushed.length = this.flushCursor = 0;
-      this.flushing = this.flushes;
-      this.flushes = flushed;
-    }
-  }
-
-  private get hasFlushes(): boolean {
-    return this.flushes.length > 0 || this.flushCursor < this.flushing.length;
-  }
-
   private feedStarved(): void {
     // Every buffer is back at the end of a dispatch; where they were still too few, twice as many circulate from now on.
     this.receiveBuffers.grow();
-    this.flushes.push(...this.starved.splice(0));
+    for (const target of this.starved.splice(0)) this.flushes.add(target);
   }
 
-  /**
-   * Hands everything written to the kernel, and waits for a completion for at most `waitUs` (0: does not wait). In defer one of the nest's timers
-   * is the limit, unless the wait is `limited` itself.
-   * In defer this is where the kernel does its work, so it is called even with nothing to submit.
-   */
+  /** See Submission. */
   private submit(waitUs: number, limited = false): void {
-    const ring = this.ring;
     this.unsubmittedBytes = 0;
     this.submittedMs = performance.now();
-    if (ring.cqHasOverflow) this.counters.overflows++;
+    if (this.ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
-    if (ring.sqpoll) return this.submitToThread(waitUs);
-    const wait = waitUs > 0 && ring.cqReady === 0 ? 1 : 0;
-    const toSubmit = ring.sqReady;
-    ring.publish();
-    if (toSubmit === 0 && wait === 0 && ring.kernelFlags === 0) return;
-    const failure = this.faults?.enterFails();
-    if (failure !== undefined) this.judge(failure);
-    // The nest's timer ends a wait without a limit.
-    else if (!limited || wait === 0) this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS));
-    else this.judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
+    this.submission.submit(waitUs, limited);
   }
 
-  /** The SQ thread takes the entries by itself; the kernel is entered to wake it, and to wait. */
-  private submitToThread(waitUs: number): void {
-    const ring = this.ring;
-    if (ring.unpublished > 0) ring.publish();
-    let flags = ring.needsWakeup && ring.sqReady > 0 ? IORING_ENTER_SQ_WAKEUP : 0;
-    if (ring.cqHasOverflow) flags |= IORING_ENTER_GETEVENTS;
-    if (waitUs <= 0 || ring.cqReady > 0) {
-      if (flags !== 0) this.judge(ring.enter(0, 0, flags));
-      return;
-    }
-    if (flags !== 0) {
-      this.judge(ring.enter(0, 1, flags | IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
-      return;
-    }
-    if (this.spin(Math.min(this.options.spinUs, waitUs))) return;
-    this.judge(ring.enter(0, 1, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
-  }
-
-  /** Looks for a completion for `us` microseconds without a system call. */
-  private spin(us: number): boolean {
-    const ring = this.ring;
-    const end = performance.now() + us / 1000;
-    do {
-      for (let i = 0; i < 32; i++) if (ring.cqReady > 0) return true;
-    } while (performance.now() < end);
-    return false;
-  }
-
-  private judge(result: number): void {
-    if (result >= 0) return;
-    switch (-result) {
-      case ETIME: // The wait's limit.
-      case EINTR: // A signal. Bun handles it in its own loop, where this turn soon returns to.
-      case EBUSY: // The completion queue has overflowed: the next reap makes room, the next enter flushes.
-      case EAGAIN: // The kernel had no memory for a request; it stays in the queue and is submitted by the next enter.
-        return;
-      default:
-        throw new SystemError(-result, "io_uring_enter");
-    }
-  }
-
-  /** A full submission queue: submit what is there and try again. */
+  /** A full submission queue: submits what is there. */
   private makeRoom(): Sqe {
-    for (;;) {
-      if (this.ring.sqpoll) this.ring.sqringWait();
-      else this.submit(0);
-      const sqe = this.ring.getSqe();
-      if (sqe) return sqe;
-    }
+    if (!this.ring.sqpoll) this.submit(0);
+    return this.ring.getSqe() ?? this.submission.waitForRoom();
   }
 
   // ---- parking ---------------------------------------------------------------------------------------------------
@@ -779,7 +623,7 @@ export class Reactor extends Operations {
     ring.cqEventfdToggle(true);
     // Whatever came before the eventfd was enabled has not signalled it. And the kernel may have refused what was to be submitted (EAGAIN, EBUSY).
     const isUnsubmitted = ring.unpublished > 0 || (!ring.sqpoll && ring.sqReady > 0);
-    if (this.hasBatch || this.hasKernelWork() || this.hasFlushes || isUnsubmitted) {
+    if (this.hasBatch || this.hasKernelWork() || !this.flushes.isEmpty || isUnsubmitted) {
       this.schedule();
       return;
     }
@@ -798,7 +642,7 @@ export class Reactor extends Operations {
       this.submit(TURN_MS * 1000);
       this.dispatch(Infinity);
     }
-    return this.cqes - nest.completions === own && !this.hasFlushes;
+    return this.cqes - nest.completions === own && this.flushes.isEmpty;
   }
 
   private armWheelTimer(): void {
@@ -815,37 +659,9 @@ function complete(owner: OperationOwner, kind: number, result: number, flags: nu
   owner.complete(kind, result, flags);
 }
 
-function flush(target: Flushable): void {
-  target.flush();
-}
-
-/** What an option is that is not given. */
-export function defaultOptions(): Required<ReactorOptions> {
-  return {
-    mode: "auto",
-    sqEntries: 1024,
-    cqEntries: 8192,
-    receiveBuffersMax: 2048,
-    receiveBufferBytes: 16384,
-    spinUs: navigator.hardwareConcurrency > 2 ? 20 : 0,
-    sqThreadIdleMs: 10,
-    restrict: true,
-  };
-}
-
 function faultsFromEnvironment(): Faults | undefined {
   if (!process.env.RINGLOOP_FAULTS) return undefined;
   return (require("./faults.ts") as typeof import("./faults.ts")).Faults.fromEnvironment();
-}
-
-function requirePowerOfTwo(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
-    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${Bun.inspect(value)}`);
-}
-
-function requireCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be an integer of at least 0, not ${Bun.inspect(value)}`);
 }
 
 /** A kernel that has io_uring but not enough of it is to programs as one that has none. */

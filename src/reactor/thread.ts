@@ -3,7 +3,8 @@
  * that reloaded modules and a second copy of the package share it. Each Worker has its own.
  */
 import { requestedMode } from "./mode.ts";
-import { Reactor, type ReactorOptions } from "./reactor.ts";
+import type { ReactorOptions } from "./options.ts";
+import { Reactor } from "./reactor.ts";
 
 /** Changes with what a reactor promises to its users, so that two incompatible copies do not share one. */
 const key = Symbol.for("ringloop.reactor.3");

@@ -1,5 +1,5 @@
 /** What the methods of a WebSocket take. All throw a TypeError that names the method and what was given. */
-import { toBytes } from "../../net/socket.ts";
+import { toBytes } from "../../net/socket-data.ts";
 
 const CONTROL_BYTES_MAX = 125;
 

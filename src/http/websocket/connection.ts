@@ -8,7 +8,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import type { Consumer, Transport } from "../../net/transport.ts";
-import { copyFor } from "../../net/socket.ts";
+import { copyFor } from "../../net/socket-data.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import type { HttpHost } from "../host.ts";

@@ -4,7 +4,7 @@
  * Guarantees: what is sent within a turn leaves in one send; a closed socket does nothing, and says so.
  */
 import { Hold } from "../../net/transport.ts";
-import { toBytes } from "../../net/socket.ts";
+import { toBytes } from "../../net/socket-data.ts";
 import {
   controlData,
   isBytes,
