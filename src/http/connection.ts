@@ -131,6 +131,15 @@ export class HttpConnection implements Consumer, ChunkSink, BodyTarget {
     this.extendTimeout();
   }
 
+  /** The server stops at once: so does what is under way. Answers before it still leave. */
+  stop(): void {
+    if (this.sender !== null) return this.abort();
+    const { transport, host } = this;
+    const tell = this.abandon();
+    host.idle.stop(transport);
+    tell();
+  }
+
   /** Ends the connection at once; a handler that is under way is told by its request's signal. */
   abort(reset = false): void {
     const { transport, host } = this;

@@ -14,6 +14,8 @@ import { INCOMPLETE, RequestParser } from "./parser.ts";
 
 const LF = 10;
 
+/** How long a client may take nothing of the answers that were finished when the server was stopped. */
+const STOP_TIMEOUT_MS = 1000;
 /** Bytes that a client may send ahead of the request that is being answered. */
 const AHEAD_BYTES_MAX = 65536;
 
@@ -52,6 +54,15 @@ export class IdleConnections implements Consumer {
     transport.setConsumer(this.closing);
     transport.context = null;
     transport.finish(peerSends && !transport.peerEnded ? "linger" : "close");
+  }
+
+  /**
+   * Closes because the server stops at once. Answers that are finished still leave; a client that takes none of them for a second loses them.
+   */
+  stop(transport: Transport): void {
+    if (transport.queuedBytes === 0) return transport.destroy();
+    this.finish(transport, false);
+    transport.setTimeout(STOP_TIMEOUT_MS);
   }
 
   /** A request that cannot be understood, is too large, or late: one answer, and the end. `moreLines` are whole, each with its CRLF. */

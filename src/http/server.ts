@@ -339,8 +339,8 @@ class RingServer implements Server, HttpHost {
   /** Ends a connection at once, whatever is under way on it. */
   private abort(connection: Connection): void {
     const { consumer } = connection;
-    if (consumer instanceof HttpConnection) consumer.abort();
-    else if (!this.webSockets?.stop(consumer)) connection.destroy();
+    if (consumer instanceof HttpConnection) consumer.stop();
+    else if (!this.webSockets?.stop(consumer)) this.idle.stop(connection);
   }
 
   private setWebSockets(option: unknown): void {

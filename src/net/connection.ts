@@ -440,7 +440,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   /** Unless bytes that the consumer has not seen come first. */
   private tellEnd(): void {
     if (this.has(Flag.EndTold) || this.has(Flag.Offering) || this.isClosing) return;
-    if (this.isHeld) return this.set(Flag.OfferDue);
+    if (this.isHeld || this.has(Flag.OfferDue)) return this.set(Flag.OfferDue);
     this.set(Flag.EndTold);
     try {
       this.consumer.onEnd(this);

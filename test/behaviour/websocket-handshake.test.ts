@@ -1,5 +1,6 @@
 /** From a request to a WebSocket: `server.upgrade` (RFC 6455 section 4.2). */
 import { describe, expect, test } from "bun:test";
+import { fixture, Program } from "./process.ts";
 import { ask, RawClient } from "./raw-client.ts";
 import { isBun, serve, type Server } from "./subject.ts";
 import {
@@ -163,6 +164,29 @@ describe("upgrade", () => {
       ]);
     });
   }
+
+  // As above. The client ends its side while the handler holds the thread, so that its end is seen with the upgrade.
+  test.skipIf(isBun)(
+    "loses nothing that came with the handshake of a client that has ended its side by then",
+    async () => {
+      const messages: unknown[] = [];
+      const closed = Promise.withResolvers<void>();
+      using server = serveUpgrade(
+        async (request, server) => {
+          await Bun.sleep(1); // Beside timers, what a job has written waits for the next turn.
+          process.kill(client.pid, "SIGUSR1");
+          Bun.sleepSync(50);
+          server.upgrade(request);
+        },
+        { message: (_: unknown, text: unknown) => void messages.push(text), close: () => closed.resolve() },
+      );
+      const bytes = Buffer.concat([Buffer.from(handshake(handshakeFields)), frame(1, "one"), frame(1, "two")]);
+      const command = [process.execPath, fixture("ends-on-signal.ts"), String(server.port), bytes.toString("base64")];
+      await using client = new Program(command);
+      await closed.promise;
+      expect(messages).toEqual(["one", "two"]);
+    },
+  );
 
   // As above.
   test.skipIf(isBun)("takes much that came before it, in order, and goes on reading", async () => {
