@@ -394,8 +394,9 @@ export class HttpConnection implements Consumer, ChunkSink, BodyTarget {
     const { body } = this;
     this.body = null;
     this.chunked = null;
+    if (body === null) return;
     const error = new Error("The client closed the connection");
-    body?.fail(Object.assign(error, { code: "ECONNRESET", name: "AbortError" }));
+    body.fail(Object.assign(error, { code: "ECONNRESET", name: "AbortError" }));
   }
 
   // ---- responses -------------------------------------------------------------------------------------------------
