@@ -287,3 +287,24 @@ describe("a direct stream", () => {
     expect((await ask(server.port, get("/"))).body.length).toBe(5_000_000);
   });
 });
+
+// Bun closes a connection whose requests come in a pipeline.
+test.skipIf(isBun)(
+  "an answer that is finished behind one that is on its way leaves before stop(true) closes",
+  async () => {
+    const server: Server = start(async (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/slow") {
+        const later = Bun.sleep(1);
+        Bun.sleepSync(5); // Due as soon as the first answer is on its way: before the ring says that it has left.
+        await later;
+      }
+      if (pathname === "/stop") void server.stop(true);
+      return new Response(pathname);
+    });
+    using client = await RawClient.connect(server.port);
+    await client.write(["/first", "/slow", "/stop"].map((target) => get(target)).join(""));
+    const text = (await client.readToEnd()).toString();
+    expect(text.match(/\/(?:first|slow|stop)/g)).toEqual(["/first", "/slow"]);
+  },
+);
