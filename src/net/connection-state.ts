@@ -24,7 +24,7 @@ export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionSt
 export const STATE = 0xf;
 
 /** What follows the last queued byte, as bits. A later call may ask for more, never for less. */
-export const AtDrain = { Nothing: 0, fin: 0x10, linger: 0x20, close: 0x30 } as const;
+export const AtDrain = { fin: 0x10, linger: 0x20, close: 0x30 } as const;
 export const AT_DRAIN = 0x30;
 
 /** One bit each. Each says what is true exactly while it is set. */
@@ -56,4 +56,3 @@ export const Flag = {
   /** More is kept than may wait for the consumer: nothing is received. */
   Backlogged: 0x80000,
 } as const;
-export type Flag = (typeof Flag)[keyof typeof Flag];

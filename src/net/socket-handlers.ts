@@ -31,12 +31,21 @@ const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer
 export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
   if (typeof handlers !== "object" || handlers === null)
     throw new TypeError(`socket must be an object with handlers, not ${Bun.inspect(handlers)}`);
-  const taken: Record<string, unknown> = { binaryType: requireBinaryType("socket.binaryType", handlers.binaryType) };
-  for (const name of handlerNames) {
+  const binaryType = requireBinaryType("socket.binaryType", handlers.binaryType);
+  return { binaryType, ...takeHandlers(handlerNames, handlers) };
+}
+
+/** The functions of these names, as they are now. Throws a TypeError that names the one that is none. */
+export function takeHandlers<Name extends string>(
+  names: readonly Name[],
+  handlers: { readonly [Each in Name]?: unknown },
+): Record<string, unknown> {
+  const taken: Record<string, unknown> = {};
+  for (const name of names) {
     const handler = handlers[name];
     if (handler !== undefined && typeof handler !== "function")
       throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
-    taken[name] = inCurrentContext(handler);
+    taken[name] = inCurrentContext(handler as Function | undefined);
   }
   return taken;
 }

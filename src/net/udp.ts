@@ -4,7 +4,7 @@
  * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; each handler runs in the async context in which
  * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
  */
-import { inCurrentContext, outside } from "../sys/async-context.ts";
+import { outside } from "../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
@@ -53,7 +53,7 @@ import * as multicast from "./multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
 import { readInteger, requireObject, requireText } from "./options.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
-import type { BinaryType } from "./socket-handlers.ts";
+import { type BinaryType, takeHandlers } from "./socket-handlers.ts";
 
 export interface ReceiveFlags {
   /** The datagram was longer than what the handler was given. */
@@ -605,12 +605,5 @@ const handlerNames = ["data", "drain", "error"] as const;
 function readHandlers(handlers: UdpHandlers | undefined): UdpHandlers {
   if (handlers === undefined || handlers === null) return {};
   requireObject("socket", handlers);
-  const taken: Record<string, unknown> = {};
-  for (const name of handlerNames) {
-    const handler = handlers[name];
-    if (handler !== undefined && typeof handler !== "function")
-      throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
-    taken[name] = inCurrentContext(handler);
-  }
-  return taken;
+  return takeHandlers(handlerNames, handlers);
 }
