@@ -144,9 +144,9 @@ export const mutations: Mutation[] = [
   },
   {
     what: "an upgrade is accepted after the response has begun",
-    file: "http/connection.ts",
-    from: "this.request === request && this.sender === null && this.body",
-    to: "this.request === request && this.body",
+    file: "http/exchange.ts",
+    from: "(this.phase & (Phase.Due | Phase.Awaited)) !== 0 && !this.http10",
+    to: "(this.phase & UNANSWERED) !== 0 && !this.http10",
     tests: ["behaviour/websocket-handshake.test.ts"],
   },
   {
@@ -186,15 +186,15 @@ export const mutations: Mutation[] = [
   },
   {
     what: "an answer goes to whoever has the connection now",
-    file: "http/connection.ts",
+    file: "http/fetch-responder.ts",
     // Both guards, since each covers for the other.
-    from: "    if (this.request !== request) return; // The connection is gone.\n    this.setQuiet(false);\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request !== request) return; // The connection is gone.",
-    to: "    if (this.request === null) return;\n    this.setQuiet(false);\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request === null) return;",
+    from: "    if (this.request !== request) return; // The connection is gone.\n    this.exchange.resume();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request !== request) return; // The connection is gone.",
+    to: "    if (this.request === null) return;\n    this.exchange.resume();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request === null) return;",
     tests: ["behaviour/http-chaos.test.ts"],
   },
   {
     what: "an idle connection's server object serves two connections",
-    file: "http/connection.ts",
+    file: "http/exchange.ts",
     from: "    if (!this.transport.isOffering) this.host.spare.give(this);",
     to: "    this.host.spare.give(this);",
     tests: ["behaviour/http-chaos.test.ts", "behaviour/http-messages.test.ts"],
