@@ -33,7 +33,7 @@ export class IdleConnections implements Consumer {
   /** Takes over an accepted descriptor. */
   accept(fd: number): Connection {
     const { reactor, limits } = this.host;
-    const transport = new Connection(reactor, fd, this);
+    const transport = new Connection(reactor.lane, fd, this);
     setIdleTimeout(transport, limits.idleTimeoutMs);
     return transport;
   }

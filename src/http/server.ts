@@ -338,7 +338,7 @@ class RingServer implements Server, HttpHost {
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>
       owner instanceof Connection && (owner.consumer as { host?: unknown }).host === this;
-    return [...this.reactor.operations.allOwners()].filter(isOurs);
+    return [...this.reactor.lane.operations.allOwners()].filter(isOurs);
   }
 
   /** Ends a connection at once, whatever is under way on it. */

@@ -119,23 +119,23 @@ class Attempt implements OperationOwner {
     this.reactor = reactor;
     this.where = where;
     this.fd = openStreamSocket(address);
-    reactor.owned.add(this.fd);
+    reactor.lane.owned.add(this.fd);
     this.connected = this.settled.promise;
     this.chunk = reactor.arena.allocate(address.length);
     this.chunk.buffer.set(address);
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
     reactor.ref();
-    const sqe = reactor.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
-    reactor.tag(sqe, this.slot, 0);
+    const sqe = reactor.lane.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
+    reactor.lane.tag(sqe, this.slot, 0);
   }
 
   complete(_kind: number, result: number): void {
     const { reactor } = this;
     reactor.arena.free(this.chunk);
-    reactor.operations.release(this.slot);
+    reactor.lane.operations.release(this.slot);
     reactor.unref();
     if (result >= 0) return this.settled.resolve(this.fd);
-    reactor.owned.delete(this.fd);
+    reactor.lane.owned.delete(this.fd);
     native().rl_close(this.fd);
     this.settled.reject(new SystemError(-result, "connect", this.where));
   }

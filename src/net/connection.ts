@@ -22,6 +22,7 @@ import { POLLOUT } from "../sys/linux.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
+import type { Lane } from "../reactor/lane.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
 import { localAddress, remoteAddress, type SocketAddress } from "./address.ts";
@@ -48,7 +49,7 @@ const LINGER_MS = 2000;
 const HELD = Hold.Program | Hold.Reader | Hold.Exchange;
 
 export class Connection extends WheelEntry implements Transport, OperationOwner, Flushable, Sender {
-  readonly reactor: Reactor;
+  readonly lane: Lane;
   consumer: Consumer;
   context: unknown = null;
   /** Bytes that the kernel has taken. */
@@ -64,10 +65,10 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   private inbox: inboxes.Inbox = null;
   private closeError: SystemError | undefined;
 
-  /** Takes over a connected, blocking descriptor, which the reactor owns. Receives from the next submission on. NEVER_OPEN makes a closed one. */
-  constructor(reactor: Reactor, fd: number, consumer: Consumer) {
+  /** Takes over a connected, blocking descriptor, which the lane owns. Receives from the next submission on. NEVER_OPEN makes a closed one. */
+  constructor(lane: Lane, fd: number, consumer: Consumer) {
     super();
-    this.reactor = reactor;
+    this.lane = lane;
     this.consumer = consumer;
     this.fd = fd;
     if (fd === NEVER_OPEN) {
@@ -75,9 +76,13 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
       this.slot = -1;
       return;
     }
-    this.slot = reactor.operations.acquire(this);
-    reactor.ref();
+    this.slot = lane.operations.acquire(this);
+    lane.reactor.ref();
     this.armReceive();
+  }
+
+  get reactor(): Reactor {
+    return this.lane.reactor;
   }
 
   get state(): ConnectionState {
@@ -157,13 +162,13 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   requestWritable(): void {
     if (this.has(Flag.PollArmed) || this.isClosing) return;
     this.set(Flag.PollArmed);
-    this.reactor.tag(this.reactor.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
+    this.lane.tag(this.lane.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
   }
 
   private send(): void {
     assert(!this.has(Flag.SendInFlight), "a connection has one send in flight");
     this.set(Flag.SendInFlight);
-    this.reactor.tag(this.queue!.prepareSend(this.fd), this.slot, Kind.Send);
+    this.lane.tag(this.queue!.prepareSend(this.fd), this.slot, Kind.Send);
   }
 
   private get isEmpty(): boolean {
@@ -256,15 +261,15 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
       !this.has(Flag.ReceiveArmed | Flag.PeerEnded),
       "a connection has one receive in flight, and none after the end",
     );
-    const { reactor } = this;
+    const { lane } = this;
     this.set(Flag.ReceiveArmed);
-    reactor.tag(reactor.nextSqe().prepRecvMultishot(this.fd, reactor.receiveBuffers.bgid), this.slot, Kind.Receive);
+    lane.tag(lane.nextSqe().prepRecvMultishot(this.fd, lane.receiveBuffers.bgid), this.slot, Kind.Receive);
   }
 
   private cancelReceive(): void {
     if (!this.has(Flag.ReceiveArmed) || this.has(Flag.CancelInFlight)) return;
     this.set(Flag.CancelInFlight);
-    this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
+    this.lane.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
   private get mayReceive(): boolean {
@@ -274,7 +279,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   /** A multishot receive may end at any completion, a successful one too. */
   private continueReceiving(): void {
     if (!this.mayReceive || this.isClosing) return;
-    this.reactor.counters.rearms++;
+    this.lane.counters.rearms++;
     this.armReceive();
   }
 
@@ -283,7 +288,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (result > 0) {
       if ((flags & IORING_CQE_F_BUFFER) === 0)
         throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
-      const buffers = this.reactor.receiveBuffers;
+      const buffers = this.lane.receiveBuffers;
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const start = buffers.take(bid, result);
       // Before the consumer, which may run the event loop until more comes.
@@ -298,15 +303,15 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     // A receive that ends without data may still have picked a buffer.
     if ((flags & IORING_CQE_F_BUFFER) !== 0) {
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
-      this.reactor.receiveBuffers.take(bid, 0);
-      this.reactor.receiveBuffers.recycle(bid);
+      this.lane.receiveBuffers.take(bid, 0);
+      this.lane.receiveBuffers.recycle(bid);
     }
     if (this.isClosing) return this.settle();
     switch (-result) {
       case 0:
         return this.endedByPeer();
       case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
-        if (!this.isHeld) this.reactor.awaitBuffers(this);
+        if (!this.isHeld) this.lane.awaitBuffers(this);
         return;
       case ECANCELED: // By a hold, which may have been released since.
       case EINTR:
@@ -464,12 +469,12 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     this.closeError = error;
     this.clearTimeout();
     this.inbox = null;
-    const { reactor, slot, fd } = this;
+    const { lane, slot, fd } = this;
     // struct linger { l_onoff = 1, l_linger = 0 }.
     if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
     this.cancelAll();
-    reactor.owned.delete(fd);
-    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
+    lane.owned.delete(fd);
+    lane.tag(lane.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
     if (!this.has(Flag.SendInFlight)) this.dropQueue();
   }
@@ -485,20 +490,20 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   }
 
   private cancelAll(): void {
-    const { reactor, slot } = this;
-    if (this.has(Flag.ReceiveArmed)) reactor.cancel(slot, Kind.Receive, Kind.Cancel);
-    if (this.has(Flag.SendInFlight)) reactor.cancel(slot, Kind.Send, Kind.Cancel);
-    if (this.has(Flag.PollArmed)) reactor.cancel(slot, Kind.Poll, Kind.Cancel);
+    const { lane, slot } = this;
+    if (this.has(Flag.ReceiveArmed)) lane.cancel(slot, Kind.Receive, Kind.Cancel);
+    if (this.has(Flag.SendInFlight)) lane.cancel(slot, Kind.Send, Kind.Cancel);
+    if (this.has(Flag.PollArmed)) lane.cancel(slot, Kind.Poll, Kind.Cancel);
   }
 
   /** After a completion in Closing. The last one closes the connection, and frees the slot. */
   private settle(): void {
-    const { reactor, slot } = this;
-    if (this.state !== ConnectionState.Closing || reactor.operations.inFlightOf(slot) > 0) return;
+    const { lane, slot } = this;
+    if (this.state !== ConnectionState.Closing || lane.operations.inFlightOf(slot) > 0) return;
     this.move(ConnectionState.Closed);
     this.dropQueue(); // What a handler wrote after destroy().
-    reactor.operations.release(slot);
-    if (!this.has(Flag.Unreferenced)) reactor.unref();
+    lane.operations.release(slot);
+    if (!this.has(Flag.Unreferenced)) lane.reactor.unref();
     this.consumer.onClose(this.closeError, this);
   }
 

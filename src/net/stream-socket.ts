@@ -246,7 +246,7 @@ type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen">;
 const buns = lazily(() => require("./bun-stream.ts") as typeof import("./bun-stream.ts"));
 
 function onRing(reactor: Reactor, fd: number): (user: StreamUser) => StreamTransport {
-  return (user) => new Connection(reactor, fd, user);
+  return (user) => new Connection(reactor.lane, fd, user);
 }
 
 /** The reactor; undefined where Bun's own function serves. Throws a TypeError or SystemError then if `fallback` is false. */

@@ -160,17 +160,17 @@ export class UdpSocket implements OperationOwner, Flushable {
     } catch (error) {
       throw remote === undefined ? bindFailure(error, hostname) : connectFailure(bindFailure(error, hostname));
     }
-    reactor.owned.add(this.fd);
+    reactor.lane.owned.add(this.fd);
     this.local = localAddress(this.fd)!;
     this.hostname = hostname;
     this.port = this.local.port;
     this.remote = remote && remoteAddress(this.fd);
     this.reactor = reactor;
-    this.buffers = reactor.bufferGroup({ bgid: BUFFER_GROUP, count: BUFFERS, bytes: BUFFER_BYTES });
+    this.buffers = reactor.lane.bufferGroup({ bgid: BUFFER_GROUP, count: BUFFERS, bytes: BUFFER_BYTES });
     this.receiveHeader = reactor.arena.allocate(MSGHDR_BYTES);
     this.receiveHeader.buffer.fill(0, 0, MSGHDR_BYTES);
     this.receiveHeader.buffer.writeUInt32LE(ADDRESS_BYTES, 8);
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
     reactor.ref();
     this.armReceive();
   }
@@ -242,8 +242,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     this.isClosed = true;
     const { reactor, slot, fd } = this;
     this.cancelReceive();
-    reactor.owned.delete(fd);
-    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
+    reactor.lane.owned.delete(fd);
+    reactor.lane.tag(reactor.lane.nextSqe().prepClose(fd), slot, Kind.Close);
     this.fd = -1;
   }
 
@@ -384,7 +384,7 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private submit(send: Send): void {
     const { reactor } = this;
-    reactor.tag(reactor.nextSqe().prepSendmsg(this.fd, send.chunk.address), send.slot, 0);
+    reactor.lane.tag(reactor.lane.nextSqe().prepSendmsg(this.fd, send.chunk.address), send.slot, 0);
   }
 
   /** @internal One send has completed. */
@@ -411,12 +411,12 @@ export class UdpSocket implements OperationOwner, Flushable {
   private armReceive(): void {
     const { reactor } = this;
     this.receiveArmed = true;
-    const sqe = reactor.nextSqe().prepRecvmsgMultishot(this.fd, this.receiveHeader.address, BUFFER_GROUP);
-    reactor.tag(sqe, this.slot, Kind.Receive);
+    const sqe = reactor.lane.nextSqe().prepRecvmsgMultishot(this.fd, this.receiveHeader.address, BUFFER_GROUP);
+    reactor.lane.tag(sqe, this.slot, Kind.Receive);
   }
 
   private cancelReceive(): void {
-    if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
+    if (this.receiveArmed) this.reactor.lane.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
   /** Buffers came back after the receive had found none. */
@@ -428,9 +428,9 @@ export class UdpSocket implements OperationOwner, Flushable {
     if (kind === Kind.Receive) this.received(result, flags);
     // A cancellation misses (EALREADY) a receive that is just being woken.
     if (kind === Kind.Cancel && result < 0) this.cancelReceive();
-    if (!this.isClosed || this.isReleased || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    if (!this.isClosed || this.isReleased || this.reactor.lane.operations.inFlightOf(this.slot) > 0) return;
     this.isReleased = true;
-    this.reactor.operations.release(this.slot);
+    this.reactor.lane.operations.release(this.slot);
     this.reactor.arena.free(this.receiveHeader);
     if (this.referenced) this.reactor.unref();
   }
@@ -449,7 +449,7 @@ export class UdpSocket implements OperationOwner, Flushable {
       }
     } else if (result > 0) throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
     if (this.isClosed) return;
-    if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
+    if (result === -ENOBUFS) return this.reactor.lane.awaitBuffers(this);
     if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");
     this.continueReceiving();
   }
@@ -457,7 +457,7 @@ export class UdpSocket implements OperationOwner, Flushable {
   /** A multishot receive may end at any completion, a successful one too. */
   private continueReceiving(): void {
     if (this.receiveArmed || this.isClosed) return;
-    this.reactor.counters.rearms++;
+    this.reactor.lane.counters.rearms++;
     this.armReceive();
   }
 
@@ -544,7 +544,7 @@ class Send implements OperationOwner {
     this.reactor = reactor;
     this.chunk = chunk;
     this.socket = socket;
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
   }
 
   complete(_kind: number, result: number): void {
@@ -553,7 +553,7 @@ class Send implements OperationOwner {
 
   finish(): void {
     this.reactor.arena.free(this.chunk);
-    this.reactor.operations.release(this.slot);
+    this.reactor.lane.operations.release(this.slot);
   }
 }
 

@@ -97,7 +97,7 @@ class OperationRunner {
         placed++;
         operation.rehearse();
       }
-      reactor.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
+      reactor.lane.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
       // An entry that is left out would link somebody else's to the one before it.
       for (const operation of operations) operation.throwIfAborted();
     } catch (error) {

@@ -9,7 +9,6 @@ import { Reactor } from "../../src/reactor/reactor.ts";
 import { EventOperations } from "../../src/reactor/operation-events.ts";
 import type { Operation } from "../../src/reactor/operation.ts";
 import { IOSQE_ASYNC, IORING_OP_PROVIDE_BUFFERS, IORING_OP_URING_CMD } from "../../src/sys/abi.ts";
-import type { Ring } from "../../src/ring/ring.ts";
 import type { Sqe } from "../../src/ring/sqe.ts";
 import { RawClient } from "./raw-client.ts";
 import { connect, files, isBun, listen, reactor, serve, subject, udpSocket } from "./subject.ts";
@@ -22,15 +21,15 @@ function submit(on: Reactor, prepare: (sqe: Sqe) => void): Promise<number> {
     const owner: OperationOwner = {
       complete(_kind, result) {
         on.unref();
-        on.operations.release(slot);
+        on.lane.operations.release(slot);
         resolve(result);
       },
     };
-    const slot = on.operations.acquire(owner);
+    const slot = on.lane.operations.acquire(owner);
     on.ref();
-    const sqe = on.nextSqe();
+    const sqe = on.lane.nextSqe();
     prepare(sqe);
-    on.tag(sqe, slot, 0);
+    on.lane.tag(sqe, slot, 0);
   });
 }
 
@@ -52,7 +51,7 @@ describe.skipIf(isBun)("a restricted ring", () => {
     });
 
   test("registers nothing that ringloop does not", () => {
-    const { ring } = reactor() as unknown as { ring: Ring };
+    const { ring } = reactor()!.lane;
     expect(() => ring.registerFiles([0])).toThrow("EACCES");
     expect(() => ring.registerBuffers([])).toThrow("EACCES");
     expect(() => ring.registerPersonality()).toThrow("EACCES");
