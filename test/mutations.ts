@@ -299,7 +299,7 @@ export const mutations: Mutation[] = [
   },
   {
     what: "a datagram socket that cannot be bound stays open",
-    file: "net/udp.ts",
+    file: "net/datagrams.ts",
     from: "    sys.rl_close(fd);\n    throw error;",
     to: "    throw error;",
     tests: ["behaviour/options-fuzz.test.ts"],
@@ -390,9 +390,9 @@ export const mutations: Mutation[] = [
   },
   {
     what: "a UDP socket that is closed while its handler runs the event loop gives its slot up twice",
-    file: "net/udp.ts",
-    from: "!this.isClosed || this.isReleased ||",
-    to: "!this.isClosed ||",
+    file: "net/datagrams.ts",
+    from: "this.state === State.Closing &&",
+    to: "this.isClosed &&",
     tests: ["behaviour/nested-loop.test.ts"],
   },
   {
