@@ -145,8 +145,8 @@ export const mutations: Mutation[] = [
   {
     what: "an upgrade is accepted after the response has begun",
     file: "http/exchange.ts",
-    from: "(this.phase & (Phase.Due | Phase.Awaited)) !== 0 && !this.http10",
-    to: "(this.phase & UNANSWERED) !== 0 && !this.http10",
+    from: "this.phase.is(Phase.Due | Phase.Awaited) && !this.http10",
+    to: "this.phase.is(UNANSWERED) && !this.http10",
     tests: ["behaviour/websocket-handshake.test.ts"],
   },
   {

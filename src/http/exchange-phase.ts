@@ -1,4 +1,6 @@
 /** Where an exchange stands: a request comes in, its answer goes out. */
+import { assert } from "../sys/assert.ts";
+import type { ExchangeHost } from "./host.ts";
 
 /** One bit each, so that several can be asked for at once. */
 export const Phase = {
@@ -33,3 +35,31 @@ export const DUE = Phase.Receiving | Phase.Due | Phase.Awaited;
 export const UNANSWERED = DUE | SENDING;
 /** Whether the request is whole or not makes the difference between these. */
 export const WHOLE = Phase.Due | Phase.Awaited | Phase.Sending;
+
+/** The phase of one exchange, and what its host counts by it. */
+export class ExchangePhase {
+  private readonly host: ExchangeHost;
+  private phase: Phase = Phase.Spare;
+
+  constructor(host: ExchangeHost) {
+    this.host = host;
+  }
+
+  /** Whether it is one of these. */
+  is(phases: number): boolean {
+    return (this.phase & phases) !== 0;
+  }
+
+  /** Goes from one of some phases to another. Returns whether a request is answered by that, or given up. */
+  move(from: number, to: Phase): boolean {
+    const { phase, host } = this;
+    assert((phase & from) !== 0, "an exchange goes from phase to phase in order");
+    this.phase = to;
+    if (phase === Phase.Awaited) host.reactor.pendingExchanges--;
+    else if (to === Phase.Awaited) host.reactor.pendingExchanges++;
+    const wasUnanswered = (phase & UNANSWERED) !== 0;
+    const isUnanswered = (to & UNANSWERED) !== 0;
+    if (wasUnanswered !== isUnanswered) host.pendingRequests += isUnanswered ? 1 : -1;
+    return wasUnanswered && !isUnanswered;
+  }
+}

@@ -8,40 +8,19 @@
  * answer's head and body.
  */
 import { type Consumer, Hold, type Transport } from "../net/transport.ts";
-import type { Reactor } from "../reactor/reactor.ts";
 import { assert } from "../sys/assert.ts";
-import { lazily } from "../sys/lazily.ts";
 import { runJobs } from "../sys/program.ts";
 import { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
-import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
-import { BODY_COMING, DUE, Phase, SENDING, UNANSWERED, WHOLE } from "./exchange-phase.ts";
+import { BODY_COMING, DUE, ExchangePhase, Phase, SENDING, UNANSWERED, WHOLE } from "./exchange-phase.ts";
 import type { ExchangeHost } from "./host.ts";
 import { setIdleTimeout } from "./idle-timeout.ts";
+import { HeadText } from "./head-text.ts";
+import { IncomingBody } from "./incoming-body.ts";
 import { INCOMPLETE } from "./parser.ts";
+import type { Responder } from "./responder.ts";
 
-// What many a server never needs.
-const chunks = lazily(() => require("./chunked.ts") as typeof import("./chunked.ts"));
-
-/** Bytes that are decoded to one string for all requests in them. Of larger deliveries each head is decoded by itself. */
-const SHARED_TEXT_BYTES_MAX = 4096;
-
-/** Answers the requests of one exchange, one after the other. */
-export interface Responder {
-  /**
-   * A head is complete. The host's parser says what is in it, until this returns. `text` contains it, from `base` to
-   * `headersEnd`. A body may still be coming. The answer may be given at once, by `complete()` or `send()`.
-   */
-  onRequest(text: string, base: number, headersEnd: number, body: RequestBody | null): void;
-  /** The sender has sent the whole answer. */
-  onSent(): void;
-  /** The answer's body failed. `hasBegun`: the client has seen a part of the answer. Else another one is due. */
-  onSendFailed(error: unknown, hasBegun: boolean): void;
-  /** Nobody gets the answer that is due any more. Returns a function that tells the program; it may run the event loop. */
-  abandon(): () => void;
-}
-
-export class Exchange implements Consumer, ChunkSink, BodyTarget {
+export class Exchange implements Consumer, BodyTarget {
   /** The connection that it serves, while it is not spare. */
   transport!: Transport;
   readonly host: ExchangeHost;
@@ -50,25 +29,21 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
   http10 = false;
 
   private readonly responder: Responder;
-  private phase: Phase = Phase.Spare;
+  private readonly phase: ExchangePhase;
   /** Counts requests, so that who comes late knows that it is another's turn. */
   private serial = 0;
   /** In the phases of BODY_COMING: what is being received. */
-  private body: RequestBody | null = null;
-  /** Bytes that are still to come of it, with Content-Length. */
-  private bodyBytesLeft = 0;
-  private bodyBytes = 0;
-  private chunked: ChunkedDecoder | null = null;
+  private readonly incoming: IncomingBody;
   /** In the phases of SENDING: who sends, unless it has failed. */
   private sender: BodySender | null = null;
   private keepAlive = true;
   private idleTimeoutMs = 0;
-  /** What is being processed, decoded. */
-  private text: string | null = null;
-  private textBase = 0;
+  private readonly heads = new HeadText();
 
   constructor(host: ExchangeHost) {
     this.host = host;
+    this.phase = new ExchangePhase(host);
+    this.incoming = new IncomingBody(host.limits);
     this.responder = host.createResponder(this);
   }
 
@@ -89,19 +64,18 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
    */
   read(memory: Buffer, start: number, end: number): number {
     const { host, transport } = this;
-    this.text = null;
     let at = start;
     let headBytes = 0;
     let queuedBytes = 0;
     try {
       while (at < end) {
-        if ((this.phase & BODY_COMING) !== 0) {
+        if (this.phase.is(BODY_COMING)) {
           const next = this.receiveBody(memory, at, end);
           if (next < 0) this.refuse(-next);
           else at = next;
           continue;
         }
-        if (this.phase !== Phase.Head) break;
+        if (!this.phase.is(Phase.Head)) break;
         const next = host.parser.parse(memory, at, end);
         if (next === INCOMPLETE) {
           headBytes = end - at;
@@ -121,22 +95,14 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
       at = end;
       this.fail(error, transport.queuedBytes !== queuedBytes);
     } finally {
-      this.text = null;
+      this.heads.clear();
     }
-    if (this.phase === Phase.Head) this.rest(headBytes);
-    if (this.phase === Phase.Spare) host.spare.give(this);
+    if (this.phase.is(Phase.Head)) this.rest(headBytes);
+    if (this.phase.is(Phase.Spare)) host.spare.give(this);
     return at;
   }
 
   // ---- for the responder -----------------------------------------------------------------------------------------
-
-  get reactor(): Reactor {
-    return this.host.reactor;
-  }
-
-  get writeQueueBytesMax(): number {
-    return this.host.limits.writeQueueBytesMax;
-  }
 
   /** Whether the connection may stay open after the answer, as far as the request and the server go. */
   get mayStayOpen(): boolean {
@@ -148,31 +114,30 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
    * its answer has begun.
    */
   get canHandOver(): boolean {
-    return (this.phase & (Phase.Due | Phase.Awaited)) !== 0 && !this.http10;
+    return this.phase.is(Phase.Due | Phase.Awaited) && !this.http10;
   }
 
   /** The answer takes its time: nothing is expected from the client meanwhile. */
   awaitAnswer(): void {
-    if (this.phase === Phase.Due) this.move(Phase.Due, Phase.Awaited);
+    if (this.phase.is(Phase.Due)) this.move(Phase.Due, Phase.Awaited);
   }
 
   /** The answer is there, and is written next. */
   resume(): void {
-    if (this.phase === Phase.Awaited) this.move(Phase.Awaited, Phase.Due);
+    if (this.phase.is(Phase.Awaited)) this.move(Phase.Awaited, Phase.Due);
   }
 
   /** The whole answer is in the outbox. */
   complete(keepAlive: boolean): void {
     this.keepAlive = keepAlive;
-    if ((this.phase & BODY_COMING) === 0) {
+    if (!this.phase.is(BODY_COMING)) {
       this.move(UNANSWERED, Phase.Head);
       return this.afterAnswer();
     }
     this.move(UNANSWERED, Phase.Dropping);
     // The rest of a request that was answered early is dropped. To close instead would cost many a client its answer: it is
     // still sending.
-    this.body!.cutOff();
-    this.bodyBytes = 0;
+    this.incoming.drop();
     if (!keepAlive) this.finish(true);
   }
 
@@ -180,7 +145,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
   send(sender: BodySender, keepAlive: boolean): void {
     this.keepAlive = keepAlive;
     this.sender = sender;
-    this.move(DUE, (this.phase & WHOLE) === 0 ? Phase.ReceivingAndSending : Phase.Sending);
+    this.move(DUE, !this.phase.is(WHOLE) ? Phase.ReceivingAndSending : Phase.Sending);
     sender.start();
   }
 
@@ -195,11 +160,6 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
     return transport;
   }
 
-  /** Answers the request before its handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
-  refuseUpgrade(moreLines: string): void {
-    this.host.idle.refuse(this.handOver(), 426, moreLines);
-  }
-
   /** How long the exchange may be without traffic. 0 is no limit. */
   setIdleTimeout(ms: number): void {
     this.idleTimeoutMs = ms;
@@ -209,14 +169,14 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
   /** What nobody has foreseen: a log line and a 500, or, where an answer has begun, the connection's end. */
   fail(error: unknown, hasBegun: boolean): void {
     this.host.reportFault(error);
-    if (this.phase === Phase.Spare) return;
+    if (this.phase.is(Phase.Spare)) return;
     if (hasBegun) this.abort(true);
     else this.refuse(500);
   }
 
   /** The server stops at once: so does what is under way. Answers before it still leave. */
   stop(): void {
-    if ((this.phase & SENDING) !== 0) return this.abort();
+    if (this.phase.is(SENDING)) return this.abort();
     this.abandon((transport) => this.host.idle.stop(transport));
   }
 
@@ -241,7 +201,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
 
   onEnd(): void {
     // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
-    if ((this.phase & BODY_COMING) !== 0) return this.abort();
+    if (this.phase.is(BODY_COMING)) return this.abort();
     // As in Bun, Node and nginx, who ends while a handler or a stream takes its time has left. Who only closes its side
     // gets the answer of a handler that answers at once, by an immediate at the latest.
     const { serial } = this;
@@ -250,7 +210,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
 
   /** Whether a client that has ended has left what is under way. */
   private get isLeft(): boolean {
-    return (this.phase & UNANSWERED) !== 0 && this.sender?.isFinite !== true;
+    return this.phase.is(UNANSWERED) && this.sender?.isFinite !== true;
   }
 
   /** The client has left, and request number `serial` was under way. What was written before still leaves. */
@@ -260,7 +220,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
 
   onDrain(): void {
     this.sender?.drained();
-    if (this.phase !== Phase.Stalled) return;
+    if (!this.phase.is(Phase.Stalled)) return;
     this.move(Phase.Stalled, Phase.Head);
     this.transport.release(Hold.Exchange);
     this.next();
@@ -287,21 +247,13 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
       this.refuse(413);
       return end;
     }
-    if (this.text === null || bodyStart > this.textBase + this.text.length) {
-      const textEnd = end - start <= SHARED_TEXT_BYTES_MAX ? end : bodyStart;
-      this.text = memory.latin1Slice(start, textEnd);
-      this.textBase = start;
+    const { heads } = this;
+    heads.cover(memory, start, bodyStart, end);
+    if (!heads.hasPossibleHost(parser, start)) {
+      this.refuse(400);
+      return end;
     }
-    const { text } = this;
-    const base = start - this.textBase;
-    const headersEnd = bodyStart - this.textBase;
-    if (parser.hostStart < parser.headersStart && parser.hostEnd > parser.hostStart) {
-      // The target's absolute-form names the host, which must be one that a URL can have.
-      if (!URL.canParse(`http://${text.slice(base + parser.hostStart, base + parser.hostEnd)}`)) {
-        this.refuse(400);
-        return end;
-      }
-    }
+    const { text, base } = heads; // A handler may run the event loop, and this read other bytes.
     this.serial++;
     this.keepAlive = parser.keepAlive;
     this.http10 = parser.minorVersion === 0;
@@ -312,10 +264,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
       body = RequestBody.whole(transport, memory, bodyStart, at);
       this.move(Phase.Head, Phase.Due);
     } else if (chunked || contentLength > 0) {
-      body = this.body = new RequestBody(transport);
-      this.bodyBytes = 0;
-      this.bodyBytesLeft = contentLength;
-      this.chunked = chunked ? new (chunks().ChunkedDecoder)(host.limits.headerBytesMax) : null;
+      body = this.incoming.begin(transport, contentLength, chunked);
       this.move(Phase.Head, Phase.Receiving);
       if (at < end && chunked) {
         // It may be whole. A part of one with a length comes after the handler, as in Bun, which cannot answer at once and
@@ -327,60 +276,27 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
         }
       } else if (at >= end && parser.expectsContinue) transport.outbox.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
     } else this.move(Phase.Head, Phase.Due);
-    this.responder.onRequest(text, base, headersEnd, body);
+    this.responder.onRequest(text, start - base, bodyStart - base, body);
     return at;
   }
 
   /** Feeds the body that is being received. Returns the position after it, or a negated status. */
   private receiveBody(memory: Buffer, start: number, end: number): number {
-    if (this.chunked !== null) {
-      const at = this.chunked.feed(memory, start, end, this);
-      if (this.bodyBytes > this.host.limits.requestBodyBytesMax) {
-        if (this.phase !== Phase.Dropping) return -413;
-        this.finish(true);
-        return end;
-      }
-      if (this.chunked.done) this.endBody();
-      return at;
+    const at = this.incoming.feed(memory, start, end);
+    if (at === -413 && this.phase.is(Phase.Dropping)) {
+      this.finish(true); // Its request is answered.
+      return end;
     }
-    const part = Math.min(this.bodyBytesLeft, end - start);
-    this.bodyBytesLeft -= part;
-    this.onBody(memory, start, start + part);
-    if (this.bodyBytesLeft === 0) this.endBody();
-    return start + part;
-  }
-
-  onBody(memory: Buffer, start: number, end: number): void {
-    this.bodyBytes += end - start;
-    this.body!.push(memory, start, end);
+    if (at >= 0 && this.incoming.isWhole) this.endBody();
+    return at;
   }
 
   private endBody(): void {
-    const body = this.body!;
-    this.body = null;
-    this.chunked = null;
-    switch (this.phase) {
-      case Phase.Receiving:
-        this.move(Phase.Receiving, Phase.Due);
-        break;
-      case Phase.ReceivingAndSending:
-        this.move(Phase.ReceivingAndSending, Phase.Sending);
-        break;
-      default:
-        this.move(Phase.Dropping, Phase.Head);
-    }
-    body.finish();
-    if (this.phase === Phase.Head) this.afterAnswer();
-  }
-
-  /** The rest of the body will not come. */
-  private failBody(): void {
-    const { body } = this;
-    this.body = null;
-    this.chunked = null;
-    if (body === null) return;
-    const error = new Error("The client closed the connection");
-    body.fail(Object.assign(error, { code: "ECONNRESET", name: "AbortError" }));
+    if (this.phase.is(Phase.Receiving)) this.move(Phase.Receiving, Phase.Due);
+    else if (this.phase.is(Phase.ReceivingAndSending)) this.move(Phase.ReceivingAndSending, Phase.Sending);
+    else this.move(Phase.Dropping, Phase.Head);
+    this.incoming.finish();
+    if (this.phase.is(Phase.Head)) this.afterAnswer();
   }
 
   /** A request that cannot be understood or is too large. */
@@ -406,7 +322,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
 
   bodyFailed(error: unknown, headSent: boolean): void {
     this.sender = null;
-    if (!headSent) this.move(SENDING, (this.phase & WHOLE) === 0 ? Phase.Receiving : Phase.Due);
+    if (!headSent) this.move(SENDING, !this.phase.is(WHOLE) ? Phase.Receiving : Phase.Due);
     this.responder.onSendFailed(error, headSent);
   }
 
@@ -414,7 +330,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
   private afterAnswer(): void {
     if (!this.mayStayOpen) return this.finish();
     const { transport } = this;
-    if (transport.queuedBytes >= this.writeQueueBytesMax) {
+    if (transport.queuedBytes >= this.host.limits.writeQueueBytesMax) {
       this.move(Phase.Head, Phase.Stalled);
       transport.requestDrain();
       transport.hold(Hold.Exchange);
@@ -443,7 +359,7 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
   /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
   private finish(peerSends = false): void {
     const { transport, host } = this;
-    this.failBody();
+    this.incoming.fail();
     this.detach();
     host.idle.finish(transport, peerSends);
   }
@@ -454,9 +370,9 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
    */
   private abandon(end: (transport: Transport) => void): void {
     const { transport, sender } = this;
-    this.failBody();
+    this.incoming.fail();
     this.sender = null;
-    const tell = (this.phase & UNANSWERED) === 0 ? undefined : this.responder.abandon();
+    const tell = !this.phase.is(UNANSWERED) ? undefined : this.responder.abandon();
     this.detach();
     end(transport);
     tell?.();
@@ -473,21 +389,10 @@ export class Exchange implements Consumer, ChunkSink, BodyTarget {
     setIdleTimeout(this.transport, this.idleTimeoutMs);
   }
 
-  /** The only place that changes the phase, and what is counted by it. */
   private move(from: number, to: Phase): void {
-    const { phase, host } = this;
-    assert((phase & from) !== 0, "an exchange goes from phase to phase in order");
-    this.phase = to;
-    if (phase === Phase.Awaited) host.reactor.pendingExchanges--;
-    else if (to === Phase.Awaited) host.reactor.pendingExchanges++;
-    if ((phase & UNANSWERED) === 0) {
-      if ((to & UNANSWERED) !== 0) host.pendingRequests++;
-    } else if ((to & UNANSWERED) === 0) {
-      host.pendingRequests--;
-      const { idleTimeoutMs } = host.limits;
-      if (this.idleTimeoutMs === idleTimeoutMs) return;
-      this.idleTimeoutMs = idleTimeoutMs;
-      this.extendTimeout();
-    }
+    if (!this.phase.move(from, to)) return;
+    // What a request was given by `setIdleTimeout` ends with it.
+    const { idleTimeoutMs } = this.host.limits;
+    if (this.idleTimeoutMs !== idleTimeoutMs) this.setIdleTimeout(idleTimeoutMs);
   }
 }

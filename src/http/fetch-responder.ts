@@ -13,10 +13,11 @@ import { answered } from "../sys/program.ts";
 import type { Transport } from "../net/transport.ts";
 import type { RequestBody } from "./body.ts";
 import { errorOf } from "./error-page.ts";
-import type { Exchange, Responder } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { BYTES_TYPE, JSON_TYPE, type PlainType, TEXT_TYPE } from "./head.ts";
 import type { HttpHost } from "./host.ts";
 import { originForm, type RequestOrigin, RingRequest } from "./request.ts";
+import type { Responder } from "./responder.ts";
 import { cancelUnread, planResponse, type ResponseContext, type ResponsePlan } from "./response.ts";
 import { RoutedRequest } from "./routed-request.ts";
 import { pathOf } from "./router.ts";
@@ -67,8 +68,7 @@ export class FetchResponder implements Responder, RequestOrigin {
 
   /** Answers before the handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
   refuseUpgrade(request: RingRequest, moreLines: string): void {
-    this.forget(request);
-    this.exchange.refuseUpgrade(moreLines);
+    this.host.idle.refuse(this.handOver(request), 426, moreLines);
   }
 
   /** No response of the handler's is due any more. */

@@ -1,11 +1,12 @@
 /** What connections need of their server. */
 import type { FreeList } from "../reactor/free-list.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import type { Exchange, Responder } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import type { HeadCache } from "./head.ts";
 import type { IdleConnections } from "./idle-connections.ts";
 import type { RequestParser } from "./parser.ts";
 import type { RingRequest } from "./request.ts";
+import type { Responder } from "./responder.ts";
 import type { Router } from "./router.ts";
 import type { Route } from "./routes.ts";
 
