@@ -5,7 +5,7 @@
  */
 import { Listener } from "../net/listener.ts";
 import { serveFailure } from "../net/failure.ts";
-import { hostOf, requireObject, requireServerPort, requireText } from "../net/options.ts";
+import { requireObject, requireServerPort, requireText } from "../net/options.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
@@ -36,6 +36,7 @@ import {
   type ServeOptions,
 } from "./serve-options.ts";
 import { IdleConnections } from "./idle-connections.ts";
+import { authority, urlOf } from "./server-url.ts";
 import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
 import { findHtml, readRoutes, type Route, type RouteTable } from "./routes.ts";
@@ -158,14 +159,7 @@ class RingServer implements Server, HttpHost {
   }
 
   get url(): URL {
-    return (this.ownUrl ??= this.readUrl());
-  }
-
-  private readUrl(): URL {
-    const { unix, hostname, port } = this;
-    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}/` : `unix://${unix}`);
-    const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname!;
-    return new URL(`http://${authority(host, port!)}/`);
+    return (this.ownUrl ??= urlOf(this.unix, this.hostname, this.port));
   }
 
   get address(): SocketAddress | string {
@@ -226,8 +220,7 @@ class RingServer implements Server, HttpHost {
   }
 
   requestIP(request: Request): SocketAddress | null {
-    const responder = responderOf("requestIP", request);
-    return responder?.transport.remoteAddress ?? null;
+    return responderOf("requestIP", request)?.transport.remoteAddress ?? null;
   }
 
   timeout(request: Request, seconds: number): void {
@@ -404,10 +397,4 @@ function responderOf(method: string, request: Request): FetchResponder | undefin
 /** Loaded here, for most servers have no WebSockets. */
 function webSocketHub(): typeof WebSocketHub {
   return (require("./websocket/hub.ts") as typeof import("./websocket/hub.ts")).WebSocketHub;
-}
-
-function authority(hostname: string, port: number): string {
-  // Without its zone, which no URL has (RFC 6874 was not taken up), and with brackets, which it may have already.
-  const host = hostname.includes(":") ? `[${hostOf(hostname).split("%", 1)[0]}]` : hostname;
-  return port === 80 ? host : `${host}:${port}`;
 }
