@@ -11,6 +11,7 @@ import {
   SOCKADDR_BYTES_MAX,
   type SocketAddress,
 } from "../sys/sockaddr.ts";
+import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
@@ -30,8 +31,11 @@ export interface MessageParts {
 export class Msghdr extends Region {
   static readonly bytes = MSGHDR_BYTES;
 
+  private readonly control: Region | undefined;
+
   constructor(place: Place, { name, iovec, control }: MessageParts) {
     super(place);
+    this.control = control;
     this.writeU64(0, name?.address ?? 0);
     this.nameBytes = name instanceof RoomForSockaddr ? SOCKADDR_BYTES_MAX : (name?.bytes ?? 0);
     this.writeU64(16, iovec.address);
@@ -57,6 +61,11 @@ export class Msghdr extends Region {
 
   set controlBytes(bytes: number) {
     this.writeU64(40, bytes, "controlBytes");
+  }
+
+  /** What came beside the message, after a receive. MSG_CTRUNC in `flags`: the room was too small for all of it. */
+  get controlMessages(): ControlMessage[] {
+    return this.control === undefined ? [] : decodeControl(this.control.buffer.subarray(0, this.controlBytes));
   }
 
   /** MSG_TRUNC and so on, after a receive. */
@@ -133,6 +142,10 @@ export class RecvmsgOut {
     this.control = buffer.subarray(controlAt, Math.min(payloadAt, controlAt + words.getUint32(4, true)));
     this.payload = buffer.subarray(payloadAt);
     this.flags = words.getUint32(12, true);
+  }
+
+  get controlMessages(): ControlMessage[] {
+    return decodeControl(this.control);
   }
 
   /** The sender, for an IP address. */
