@@ -55,6 +55,13 @@ export {
   registerSyncMsg,
 } from "./ringless.ts";
 export { Sqe } from "./sqe.ts";
-export { type MessageParts, Msghdr, RecvmsgOut, RoomForSockaddr, type SockaddrOptions } from "./messages.ts";
+export {
+  type MessageParts,
+  Msghdr,
+  type PeerAddress,
+  RecvmsgOut,
+  RoomForSockaddr,
+  type SockaddrOptions,
+} from "./messages.ts";
 export { Region } from "./region.ts";
 export { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";

@@ -2,7 +2,7 @@
  * What sendmsg(2), recvmsg(2) and accept(2) point at: addresses, message headers, and the parts of a message in a provided buffer.
  * `RingMemory` makes them; who may use them, and for how long, is written there.
  */
-import { AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
+import { AF_INET, AF_INET6, AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
 import {
   decodeAddress,
   encodeAddress,
@@ -74,13 +74,17 @@ export class Msghdr extends Region {
   }
 }
 
-/** An IP address in numbers with a port, or a Unix socket's path or abstract name (with a leading NUL). */
-export type SockaddrOptions = { hostname: string; port: number } | { unix: string };
+/** An IP address in numbers with a port, or a Unix socket's path or abstract name (with a leading NUL); or an address that was received. */
+export type SockaddrOptions = { hostname: string; port: number } | { unix: string } | SocketAddress;
+
+/** A peer: an IP address, or a Unix socket's path or abstract name. */
+export type PeerAddress = SocketAddress | { unix: string };
 
 /** Throws a TypeError or RangeError for what is no address. */
 export function sockaddrBytes(options: SockaddrOptions): Uint8Array {
   if ("unix" in options) return encodeUnixAddress(options.unix);
-  const { hostname, port } = options;
+  const { port } = options;
+  const hostname = "address" in options ? options.address : options.hostname;
   if (net().isIP(hostname) === 0) throw invalidValue("hostname", "a numeric IPv4 or IPv6 address", hostname);
   requireInteger("port", port, 0, U16_MAX);
   return encodeAddress(hostname, port);
@@ -111,6 +115,17 @@ export class RoomForSockaddr extends Region {
 function socketAddress(sockaddr: Uint8Array): SocketAddress | undefined {
   if (sockaddr.length < 2 || familyOf(sockaddr) === AF_UNIX) return undefined;
   return decodeAddress(new Uint8Array(sockaddr));
+}
+
+/** Undefined for none, for a Unix socket without a name, and for what is of another family. */
+export function peerAddress(sockaddr: Uint8Array): PeerAddress | undefined {
+  if (sockaddr.length <= 2) return undefined;
+  const family = familyOf(sockaddr);
+  if (family === AF_INET || family === AF_INET6) return decodeAddress(new Uint8Array(sockaddr));
+  if (family !== AF_UNIX) return undefined;
+  const name = sockaddr.subarray(2);
+  const end = name[0] === 0 ? -1 : name.indexOf(0); // A path ends with a NUL, an abstract name begins with one.
+  return { unix: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString() };
 }
 
 /**

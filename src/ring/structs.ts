@@ -194,6 +194,10 @@ export class Siginfo extends Region {
     return this.buffer.readInt32LE(16);
   }
 
+  get uid(): number {
+    return this.buffer.readUInt32LE(20);
+  }
+
   /** Exit code, or signal number. */
   get status(): number {
     return this.buffer.readInt32LE(24);
