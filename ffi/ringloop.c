@@ -445,6 +445,12 @@ EXPORT int rl_getsockopt(int fd, int level, int name) {
   return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
 }
 
+/* Of up to `capacity` bytes. Returns how many the option has. */
+EXPORT int rl_getsockopt_bytes(int fd, int level, int name, void *out, uint32_t capacity) {
+  socklen_t length = capacity;
+  return getsockopt(fd, level, name, out, &length) < 0 ? -errno : (int)length;
+}
+
 EXPORT int rl_setsockopt(int fd, int level, int name, int value) {
   return result(setsockopt(fd, level, name, &value, sizeof(value)));
 }

@@ -1,5 +1,5 @@
 /**
- * Operations on sockets whose results are more than a number: who has connected or sent, what came beside a message, a socket's options.
+ * Operations on sockets whose results are more than a number: who has connected or sent, what came beside a message.
  *
  * Guarantees: descriptors that come beside a message (SCM_RIGHTS) are close-on-exec, and closed where nobody gets them.
  */
@@ -15,20 +15,14 @@ import {
 import { type Place, Region } from "../ring/region.ts";
 import { requireInteger } from "../ring/require-integer.ts";
 import { Iovec } from "../ring/structs.ts";
-import {
-  MSG_NOSIGNAL,
-  MSG_TRUNC,
-  SOCK_CLOEXEC,
-  SOCKET_URING_OP_GETSOCKOPT,
-  SOCKET_URING_OP_SETSOCKOPT,
-} from "../sys/abi.ts";
+import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { invalidType } from "../sys/argument-errors.ts";
 import { native } from "../sys/library.ts";
 import { MSG_CMSG_CLOEXEC } from "../sys/linux.ts";
 import { SOCKADDR_BYTES_MAX } from "../sys/sockaddr.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import type { Chunk } from "../ring/arena.ts";
-import { copyIn, giveBack, noResult, theResult } from "./operation-data.ts";
+import { copyIn, giveBack, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { SocketOperations } from "./operation-sockets.ts";
 
@@ -202,29 +196,6 @@ function closeRights(control: readonly ControlMessage[]): void {
   for (const fd of rightsOf(control)) native().rl_close(fd);
 }
 
-const getsockopt: Kind<Buffer> = {
-  syscall: "getsockopt",
-  place(operation) {
-    operation.address = operation.room(operation.length).address;
-  },
-  prepare(sqe, { fd, mode, position, address, length }) {
-    sqe.prepCmdSock(SOCKET_URING_OP_GETSOCKOPT, fd, mode, position, address, length);
-  },
-  finish: ({ chunk, length }, bytes) => Buffer.from(chunk!.buffer.subarray(0, Math.min(bytes, length))),
-};
-const setsockopt: Kind<void> = {
-  syscall: "setsockopt",
-  place(operation) {
-    const chunk = operation.room(operation.length);
-    copyIn(chunk, operation.data as Uint8Array, 0, operation.length);
-    operation.address = chunk.address;
-  },
-  prepare(sqe, { fd, mode, position, address, length }) {
-    sqe.prepCmdSock(SOCKET_URING_OP_SETSOCKOPT, fd, mode, position, address, length);
-  },
-  finish: noResult,
-};
-
 function piecesOf(name: string, given: Pieces): NodeJS.ArrayBufferView[] {
   const pieces = ArrayBuffer.isView(given) ? [given] : given;
   const allowed = `a view of bytes, or an array of up to ${PIECES_MAX}`;
@@ -257,7 +228,7 @@ export class MessageOperations extends SocketOperations {
     const pieces = piecesOf("message.data", data);
     const beside = control === undefined ? undefined : encodeControl(control);
     const operation = this.onFile(sendmsg, fd, options);
-    const address = to === undefined ? undefined : sockaddrBytes(to);
+    const address = to === undefined ? undefined : sockaddrBytes(to, "to");
     operation.data = new Message(pieces, address, beside, beside?.length ?? 0);
     operation.flags = flags | MSG_NOSIGNAL;
     return operation;
@@ -277,48 +248,6 @@ export class MessageOperations extends SocketOperations {
     // Behind it lies the iovec, which begins at a multiple of eight.
     operation.data = new Message(pieces, undefined, undefined, Math.ceil(controlBytes / 8) * 8);
     operation.flags = flags | MSG_CMSG_CLOEXEC;
-    return operation;
-  }
-
-  /**
-   * getsockopt(2) of up to `bytes` bytes: the option's. `level`: SOL_SOCKET, the only one that the kernel has for it on a ring (EOPNOTSUPP for others).
-   * Linux 6.7.
-   */
-  getsockopt(fd: number, level: number, name: number, bytes = 4, options?: OperationOptions): Operation<Buffer> {
-    requireInteger("bytes", bytes, 1, 4096);
-    return this.onOption(getsockopt, fd, level, name, bytes, options);
-  }
-
-  /** setsockopt(2): a number of 32 bits, or the option's bytes. `level`: SOL_SOCKET, IPPROTO_TCP and so on. Linux 6.7. */
-  setsockopt(
-    fd: number,
-    level: number,
-    name: number,
-    value: number | Uint8Array,
-    options?: OperationOptions,
-  ): Operation<void> {
-    if (typeof value === "number") requireInteger("value", value, -0x80000000, 0xffffffff);
-    else if (!(value instanceof Uint8Array)) throw invalidType("value", "a number or a Uint8Array", value);
-    const bytes = typeof value === "number" ? new Uint8Array(Int32Array.of(value).buffer) : Uint8Array.from(value);
-    const operation = this.onOption(setsockopt, fd, level, name, bytes.length, options);
-    operation.data = bytes;
-    return operation;
-  }
-
-  private onOption<T>(
-    kind: Kind<T>,
-    fd: number,
-    level: number,
-    name: number,
-    bytes: number,
-    options?: OperationOptions,
-  ): Operation<T> {
-    requireInteger("level", level, 0, FLAGS_MAX);
-    requireInteger("name", name, 0, FLAGS_MAX);
-    const operation = this.onFile(kind, fd, options);
-    operation.mode = level;
-    operation.position = name;
-    operation.length = bytes;
     return operation;
   }
 }

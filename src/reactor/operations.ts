@@ -18,6 +18,7 @@ import type { Reactor } from "./reactor.ts";
 const definitions = lazily(() => require("./operation-events.ts") as typeof import("./operation-events.ts"));
 const single = lazily(() => require("./operation.ts") as typeof import("./operation.ts"));
 const multishots = lazily(() => (require("./multishot-kinds.ts") as typeof import("./multishot-kinds.ts")).multishots);
+const socketOptions = lazily(() => require("./socket-options.ts") as typeof import("./socket-options.ts"));
 /** Operations that are kept for the next ones. More are under way at once in few programs, and cost an object each there. */
 const POOLED_OPERATIONS_MAX = 1024;
 
@@ -149,6 +150,16 @@ class OperationRunner {
     return multishots().timeout(this.asReactor, ms, times, options);
   }
 
+  /** getsockopt(2) of up to `bytes` bytes: the option's. `level`: SOL_SOCKET, IPPROTO_TCP and so on. */
+  async getsockopt(fd: number, level: number, name: number, bytes = 4): Promise<Buffer> {
+    return socketOptions().getsockopt(fd, level, name, bytes);
+  }
+
+  /** setsockopt(2): a number of 32 bits, or the option's bytes. */
+  async setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): Promise<void> {
+    socketOptions().setsockopt(fd, level, name, value);
+  }
+
   private get asReactor(): Reactor {
     return this as unknown as Reactor;
   }
@@ -201,8 +212,6 @@ const names: Record<keyof Runs, true> = {
   sendto: true,
   sendmsg: true,
   recvmsg: true,
-  getsockopt: true,
-  setsockopt: true,
   nop: true,
   entry: true,
   poll: true,

@@ -16,7 +16,7 @@ import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 import type { Iovec } from "./structs.ts";
-import { invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 
@@ -80,8 +80,11 @@ export type SockaddrOptions = { hostname: string; port: number } | { unix: strin
 /** A peer: an IP address, or a Unix socket's path or abstract name. */
 export type PeerAddress = SocketAddress | { unix: string };
 
-/** Throws a TypeError or RangeError for what is no address. */
-export function sockaddrBytes(options: SockaddrOptions): Uint8Array {
+/** Throws a TypeError or RangeError for what is no address, which is argument `name`. */
+export function sockaddrBytes(options: SockaddrOptions, name = "address"): Uint8Array {
+  const isAddress = typeof options === "object" && options !== null;
+  if (!isAddress || !("unix" in options || "hostname" in options || "address" in options))
+    throw invalidType(name, "an address: { hostname, port } or { unix }", options);
   if ("unix" in options) return encodeUnixAddress(options.unix);
   const { port } = options;
   const hostname = "address" in options ? options.address : options.hostname;

@@ -42,6 +42,7 @@ const symbols = {
   rl_socket: { args: [i32, i32], returns: i32 },
   rl_set_blocking: { args: [i32], returns: i32 },
   rl_getsockopt: { args: [i32, i32, i32], returns: i32 },
+  rl_getsockopt_bytes: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   rl_setsockopt: { args: [i32, i32, i32, i32], returns: i32 },
   rl_setsockopt_bytes: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   rl_bind: { args: [i32, pointer, u32], returns: i32 },

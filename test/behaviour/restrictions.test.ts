@@ -136,8 +136,6 @@ describe.skipIf(isBun)("a restricted ring", () => {
       sendto: describe.sendto(FD, bytes, { hostname: "127.0.0.1", port: 1 }),
       sendmsg: describe.sendmsg(FD, { data: bytes }),
       recvmsg: describe.recvmsg(FD, { into: bytes }),
-      getsockopt: describe.getsockopt(FD, 1, 9),
-      setsockopt: describe.setsockopt(FD, 1, 9, 1),
       connect: describe.connect(FD, { hostname: "127.0.0.1", port: 1 }),
       recv: describe.recv(FD, bytes),
       send: describe.send(FD, bytes),

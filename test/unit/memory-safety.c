@@ -388,6 +388,10 @@ static void stream_sockets(void) {
   const int linger[] = {1, 0};
   EXPECT(DRIVE(rl_setsockopt_bytes, client, SOL_SOCKET, SO_LINGER, linger, sizeof(linger)) == 0);
   EXPECT(DRIVE(rl_setsockopt_bytes, client, SOL_SOCKET, SO_LINGER, linger, 1) == -EINVAL);
+  int *lingers = malloc(sizeof(linger));
+  EXPECT(DRIVE(rl_getsockopt_bytes, client, SOL_SOCKET, SO_LINGER, lingers, sizeof(linger)) == sizeof(linger) && lingers[0] == 1);
+  EXPECT(DRIVE(rl_getsockopt_bytes, client, SOL_SOCKET, 9999, lingers, 4) == -ENOPROTOOPT);
+  free(lingers);
   EXPECT(DRIVE(rl_shutdown, client, SHUT_RDWR) == 0 && DRIVE(rl_shutdown, client, 9) == -EINVAL);
   EXPECT(DRIVE(rl_close, client) == 0 && DRIVE(rl_close, server) == 0);
   free(address);
