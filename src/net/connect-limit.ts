@@ -37,17 +37,16 @@ export function withLimits<T>(
   const timer =
     timeoutMs === undefined ? undefined : setTimeout(() => giveUp(new SystemError(ETIMEDOUT, "connect")), timeoutMs);
   signal?.addEventListener("abort", abort);
-  open(controller.signal).then(
-    (opened) => {
-      if (isOver) return discard(opened);
-      over();
-      resolve(opened);
-    },
-    (error: unknown) => {
-      if (isOver) return; // What the abort has come to.
-      over();
-      reject(error);
-    },
-  );
+  const opened = (value: T): void => {
+    if (isOver) return discard(value);
+    over();
+    resolve(value);
+  };
+  const failed = (error: unknown): void => {
+    if (isOver) return; // What the abort has come to.
+    over();
+    reject(error);
+  };
+  void open(controller.signal).then(opened, failed);
   return promise;
 }
