@@ -447,8 +447,8 @@ EXPORT int rl_getsockopt(int fd, int level, int name) {
 
 /* Of up to `capacity` bytes. Returns how many the option has. */
 EXPORT int rl_getsockopt_bytes(int fd, int level, int name, void *out, uint32_t capacity) {
-  socklen_t length = capacity;
-  return getsockopt(fd, level, name, out, &length) < 0 ? -errno : (int)length;
+  socklen_t bytes = capacity;
+  return getsockopt(fd, level, name, out, &bytes) < 0 ? -errno : (int)bytes;
 }
 
 EXPORT int rl_setsockopt(int fd, int level, int name, int value) {
