@@ -127,6 +127,29 @@ describe("making a connection", () => {
     expect(await rejection(connectStream({ unix, timeoutMs: 60_000 }))).toMatchObject({ code: "ENOENT" });
   });
 
+  test("closes a connection that came about all the same", async () => {
+    const listener = listenStream({ port: 0, hostname: "127.0.0.1" });
+    const where = { hostname: "127.0.0.1", port: listener.address!.port };
+    const accepted = listener[Symbol.asyncIterator]();
+    for (let i = 0; i < 10; i++) {
+      const controller = new AbortController();
+      const connecting = connectStream({ ...where, signal: controller.signal });
+      controller.abort(new Error("enough"));
+      expect(await rejection(connecting)).toMatchObject({ message: "enough" });
+      // The kernel makes a connection to itself at once; where it does not, a later one is the next to be accepted.
+      const after = await connectStream(where);
+      const peers = [];
+      for (;;) {
+        const { value } = await accepted.next();
+        if (value!.remoteAddress?.port === after.localAddress!.port) break;
+        peers.push(value!);
+      }
+      for (const peer of peers) expect((await peer.next()).done).toBe(true);
+      after.destroy();
+    }
+    listener.stop();
+  });
+
   test("refuses limits that are none", async () => {
     const where = { hostname: "127.0.0.1", port: 1 };
     expect(await rejection(connectStream({ ...where, timeoutMs: -1 }))).toMatchObject({ code: "ERR_OUT_OF_RANGE" });
