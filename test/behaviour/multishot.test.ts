@@ -101,19 +101,22 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     const bytes = new Uint8Array(16);
     native().rl_sockname(fd, 0, pointerTo(bytes), 16);
     const accepted = reactor.acceptMultishot(fd);
-    const next = accepted.next();
+    const leaving = accepted.next().then(async ({ value }) => {
+      closeSync(value!);
+      await accepted.return();
+    });
     await reactor.nop();
     using ring = Ring.queueInit(2);
     using memory = new RingMemory();
-    const client = await reactor.socket(AF_INET, SOCK_STREAM);
+    const clients = [await reactor.socket(AF_INET, SOCK_STREAM), await reactor.socket(AF_INET, SOCK_STREAM)];
     const before = readdirSync("/proc/self/fd").length;
-    // All of it before the reactor looks again.
-    ring.getSqe()!.prepConnect(client, memory.copy(bytes).address, 16);
-    ring.submitAndWait(1);
-    const left = accepted.return();
-    await Promise.all([next, left]);
+    // Both before the reactor looks again: the second comes right behind the first, at which it is left.
+    const where = memory.copy(bytes).address;
+    for (const client of clients) ring.getSqe()!.prepConnect(client, where, 16);
+    ring.submitAndWait(2);
+    await leaving;
     expect(readdirSync("/proc/self/fd").length).toBe(before);
-    for (const each of [client, fd]) closeSync(each);
+    for (const each of [...clients, fd]) closeSync(each);
   });
 
   test("leaves connections in the kernel's queue while too many wait", async () => {
