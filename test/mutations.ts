@@ -397,7 +397,7 @@ export const mutations: Mutation[] = [
   },
   {
     what: "a wait for room in the submission queue ends with a signal",
-    file: "ring/ring.ts",
+    file: "ring/ring-waits.ts",
     from: "while (this.sqSpaceLeft === 0) {\n      this.publish();",
     to: "if (this.sqSpaceLeft === 0) {\n      this.publish();",
     tests: ["unit/ring-waits.test.ts"],
@@ -453,7 +453,7 @@ export const mutations: Mutation[] = [
   },
   {
     what: "whose: an entry that nobody prepares runs the one before it",
-    file: "ring/ring.ts",
+    file: "ring/ring-queues.ts",
     from: "    sqe.disarm();\n",
     to: "",
     tests: ["unit/ring.test.ts"],

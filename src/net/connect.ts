@@ -76,18 +76,23 @@ function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>>
   return socket as unknown as Promise<Socket<Data>>;
 }
 
-/** A connected descriptor. */
-export async function openConnection(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
+/** A connected descriptor. Once `signal` is aborted it is not tried further; the promise is settled when nothing of it is under way. */
+export async function openConnection(
+  reactor: Reactor,
+  endpoint: ReturnType<typeof readEndpoint>,
+  signal?: AbortSignal,
+): Promise<number> {
   const { fd, unix, hostname, port } = endpoint;
   if (fd !== undefined) return adoptSocket(fd, "connect");
   if (unix !== undefined) {
     using address = new UnixAddress(unix, "connect");
-    return await new Attempt(reactor, address.bytes, { address: unix }).connected;
+    return await new Attempt(reactor, address.bytes, { address: unix }, signal).connected;
   }
   let failure: unknown;
   for (const address of await resolve(hostOf(hostname!))) {
+    signal?.throwIfAborted();
     try {
-      return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }).connected;
+      return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }, signal).connected;
     } catch (error) {
       failure = error;
     }
@@ -104,6 +109,11 @@ async function resolve(hostname: string): Promise<string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
+const enum AttemptKind {
+  Connect,
+  Cancel,
+}
+
 /** One connect(2) on the ring. */
 class Attempt implements OperationOwner {
   readonly connected: Promise<number>;
@@ -114,9 +124,12 @@ class Attempt implements OperationOwner {
   /** Holds the sockaddr until the kernel has read it. */
   private readonly chunk: Chunk;
   private readonly settled = Promise.withResolvers<number>();
+  private readonly signal: AbortSignal | undefined;
+  private isOver = false;
 
-  constructor(reactor: Reactor, address: Uint8Array, where: { address: string; port?: number }) {
+  constructor(reactor: Reactor, address: Uint8Array, where: { address: string; port?: number }, signal?: AbortSignal) {
     this.reactor = reactor;
+    this.signal = signal;
     this.where = where;
     this.fd = openStreamSocket(address);
     reactor.lane.owned.add(this.fd);
@@ -126,11 +139,24 @@ class Attempt implements OperationOwner {
     this.slot = reactor.lane.operations.acquire(this);
     reactor.ref();
     const sqe = reactor.lane.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
-    reactor.lane.tag(sqe, this.slot, 0);
+    reactor.lane.tag(sqe, this.slot, AttemptKind.Connect);
+    signal?.addEventListener("abort", this);
   }
 
-  complete(_kind: number, result: number): void {
+  /** The signal's. */
+  handleEvent(): void {
+    this.reactor.lane.cancel(this.slot, AttemptKind.Connect, AttemptKind.Cancel);
+  }
+
+  complete(kind: number, result: number): void {
+    if (kind === AttemptKind.Cancel) {
+      // It misses (EALREADY) what is just being woken.
+      if (result < 0 && !this.isOver) this.handleEvent();
+      return;
+    }
     const { reactor } = this;
+    this.isOver = true;
+    this.signal?.removeEventListener("abort", this);
     reactor.arena.free(this.chunk);
     reactor.lane.operations.release(this.slot);
     reactor.unref();

@@ -131,6 +131,10 @@ describe.skipIf(isBun)("a restricted ring", () => {
       bind: describe.bind(FD, { hostname: "127.0.0.1", port: 0 }),
       listen: describe.listen(FD),
       accept: describe.accept(FD),
+      acceptFrom: describe.acceptFrom(FD),
+      sendto: describe.sendto(FD, bytes, { hostname: "127.0.0.1", port: 1 }),
+      sendmsg: describe.sendmsg(FD, { data: bytes }),
+      recvmsg: describe.recvmsg(FD, { into: bytes }),
       connect: describe.connect(FD, { hostname: "127.0.0.1", port: 1 }),
       recv: describe.recv(FD, bytes),
       send: describe.send(FD, bytes),
@@ -142,6 +146,9 @@ describe.skipIf(isBun)("a restricted ring", () => {
       timeout: describe.timeout(0),
       waitid: describe.waitid(0x7fffffff),
       pipe: describe.pipe(0x7fffffff),
+      futexWait: describe.futexWait(4096, 0),
+      futexWake: describe.futexWake(4096),
+      msgRing: describe.msgRing(FD, 0),
     };
     const refused = await Promise.all(
       Object.entries(all).map(async ([name, operation]) => {
