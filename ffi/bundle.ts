@@ -1,13 +1,18 @@
 /**
- * Builds dist/, the JavaScript of the package: `bun ffi/bundle.ts`.
+ * Builds dist/, the JavaScript and the types of the package: `bun ffi/bundle.ts`.
  *
- * ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc): a server answers its first request in half the
- * time that its TypeScript takes. Another version of Bun than the one that built it ignores the bytecode. The preload is a file of its own,
- * because every Bun process of a program loads it. The other files only name what ringloop.js exports.
+ * - ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc): a server answers its first request in half the
+ *   time that its TypeScript takes. Another version of Bun than the one that built it ignores the bytecode.
+ * - modules.js is the same for bundlers, and loading.cjs chooses between the two.
+ * - register.js, the preload, is a file of its own, because every Bun process of a program loads it; so is cli.js, the command.
+ * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name what the package's entries export.
+ * - needs-bun.js stands for each of them in Node.
+ * - types/ has the declarations.
  *
- * Does nothing when dist/ is newer than its sources and Bun, unless --force is given.
+ * The same sources give the same bytes, in whichever directory they are. Does nothing when dist/ is newer than its sources and Bun, unless
+ * --force is given.
  */
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as parts from "../src/parts.ts";
 
@@ -15,11 +20,20 @@ const root = join(import.meta.dir, "..");
 const temporary = join(root, `dist.${process.pid}`);
 const output = join(root, "dist");
 
+/** The entries of the package that have exports, by the name of the part. */
+const entries = { main: parts.main(), fs: parts.fs(), ring: parts.ring() };
+
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const sources = [...new Bun.Glob("src/**/*.ts").scanSync({ cwd: root, absolute: true })];
   const built = statSync(output).mtimeMs;
-  return [...sources, import.meta.path, process.execPath].every((file) => statSync(file).mtimeMs <= built);
+  const others = [
+    import.meta.path,
+    join(import.meta.dir, "loading.cjs"),
+    join(root, "tsconfig.types.json"),
+    process.execPath,
+  ];
+  return [...sources, ...others].every((file) => statSync(file).mtimeMs <= built);
 }
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);
@@ -27,32 +41,78 @@ if (isFresh() && !process.argv.includes("--force")) process.exit(0);
 /** Names are kept: errors and `Bun.inspect` show them. */
 const minify = { whitespace: true, syntax: true, identifiers: false };
 
-async function bundle(entry: string, options: Partial<Bun.BuildConfig>): Promise<void> {
-  await Bun.build({ entrypoints: [join(root, "src", entry)], outdir: temporary, target: "bun", minify, ...options });
+/** What is not built in: packages with the shared object, its build, and what loading.cjs finds. */
+const outside: Bun.BunPlugin = {
+  name: "outside",
+  setup(build) {
+    build.onResolve({ filter: /^@ringloop\// }, ({ path }) => ({ path, external: true }));
+    build.onResolve({ filter: /\/ffi\/build\// }, ({ path }) => ({ path: path.slice("../".length), external: true }));
+    build.onResolve({ filter: /\/loading\.ts$/ }, () => ({ path: "./loading.cjs", external: true }));
+  },
+};
+
+async function bundle(entry: string, options: Partial<Bun.BuildConfig> = {}): Promise<void> {
+  const entrypoints = [join(root, "src", entry)];
+  await Bun.build({ entrypoints, outdir: temporary, target: "bun", minify, plugins: [outside], ...options });
 }
 
-/** An ES module with the exports of one of the parts. */
-async function facade(part: string, exports: object, file: string): Promise<void> {
-  const names = Object.keys(exports);
-  const text = `import { ${part} } from "./ringloop.js";\nexport const { ${names.join(", ")} } = ${part}();\n`;
-  await Bun.write(join(temporary, file), text);
+const write = (file: string, text: string): Promise<number> => Bun.write(join(temporary, file), text);
+
+/** Bun calls `require` of a module by another name; bundlers know it by its own. */
+async function forBundlers(file: string): Promise<void> {
+  const text = await Bun.file(join(temporary, file)).text();
+  await write(file, text.replaceAll("__require(", "require("));
+}
+
+async function facade(part: string, exports: object): Promise<void> {
+  const names = Object.keys(exports).join(", ");
+  await write(
+    `ringloop-${part}.js`,
+    `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`,
+  );
+}
+
+/** Has the names, so that an import of one is not the first thing that fails. */
+async function needsBun(): Promise<void> {
+  const names = new Set(Object.values(entries).flatMap((exports) => Object.keys(exports)));
+  const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundle that is made with the condition \\"bun\\""`;
+  await write(
+    "needs-bun.js",
+    `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);\nexport let ${[...names].join(", ")};\n`,
+  );
+}
+
+/** Declarations name other declarations as JavaScript would. Those of the entries bring Bun's own with them. */
+async function declarations(): Promise<void> {
+  const types = join(temporary, "types");
+  const command = [join(root, "node_modules/.bin/tsc"), "--project", "tsconfig.types.json", "--outDir", types];
+  const compiled = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
+  if (!compiled.success) throw new Error("tsc failed");
+  for (const file of new Bun.Glob("**/*.d.ts").scanSync({ cwd: types })) {
+    const text = await Bun.file(join(types, file)).text();
+    const imported = text.replace(/((?:\bfrom|\bimport\() ?"\.[^"\n]*)\.ts"/g, '$1.js"');
+    await write(`types/${file}`, `/// <reference types="bun" />\n${imported}`);
+  }
 }
 
 mkdirSync(temporary);
 try {
-  await bundle("parts.ts", { format: "cjs", bytecode: true, naming: "ringloop.[ext]" });
-  await bundle("register.ts", {
-    plugins: [
-      {
-        name: "parts",
-        setup: (build) =>
-          void build.onResolve({ filter: /^\.\/parts\.ts$/ }, () => ({ path: "./ringloop.js", external: true })),
-      },
-    ],
+  await bundle("parts.ts", {
+    format: "cjs",
+    bytecode: true,
+    naming: "ringloop.[ext]",
+    // Where the file will be, in the place of where the source is now.
+    define: { "import.meta.path": "module.filename" },
   });
-  await facade("main", parts.main(), "index.js");
-  await facade("fs", parts.fs(), "fs.js");
-  await facade("ring", parts.ring(), "ring.js");
+  await bundle("parts.ts", { naming: "modules.[ext]" });
+  await forBundlers("modules.js");
+  await bundle("register.ts");
+  await bundle("cli.ts");
+  chmodSync(join(temporary, "cli.js"), 0o755);
+  await write("loading.cjs", await Bun.file(join(import.meta.dir, "loading.cjs")).text());
+  for (const [part, exports] of Object.entries(entries)) await facade(part, exports);
+  await needsBun();
+  await declarations();
   rmSync(output, { recursive: true, force: true });
   renameSync(temporary, output);
 } finally {

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { requestedMode, resolveMode, SQPOLL_PROCESSORS_MIN } from "./reactor/mode.ts";
 import { availableProcessors } from "./reactor/processors.ts";
 import { defaultOptions } from "./reactor/options.ts";
@@ -66,7 +66,8 @@ const features: Record<keyof Features, { name: string; required: boolean; advice
 
 /** The version of this package. */
 export function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(import.meta.dir, "../package.json"), "utf8")) as { version: string }).version;
+  const file = join(dirname(import.meta.path), "../package.json");
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /** Throws a TypeError for a wrong RINGLOOP_MODE. */
