@@ -58,8 +58,8 @@ export type Native = ReturnType<typeof dlopen<typeof symbols>>["symbols"];
 export class LibraryError extends Error {
   readonly code = "ERR_RINGLOOP_LIBRARY";
 
-  constructor(reason: string, advice: string) {
-    super(`ringloop: ${reason}. ${advice}`);
+  constructor(reason: string, remedy: string) {
+    super(`ringloop: ${reason}. ${remedy}`);
   }
 
   override get name(): string {
@@ -82,9 +82,9 @@ function load(path: string): Native {
   try {
     library = dlopenAnywhere(path);
   } catch (error) {
-    if (!existsSync(path)) throw new Error(`the shared object ${path} does not exist`);
     // Another architecture, a missing liburing.so or a missing symbol: the dynamic linker's own words say which.
-    throw new Error(`the shared object ${path} cannot be loaded (${(error as Error).message})`);
+    const reason = existsSync(path) ? `cannot be loaded (${(error as Error).message})` : "does not exist";
+    throw new Error(`the shared object ${path} ${reason}`, { cause: error });
   }
   const seen = new Uint32Array(layout.length);
   const count = library.symbols.rl_layout(ptr(seen), seen.length);
