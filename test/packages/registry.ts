@@ -13,20 +13,20 @@ async function manifestOf(tarball: string): Promise<Manifest> {
 
 /** Serves every .tgz of the directory. `url` is what npm and Bun take for a registry. */
 export async function serveRegistry(directory: string): Promise<Bun.Server<undefined>> {
-  const packages = new Map<string, object>();
+  const packages = new Map<string, { file: string; integrity: string; manifest: Manifest }>();
   for (const file of new Bun.Glob("*.tgz").scanSync({ cwd: directory })) {
     const path = join(directory, file);
     const manifest = await manifestOf(path);
     const integrity = `sha512-${new Bun.CryptoHasher("sha512").update(await Bun.file(path).bytes()).digest("base64")}`;
     packages.set(manifest.name, { file, integrity, manifest });
   }
-  const server = Bun.serve({
+  const server: Bun.Server<undefined> = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    fetch(request) {
+    fetch(request): Response {
       const path = decodeURIComponent(new URL(request.url).pathname).slice(1);
       if (path.endsWith(".tgz")) return new Response(Bun.file(join(directory, path)));
-      const found = packages.get(path) as { file: string; integrity: string; manifest: Manifest } | undefined;
+      const found = packages.get(path);
       if (found === undefined) return new Response("{}", { status: 404 });
       const { name, version } = found.manifest;
       const dist = { tarball: `${new URL(found.file, server.url)}`, integrity: found.integrity };
