@@ -82,7 +82,7 @@ async function needsBun(): Promise<void> {
   );
 }
 
-/** Declarations name other declarations as JavaScript would. Those of the entries bring Bun's own with them. */
+/** They bring Bun's own types with them. */
 async function declarations(): Promise<void> {
   const types = join(temporary, "types");
   const command = [join(root, "node_modules/.bin/tsc"), "--project", "tsconfig.types.json", "--outDir", types];
@@ -90,8 +90,7 @@ async function declarations(): Promise<void> {
   if (!compiled.success) throw new Error("tsc failed");
   for (const file of new Bun.Glob("**/*.d.ts").scanSync({ cwd: types })) {
     const text = await Bun.file(join(types, file)).text();
-    const imported = text.replace(/((?:\bfrom|\bimport\() ?"\.[^"\n]*)\.ts"/g, '$1.js"');
-    await write(`types/${file}`, `/// <reference types="bun" />\n${imported}`);
+    await write(`types/${file}`, `/// <reference types="bun" />\n${text}`);
   }
 }
 
