@@ -43,7 +43,7 @@ function print({ runs, mode, reason, checks }: Diagnosis): void {
   );
 }
 
-function main(args: string[]): number {
+async function main(args: string[]): Promise<number> {
   const flag = { type: "boolean", default: false } as const;
   let values: { json: boolean; help: boolean; version: boolean };
   let command: string[];
@@ -68,10 +68,10 @@ function main(args: string[]): number {
     console.error(`ringloop: ${(error as Error).message}`);
     return 2;
   }
-  const diagnosis = parts().doctor().diagnose();
+  const diagnosis = await parts().doctor().diagnose();
   if (values.json) console.log(JSON.stringify(diagnosis, null, 2));
   else print(diagnosis);
   return diagnosis.runs ? 0 : 1;
 }
 
-process.exit(main(process.argv.slice(2)));
+process.exit(await main(process.argv.slice(2)));

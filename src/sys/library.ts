@@ -6,6 +6,7 @@
  */
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
 import { existsSync } from "node:fs";
+import { isTestedBun, TESTED_BUN, missedReliance } from "./bun-internals.ts";
 import { inMemory, isEmbedded } from "./embedded-library.ts";
 import { layout } from "./layout.ts";
 import { packageFile, packageName, places } from "./library-places.ts";
@@ -114,6 +115,17 @@ interface Opened {
 let opened: Opened | undefined;
 
 function open(): Opened {
+  const found = find();
+  const missed = isTestedBun() ? undefined : missedReliance(found.functions);
+  if (missed !== undefined)
+    throw new LibraryError(
+      `Bun ${process.versions.bun} is not one that ringloop was tested with, and it does not hold that ${missed}`,
+      `Take a later ringloop, or Bun ${TESTED_BUN.at(-1)}`,
+    );
+  return found;
+}
+
+function find(): Opened {
   const failures: string[] = [];
   for (const path of places()) {
     try {
