@@ -5,8 +5,9 @@
  */
 import type { Check } from "./doctor.ts";
 import { serve } from "./http/server.ts";
-import { isTestedBun, missedReliance, TESTED_BUN } from "./sys/bun-internals.ts";
+import { missedReliance } from "./sys/bun-internals.ts";
 import { native } from "./sys/library.ts";
+import { isTestedBun, TESTED_BUN } from "./sys/tested-bun.ts";
 
 /** How long an answer may take that comes over the loopback interface of a machine with much else to do. */
 const ANSWER_MS_MAX = 5000;

@@ -11,13 +11,6 @@ import { ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks } from "bun:jsc";
 import type { Native } from "./library.ts";
 
-/** The versions that the tests of this ringloop ran on. */
-export const TESTED_BUN: readonly string[] = ["1.4.5"];
-
-export function isTestedBun(): boolean {
-  return TESTED_BUN.includes(process.versions.bun);
-}
-
 /** A page of memory outside of JavaScript's heap. */
 const PAGE_BYTES = 4096;
 

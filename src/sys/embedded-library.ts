@@ -10,10 +10,6 @@ import { isMusl } from "./library-places.ts";
 
 const MFD_CLOEXEC = 1;
 
-export function isEmbedded(path: string): boolean {
-  return path.startsWith("/$bunfs/");
-}
-
 /** Copies the file into memory, unless a thread of this process has done so. Returns a path of the copy; throws when the system allows none. */
 export function inMemory(path: string): string {
   const bytes = readFileSync(path);

@@ -2,30 +2,46 @@
  * Where the shared object may be, in the order in which library.ts tries:
  *
  * 1. the file that the variable RINGLOOP_LIBRARY names, and then no other;
- * 2. in the package that has it for this system, as `@ringloop/linux-x64-glibc`: an optional dependency of this one;
- * 3. in ffi/build/ of this package, where ffi/build.ts puts it.
+ * 2. in the package that has it for this system, as `@ringloop/linux-x64-glibc`: an optional dependency of this one, which package managers
+ *    put beside it;
+ * 3. in ffi/build/ of this package, where ffi/build.ts puts it;
+ * 4. in either of them wherever `require` finds it, or where a bundler has put it.
  *
  * Each `require` below names a file in full, inside of a `try`. So a bundler takes along those that it finds, and leaves out the rest.
  */
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import { dirname, join } from "node:path";
-
 /** The name of the package that has the shared object for this system. */
 export function packageName(): string {
-  return `@ringloop/${process.platform}-${process.arch}-${isMusl() ? "musl" : "glibc"}`;
+  return nameFor(isMusl() ? "musl" : "glibc");
 }
+
+function nameFor(libc: "glibc" | "musl"): string {
+  return `@ringloop/${process.platform}-${process.arch}-${libc}`;
+}
+
+/** The directory of this package. In a bundle it is none. */
+const root = import.meta.path.replace(/\/(src\/sys|dist)\/[^/]*$/, "");
 
 /** The path of a file of this package, which is not there when the program is a bundle. */
 export function packageFile(path: string): string {
-  // This file is in src/sys/, or a part of a file in dist/.
-  const root = import.meta.path.endsWith("/src/sys/library-places.ts") ? "../.." : "..";
-  return join(dirname(import.meta.path), root, path);
+  return `${root}/${path}`;
 }
 
-/** The files that there are, as absolute paths, or paths in the executable that this program is compiled into. */
+/** Whether a file is there, and has bytes. It takes a millisecond and a half to load node:fs, which a server need not do. */
+function hasFile(path: string): boolean {
+  return Bun.file(path).size > 0;
+}
+
+/** Paths of files, or in the executable that this program is compiled into. Most programs take the first, and pay for no other. */
 export function* places(): Generator<string> {
   if (process.env.RINGLOOP_LIBRARY) return yield process.env.RINGLOOP_LIBRARY;
-  for (const place of [packaged(), built()]) if (place !== undefined) yield whereItIs(place);
+  const beside = (["glibc", "musl"] as const)
+    .map((libc) => `${parentOf(root)}/${nameFor(libc)}/libringloop.so`)
+    .filter(hasFile);
+  // Package managers that do not know of C libraries install both.
+  if (beside.length > 0) yield beside.length > 1 && isMusl() ? beside[1]! : beside[0]!;
+  const built = packageFile(`ffi/build/libringloop-${process.platform}-${process.arch}.so`);
+  if (hasFile(built)) yield built;
+  for (const found of [packaged(), bundled()]) if (found !== undefined) yield whereItIs(found);
 }
 
 function packaged(): string | undefined {
@@ -40,39 +56,40 @@ function packaged(): string | undefined {
   }
 }
 
-function built(): string | undefined {
-  const own = packageFile(`ffi/build/libringloop-${process.platform}-${process.arch}.so`);
-  if (existsSync(own)) return own;
+/** A bundler makes a path of it; outside of a bundle it cannot be loaded. */
+function bundled(): string | undefined {
   try {
-    // Only a bundler makes a path of it.
     return process.arch === "arm64"
       ? require("../../ffi/build/libringloop-linux-arm64.so")
       : require("../../ffi/build/libringloop-linux-x64.so");
   } catch {
-    return undefined; // Not built.
+    return undefined;
   }
 }
 
 /** A bundler names the copies that it makes of such files by their way from the bundle. */
 function whereItIs(path: string): string {
   if (path.startsWith("/")) return path;
-  const besideThis = join(dirname(import.meta.path), path);
+  const beside = `${parentOf(import.meta.path)}/${path}`;
   // A bundle with bytecode has in `import.meta.path` where this file was when it was bundled.
-  return existsSync(besideThis) ? besideThis : join(dirname(Bun.main), path);
+  return hasFile(beside) ? beside : `${parentOf(Bun.main)}/${path}`;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }
 
 let musl: boolean | undefined;
 
-/** Whether this Bun runs on musl: the interpreter that its executable names near the start tells. */
+/** Whether this Bun runs on musl: the dynamic linker that its executable names near the start tells. */
 export function isMusl(): boolean {
-  if (musl !== undefined) return musl;
-  const start = Buffer.alloc(4096);
+  return (musl ??= hasFile(`/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`) && namesMusl());
+}
+
+function namesMusl(): boolean {
   try {
-    const file = openSync("/proc/self/exe", "r");
-    readSync(file, start);
-    closeSync(file);
+    return Buffer.from(Bun.mmap("/proc/self/exe").subarray(0, 4096)).includes("/ld-musl-");
   } catch {
-    // Without /proc nobody tells; glibc is the usual one.
+    return false; // Without /proc nobody tells, and glibc is the usual one.
   }
-  return (musl = start.includes("/ld-musl-"));
 }

@@ -5,11 +5,9 @@
  * says what to do. Importing this file opens nothing. This is the only directory that imports bun:ffi.
  */
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
-import { existsSync } from "node:fs";
-import { isTestedBun, TESTED_BUN, missedReliance } from "./bun-internals.ts";
-import { inMemory, isEmbedded } from "./embedded-library.ts";
 import { layout } from "./layout.ts";
 import { packageFile, packageName, places } from "./library-places.ts";
+import { isTestedBun, TESTED_BUN } from "./tested-bun.ts";
 
 const { i32, u32, f64, ptr: pointer, void: nothing } = FFIType;
 
@@ -68,10 +66,15 @@ export class LibraryError extends Error {
   }
 }
 
+/** Only asked when something is wrong: node:fs takes its time to load. */
+function isThere(path: string): boolean {
+  return (require("node:fs") as typeof import("node:fs")).existsSync(path);
+}
+
 /** What to do about it: in a bundle, where it was bundled. */
 function advice(): string {
   const build = packageFile("ffi/build.ts");
-  return existsSync(build)
+  return isThere(build)
     ? `Build it with: bun ${build} --force`
     : `Where this program is bundled or compiled, add the package ${packageName()} (bun add --os=linux --cpu=${process.arch}), or set` +
         " RINGLOOP_LIBRARY to the path of a shared object";
@@ -84,7 +87,7 @@ function load(path: string): Native {
     library = dlopenAnywhere(path);
   } catch (error) {
     // Another architecture, a missing liburing.so or a missing symbol: the dynamic linker's own words say which.
-    const reason = existsSync(path) ? `cannot be loaded (${(error as Error).message})` : "does not exist";
+    const reason = isThere(path) ? `cannot be loaded (${(error as Error).message})` : "does not exist";
     throw new Error(`the shared object ${path} ${reason}`, { cause: error });
   }
   const seen = new Uint32Array(layout.length);
@@ -102,7 +105,9 @@ function dlopenAnywhere(path: string): ReturnType<typeof dlopen<typeof symbols>>
   try {
     return dlopen(path, symbols);
   } catch (error) {
-    if (!isEmbedded(path)) throw error;
+    if (!path.startsWith("/$bunfs/")) throw error;
+    // Nowhere to write to.
+    const { inMemory } = require("./embedded-library.ts") as typeof import("./embedded-library.ts");
     return dlopen(inMemory(path), symbols);
   }
 }
@@ -116,7 +121,9 @@ let opened: Opened | undefined;
 
 function open(): Opened {
   const found = find();
-  const missed = isTestedBun() ? undefined : missedReliance(found.functions);
+  if (isTestedBun()) return found;
+  const { missedReliance } = require("./bun-internals.ts") as typeof import("./bun-internals.ts");
+  const missed = missedReliance(found.functions);
   if (missed !== undefined)
     throw new LibraryError(
       `Bun ${process.versions.bun} is not one that ringloop was tested with, and it does not hold that ${missed}`,

@@ -1,12 +1,7 @@
 import { expect, test } from "bun:test";
 import { closeSync, readFileSync } from "node:fs";
-import { inMemory, isEmbedded } from "../../src/sys/embedded-library.ts";
+import { inMemory } from "../../src/sys/embedded-library.ts";
 import { libraryPath } from "../../src/sys/library.ts";
-
-test("a file in an executable of bun build --compile is told from others by its path", () => {
-  expect(isEmbedded("/$bunfs/root/libringloop-x2k7.so")).toBe(true);
-  expect(isEmbedded("/srv/app/libringloop-x2k7.so")).toBe(false);
-});
 
 test("a shared object is copied into memory whole, and once for all threads", () => {
   const copy = inMemory(libraryPath());
