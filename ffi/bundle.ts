@@ -75,7 +75,7 @@ async function facade(part: string, exports: object): Promise<void> {
 /** Has the names, so that an import of one is not the first thing that fails. */
 async function needsBun(): Promise<void> {
   const names = new Set(Object.values(entries).flatMap((exports) => Object.keys(exports)));
-  const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundle that is made with the condition \\"bun\\""`;
+  const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
   await write(
     "needs-bun.js",
     `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);\nexport let ${[...names].join(", ")};\n`,

@@ -87,9 +87,14 @@ export function isMusl(): boolean {
 }
 
 function namesMusl(): boolean {
+  const { closeSync, openSync, readSync } = require("node:fs") as typeof import("node:fs");
+  const start = Buffer.alloc(4096);
   try {
-    return Buffer.from(Bun.mmap("/proc/self/exe").subarray(0, 4096)).includes("/ld-musl-");
+    const file = openSync("/proc/self/exe", "r");
+    readSync(file, start);
+    closeSync(file);
   } catch {
-    return false; // Without /proc nobody tells, and glibc is the usual one.
+    // Without /proc nobody tells, and glibc is the usual one.
   }
+  return start.includes("/ld-musl-");
 }

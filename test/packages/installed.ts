@@ -70,6 +70,24 @@ export function testInstalled(
       expect({ runs: JSON.parse(stdout).runs, exitCode }).toEqual({ runs: true, exitCode: 0 });
     });
 
+    test.skipIf(isShort)("tarballs are enough where there is no registry", async () => {
+      const [own] = readdirSync(installed.path("/home/app/node_modules/@ringloop"));
+      const tarballs = readdirSync(packages()).filter((file) => file.match(`^ringloop-(${own}-)?[0-9.]+tgz$`));
+      expect(tarballs).toHaveLength(2);
+      mkdirSync(installed.path("/home/other"));
+      await Bun.write(installed.path("/home/other/package.json"), '{ "name": "other", "type": "module" }');
+      await Bun.write(installed.path("/home/other/app.ts"), app);
+      installed.giveToNobody("/home/other", "/home/other/package.json");
+      for (const file of tarballs) copyFileSync(`${packages()}/${file}`, installed.path(`/home/other/${file}`));
+      const paths = tarballs.map((file) => `./${file}`);
+      // Nobody listens on port 1.
+      const nowhere = "--registry=http://127.0.0.1:1/";
+      const other = { BUN_INSTALL_CACHE_DIR: "/tmp/other-cache" };
+      const added = await installed.run(["/bin/bun", "--cwd=/home/other", "add", ...paths, nowhere], other);
+      expect(added).toMatchObject({ exitCode: 0 });
+      expect(await installed.run(["/bin/bun", "--cwd=/home/other", "app.ts"])).toEqual(served);
+    });
+
     for (const options of isShort ? [[]] : [[], ["--minify", "--bytecode"]])
       test(`the app as a bundle (${["bun build", ...options].join(" ")}) runs on the ring elsewhere, in a directory with a space that is read-only`, async () => {
         await build("--target=bun", "--outdir=out", ...options);

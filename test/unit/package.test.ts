@@ -59,6 +59,19 @@ describe("the package", () => {
     expect(files.filter((file) => readFileSync(file).includes(`${root}/`))).toEqual([]);
   });
 
+  test("has one table of the environment variables, with each that its sources read", () => {
+    const table = readFileSync(join(consumer.package, "docs/install.md"), "utf8");
+    const sources = ["src/**/*.ts", "ffi/*.ts"].flatMap((pattern) => [
+      ...new Bun.Glob(pattern).scanSync({ cwd: consumer.package, absolute: true }),
+    ]);
+    const read = sources.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/\benv\.(\w+)|\breadVariable\("(\w+)"\)/g)].map(([, a, b]) => a ?? b!),
+    );
+    expect(read).toContain("RINGLOOP_LIBRARY");
+    const rows = table.split("\n").filter((line) => line.startsWith("| `"));
+    expect([...new Set(read)].filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
+  });
+
   for (const name of ["ringloop", "ringloop/ring"])
     test(`says in Node in one sentence that it needs Bun, when ${name} is imported`, () => {
       const program = `import { serve, open, Ring } from "${name}"; console.log(serve, open, Ring);`;
