@@ -44,6 +44,13 @@ test("a second build gives the same bytes, though everything is compiled anew", 
   expect(hashes()).toEqual(before);
 });
 
+test("docs/api/ is what the declarations and their comments give", () => {
+  const before = join(directory, "api");
+  output("cp", "-r", join(root, "docs/api"), before);
+  output(process.execPath, "ffi/api-reference.ts");
+  expect(output("diff", "--recursive", before, join(root, "docs/api"))).toBe("");
+});
+
 describe("the types", () => {
   let consumer: Consumer;
   let compilers: Record<string, string[]>;
