@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { entries } from "./entries.ts";
 
 const root = join(import.meta.dir, "..");
 
@@ -18,20 +19,20 @@ export const generators: Record<string, string> = {
 
 export const digestFile = join(root, "docs/api/declarations.sha256");
 
-/** Needs dist/types/. */
-export const entries = ["index", "fs/index", "ring/index"].map((entry) => join(root, `dist/types/${entry}.d.ts`));
+/** They are there when dist/ is built. */
+export const declarations = entries.map((entry) => join(root, entry.declarations));
 
 /** Imports of types alone are left out: what they name is shown by its name only. */
 const valueImport = /^(?:import|export) (?!type )[^;]*? from "(\.[^"]*)\.ts"/gm;
 
 export function digestOfDeclarations(): string {
-  const files = [...entries];
+  const files = [...declarations];
   const hash = new Bun.CryptoHasher("sha256").update(JSON.stringify(generators));
   hash.update(readFileSync(join(root, "ffi/typedoc.json")));
   for (let i = 0; i < files.length; i++) {
     const text = readFileSync(files[i]!, "utf8");
     hash.update(text.replaceAll(/^ *(?:private|protected) .*\n/gm, ""));
-    const isEntry = i < entries.length;
+    const isEntry = i < declarations.length;
     const imports = text.matchAll(isEntry ? /^[^*/].* from "(\.[^"]*)\.ts"/gm : valueImport);
     for (const [, path] of imports) {
       const file = join(dirname(files[i]!), `${path}.d.ts`);

@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { digestFile, digestOfDeclarations, entries, generators } from "./api-declarations.ts";
+import { declarations, digestFile, digestOfDeclarations, generators } from "./api-declarations.ts";
 
 const root = join(import.meta.dir, "..");
 const tools = join(root, "build/typedoc");
@@ -23,10 +23,10 @@ if (!existsSync(join(tools, "package.json")) || (await Bun.file(join(tools, "pac
   run([process.execPath, "install", "--silent"], tools);
 }
 rmSync(join(root, "docs/api"), { recursive: true, force: true });
-const config = { extends: "../../tsconfig.json", include: [], files: entries };
+const config = { extends: "../../tsconfig.json", include: [], files: declarations };
 writeFileSync(join(tools, "tsconfig.json"), JSON.stringify(config));
 const options = ["--plugin", "typedoc-plugin-markdown", "--options", join(root, "ffi/typedoc.json")];
-const input = ["--tsconfig", "tsconfig.json", ...entries.flatMap((entry) => ["--entryPoints", entry])];
+const input = ["--tsconfig", "tsconfig.json", ...declarations.flatMap((file) => ["--entryPoints", file])];
 run([process.execPath, "node_modules/typedoc/bin/typedoc", ...options, ...input], tools);
 run([process.execPath, "fmt", "docs/api"], root);
 writeFileSync(digestFile, `${digestOfDeclarations()}\n`);

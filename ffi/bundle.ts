@@ -15,24 +15,20 @@
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as parts from "../src/parts.ts";
+import { entries } from "./entries.ts";
 
 const root = join(import.meta.dir, "..");
 const temporary = join(root, `dist.${process.pid}`);
 const output = join(root, "dist");
 
-/** The entries of the package that have exports, by the name of the part. */
-const entries = { main: parts.main(), fs: parts.fs(), ring: parts.ring() };
+const exportsOf = (part: string): string[] => Object.keys(parts[part as "main"]());
 
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const sources = [...new Bun.Glob("src/**/*.ts").scanSync({ cwd: root, absolute: true })];
   const built = statSync(output).mtimeMs;
-  const others = [
-    import.meta.path,
-    join(import.meta.dir, "loading.cjs"),
-    join(root, "tsconfig.types.json"),
-    process.execPath,
-  ];
+  const settings = ["ffi/bundle.ts", "ffi/entries.ts", "ffi/loading.cjs", "package.json", "tsconfig.json"];
+  const others = [...settings.map((file) => join(root, file)), process.execPath];
   return [...sources, ...others].every((file) => statSync(file).mtimeMs <= built);
 }
 
@@ -64,30 +60,35 @@ async function forBundlers(file: string): Promise<void> {
   await write(file, text.replaceAll("__require(", "require("));
 }
 
-async function facade(part: string, exports: object): Promise<void> {
-  const names = Object.keys(exports).join(", ");
-  await write(
-    `ringloop-${part}.js`,
-    `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`,
-  );
+async function facade(part: string, script: string): Promise<void> {
+  const names = exportsOf(part).join(", ");
+  const text = `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`;
+  await write(script.slice("dist/".length), text);
 }
 
 /** Has the names, so that an import of one is not the first thing that fails. */
 async function needsBun(): Promise<void> {
-  const names = new Set(Object.values(entries).flatMap((exports) => Object.keys(exports)));
+  const names = new Set(entries.flatMap(({ part }) => exportsOf(part)));
   const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
-  await write(
-    "needs-bun.js",
-    `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);\nexport let ${[...names].join(", ")};\n`,
-  );
+  const error = `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);`;
+  await write("needs-bun.js", `${error}\nexport let ${[...names].join(", ")};\n`);
 }
 
-/** They bring Bun's own types with them. */
+/** They bring Bun's own types with them. Whether the types are right is not asked here. */
 async function declarations(): Promise<void> {
   const types = join(temporary, "types");
-  const command = [join(root, "node_modules/.bin/tsc"), "--project", "tsconfig.types.json", "--outDir", types];
+  const sources = [...entries.map(({ source }) => source), "src/register.ts", "src/sys/buffer.d.ts"];
+  const emitted = { noEmit: false, declaration: true, emitDeclarationOnly: true, noCheck: true };
+  const compilerOptions = { ...emitted, rootDir: join(root, "src"), outDir: types };
+  const files = sources.map((source) => join(root, source));
+  await write(
+    "tsconfig.json",
+    JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions, include: [], files }),
+  );
+  const command = [join(root, "node_modules/.bin/tsc"), "--project", join(temporary, "tsconfig.json")];
   const compiled = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
   if (!compiled.success) throw new Error("tsc failed");
+  rmSync(join(temporary, "tsconfig.json"));
   for (const file of new Bun.Glob("**/*.d.ts").scanSync({ cwd: types })) {
     const text = await Bun.file(join(types, file)).text();
     await write(`types/${file}`, `/// <reference types="bun" />\n${text}`);
@@ -109,7 +110,7 @@ try {
   await bundle("cli.ts");
   chmodSync(join(temporary, "cli.js"), 0o755);
   await write("loading.cjs", await Bun.file(join(import.meta.dir, "loading.cjs")).text());
-  for (const [part, exports] of Object.entries(entries)) await facade(part, exports);
+  for (const { part, script } of entries) await facade(part, script);
   await needsBun();
   await declarations();
   rmSync(output, { recursive: true, force: true });
