@@ -21,7 +21,8 @@ const root = join(import.meta.dir, "..");
 const temporary = join(root, `dist.${process.pid}`);
 const output = join(root, "dist");
 
-const exportsOf = (part: string): string[] => Object.keys(parts[part as "main"]());
+const byName: Record<string, () => object> = { ...parts };
+const exportsOf = (part: string): string[] => Object.keys(byName[part]!());
 
 function isFresh(): boolean {
   if (!existsSync(output)) return false;

@@ -4,7 +4,17 @@
  *
  * Guarantees: the same files give the same bytes. Leaves to others: how the shared object is compiled (targets.ts).
  */
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { linksWithin } from "./package-links.ts";
 import { type Target, targets } from "./targets.ts";
@@ -24,6 +34,8 @@ const packageOf = (target: Target): string => `@ringloop/${target.name}`;
 
 /** Packs a directory, and removes it. Bun sets the times and owners in a tarball to fixed ones. Returns the tarball's path. */
 function pack(directory: string, output: string): string {
+  for (const file of new Bun.Glob("**/*").scanSync({ cwd: directory, absolute: true, dot: true }))
+    chmodSync(file, statSync(file).mode & 0o100 ? 0o755 : 0o644); // Whatever the umask of the checkout.
   const command = [process.execPath, "pm", "pack", "--quiet", "--ignore-scripts", "--destination", output];
   const { success, stdout, stderr } = Bun.spawnSync(command, { cwd: directory });
   if (!success) throw new Error(`bun pm pack: ${stderr.toString()}`);
