@@ -74,7 +74,7 @@ export function packLibrary(target: Target, library: string, notice: string | un
     join(directory, "README.md"),
     `# ${packageOf(target)}
 
-The shared object of [ringloop](https://www.npmjs.com/package/ringloop) for Linux on ${cpu} with ${libc}. ringloop depends on it; no program needs
+The shared object of ringloop for Linux on ${cpu} with ${libc}. ringloop depends on it; no program needs
 to. liburing is built in: its licence is in LICENSE.liburing.
 `,
   );

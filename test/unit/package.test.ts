@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { packLibrary, packMain } from "../../ffi/pack.ts";
 import { targets } from "../../ffi/targets.ts";
-import { libraryPath } from "../../src/sys/library.ts";
+import { packageFile } from "../../src/sys/library-places.ts";
 import { ownBun } from "../packages/bare-root.ts";
 import { Consumer, settings } from "../packages/consumer.ts";
 import { testInstalled } from "../packages/installed.ts";
@@ -15,7 +15,7 @@ let consumer: Consumer;
 
 beforeAll(() => {
   const own = targets.find(({ cpu, libc }) => cpu === process.arch && libc === "glibc")!;
-  packLibrary(own, libraryPath(), undefined, packages);
+  packLibrary(own, packageFile(`ffi/build/libringloop-linux-${process.arch}.so`), undefined, packages);
   packMain(packages);
   consumer = new Consumer(packages);
 });
