@@ -2,12 +2,13 @@
  * Where the shared object may be, in the order in which library.ts tries:
  *
  * 1. the file that the variable RINGLOOP_LIBRARY names, and then no other;
- * 2. in the package that has it for this system, as `@ringloop/linux-x64-glibc`: an optional dependency of this one, which package managers
- *    put beside it;
+ * 2. in the package that has it for this system, as `@ringloop/linux-x64-glibc`, an optional dependency of this one: in the nearest node_modules
+ *    from this package upward, as `require` would find it;
  * 3. in ffi/build/ of this package, where ffi/build.ts puts it;
- * 4. in either of them wherever `require` finds it, or where a bundler has put it.
+ * 4. in a bundle, where the bundler has put it.
  *
- * Each `require` below names a file in full, inside of a `try`. So a bundler takes along those that it finds, and leaves out the rest.
+ * Each `require` below names a file in full, inside of a `try`. So a bundler takes along those that it finds, and leaves out the rest. Outside of
+ * a bundle none is called: where there is no node_modules, Bun would install the package from the registry.
  */
 /** The name of the package that has the shared object for this system. */
 export function packageName(): string {
@@ -34,14 +35,23 @@ function hasFile(path: string): boolean {
 /** Paths of files, or in the executable that this program is compiled into. Most programs take the first, and pay for no other. */
 export function* places(): Generator<string> {
   if (process.env.RINGLOOP_LIBRARY) return yield process.env.RINGLOOP_LIBRARY;
-  const beside = (["glibc", "musl"] as const)
-    .map((libc) => `${parentOf(root)}/${nameFor(libc)}/libringloop.so`)
-    .filter(hasFile);
-  // Package managers that do not know of C libraries install both.
-  if (beside.length > 0) yield beside.length > 1 && isMusl() ? beside[1]! : beside[0]!;
+  const installed = installedLibrary();
+  if (installed !== undefined) yield installed;
   const built = packageFile(`ffi/build/libringloop-${process.platform}-${process.arch}.so`);
   if (hasFile(built)) yield built;
+  if (hasFile(packageFile("ffi/ringloop.c"))) return;
   for (const found of [packaged(), bundled()]) if (found !== undefined) yield whereItIs(found);
+}
+
+function installedLibrary(): string | undefined {
+  for (let directory = root; directory !== ""; directory = parentOf(directory)) {
+    const found = (["glibc", "musl"] as const)
+      .map((libc) => `${directory}/node_modules/${nameFor(libc)}/libringloop.so`)
+      .filter(hasFile);
+    // Package managers that do not know of C libraries install both.
+    if (found.length > 0) return found.length > 1 && isMusl() ? found[1] : found[0];
+  }
+  return undefined;
 }
 
 function packaged(): string | undefined {

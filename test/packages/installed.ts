@@ -1,8 +1,8 @@
 /** What holds of the packages once they are installed: for the one that is packed in a moment, and for those that are published. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { BareRoot, canMakeRoots, type Outcome } from "./bare-root.ts";
-import { serveRegistry } from "./registry.ts";
+import { type Registry, serveRegistry } from "./registry.ts";
 
 const app = `import { serve } from "ringloop";
 const server = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("served") });
@@ -10,6 +10,7 @@ const text = fetch(server.url).then((response) => response.text());
 void text.then((body) => console.log(body, "ring:", server.ring));
 void text.finally(() => server.stop());
 `;
+const unmodified = app.replace(/^import .*\n/, "").replace("serve(", "Bun.serve(");
 const served = { stdout: "served ring: true\n", stderr: "", exitCode: 0 };
 
 /**
@@ -25,7 +26,7 @@ export function testInstalled(
     /** Where the packages are installed, and where there is nothing but what is brought there; without Bun in the third. */
     let installed: BareRoot;
     let bare: BareRoot;
-    let registry: Bun.Server<undefined>;
+    let registry: Registry;
     const bun = (...args: string[]): Promise<Outcome> => installed.run(["/bin/bun", "--cwd=/home/app", ...args]);
     const build = async (...args: string[]): Promise<void> => {
       const { exitCode, stderr } = await bun("build", ...args, "app.ts");
@@ -40,12 +41,12 @@ export function testInstalled(
       await Bun.write(installed.path("/home/app/package.json"), '{ "name": "app", "type": "module" }');
       await Bun.write(installed.path("/home/app/app.ts"), app);
       installed.giveToNobody("/home/app", "/home/app/package.json");
-      const added = await bun("add", "ringloop", `--registry=${registry.url.href}`);
+      const added = await bun("add", "ringloop", `--registry=${registry.url}`);
       if (added.exitCode !== 0) throw new Error(added.stderr);
     });
 
     afterAll(() => {
-      registry.stop(true);
+      registry[Symbol.dispose]();
       installed[Symbol.dispose]();
       bare[Symbol.dispose]();
     });
@@ -60,14 +61,25 @@ export function testInstalled(
     });
 
     test("an app that knows nothing of ringloop runs on it under the preload", async () => {
-      const text = app.replace(/^import .*\n/, "").replace("serve(", "Bun.serve(");
-      await Bun.write(installed.path("/home/app/unmodified.ts"), text);
+      await Bun.write(installed.path("/home/app/unmodified.ts"), unmodified);
       expect(await bun("--preload", "ringloop/register", "unmodified.ts")).toEqual(served);
     });
 
     test("the command says that ringloop runs here", async () => {
       const { stdout, exitCode } = await bun("node_modules/.bin/ringloop", "doctor", "--json");
       expect({ runs: JSON.parse(stdout).runs, exitCode }).toEqual({ runs: true, exitCode: 0 });
+    });
+
+    test("without the shared object a program asks no registry for it when it runs, and says how to build it", async () => {
+      // Where there is no node_modules, Bun installs by itself what a program requires.
+      cpSync(installed.path("/home/app/node_modules/ringloop"), installed.path("/opt/ringloop"), { recursive: true });
+      await Bun.write(installed.path("/tmp/app.ts"), unmodified);
+      const before = registry.asked.length;
+      const command = ["/bin/bun", "--preload=/opt/ringloop/dist/register.js", "--cwd=/tmp", "app.ts"];
+      const { stdout, stderr } = await installed.run(command, { BUN_CONFIG_REGISTRY: registry.url });
+      expect(stdout).toBe("served ring: false\n");
+      expect(stderr).toContain("Build it with: bun /opt/ringloop/ffi/build.ts --force");
+      expect(registry.asked.slice(before)).toEqual([]);
     });
 
     test.skipIf(isShort)("tarballs are enough where there is no registry", async () => {

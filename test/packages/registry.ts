@@ -11,8 +11,16 @@ async function manifestOf(tarball: string): Promise<Manifest> {
   return JSON.parse(await files.get("package/package.json")!.text()) as Manifest;
 }
 
-/** Serves every .tgz of the directory. `url` is what npm and Bun take for a registry. */
-export async function serveRegistry(directory: string): Promise<Bun.Server<undefined>> {
+export interface Registry extends Disposable {
+  /** What npm and Bun take for a registry. */
+  url: string;
+  /** The paths that were asked for. */
+  asked: string[];
+}
+
+/** Serves every .tgz of the directory. */
+export async function serveRegistry(directory: string): Promise<Registry> {
+  const asked: string[] = [];
   const packages = new Map<string, { file: string; integrity: string; manifest: Manifest }>();
   for (const file of new Bun.Glob("*.tgz").scanSync({ cwd: directory })) {
     const path = join(directory, file);
@@ -25,6 +33,7 @@ export async function serveRegistry(directory: string): Promise<Bun.Server<undef
     hostname: "127.0.0.1",
     fetch(request): Response {
       const path = decodeURIComponent(new URL(request.url).pathname).slice(1);
+      asked.push(path);
       if (path.endsWith(".tgz")) return new Response(Bun.file(join(directory, path)));
       const found = packages.get(path);
       if (found === undefined) return new Response("{}", { status: 404 });
@@ -34,5 +43,5 @@ export async function serveRegistry(directory: string): Promise<Bun.Server<undef
       return Response.json({ name, "dist-tags": { latest: version }, versions });
     },
   });
-  return server;
+  return { url: server.url.href, asked, [Symbol.dispose]: () => void server.stop(true) };
 }
