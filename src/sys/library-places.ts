@@ -10,6 +10,7 @@
  * Each `require` below names a file in full, inside of a `try`. So a bundler takes along those that it finds, and leaves out the rest. Outside of
  * a bundle none is called: where there is no node_modules, Bun would install the package from the registry.
  */
+
 /** The name of the package that has the shared object for this system. */
 export function packageName(): string {
   return nameFor(isMusl() ? "musl" : "glibc");
@@ -19,8 +20,10 @@ function nameFor(libc: "glibc" | "musl"): string {
   return `@ringloop/${process.platform}-${process.arch}-${libc}`;
 }
 
-/** The directory of this package. In a bundle it is none. */
-const root = import.meta.path.replace(/\/(src\/sys|dist)\/[^/]*$/, "");
+const self = import.meta.path;
+
+/** The directory of this package: this file is in src/sys/, or a part of one in dist/. In a bundle it is none. */
+const root = parentOf(parentOf(self.endsWith("/src/sys/library-places.ts") ? parentOf(self) : self));
 
 /** The path of a file of this package, which is not there when the program is a bundle. */
 export function packageFile(path: string): string {
@@ -32,46 +35,61 @@ function hasFile(path: string): boolean {
   return Bun.file(path).size > 0;
 }
 
-/** Paths of files, or in the executable that this program is compiled into. Most programs take the first, and pay for no other. */
-export function* places(): Generator<string> {
-  if (process.env.RINGLOOP_LIBRARY) return yield process.env.RINGLOOP_LIBRARY;
-  const installed = installedLibrary();
-  if (installed !== undefined) yield installed;
-  const built = packageFile(`ffi/build/libringloop-${process.platform}-${process.arch}.so`);
-  if (hasFile(built)) yield built;
-  if (hasFile(packageFile("ffi/ringloop.c"))) return;
-  for (const found of [packaged(), bundled()]) if (found !== undefined) yield whereItIs(found);
+type Place = () => string | undefined;
+
+/**
+ * Each gives the path of a file, or in the executable that this program is compiled into, or undefined. Most programs ask the first alone. What
+ * would only be neater (patterns, generators, chains of array functions) costs a tenth of a millisecond each at its first use.
+ */
+export function places(): readonly Place[] {
+  const given = process.env.RINGLOOP_LIBRARY;
+  return given ? [() => given] : [installed, built, packaged, bundled];
 }
 
-function installedLibrary(): string | undefined {
+function installed(): string | undefined {
   for (let directory = root; directory !== ""; directory = parentOf(directory)) {
-    const found = (["glibc", "musl"] as const)
-      .map((libc) => `${directory}/node_modules/${nameFor(libc)}/libringloop.so`)
-      .filter(hasFile);
+    const glibc = `${directory}/node_modules/${nameFor("glibc")}/libringloop.so`;
+    const musl = `${directory}/node_modules/${nameFor("musl")}/libringloop.so`;
     // Package managers that do not know of C libraries install both.
-    if (found.length > 0) return found.length > 1 && isMusl() ? found[1] : found[0];
+    if (hasFile(glibc)) return hasFile(musl) && isMusl() ? musl : glibc;
+    if (hasFile(musl)) return musl;
   }
   return undefined;
 }
 
+function built(): string | undefined {
+  const own = packageFile(`ffi/build/libringloop-${process.platform}-${process.arch}.so`);
+  return hasFile(own) ? own : undefined;
+}
+
+function isBundled(): boolean {
+  return !hasFile(packageFile("ffi/ringloop.c"));
+}
+
 function packaged(): string | undefined {
   const isArm = process.arch === "arm64";
-  if (process.platform !== "linux" || (process.arch !== "x64" && !isArm)) return undefined;
+  if (!isBundled() || process.platform !== "linux" || (process.arch !== "x64" && !isArm)) return undefined;
   try {
-    if (!isMusl())
-      return isArm ? require("@ringloop/linux-arm64-glibc").library : require("@ringloop/linux-x64-glibc").library;
-    return isArm ? require("@ringloop/linux-arm64-musl").library : require("@ringloop/linux-x64-musl").library;
+    const { library } = isMusl()
+      ? isArm
+        ? require("@ringloop/linux-arm64-musl")
+        : require("@ringloop/linux-x64-musl")
+      : isArm
+        ? require("@ringloop/linux-arm64-glibc")
+        : require("@ringloop/linux-x64-glibc");
+    return whereItIs(library);
   } catch {
-    return undefined; // Not installed.
+    return undefined; // Not installed where it was bundled.
   }
 }
 
-/** A bundler makes a path of it; outside of a bundle it cannot be loaded. */
 function bundled(): string | undefined {
+  if (!isBundled()) return undefined;
   try {
+    // A bundler makes a path of it.
     return process.arch === "arm64"
-      ? require("../../ffi/build/libringloop-linux-arm64.so")
-      : require("../../ffi/build/libringloop-linux-x64.so");
+      ? whereItIs(require("../../ffi/build/libringloop-linux-arm64.so"))
+      : whereItIs(require("../../ffi/build/libringloop-linux-x64.so"));
   } catch {
     return undefined;
   }
@@ -80,7 +98,7 @@ function bundled(): string | undefined {
 /** A bundler names the copies that it makes of such files by their way from the bundle. */
 function whereItIs(path: string): string {
   if (path.startsWith("/")) return path;
-  const beside = `${parentOf(import.meta.path)}/${path}`;
+  const beside = `${parentOf(self)}/${path}`;
   // A bundle with bytecode has in `import.meta.path` where this file was when it was bundled.
   return hasFile(beside) ? beside : `${parentOf(Bun.main)}/${path}`;
 }
@@ -89,11 +107,12 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
 }
 
-let musl: boolean | undefined;
+let runsOnMusl: boolean | undefined;
 
 /** Whether this Bun runs on musl: the dynamic linker that its executable names near the start tells. */
 export function isMusl(): boolean {
-  return (musl ??= hasFile(`/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`) && namesMusl());
+  return (runsOnMusl ??=
+    hasFile(`/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`) && namesMusl());
 }
 
 function namesMusl(): boolean {

@@ -134,7 +134,9 @@ function open(): Opened {
 
 function find(): Opened {
   const failures: string[] = [];
-  for (const path of places()) {
+  for (const place of places()) {
+    const path = place();
+    if (path === undefined) continue;
     try {
       return { path, functions: load(path) };
     } catch (error) {
