@@ -6,6 +6,7 @@
  */
 import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { flags } from "./flags.ts";
 
 const directory = import.meta.dir;
 const source = join(directory, "ringloop.c");
@@ -20,7 +21,9 @@ function fail(message: string): never {
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const built = statSync(output).mtimeMs;
-  return [source, header, import.meta.path].every((file) => statSync(file).mtimeMs <= built);
+  return [source, header, join(directory, "flags.ts"), import.meta.path].every(
+    (file) => statSync(file).mtimeMs <= built,
+  );
 }
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);
@@ -35,25 +38,10 @@ if (!probe.success) fail("liburing.h not found (package liburing-dev). Run: npm 
 const archive = Bun.spawnSync([compiler, "-print-file-name=liburing.a"]).stdout.toString().trim();
 const linkage = archive.includes("/") ? [archive] : ["-luring"];
 const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean);
-const flags = [
-  "-std=gnu11",
-  "-O2",
-  "-g",
-  "-Wall",
-  "-Wextra",
-  "-Werror",
-  "-shared",
-  "-fPIC",
-  "-fvisibility=hidden",
-  "-Wl,--exclude-libs,ALL",
-  // A thread's end calls into it, perhaps after the thread's JavaScript has let go of it.
-  "-Wl,-z,nodelete",
-];
-
 mkdirSync(join(directory, "build"), { recursive: true });
 // Written beside the target and renamed, so that a process that has the old library mapped keeps it intact.
 const temporary = `${output}.${process.pid}`;
-const compiled = Bun.spawnSync([compiler, ...flags, ...extra, "-o", temporary, source, ...linkage], {
+const compiled = Bun.spawnSync([compiler, ...flags, "-g", ...extra, "-o", temporary, source, ...linkage], {
   stdout: "inherit",
   stderr: "inherit",
 });

@@ -1,25 +1,36 @@
 /**
- * Builds dist/, the JavaScript of the package: `bun ffi/bundle.ts`.
+ * Builds dist/, the JavaScript and the types of the package: `bun ffi/bundle.ts`.
  *
- * ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc): a server answers its first request in half the
- * time that its TypeScript takes. Another version of Bun than the one that built it ignores the bytecode. The preload is a file of its own,
- * because every Bun process of a program loads it. The other files only name what ringloop.js exports.
+ * - ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc): a server answers its first request in half the
+ *   time that its TypeScript takes. Another version of Bun than the one that built it ignores the bytecode.
+ * - modules.js is the same for bundlers, and loading.cjs chooses between the two.
+ * - register.js, the preload, is a file of its own, because every Bun process of a program loads it; so is cli.js, the command.
+ * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name what the package's entries export.
+ * - needs-bun.js stands for each of them in Node.
+ * - types/ has the declarations.
  *
- * Does nothing when dist/ is newer than its sources and Bun, unless --force is given.
+ * The same sources give the same bytes, in whichever directory they are. Does nothing when dist/ is newer than its sources and Bun, unless
+ * --force is given.
  */
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as parts from "../src/parts.ts";
+import { entries } from "./entries.ts";
 
 const root = join(import.meta.dir, "..");
 const temporary = join(root, `dist.${process.pid}`);
 const output = join(root, "dist");
 
+const byName: Record<string, () => object> = { ...parts };
+const exportsOf = (part: string): string[] => Object.keys(byName[part]!());
+
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const sources = [...new Bun.Glob("src/**/*.ts").scanSync({ cwd: root, absolute: true })];
   const built = statSync(output).mtimeMs;
-  return [...sources, import.meta.path, process.execPath].every((file) => statSync(file).mtimeMs <= built);
+  const settings = ["ffi/bundle.ts", "ffi/entries.ts", "ffi/loading.cjs", "package.json", "tsconfig.json"];
+  const others = [...settings.map((file) => join(root, file)), process.execPath];
+  return [...sources, ...others].every((file) => statSync(file).mtimeMs <= built);
 }
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);
@@ -27,32 +38,82 @@ if (isFresh() && !process.argv.includes("--force")) process.exit(0);
 /** Names are kept: errors and `Bun.inspect` show them. */
 const minify = { whitespace: true, syntax: true, identifiers: false };
 
-async function bundle(entry: string, options: Partial<Bun.BuildConfig>): Promise<void> {
-  await Bun.build({ entrypoints: [join(root, "src", entry)], outdir: temporary, target: "bun", minify, ...options });
+/** What is not built in: packages with the shared object, its build, and what loading.cjs finds. */
+const outside: Bun.BunPlugin = {
+  name: "outside",
+  setup(build) {
+    build.onResolve({ filter: /^@ringloop\// }, ({ path }) => ({ path, external: true }));
+    build.onResolve({ filter: /\/ffi\/build\// }, ({ path }) => ({ path: path.slice("../".length), external: true }));
+    build.onResolve({ filter: /\/loading\.ts$/ }, () => ({ path: "./loading.cjs", external: true }));
+  },
+};
+
+async function bundle(entry: string, options: Partial<Bun.BuildConfig> = {}): Promise<void> {
+  const entrypoints = [join(root, "src", entry)];
+  await Bun.build({ entrypoints, outdir: temporary, target: "bun", minify, plugins: [outside], ...options });
 }
 
-/** An ES module with the exports of one of the parts. */
-async function facade(part: string, exports: object, file: string): Promise<void> {
-  const names = Object.keys(exports);
-  const text = `import { ${part} } from "./ringloop.js";\nexport const { ${names.join(", ")} } = ${part}();\n`;
-  await Bun.write(join(temporary, file), text);
+const write = (file: string, text: string): Promise<number> => Bun.write(join(temporary, file), text);
+
+/** Bun calls `require` of a module by another name; bundlers know it by its own. */
+async function forBundlers(file: string): Promise<void> {
+  const text = await Bun.file(join(temporary, file)).text();
+  await write(file, text.replaceAll("__require(", "require("));
+}
+
+async function facade(part: string, script: string): Promise<void> {
+  const names = exportsOf(part).join(", ");
+  const text = `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`;
+  await write(script.slice("dist/".length), text);
+}
+
+/** Has the names, so that an import of one is not the first thing that fails. */
+async function needsBun(): Promise<void> {
+  const names = new Set(entries.flatMap(({ part }) => exportsOf(part)));
+  const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
+  const error = `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);`;
+  await write("needs-bun.js", `${error}\nexport let ${[...names].join(", ")};\n`);
+}
+
+/** They bring Bun's own types with them. Whether the types are right is not asked here. */
+async function declarations(): Promise<void> {
+  const types = join(temporary, "types");
+  const sources = [...entries.map(({ source }) => source), "src/register.ts", "src/sys/buffer.d.ts"];
+  const emitted = { noEmit: false, declaration: true, emitDeclarationOnly: true, noCheck: true };
+  const compilerOptions = { ...emitted, rootDir: join(root, "src"), outDir: types };
+  const files = sources.map((source) => join(root, source));
+  await write(
+    "tsconfig.json",
+    JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions, include: [], files }),
+  );
+  const command = [join(root, "node_modules/.bin/tsc"), "--project", join(temporary, "tsconfig.json")];
+  const compiled = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
+  if (!compiled.success) throw new Error("tsc failed");
+  rmSync(join(temporary, "tsconfig.json"));
+  for (const file of new Bun.Glob("**/*.d.ts").scanSync({ cwd: types })) {
+    const text = await Bun.file(join(types, file)).text();
+    await write(`types/${file}`, `/// <reference types="bun" />\n${text}`);
+  }
 }
 
 mkdirSync(temporary);
 try {
-  await bundle("parts.ts", { format: "cjs", bytecode: true, naming: "ringloop.[ext]" });
-  await bundle("register.ts", {
-    plugins: [
-      {
-        name: "parts",
-        setup: (build) =>
-          void build.onResolve({ filter: /^\.\/parts\.ts$/ }, () => ({ path: "./ringloop.js", external: true })),
-      },
-    ],
+  await bundle("parts.ts", {
+    format: "cjs",
+    bytecode: true,
+    naming: "ringloop.[ext]",
+    // Where the file will be, in the place of where the source is now.
+    define: { "import.meta.path": "module.filename" },
   });
-  await facade("main", parts.main(), "index.js");
-  await facade("fs", parts.fs(), "fs.js");
-  await facade("ring", parts.ring(), "ring.js");
+  await bundle("parts.ts", { naming: "modules.[ext]" });
+  await forBundlers("modules.js");
+  await bundle("register.ts");
+  await bundle("cli.ts");
+  chmodSync(join(temporary, "cli.js"), 0o755);
+  await write("loading.cjs", await Bun.file(join(import.meta.dir, "loading.cjs")).text());
+  for (const { part, script } of entries) await facade(part, script);
+  await needsBun();
+  await declarations();
   rmSync(output, { recursive: true, force: true });
   renameSync(temporary, output);
 } finally {

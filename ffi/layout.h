@@ -15,6 +15,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <netinet/in.h>
+/* musl's header has struct statx since 1.2.4. */
+#ifndef STATX_BASIC_STATS
+#include <linux/stat.h>
+#endif
 
 /* Newer than liburing 2.3's header: the kernel's values, where the header has none. */
 #ifndef IORING_CQE_F_SKIP

@@ -36,6 +36,27 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/*
+ * glibc 2.34 gave the functions of threads a new version when it moved them into libc.so.6. They are the same functions: a library that asks
+ * for the old version loads in every glibc from 2.17 on.
+ */
+#if defined(__GLIBC__) && defined(__x86_64__)
+#define THREADS_VERSION "GLIBC_2.2.5"
+#elif defined(__GLIBC__) && defined(__aarch64__)
+#define THREADS_VERSION "GLIBC_2.17"
+#endif
+#ifdef THREADS_VERSION
+__asm__(".symver pthread_once, pthread_once@" THREADS_VERSION);
+__asm__(".symver pthread_key_create, pthread_key_create@" THREADS_VERSION);
+__asm__(".symver pthread_getspecific, pthread_getspecific@" THREADS_VERSION);
+__asm__(".symver pthread_setspecific, pthread_setspecific@" THREADS_VERSION);
+#endif
+
+/* musl has it since 1.2.5 only, as it has preadv2. */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
 /* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
 #define RL_ABI_VERSION 5
 
@@ -530,7 +551,7 @@ EXPORT int rl_open_within(int directory, const char *path) {
 static int is_cached(int file, off_t offset) {
   char byte;
   struct iovec one = {&byte, 1};
-  return preadv2(file, &one, 1, offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+  return syscall(SYS_preadv2, file, &one, 1, offset, 0, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
 /*

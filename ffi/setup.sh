@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up whatever is missing on Debian or Ubuntu: npm packages (bun among them), a C compiler, liburing's headers, and the builds of
-# the shared object and of dist/. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive.
+# the shared object and of dist/. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive,
+# `setup.sh packages` to the compilers of the systems that there are packages for.
 # Says in one line each what it does, and nothing when there is nothing to do. Without the right to install system packages it prints
 # the command and exits 1.
 set -eu
@@ -47,6 +48,13 @@ bench) need wrk wrk && need strace strace && need nodejs node && need util-linux
   need nghttp2-client h2load && need redis-server redis-server && need redis-tools redis-cli && need postgresql-client psql
   # Debian keeps the server's programs out of PATH.
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql" ;;
+packages)
+  need gcc-x86-64-linux-gnu x86_64-linux-gnu-gcc && need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc && need binutils readelf
+  # A compiler for another machine comes without the C library's headers.
+  case "$(uname -m)" in
+  x86_64) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] || packages="$packages libc6-dev-arm64-cross" ;;
+  aarch64) [ -e /usr/x86_64-linux-gnu/include/stdio.h ] || packages="$packages libc6-dev-amd64-cross" ;;
+  esac ;;
 esac
 
 if [ -n "$packages" ]; then

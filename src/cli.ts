@@ -6,7 +6,8 @@
  * it would run on Bun's own functions, and with 2 for a wrong command or a wrong value of an environment variable.
  */
 import { parseArgs } from "node:util";
-import { type Check, diagnose, type Diagnosis, packageVersion } from "./doctor.ts";
+import type { Check, Diagnosis } from "./doctor.ts";
+import { parts } from "./loading.ts";
 import { checkVariables } from "./sys/environment.ts";
 
 const USAGE = "usage: ringloop doctor [--json]";
@@ -42,7 +43,7 @@ function print({ runs, mode, reason, checks }: Diagnosis): void {
   );
 }
 
-function main(args: string[]): number {
+async function main(args: string[]): Promise<number> {
   const flag = { type: "boolean", default: false } as const;
   let values: { json: boolean; help: boolean; version: boolean };
   let command: string[];
@@ -54,7 +55,7 @@ function main(args: string[]): number {
     return 2;
   }
   if (values.help || values.version) {
-    console.log(values.help ? HELP : packageVersion());
+    console.log(values.help ? HELP : parts().doctor().packageVersion());
     return 0;
   }
   if (command.length !== 1 || command[0] !== "doctor") {
@@ -67,10 +68,10 @@ function main(args: string[]): number {
     console.error(`ringloop: ${(error as Error).message}`);
     return 2;
   }
-  const diagnosis = diagnose();
+  const diagnosis = await parts().doctor().diagnose();
   if (values.json) console.log(JSON.stringify(diagnosis, null, 2));
   else print(diagnosis);
   return diagnosis.runs ? 0 : 1;
 }
 
-process.exit(main(process.argv.slice(2)));
+process.exit(await main(process.argv.slice(2)));

@@ -6,7 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { bunVersion, reliances, request } from "./doctor-bun.ts";
 import { requestedMode, resolveMode, SQPOLL_PROCESSORS_MIN } from "./reactor/mode.ts";
 import { availableProcessors } from "./reactor/processors.ts";
 import { defaultOptions } from "./reactor/options.ts";
@@ -66,18 +67,22 @@ const features: Record<keyof Features, { name: string; required: boolean; advice
 
 /** The version of this package. */
 export function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(import.meta.dir, "../package.json"), "utf8")) as { version: string }).version;
+  const file = join(dirname(import.meta.path), "../package.json");
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /** Throws a TypeError for a wrong RINGLOOP_MODE. */
-export function diagnose(): Diagnosis {
+export async function diagnose(): Promise<Diagnosis> {
   const version = packageVersion();
-  const checks = [...system(), library(), ...limits(), ...probed()];
+  const checks = [...system(), library(), reliances(), ...limits(), ...probed()];
   try {
     const { mode, restricted, setup } = useReactor().info;
     const value = `${mode}${process.env.RINGLOOP_MODE ? " (RINGLOOP_MODE)" : ""}: ${setup.join(", ")}`;
     checks.push({ name: "mode", value, state: "good" });
     checks.push({ name: "restricted to ringloop's operations", value: restricted ? "yes" : "no", state: "good" });
+    const answered = await request();
+    checks.push(answered);
+    if (answered.state === "lacking") return { version, runs: false, mode: null, reason: answered.value, checks };
     return { version, runs: true, mode, checks };
   } catch (error) {
     const reason = (error as Error).message;
@@ -98,7 +103,7 @@ function system(): Check[] {
     },
     { name: "kernel", value: release(), state: "good" },
     { name: "ringloop", value: packageVersion(), state: "good" },
-    { name: "Bun", value: Bun.version, state: "good" },
+    bunVersion(),
   ];
 }
 

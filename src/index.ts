@@ -1,4 +1,8 @@
-/** ringloop's public interface. */
+/**
+ * ringloop's public interface.
+ *
+ * @module ringloop
+ */
 export type { RingServeOptions, ServeOptions } from "./http/serve-options.ts";
 export { serve, type Server } from "./http/server.ts";
 export { connect, type TcpConnectOptions } from "./net/connect.ts";

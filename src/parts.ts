@@ -1,14 +1,15 @@
 /**
  * The parts of the package, each loaded by the first who asks for it.
  *
- * This is the one entry of the built package (ffi/bundle.ts): all that dist/ has besides comes here, so a program has one copy of each module
- * whichever of the package's names it imports.
+ * This is the one entry of the built package (ffi/bundle.ts): all that dist/ has besides comes here by loading.ts, so a program has one copy of
+ * each module whichever of the package's names it imports.
  */
 import { lazily } from "./sys/lazily.ts";
 
 export const main = lazily(() => require("./index.ts") as typeof import("./index.ts"));
 export const fs = lazily(() => require("./fs/index.ts") as typeof import("./fs/index.ts"));
 export const ring = lazily(() => require("./ring/index.ts") as typeof import("./ring/index.ts"));
+export const doctor = lazily(() => require("./doctor.ts") as typeof import("./doctor.ts"));
 
 // What the preload needs; a server that uses nothing else loads nothing else.
 export const serve = lazily(() => (require("./http/server.ts") as typeof import("./http/server.ts")).serve);

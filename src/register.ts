@@ -10,13 +10,11 @@
  */
 import { reachChildren } from "./children.ts";
 import { installGlobalsAtFirstUse } from "./http/globals-at-first-use.ts";
+import { isUnbundled, parts } from "./loading.ts";
 import { originals } from "./sys/bun-originals.ts";
 import { checkVariables, readVariable } from "./sys/environment.ts";
-import { lazily } from "./sys/lazily.ts";
 
 type Redirected = (options: any) => unknown;
-
-const parts = lazily(() => require("./parts.ts") as typeof import("./parts.ts"));
 
 /**
  * Calls ringloop's function of that name; for one of Node's modules, which is known by an option that nobody else gives, Bun's own.
@@ -35,7 +33,7 @@ function redirect(name: keyof typeof originals, module?: string, option?: string
 
 /** In a bundle this file is a part of the program, which is no preload for its children. */
 function isOwnFile(path: string): boolean {
-  return /\/(src\/register\.ts|dist\/register\.js)$/.test(path) && path !== Bun.main;
+  return isUnbundled && /\/(src\/register\.ts|dist\/register\.js)$/.test(path) && path !== Bun.main;
 }
 
 function redirectAll(): void {

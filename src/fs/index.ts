@@ -1,4 +1,8 @@
-/** `ringloop/fs`: files through the ring, in the shapes of node:fs/promises. */
+/**
+ * `ringloop/fs`: files through the ring, in the shapes of node:fs/promises.
+ *
+ * @module ringloop/fs
+ */
 export { FileHandle, type ReadOptions, type WriteResult } from "./file-handle.ts";
 export { open, type OpenOptions } from "./open.ts";
 export {

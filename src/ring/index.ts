@@ -1,4 +1,8 @@
-/** `ringloop/ring`: io_uring itself, under liburing's names. */
+/**
+ * `ringloop/ring`: io_uring itself, under liburing's names.
+ *
+ * @module ringloop/ring
+ */
 export * from "../sys/abi.ts";
 export * from "../sys/linux.ts";
 export { errnoName, SystemError } from "../sys/errno.ts";

@@ -6,6 +6,8 @@
  */
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
 import { layout } from "./layout.ts";
+import { packageFile, packageName, places } from "./library-places.ts";
+import { isTestedBun, TESTED_BUN } from "./tested-bun.ts";
 
 const { i32, u32, f64, ptr: pointer, void: nothing } = FFIType;
 
@@ -63,12 +65,15 @@ const symbols = {
 
 export type Native = ReturnType<typeof dlopen<typeof symbols>>["symbols"];
 
-/** The shared object is missing, is for another machine, or was built from other sources than this package's. */
+/**
+ * The shared object is missing, is for another machine, or was built from other sources than this package's; or this Bun does not do what
+ * ringloop relies on.
+ */
 export class LibraryError extends Error {
   readonly code = "ERR_RINGLOOP_LIBRARY";
 
-  constructor(reason: string) {
-    super(`ringloop: ${reason}. Build it with: bun ${packageFile("ffi/build.ts")} --force`);
+  constructor(reason: string, remedy: string) {
+    super(`ringloop: ${reason}. ${remedy}`);
   }
 
   override get name(): string {
@@ -76,27 +81,29 @@ export class LibraryError extends Error {
   }
 }
 
-function packageFile(path: string): string {
-  // This file is in src/sys/, or a part of a file in dist/.
-  const root = import.meta.path.endsWith("/src/sys/library.ts") ? "../../" : "../";
-  return Bun.fileURLToPath(new URL(root + path, import.meta.url));
+/** Only asked when something is wrong: node:fs takes its time to load. */
+function isThere(path: string): boolean {
+  return (require("node:fs") as typeof import("node:fs")).existsSync(path);
 }
 
-/** RINGLOOP_LIBRARY names another file, for packagers and tests. */
-export function libraryPath(): string {
-  const file = `libringloop-${process.platform}-${process.arch}.so`;
-  return process.env.RINGLOOP_LIBRARY || packageFile(`ffi/build/${file}`);
+/** What to do about it: in a bundle, where it was bundled. */
+function advice(): string {
+  const build = packageFile("ffi/build.ts");
+  return isThere(build)
+    ? `Build it with: bun ${build} --force`
+    : `Where this program is bundled or compiled, add the package ${packageName()} (bun add --os=linux --cpu=${process.arch}), or set` +
+        " RINGLOOP_LIBRARY to the path of a shared object";
 }
 
-function open(path: string): Native {
+/** Throws an Error that says why not. */
+function load(path: string): Native {
   let library: ReturnType<typeof dlopen<typeof symbols>>;
   try {
-    library = dlopen(path, symbols);
+    library = dlopenAnywhere(path);
   } catch (error) {
-    const { existsSync } = require("node:fs") as typeof import("node:fs");
-    if (!existsSync(path)) throw new LibraryError(`the shared object ${path} does not exist`);
     // Another architecture, a missing liburing.so or a missing symbol: the dynamic linker's own words say which.
-    throw new LibraryError(`the shared object ${path} cannot be loaded (${(error as Error).message})`);
+    const reason = isThere(path) ? `cannot be loaded (${(error as Error).message})` : "does not exist";
+    throw new Error(`the shared object ${path} ${reason}`, { cause: error });
   }
   const seen = new Uint32Array(layout.length);
   const count = library.symbols.rl_layout(ptr(seen), seen.length);
@@ -104,16 +111,65 @@ function open(path: string): Native {
   if (count !== layout.length) wrong.push(`${count} values, not ${layout.length}`);
   if (wrong.length > 0) {
     library.close();
-    throw new LibraryError(`the shared object ${path} does not match src/sys/abi.ts (${wrong.slice(0, 3).join("; ")})`);
+    throw new Error(`the shared object ${path} does not match src/sys/abi.ts (${wrong.slice(0, 3).join("; ")})`);
   }
   return library.symbols;
 }
 
-let opened: Native | undefined;
+function dlopenAnywhere(path: string): ReturnType<typeof dlopen<typeof symbols>> {
+  try {
+    return dlopen(path, symbols);
+  } catch (error) {
+    if (!path.startsWith("/$bunfs/")) throw error;
+    // Nowhere to write to.
+    const { inMemory } = require("./embedded-library.ts") as typeof import("./embedded-library.ts");
+    return dlopen(inMemory(path), symbols);
+  }
+}
+
+interface Opened {
+  path: string;
+  functions: Native;
+}
+
+let opened: Opened | undefined;
+
+function open(): Opened {
+  const found = find();
+  if (isTestedBun()) return found;
+  const { missedReliance } = require("./bun-internals.ts") as typeof import("./bun-internals.ts");
+  const missed = missedReliance(found.functions);
+  if (missed !== undefined)
+    throw new LibraryError(
+      `Bun ${process.versions.bun} is not one that ringloop was tested with, and it does not hold that ${missed}`,
+      `Take a later ringloop, or Bun ${TESTED_BUN.at(-1)}`,
+    );
+  return found;
+}
+
+function find(): Opened {
+  const failures: string[] = [];
+  for (const place of places()) {
+    const path = place();
+    if (path === undefined) continue;
+    try {
+      return { path, functions: load(path) };
+    } catch (error) {
+      failures.push((error as Error).message);
+    }
+  }
+  const missing = `there is no shared object for ${process.platform} ${process.arch}: ${packageName()} is not installed, and none is built`;
+  throw new LibraryError(failures.join("; ") || missing, advice());
+}
 
 /** The functions of the shared object. Throws LibraryError. */
 export function native(): Native {
-  return (opened ??= open(libraryPath()));
+  return (opened ??= open()).functions;
+}
+
+/** The path of the shared object that `native` gives the functions of. Throws LibraryError. */
+export function libraryPath(): string {
+  return (opened ??= open()).path;
 }
 
 /** The address of JavaScript's own memory, for a call that is done with it when it returns. */

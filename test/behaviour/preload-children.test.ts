@@ -103,9 +103,9 @@ describe.skipIf(isBun)("a program that has the preload built in", () => {
   test("as a bundle is redirected, and is no preload of its children", async () => {
     const entry = join(directory, "app.ts");
     writeFileSync(entry, `${app}\n${redirected}`);
-    const bundle = join(directory, "bundle.js");
-    await run([process.execPath, "build", "--target=bun", entry, "--outfile", bundle]);
-    const { stdout } = await run([process.execPath, bundle], "", { TEST_BUN: process.execPath });
+    const out = join(directory, "bundle");
+    await run([process.execPath, "build", "--target=bun", entry, "--outdir", out]);
+    const { stdout } = await run([process.execPath, join(out, "app.js")], "", { TEST_BUN: process.execPath });
     expect(stdout).toBe("depth 0\na script\nyes\n");
   });
 
