@@ -33,8 +33,9 @@ async function bundle(entry: string, options: Partial<Bun.BuildConfig>): Promise
 
 /** An ES module with the exports of one of the parts. */
 async function facade(part: string, exports: object, file: string): Promise<void> {
-  const names = Object.keys(exports);
-  const text = `import { ${part} } from "./ringloop.js";\nexport const { ${names.join(", ")} } = ${part}();\n`;
+  const names = Object.keys(exports).filter((name) => name !== "default");
+  let text = `import { ${part} } from "./ringloop.js";\nexport const { ${names.join(", ")} } = ${part}();\n`;
+  if ("default" in exports) text += `export default ${part}().default;\n`;
   await Bun.write(join(temporary, file), text);
 }
 

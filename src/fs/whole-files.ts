@@ -10,6 +10,7 @@ import { abortable } from "./abort.ts";
 import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
 import { type FileData, readData } from "./file-data.ts";
+import { requireDescriptor } from "./descriptors.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
@@ -78,6 +79,7 @@ export async function writeFile(
   data: FileData,
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
+  const place = file instanceof FileHandle ? undefined : placeOf(file);
   const { encoding, mode, flag, flush, atomic = false, ...limits } = named(options);
   requireBoolean("atomic", atomic);
   requireBoolean("flush", flush ?? undefined);
@@ -90,19 +92,18 @@ export async function writeFile(
     if (flush) await file.sync();
     return;
   }
-  const place = placeOf(file);
   if (atomic) {
     const bits = mode === undefined || mode === null ? undefined : modeOf(mode, MODE_DEFAULT);
-    return abortable(limits, writeAtomically(place as Path, write, bits, limits));
+    return await abortable(limits, writeAtomically(place as Path, write, bits, limits));
   }
   const flags = openFlags(given(flag), "w");
   const bits = modeOf(given(mode), MODE_DEFAULT);
   const used = backend();
-  const writing = withFile(used, place, flags, bits, limits, async (opened) => {
+  const writing = withFile(used, place!, flags, bits, limits, async (opened) => {
     await opened.during(() => write((view, length) => writeAll(used, opened, view, -1, limits, length), limits));
     if (flush) await used.sync(opened);
   });
-  return abortable(limits, writing);
+  return await abortable(limits, writing);
 }
 
 /** Adds to a file's end; to a descriptor or an open file at its position. */
@@ -112,7 +113,7 @@ export async function appendFile(
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
   const { encoding = null, flag, ...others } = named(options);
-  return writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
+  return await writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
 }
 
 async function writeAtomically(
@@ -180,7 +181,7 @@ export async function copyFile(
   mode?: number | null,
   options?: OperationOptions,
 ): Promise<void> {
-  return abortable(options, copy(pathOf(from, "src"), pathOf(to, "dest"), copyModeOf(mode), options));
+  return await abortable(options, copy(pathOf(from, "src"), pathOf(to, "dest"), copyModeOf(mode), options));
 }
 
 function copyModeOf(mode: number | null | undefined): number {
@@ -237,9 +238,7 @@ async function openFile(
 /** A descriptor as it is, or a path. */
 function placeOf(file: PathArgument | number): Path | number {
   if (typeof file !== "number") return pathOf(file);
-  if (!(Number.isInteger(file) && file >= 0 && file <= 0x7fffffff))
-    throw outOfRange("fd", "an integer from 0 to 2147483647", file);
-  return file;
+  return requireDescriptor(file);
 }
 
 /** Runs on the file of a path, which it opens and closes, or of a descriptor, which stays open. */
