@@ -43,6 +43,7 @@ export {
   utimes,
   watch,
 } from "./bun-own.ts";
+export { copyFile } from "./copy-file.ts";
 export { close, fdatasync, fstat, fsync, ftruncate, read, readv, write, writev } from "./descriptors.ts";
 export type { PathArgument } from "./arguments.ts";
 export type { FileChunk, FileData } from "./file-data.ts";
@@ -53,7 +54,6 @@ export type { ReadableOptions, WritableOptions } from "./streams.ts";
 export { walk, type WalkEntry, type WalkOptions } from "./walk.ts";
 export {
   appendFile,
-  copyFile,
   type FileTarget,
   readFile,
   type ReadFileOptions,

@@ -20,7 +20,7 @@ import { abortable } from "./abort.ts";
 import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
-import { type FileChunk, type FileData, readData } from "./file-data.ts";
+import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
 import { FileWriter } from "./file-writer.ts";
 import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from "./node-streams.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -255,12 +255,12 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   }
 
   /** @internal */
-  writeData(write: ReturnType<typeof readData>, options: OperationOptions): Promise<void> {
+  writeData(data: ReadyData, options: OperationOptions): Promise<void> {
     requireLimits(options);
     const file = this.file.requireOpen("writeFile");
     const { backend } = this;
     const writing = file.during(() =>
-      write((view, length) => writeAll(backend, file, view, -1, options, length), options),
+      data.write((view, length) => writeAll(backend, file, view, -1, options, length), options),
     );
     return abortable(options, writing);
   }

@@ -5,9 +5,10 @@
  * socket that was given the same number; once `close()` was called, nobody new gets it. An operation that was abandoned (a signal, a time limit)
  * uses it until its last completion. A stream uses it from its making to its end.
  */
-import type { Holder } from "../reactor/operation.ts";
+import type { Holder, OperationOptions } from "../reactor/operation.ts";
 import { invalidState } from "../sys/argument-errors.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
+import type { Path } from "./arguments.ts";
 import type { Backend } from "./backend.ts";
 import { DirectPosition } from "./direct-position.ts";
 
@@ -25,6 +26,16 @@ export class OpenFile implements Holder {
   private holds = 0;
   private isLocked = false;
   private closed: PromiseWithResolvers<void> | undefined;
+
+  static async open(
+    backend: Backend,
+    path: Path,
+    flags: number,
+    mode: number,
+    options?: OperationOptions,
+  ): Promise<OpenFile> {
+    return new OpenFile(backend, await backend.open(path, flags, mode, options));
+  }
 
   /** A descriptor of somebody else's, who closes it, and not before the operations on it are over. */
   static borrowed(backend: Backend, fd: number): OpenFile {

@@ -265,6 +265,11 @@ export class Reactor extends Operations {
     return group;
   }
 
+  /** Empty slots for files without descriptors. Once for a ring, and throws SystemError: EBUSY where the program has registered files itself. */
+  registerFileSlots(count: number): void {
+    this.ring.registerFilesSparse(count);
+  }
+
   /** The clock, in milliseconds. Read anew each time (5 ns): whoever asks may be outside of a turn, or behind a long handler. */
   get nowMs(): number {
     return performance.now();
