@@ -8,7 +8,8 @@ import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Kind, Operation } from "../reactor/operation.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { EINTR, SystemError } from "../sys/errno.ts";
+import { ECANCELED, EINTR, SystemError } from "../sys/errno.ts";
+import type { Sqe } from "../ring/sqe.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { Path } from "./arguments.ts";
 import type { DirectFiles } from "./direct-files.ts";
@@ -24,7 +25,9 @@ export const OPEN = 0;
 export const MOVE = 1;
 export const AFTER = 2;
 export const CLOSE = 3;
-const NOT_YET = -0x80000000;
+const KINDS = 4;
+/** The result of an entry that had to tell of a failure alone. */
+export const SUCCESS = Infinity;
 
 /** The kernel refuses it for a file that gets no descriptor. */
 const O_CLOEXEC = 0o2000000;
@@ -80,14 +83,18 @@ export abstract class DirectFile<T> implements OperationOwner {
   /** Of the reactor's operations. */
   protected readonly slot: number;
   /** Results by kind. */
-  protected readonly results: number[] = [NOT_YET, NOT_YET, NOT_YET, NOT_YET];
+  protected readonly results: number[] = [0, 0, 0, 0];
   protected chunk: Chunk | null = null;
   protected resolve!: (value: T | Promise<T>) => void;
   protected reject!: (reason: unknown) => void;
 
   private readonly files: DirectFiles;
-  private pending = 0;
+  /** Bits of kinds whose completions may come. */
+  private outstanding = 0;
+  /** Of those, the ones that come for a failure alone. */
+  private silent = 0;
   private isClosing = false;
+  private closed: (() => void) | undefined;
 
   /** Takes over the slot `index`. `flags`: O_*. */
   constructor(reactor: Reactor, files: DirectFiles, index: number, path: Path, flags: number) {
@@ -117,26 +124,54 @@ export abstract class DirectFile<T> implements OperationOwner {
   }
 
   protected abstract place(): Chunk;
-  /** Of linked entries, the first of which opens the file, each tagged by `expect`. */
+  /** Of linked entries, the first of which opens the file, each given to `expect` or `expectFailure`. */
   protected abstract submit(): void;
   /** All entries are over. */
   protected abstract arrived(): void;
 
-  /** What is to be tagged with `kind` comes. */
-  protected expect(kind: number): number {
-    this.pending++;
-    return kind;
+  /** Submits an entry whose completion comes. */
+  protected expect(sqe: Sqe, kind: number): void {
+    this.outstanding |= 1 << kind;
+    this.reactor.tag(sqe, this.slot, kind);
+  }
+
+  /**
+   * Submits an entry of the chain whose completion comes if it fails; those of the entries behind it do not come then (IOSQE_CQE_SKIP_SUCCESS).
+   * A completion wakes the thread, which has nothing to do before the last one.
+   */
+  protected expectFailure(sqe: Sqe, kind: number): void {
+    this.silent |= 1 << kind;
+    this.expect(sqe.skipSuccess(), kind);
   }
 
   complete(kind: number, result: number): void {
     this.results[kind] = result;
-    if (--this.pending > 0) return;
-    if (this.isClosing) return this.free();
+    this.outstanding &= ~(1 << kind);
+    const isChainOver = (this.silent & (1 << kind)) !== 0;
+    if (!isChainOver && (this.outstanding & ~this.silent) !== 0) return;
+    this.endSilent(isChainOver ? kind : KINDS);
+    if (this.isClosing) {
+      this.free();
+      this.closed?.();
+      return;
+    }
     const open = this.results[OPEN]!;
     if (open >= 0) return this.arrived();
     if (isInterrupted(open)) return this.submit();
     this.fail(new SystemError(-open, "open", { path: this.path.toString() }));
     this.free();
+  }
+
+  /** No more completions come. What was silent before the entry of kind `failed` has succeeded, and nothing behind it was done. */
+  private endSilent(failed: number): void {
+    for (let kind = 0; this.outstanding !== 0; kind++) {
+      const bit = 1 << kind;
+      if ((this.outstanding & bit) === 0) continue;
+      this.outstanding &= ~bit;
+      this.reactor.operations.end(this.slot, kind);
+      this.results[kind] = kind < failed ? SUCCESS : -ECANCELED;
+    }
+    this.silent = 0;
   }
 
   /** The promise's end. The file may still be open. */
@@ -156,11 +191,11 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.reactor.unref();
   }
 
-  /** Closes the file. The promise does not wait for it: nobody has a descriptor of it. */
-  protected close(): void {
-    const { reactor, index, slot } = this;
+  /** Closes the file. `then`, if any, is called when it is closed. */
+  protected close(then?: () => void): void {
     this.isClosing = true;
-    reactor.tag(reactor.nextSqe().prepCloseDirect(index), slot, this.expect(CLOSE));
+    this.closed = then;
+    this.expect(this.reactor.nextSqe().prepCloseDirect(this.index), CLOSE);
   }
 
   /** The file is closed, or was never open. */

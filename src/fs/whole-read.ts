@@ -2,17 +2,15 @@
  * A file read whole by one chain: open, read, and a read that finds the end. Small files take one submission and one wait, without a descriptor and without
  * asking for their size.
  *
- * Guarantees: what is no regular file (a pipe, /proc) is read once, from one open, to its end.
+ * Guarantees: the file is closed with what is submitted next, which the promise does not wait for: there is no descriptor of it. What is no regular file (a pipe) is read once, from one open, to its end.
  */
 import { statSync } from "node:fs";
 import type { Chunk } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK } from "../sys/abi.ts";
 import { SystemError } from "../sys/errno.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
 import { AFTER, DirectFile, isInterrupted, MOVE, OPEN, placePath } from "./direct-file.ts";
 
-const G: any = globalThis;
 /** Of the chain's first read: larger files take more. */
 const FIRST_BYTES = 12288;
 /** Of its second, which finds the end of a small one. */
@@ -31,22 +29,19 @@ export class WholeRead extends DirectFile<Buffer> {
   }
 
   protected submit(): void {
-    const { reactor, slot, index, flags } = this;
+    const { reactor, index, flags } = this;
     const { address } = this.chunk!;
     reactor.reserve(3);
-    const open = reactor
-      .nextSqe()
-      .prepOpenatDirect(AT_FDCWD, address, flags, 0, index)
-      .setFlags(IOSQE_IO_LINK | (G.A > 0 && index % G.A === 0 ? 16 : 0));
-    reactor.tag(open, slot, this.expect(OPEN));
+    this.expectFailure(reactor.nextSqe().prepOpenatDirect(AT_FDCWD, address, flags, 0, index).link(), OPEN);
     // Hard: a short read would end the chain, and short is what it is to be.
-    const first = reactor.nextSqe().prepRead(index, address, FIRST_BYTES, -1).fixedFile().setFlags(IOSQE_IO_HARDLINK);
-    reactor.tag(first, slot, this.expect(MOVE));
-    const second = reactor
-      .nextSqe()
-      .prepRead(index, address + FIRST_BYTES, SECOND_BYTES, -1)
-      .fixedFile();
-    reactor.tag(second, slot, this.expect(AFTER));
+    this.expect(reactor.nextSqe().prepRead(index, address, FIRST_BYTES, -1).fixedFile().hardLink(), MOVE);
+    this.expect(
+      reactor
+        .nextSqe()
+        .prepRead(index, address + FIRST_BYTES, SECOND_BYTES, -1)
+        .fixedFile(),
+      AFTER,
+    );
   }
 
   protected arrived(): void {
@@ -94,7 +89,15 @@ export class WholeRead extends DirectFile<Buffer> {
         whole.copy(larger, 0, 0, total);
         whole = larger;
       };
-      if (size > whole.length) grow(size);
+      if (size > whole.length) {
+        grow(size);
+        // The end is looked for at once: mostly it is where the name says.
+        const rest = this.read(whole.subarray(total, total + READ_BYTES_MAX), total);
+        const [bytesRead, behind] = await Promise.all([rest, this.read(Buffer.allocUnsafeSlow(1), size)]);
+        total += bytesRead;
+        if (total === size && behind === 0) return whole;
+        if (bytesRead === 0) return exactly(whole, total);
+      }
       for (;;) {
         const isRoom = total < whole.length;
         const into = isRoom ? whole.subarray(total, total + READ_BYTES_MAX) : Buffer.allocUnsafeSlow(GROWTH_BYTES);

@@ -2,7 +2,7 @@
  * A file written whole by one chain: open, write, cut to what was written, close. It takes one submission and one wait. What is larger than a chunk of
  * memory begins with a chain of the first two, and goes on piece by piece.
  *
- * Guarantees: the file is closed when the promise is fulfilled. What it held before is written over, and cut off behind the end, as by Bun's own; O_TRUNC
+ * Guarantees: the file is closed when the promise is settled. What it held before is written over, and cut off behind the end, as by Bun's own; O_TRUNC
  * would let ext4 write it to the disk at once.
  */
 import { constants } from "node:fs";
@@ -10,11 +10,20 @@ import { copyIn } from "../reactor/operation-data.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import { IOSQE_IO_HARDLINK, IOSQE_IO_LINK } from "../sys/abi.ts";
 import { EINVAL, EIO, SystemError } from "../sys/errno.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
 import type { Path } from "./arguments.ts";
-import { AFTER, CLOSE, DirectFile, isInterrupted, MOVE, OPEN, pathBytesMax, placePath } from "./direct-file.ts";
+import {
+  AFTER,
+  CLOSE,
+  DirectFile,
+  isInterrupted,
+  MOVE,
+  OPEN,
+  pathBytesMax,
+  placePath,
+  SUCCESS,
+} from "./direct-file.ts";
 import type { DirectFiles } from "./direct-files.ts";
 
 const { O_TRUNC, O_EXCL } = constants;
@@ -59,25 +68,27 @@ export class WholeWrite extends DirectFile<void> {
   }
 
   protected submit(): void {
-    const { reactor, slot, index, first, length, flags, mode } = this;
+    const { reactor, index, first, length, flags, mode } = this;
     const { address } = this.chunk!;
     reactor.reserve(4);
-    const open = reactor.nextSqe().prepOpenatDirect(AT_FDCWD, address + first, flags, mode, index);
-    reactor.tag(open.setFlags(IOSQE_IO_LINK), slot, this.expect(OPEN));
+    this.expectFailure(
+      reactor
+        .nextSqe()
+        .prepOpenatDirect(AT_FDCWD, address + first, flags, mode, index)
+        .link(),
+      OPEN,
+    );
     const write = reactor.nextSqe().prepWrite(index, address, first, 0).fixedFile();
-    reactor.tag(first < length ? write : write.setFlags(IOSQE_IO_LINK), slot, this.expect(MOVE));
-    if (first < length) return;
-    if (this.isCut) {
-      // Hard: what cannot be cut, a pipe or a device, is closed as well.
-      const cut = reactor.nextSqe().prepFtruncate(index, length).fixedFile().setFlags(IOSQE_IO_HARDLINK);
-      reactor.tag(cut, slot, this.expect(AFTER));
-    }
-    reactor.tag(reactor.nextSqe().prepCloseDirect(index), slot, this.expect(CLOSE));
+    if (first < length) return this.expect(write, MOVE);
+    this.expectFailure(write.link(), MOVE);
+    // Hard: what cannot be cut, a pipe or a device, is closed as well. Not silent: the kernel does not take its error for a failure.
+    if (this.isCut) this.expect(reactor.nextSqe().prepFtruncate(index, length).fixedFile().hardLink(), AFTER);
+    this.expect(reactor.nextSqe().prepCloseDirect(index), CLOSE);
   }
 
   protected arrived(): void {
     const { first, length, isCut, results } = this;
-    const written = results[MOVE]!;
+    const written = results[MOVE] === SUCCESS ? first : results[MOVE]!;
     if (written > first) throw new RingIntegrityError(`completion writes ${written} of ${first} bytes`);
     if (written === length) {
       const cut = isCut ? results[AFTER]! : 0;
@@ -88,28 +99,23 @@ export class WholeWrite extends DirectFile<void> {
     }
     // A chain ends with a short write: the file is open.
     if (written < 0 && !isInterrupted(written)) {
-      this.fail(new SystemError(-written, "write"));
-      this.close();
+      this.close(() => this.fail(new SystemError(-written, "write")));
       return;
     }
     void this.writeRest(Math.max(written, 0)).then(
-      () => this.succeed(),
-      (error: unknown) => this.fail(error),
+      () => this.close(() => this.succeed()),
+      (error: unknown) => this.close(() => this.fail(error)),
     );
   }
 
   private async writeRest(from: number): Promise<void> {
     const { view, length, isCut } = this;
-    try {
-      for (let total = from; total < length;) {
-        const written = await this.write(view, total, length - total, total);
-        if (written === 0) throw new SystemError(EIO, "write"); // As good as never: it would go on for ever.
-        total += written;
-      }
-      if (isCut) await this.truncate(length).catch(ignoreNoFile);
-    } finally {
-      this.close();
+    for (let total = from; total < length;) {
+      const written = await this.write(view, total, length - total, total);
+      if (written === 0) throw new SystemError(EIO, "write"); // As good as never: it would go on for ever.
+      total += written;
     }
+    if (isCut) await this.truncate(length).catch(ignoreNoFile);
   }
 
   protected override succeed(): void {

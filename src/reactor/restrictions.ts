@@ -132,7 +132,7 @@ const registrations = [
   IORING_REGISTER_SYNC_CANCEL, // By the end of the thread: see owned.ts.
 ];
 
-const flags = IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_FIXED_FILE | 16 | IOSQE_CQE_SKIP_SUCCESS;
+const flags = IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
 
 /** Restricts a ring that was set up with IORING_SETUP_R_DISABLED, and enables it. Throws SystemError. */
 export function restrictAndEnable(ring: Ring): void {
