@@ -62,17 +62,20 @@ async function forBundlers(file: string): Promise<void> {
 }
 
 async function facade(part: string, script: string): Promise<void> {
-  const names = exportsOf(part).join(", ");
-  const text = `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`;
+  const exports = exportsOf(part);
+  const names = exports.filter((name) => name !== "default").join(", ");
+  let text = `import { parts } from "./loading.cjs";\nexport const { ${names} } = parts().${part}();\n`;
+  if (exports.includes("default")) text += `export default parts().${part}().default;\n`;
   await write(script.slice("dist/".length), text);
 }
 
 /** Has the names, so that an import of one is not the first thing that fails. */
 async function needsBun(): Promise<void> {
   const names = new Set(entries.flatMap(({ part }) => exportsOf(part)));
+  names.delete("default");
   const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
   const error = `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);`;
-  await write("needs-bun.js", `${error}\nexport let ${[...names].join(", ")};\n`);
+  await write("needs-bun.js", `${error}\nexport let ${[...names].join(", ")};\nexport default undefined;\n`);
 }
 
 /** They bring Bun's own types with them. Whether the types are right is not asked here. */

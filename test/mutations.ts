@@ -481,7 +481,7 @@ export const mutations: Mutation[] = [
   },
   {
     what: "whose: a copy gets its permissions when it is whole",
-    file: "fs/whole-files.ts",
+    file: "fs/copy-file.ts",
     from: "    await promisify(fchmod)(output.fd, stats.mode & 0o7777);\n",
     to: "",
     tests: ["behaviour/files-memory.test.ts"],

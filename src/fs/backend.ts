@@ -17,6 +17,16 @@ export interface ReadResult<View> {
 
 export interface Backend {
   open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number>;
+  /** A file's contents in as few operations as there can be. Undefined where they must be several: open, read, close. */
+  readWhole?(path: Path, flags: number): Promise<Buffer> | undefined;
+  /** The same: the first `length` bytes of a view. O_TRUNC among the flags cuts the file to them when they are written. */
+  writeWhole?(
+    path: Path,
+    flags: number,
+    mode: number,
+    view: NodeJS.ArrayBufferView,
+    length: number,
+  ): Promise<void> | undefined;
   /** For OpenFile alone, which knows when nothing uses the descriptor any more. */
   close(fd: number): Promise<void>;
   /** `position` -1 is the file's own. */

@@ -18,26 +18,38 @@ type Write = (view: NodeJS.ArrayBufferView, length: number) => Promise<void>;
 
 const ALLOWED = "text, an ArrayBuffer or a view of one, or an iterable of those";
 
-/** Data that is ready to be written. Throws a TypeError for what is none. */
-export function readData(
-  data: FileData,
-  encoding: BufferEncoding | undefined,
-): (write: Write, options?: OperationOptions) => Promise<void> {
+/** Data that is ready to be written. */
+export interface ReadyData {
+  /** Where it is one piece, and how long that was when it was given. */
+  readonly whole?: NodeJS.ArrayBufferView;
+  readonly length: number;
+  write(write: Write, options?: OperationOptions): Promise<void>;
+}
+
+/** Throws a TypeError for what is no data. */
+export function readData(data: FileData, encoding: BufferEncoding | undefined): ReadyData {
   const whole = bytesOfChunk(data, encoding);
   if (whole !== undefined) {
     const length = byteLengthOf(whole);
-    return (write) => write(whole, length);
+    return { whole, length, write: (write) => write(whole, length) };
   }
   if (!isIterable(data)) throw invalidType("data", ALLOWED, data);
-  return async (write, options) => {
+  return { length: 0, write: (write, options) => writeEach(data, encoding, write, options) };
+}
+
+async function writeEach(
+  data: Iterable<FileChunk> | AsyncIterable<FileChunk>,
+  encoding: BufferEncoding | undefined,
+  write: Write,
+  options: OperationOptions | undefined,
+): Promise<void> {
+  options?.signal?.throwIfAborted();
+  for await (const chunk of data) {
     options?.signal?.throwIfAborted();
-    for await (const chunk of data) {
-      options?.signal?.throwIfAborted();
-      const view = bytesOfChunk(chunk, encoding);
-      if (view === undefined) throw invalidType("data", ALLOWED, chunk);
-      await write(view, byteLengthOf(view));
-    }
-  };
+    const view = bytesOfChunk(chunk, encoding);
+    if (view === undefined) throw invalidType("data", ALLOWED, chunk);
+    await write(view, byteLengthOf(view));
+  }
 }
 
 function isIterable(data: unknown): data is Iterable<FileChunk> | AsyncIterable<FileChunk> {

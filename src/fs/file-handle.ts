@@ -5,14 +5,26 @@
  * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it. A handle that is collected
  * open is closed, with a warning.
  */
+import { EventEmitter } from "node:events";
+import type { ReadStream, WriteStream } from "node:fs";
+import {
+  type CreateReadStreamOptions,
+  type CreateWriteStreamOptions,
+  type ReadableWebStreamOptions,
+} from "node:fs/promises";
+import type { Interface } from "node:readline";
 import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, oddHex } from "../sys/argument-errors.ts";
 import { abortable } from "./abort.ts";
 import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
-import { type FileChunk, type FileData, readData } from "./file-data.ts";
+import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
+import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
+import { FileWriter } from "./file-writer.ts";
+import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from "./node-streams.ts";
 import type { OpenFile } from "./open-file.ts";
+import { type Batch, type IterationOptions, type PullOptions, pullOf, pullSyncOf, type Transform } from "./pull.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
@@ -43,10 +55,12 @@ const forgotten = new FinalizationRegistry<OpenFile>((file) => {
   process.emitWarning(`a FileHandle was collected open, and its descriptor ${file.fd} is closed: close() it`, {
     code: "RINGLOOP_FILE_NOT_CLOSED",
   });
+  file.endHolds();
   file.close().catch(() => {});
 });
 
-export class FileHandle implements AsyncDisposable {
+/** Emits "close" when `close()` is called. */
+export class FileHandle extends EventEmitter implements AsyncDisposable {
   /** -1 once it is closed. */
   get fd(): number {
     return this.file.isClosed ? -1 : this.file.fd;
@@ -62,9 +76,24 @@ export class FileHandle implements AsyncDisposable {
 
   /** @internal Takes over `file`. */
   constructor(backend: Backend, file: OpenFile) {
+    super();
     this.backend = backend;
     this.file = file;
-    forgotten.register(this, file, file);
+    if (!file.isBorrowed) forgotten.register(this, file, file);
+  }
+
+  /** Bun has no async ids. */
+  getAsyncId(): number {
+    return 0;
+  }
+
+  private heldOpen(syscall: string): Held {
+    this.file.requireOpen(syscall);
+    return this.held;
+  }
+
+  private get held(): Held {
+    return { handle: this, backend: this.backend, file: this.file };
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -125,6 +154,7 @@ export class FileHandle implements AsyncDisposable {
     const from = offset ?? 0;
     requireWithin("offset", from, byteLength);
     const bytes = length ?? byteLength - from;
+    if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
     requireWithin("length", bytes, byteLength - from);
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
@@ -138,9 +168,15 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<WriteResult<Data>> {
     const file = this.file.requireOpen("write");
     if (typeof data === "string") {
-      const text = Buffer.from(data, encodingOf(length) ?? "utf8");
+      // A number is taken for the length that bytes would have, and ignored, as in Node.
+      const encoding = encodingOf(typeof length === "number" ? undefined : length) ?? "utf8";
+      if (encoding === "hex" && data.length % 2 !== 0) throw oddHex(data.length);
+      const text = Buffer.from(data, encoding);
       const at = positionOf(offset as number | null | undefined);
-      return { bytesWritten: await this.backend.write(file, text, 0, text.length, at), buffer: data };
+      return {
+        bytesWritten: await abortable(undefined, this.backend.write(file, text, 0, text.length, at)),
+        buffer: data,
+      };
     }
     requireView("buffer", data);
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
@@ -149,7 +185,8 @@ export class FileHandle implements AsyncDisposable {
     requireWithin("offset", from, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
     requireWithin("length", count, byteLength - from);
-    const bytesWritten = await this.backend.write(file, data, from, count, positionOf(named.position));
+    const write = this.backend.write(file, data, from, count, positionOf(named.position));
+    const bytesWritten = await abortable(undefined, write);
     return { bytesWritten, buffer: data };
   }
 
@@ -160,7 +197,7 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<{ bytesRead: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("readv");
-    return { bytesRead: await this.backend.readv(file, views, positionOf(position)), buffers };
+    return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
   }
 
   /** pwritev(2), from several views. */
@@ -170,7 +207,10 @@ export class FileHandle implements AsyncDisposable {
   ): Promise<{ bytesWritten: number; buffers: Views }> {
     const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("writev");
-    return { bytesWritten: await this.backend.writev(file, views, positionOf(position)), buffers };
+    return {
+      bytesWritten: await abortable(undefined, this.backend.writev(file, views, positionOf(position))),
+      buffers,
+    };
   }
 
   /** A copy of the array: the caller may change it while the operation is under way. */
@@ -184,7 +224,7 @@ export class FileHandle implements AsyncDisposable {
 
   /** What is left from the file's position on, as one fresh buffer. */
   async readAll(options?: OperationOptions): Promise<Buffer> {
-    return abortable(options, readToEnd(this.backend, this.file.requireOpen("readFile"), options));
+    return await abortable(options, readToEnd(this.backend, this.file.requireOpen("readFile"), options));
   }
 
   /** The same, or as text: `"utf8"` or `{ encoding }`. */
@@ -200,10 +240,13 @@ export class FileHandle implements AsyncDisposable {
   /** Writes all of it, from the file's position on: text, bytes, or an iterable of pieces, whole. */
   async writeFile(
     data: FileData,
-    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
+    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null; flush?: boolean } & OperationOptions),
   ): Promise<void> {
-    const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
-    return this.writeData(readData(data, encodingOf(encoding)), limits);
+    const given = typeof options === "object" && options !== null ? options : { encoding: options };
+    const { encoding, flush, ...limits } = given;
+    requireBoolean("flush", flush ?? undefined);
+    await this.writeData(readData(data, encodingOf(encoding)), limits);
+    if (flush) await this.sync();
   }
 
   /** As in Node, another name of `writeFile`: for the end of a file, open it with "a". */
@@ -212,12 +255,12 @@ export class FileHandle implements AsyncDisposable {
   }
 
   /** @internal */
-  writeData(write: ReturnType<typeof readData>, options: OperationOptions): Promise<void> {
+  writeData(data: ReadyData, options: OperationOptions): Promise<void> {
     requireLimits(options);
     const file = this.file.requireOpen("writeFile");
     const { backend } = this;
     const writing = file.during(() =>
-      write((view, length) => writeAll(backend, file, view, -1, options, length), options),
+      data.write((view, length) => writeAll(backend, file, view, -1, options, length), options),
     );
     return abortable(options, writing);
   }
@@ -248,37 +291,93 @@ export class FileHandle implements AsyncDisposable {
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
     const bigint = options?.bigint;
     requireBoolean("bigint", bigint);
-    return this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false);
+    return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
   }
 
   /** fsync(2). */
   async sync(): Promise<void> {
-    return this.backend.sync(this.file.requireOpen("fsync"));
+    return await abortable(undefined, this.backend.sync(this.file.requireOpen("fsync")));
   }
 
   /** fdatasync(2). */
   async datasync(): Promise<void> {
-    return this.backend.datasync(this.file.requireOpen("fdatasync"));
+    return await abortable(undefined, this.backend.datasync(this.file.requireOpen("fdatasync")));
   }
 
   /** ftruncate(2), to `bytes`; default 0, and as in Node what is below counts as that. */
   async truncate(bytes = 0): Promise<void> {
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
     requireWithin("bytes", length, BYTES_MAX);
-    return this.backend.truncate(this.file.requireOpen("ftruncate"), length);
+    return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
   /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
     requireWithin("bytes", bytes, BYTES_MAX);
     requireWithin("position", position, BYTES_MAX);
-    return this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes);
+    return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
+  }
+
+  /** fchmod(2): Bun's own. */
+  async chmod(mode: Mode): Promise<void> {
+    const file = this.file.requireOpen("fchmod");
+    return file.during(() => fchmod(file.fd, mode));
+  }
+
+  /** fchown(2): Bun's own. */
+  async chown(uid: number, gid: number): Promise<void> {
+    const file = this.file.requireOpen("fchown");
+    return file.during(() => fchown(file.fd, uid, gid));
+  }
+
+  /** futimens(3): Bun's own. */
+  async utimes(atime: Time, mtime: Time): Promise<void> {
+    const file = this.file.requireOpen("futimes");
+    return file.during(() => futimes(file.fd, atime, mtime));
+  }
+
+  /** As of node:fs, reading through the ring. `autoClose` (default true) closes the handle with the stream. */
+  createReadStream(options?: CreateReadStreamOptions): ReadStream {
+    return readStreamOf(this.heldOpen("createReadStream"), options);
+  }
+
+  /** As of node:fs, writing through the ring. `autoClose` (default true) closes the handle with the stream. */
+  createWriteStream(options?: CreateWriteStreamOptions): WriteStream {
+    return writeStreamOf(this.heldOpen("createWriteStream"), options);
+  }
+
+  /** Lines of text, of node:readline. */
+  readLines(options?: CreateReadStreamOptions): Interface {
+    return linesOf(this.heldOpen("createReadStream"), options);
+  }
+
+  /** Once for a handle. A stream of bytes, for readers with buffers of their own too. `autoClose`: default false. */
+  readableWebStream(options: ReadableWebStreamOptions = {}): ReadableStream {
+    return byteStreamOf(this.held, options);
+  }
+
+  /** Batches of chunks, with transforms and then options: for node:stream/iter, which Node calls experimental. */
+  pull(...transformsAndOptions: (Transform | PullOptions)[]): AsyncIterable<Batch> {
+    return pullOf(this.held, transformsAndOptions);
+  }
+
+  /** The same by read(2), without the ring. */
+  pullSync(...transformsAndOptions: (Transform | IterationOptions)[]): Iterable<Batch> {
+    return pullSyncOf(this.held, transformsAndOptions);
+  }
+
+  /** A writer for node:stream/iter. */
+  writer(options: IterationOptions = {}): FileWriter {
+    return new FileWriter(this.held, options);
   }
 
   /** Closes it, after what was started. `fd` is -1 at once, and what is started afterwards is EBADF. May be called again. */
   close(): Promise<void> {
+    const isFirst = !this.file.isClosed;
     forgotten.unregister(this.file);
-    return this.file.close();
+    const closed = this.file.close();
+    if (isFirst) this.emit("close");
+    return closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

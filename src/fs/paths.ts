@@ -26,7 +26,7 @@ export async function stat<Options extends StatOptions>(
   path: PathArgument,
   options?: Options | null,
 ): Promise<StatsFor<Options>> {
-  return statBy(path, true, options) as Promise<StatsFor<Options>>;
+  return (await statBy(path, true, options)) as StatsFor<Options>;
 }
 
 /** lstat(2): of a symbolic link itself. */
@@ -34,7 +34,7 @@ export async function lstat<Options extends StatOptions>(
   path: PathArgument,
   options?: Options | null,
 ): Promise<StatsFor<Options>> {
-  return statBy(path, false, options) as Promise<StatsFor<Options>>;
+  return (await statBy(path, false, options)) as StatsFor<Options>;
 }
 
 async function statBy(
@@ -46,22 +46,22 @@ async function statBy(
   const { bigint = false, throwIfNoEntry } = limits;
   requireBoolean("bigint", bigint);
   requireBoolean("throwIfNoEntry", throwIfNoEntry);
-  const stats = abortable(limits, backend().stat(pathOf(path), followsLinks, bigint, limits));
-  if (throwIfNoEntry !== false) return stats;
-  return stats.catch((error: SystemError) => {
-    if (error.code !== "ENOENT") throw error;
-    return undefined;
-  });
+  try {
+    return await abortable(limits, backend().stat(pathOf(path), followsLinks, bigint, limits));
+  } catch (error) {
+    if (throwIfNoEntry === false && (error as SystemError).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** rename(2). */
 export async function rename(oldPath: PathArgument, newPath: PathArgument, options?: OperationOptions): Promise<void> {
-  return abortable(options, backend().rename(pathOf(oldPath, "oldPath"), pathOf(newPath, "newPath"), options));
+  return await abortable(options, backend().rename(pathOf(oldPath, "oldPath"), pathOf(newPath, "newPath"), options));
 }
 
 /** unlink(2). */
 export async function unlink(path: PathArgument, options?: OperationOptions): Promise<void> {
-  return abortable(options, backend().unlink(pathOf(path), options));
+  return await abortable(options, backend().unlink(pathOf(path), options));
 }
 
 /** Node has taken the option away, and Bun has kept it. */
@@ -78,14 +78,14 @@ export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Pro
   requireBoolean("recursive", options.recursive);
   const name = pathOf(path);
   if (options.recursive) return removeAll(name, { recursive: true });
-  return abortable(options, backend().rmdir(name, options));
+  return await abortable(options, backend().rmdir(name, options));
 }
 
 /** symlink(2): `path` leads to `target`, which need not exist. `type` is for other systems. */
 export async function symlink(target: PathArgument, path: PathArgument, type?: string | null): Promise<void> {
   if (!(type === undefined || type === null || ["dir", "file", "junction"].includes(type)))
     throw invalidValue("type", `"dir", "file", "junction" or null`, type);
-  return backend().symlink(pathOf(target, "target"), pathOf(path));
+  return await abortable(undefined, backend().symlink(pathOf(target, "target"), pathOf(path)));
 }
 
 /** link(2). */
@@ -95,7 +95,7 @@ export async function link(
   options?: OperationOptions,
 ): Promise<void> {
   const from = pathOf(existingPath, "existingPath");
-  return abortable(options, backend().link(from, pathOf(newPath, "newPath"), options));
+  return await abortable(options, backend().link(from, pathOf(newPath, "newPath"), options));
 }
 
 export interface MkdirOptions extends OperationOptions {
@@ -115,7 +115,7 @@ export async function mkdir(
   requireBoolean("recursive", recursive);
   const bits = modeOf(mode, 0o777);
   const name = pathOf(path);
-  if (recursive) return abortable(limits, mkdirAll(name, bits, limits));
+  if (recursive) return await abortable(limits, mkdirAll(name, bits, limits));
   await abortable(limits, backend().mkdir(name, bits, limits));
   return undefined;
 }

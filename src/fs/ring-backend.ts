@@ -27,8 +27,12 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
+import { PATH_LENGTH_MAX } from "./direct-file.ts";
+import { DirectFiles } from "./direct-files.ts";
 import type { OpenFile } from "./open-file.ts";
 import { BigIntStats, Stats } from "./stats.ts";
+import { WholeRead } from "./whole-read.ts";
+import { WholeWrite } from "./whole-write.ts";
 
 /** lseek(2). */
 const SEEK_SET = 0;
@@ -93,9 +97,11 @@ const identity = (bytes: number): number => bytes;
 
 export class RingBackend implements Backend {
   private readonly reactor: Reactor;
+  private readonly directFiles: DirectFiles;
 
   constructor(reactor: Reactor) {
     this.reactor = reactor;
+    this.directFiles = new DirectFiles(reactor);
   }
 
   /** An operation that keeps the file open until its last completion. */
@@ -114,6 +120,23 @@ export class RingBackend implements Backend {
     operation.flags = flags;
     operation.mode = mode;
     return operation.start();
+  }
+
+  readWhole(path: Path, flags: number): Promise<Buffer> | undefined {
+    const index = path.length <= PATH_LENGTH_MAX ? this.directFiles.take() : -1;
+    return index < 0 ? undefined : new WholeRead(this.reactor, this.directFiles, index, path, flags).start();
+  }
+
+  writeWhole(
+    path: Path,
+    flags: number,
+    mode: number,
+    view: NodeJS.ArrayBufferView,
+    length: number,
+  ): Promise<void> | undefined {
+    const index = path.length <= PATH_LENGTH_MAX ? this.directFiles.take() : -1;
+    if (index < 0) return undefined;
+    return new WholeWrite(this.reactor, this.directFiles, index, path, flags, mode, view, length).start();
   }
 
   close(fd: number): Promise<void> {

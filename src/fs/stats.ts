@@ -11,6 +11,10 @@ abstract class CommonStats<T extends number | bigint> {
   abstract readonly mtimeMs: T;
   abstract readonly ctimeMs: T;
   abstract readonly birthtimeMs: T;
+  declare atime: Date;
+  declare mtime: Date;
+  declare ctime: Date;
+  declare birthtime: Date;
 
   /** The class's name, as of Bun's own. */
   get [Symbol.toStringTag](): string {
@@ -19,22 +23,6 @@ abstract class CommonStats<T extends number | bigint> {
 
   private get type(): number {
     return Number(this.mode) & S_IFMT;
-  }
-
-  get atime(): Date {
-    return new Date(Number(this.atimeMs));
-  }
-
-  get mtime(): Date {
-    return new Date(Number(this.mtimeMs));
-  }
-
-  get ctime(): Date {
-    return new Date(Number(this.ctimeMs));
-  }
-
-  get birthtime(): Date {
-    return new Date(Number(this.birthtimeMs));
   }
 
   isFile(): boolean {
@@ -64,6 +52,24 @@ abstract class CommonStats<T extends number | bigint> {
   isSocket(): boolean {
     return this.type === S_IFSOCK;
   }
+}
+
+/** Made when they are asked for, and the object's own from then on, as in Node. */
+for (const name of ["atime", "mtime", "ctime", "birthtime"] as const) {
+  const own = (stats: object, value: unknown): void =>
+    void Object.defineProperty(stats, name, { value, enumerable: true, writable: true, configurable: true });
+  Object.defineProperty(CommonStats.prototype, name, {
+    configurable: true,
+    enumerable: true,
+    get(this: CommonStats<number | bigint>): Date {
+      const date = new Date(Number(this[`${name}Ms`]));
+      own(this, date);
+      return date;
+    },
+    set(this: object, value: unknown) {
+      own(this, value);
+    },
+  });
 }
 
 const NS_PER_MS = 1_000_000n;

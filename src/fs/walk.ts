@@ -1,8 +1,8 @@
 /** Everything below a directory. The ring has no operation that reads a directory: node:fs does. */
 import type { Dirent } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
+import { readdir } from "./bun-own.ts";
 import { outOfRange } from "../sys/argument-errors.ts";
 
 export interface WalkOptions {

@@ -1,23 +1,19 @@
-/** Files as a whole: read, write, append, copy. */
+/** Files as a whole: read, write, append. */
 import { randomBytes } from "node:crypto";
 import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
-import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
-import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { isUnlimited, type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
+import { invalidValue } from "../sys/argument-errors.ts";
 import { abortable } from "./abort.ts";
 import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
-import { type FileData, readData } from "./file-data.ts";
+import { type FileData, readData, type ReadyData } from "./file-data.ts";
+import { requireDescriptor } from "./descriptors.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
-import type { Stats as FileStats } from "./stats.ts";
 
-const COPY_BYTES = 1048576;
-/** All of COPYFILE_*. */
-const COPY_MODE_MAX = 7;
 /** Permissions of a new file, before the umask. */
 const MODE_DEFAULT = 0o666;
 /** Permissions of a file that gets others before its first byte. */
@@ -65,10 +61,9 @@ export async function readFile(
   const used = backend();
   const place = placeOf(file);
   const flags = openFlags(given(flag));
-  const bytes = await abortable(
-    limits,
-    withFile(used, place, flags, 0, limits, (opened) => readToEnd(used, opened, limits)),
-  );
+  const whole = typeof place !== "number" && isUnlimited(limits) ? used.readWhole?.(place, flags) : undefined;
+  const reading = whole ?? withFile(used, place, flags, 0, limits, (opened) => readToEnd(used, opened, limits));
+  const bytes = await abortable(limits, reading);
   return encoding === undefined ? bytes : bytes.toString(encoding);
 }
 
@@ -78,31 +73,34 @@ export async function writeFile(
   data: FileData,
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
+  const place = file instanceof FileHandle ? undefined : placeOf(file);
   const { encoding, mode, flag, flush, atomic = false, ...limits } = named(options);
   requireBoolean("atomic", atomic);
   requireBoolean("flush", flush ?? undefined);
   requireLimits(limits);
-  const write = readData(data, encoding);
+  const ready = readData(data, encoding);
   if (atomic && (file instanceof FileHandle || typeof file === "number"))
     throw invalidValue("atomic", "false for a file that is open", atomic);
   if (file instanceof FileHandle) {
-    await file.writeData(write, limits);
+    await file.writeData(ready, limits);
     if (flush) await file.sync();
     return;
   }
-  const place = placeOf(file);
   if (atomic) {
     const bits = mode === undefined || mode === null ? undefined : modeOf(mode, MODE_DEFAULT);
-    return abortable(limits, writeAtomically(place as Path, write, bits, limits));
+    return await abortable(limits, writeAtomically(place as Path, ready, bits, limits));
   }
   const flags = openFlags(given(flag), "w");
   const bits = modeOf(given(mode), MODE_DEFAULT);
   const used = backend();
-  const writing = withFile(used, place, flags, bits, limits, async (opened) => {
-    await opened.during(() => write((view, length) => writeAll(used, opened, view, -1, limits, length), limits));
+  const canBeOne = typeof place !== "number" && !flush && ready.whole !== undefined && isUnlimited(limits);
+  const whole = canBeOne ? used.writeWhole?.(place as Path, flags, bits, ready.whole!, ready.length) : undefined;
+  if (whole !== undefined) return await abortable(limits, whole);
+  const writing = withFile(used, place!, flags, bits, limits, async (opened) => {
+    await opened.during(() => ready.write((view, length) => writeAll(used, opened, view, -1, limits, length), limits));
     if (flush) await used.sync(opened);
   });
-  return abortable(limits, writing);
+  return await abortable(limits, writing);
 }
 
 /** Adds to a file's end; to a descriptor or an open file at its position. */
@@ -112,12 +110,12 @@ export async function appendFile(
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
   const { encoding = null, flag, ...others } = named(options);
-  return writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
+  return await writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
 }
 
 async function writeAtomically(
   path: Path,
-  write: ReturnType<typeof readData>,
+  data: ReadyData,
   mode: number | undefined,
   options: OperationOptions,
 ): Promise<void> {
@@ -125,11 +123,11 @@ async function writeAtomically(
   const [directory, temporary] = placesBeside(path);
   const replaced = mode === undefined ? await promisify(stat)(path).catch(() => undefined) : undefined;
   const modeAtFirst = replaced === undefined ? (mode ?? MODE_DEFAULT) : OWNER_ALONE;
-  const file = await openFile(used, temporary, openFlags("wx"), modeAtFirst, options);
+  const file = await OpenFile.open(used, temporary, openFlags("wx"), modeAtFirst, options);
   try {
     try {
       if (replaced !== undefined) await takeOver(file, replaced);
-      await write((view, length) => writeAll(used, file, view, -1, options, length), options);
+      await data.write((view, length) => writeAll(used, file, view, -1, options, length), options);
       await used.sync(file);
     } finally {
       await file.close();
@@ -140,7 +138,7 @@ async function writeAtomically(
     await used.unlink(temporary).catch(() => {}); // What is to be told is why there is no file.
     throw error;
   }
-  const opened = await openFile(used, directory, openFlags(constants.O_RDONLY | constants.O_DIRECTORY), 0);
+  const opened = await OpenFile.open(used, directory, openFlags(constants.O_RDONLY | constants.O_DIRECTORY), 0);
   try {
     await used.sync(opened);
   } finally {
@@ -170,76 +168,10 @@ function placesBeside(path: Path): [directory: Path, temporary: Path] {
   return [Buffer.from(directory, "latin1"), Buffer.from(temporary, "latin1")];
 }
 
-/**
- * Copies a file with its permissions, which the copy has before its first byte, through memory. `mode`: COPYFILE_EXCL of node:fs, so that an existing file is an error;
- * COPYFILE_FICLONE makes no difference, and COPYFILE_FICLONE_FORCE is EOPNOTSUPP, since the ring has no operation for it.
- */
-export async function copyFile(
-  from: PathArgument,
-  to: PathArgument,
-  mode?: number | null,
-  options?: OperationOptions,
-): Promise<void> {
-  return abortable(options, copy(pathOf(from, "src"), pathOf(to, "dest"), copyModeOf(mode), options));
-}
-
-function copyModeOf(mode: number | null | undefined): number {
-  if (mode === undefined || mode === null) return 0;
-  const allowed = `an integer from 0 to ${COPY_MODE_MAX}, COPYFILE_*`;
-  if (typeof mode !== "number") throw invalidType("mode", allowed, mode);
-  if (!(Number.isInteger(mode) && mode >= 0 && mode <= COPY_MODE_MAX)) throw outOfRange("mode", allowed, mode);
-  return mode;
-}
-
-async function copy(source: Path, target: Path, mode: number, options?: OperationOptions): Promise<void> {
-  const where = { path: source.toString(), dest: target.toString() };
-  if ((mode & constants.COPYFILE_FICLONE_FORCE) !== 0) throw new SystemError(EOPNOTSUPP, "copyfile", where);
-  const used = backend();
-  const opened: OpenFile[] = [];
-  try {
-    const input = await openFile(used, source, openFlags("r"), 0, options);
-    opened.push(input);
-    const stats = (await used.fstat(input, false)) as FileStats;
-    const exclusive = (mode & constants.COPYFILE_EXCL) !== 0;
-    const flags = constants.O_WRONLY | constants.O_CREAT | (exclusive ? constants.O_EXCL : 0);
-    const output = await openFile(used, target, openFlags(flags), stats.mode & OWNER_ALONE, options);
-    opened.push(output);
-    // Emptied only now: that both are one file shows when it is open.
-    const { dev, ino } = await used.fstat(output, false);
-    if (dev === stats.dev && ino === stats.ino) return;
-    await promisify(fchmod)(output.fd, stats.mode & 0o7777);
-    await used.truncate(output, 0);
-    for (let position = 0; ;) {
-      const piece = Buffer.allocUnsafeSlow(COPY_BYTES);
-      const { bytesRead } = await used.readFresh(input, piece, position, options);
-      if (bytesRead === 0) return;
-      await writeAll(used, output, piece.subarray(0, bytesRead), position, options);
-      position += bytesRead;
-    }
-  } catch (error) {
-    if (!(error instanceof Error) || !("syscall" in error)) throw error;
-    throw new SystemError(-(error as SystemError).errno, "copyfile", where);
-  } finally {
-    for (const file of opened) await file.close();
-  }
-}
-
-async function openFile(
-  used: Backend,
-  path: Path,
-  flags: number,
-  mode: number,
-  options?: OperationOptions,
-): Promise<OpenFile> {
-  return new OpenFile(used, await used.open(path, flags, mode, options));
-}
-
 /** A descriptor as it is, or a path. */
 function placeOf(file: PathArgument | number): Path | number {
   if (typeof file !== "number") return pathOf(file);
-  if (!(Number.isInteger(file) && file >= 0 && file <= 0x7fffffff))
-    throw outOfRange("fd", "an integer from 0 to 2147483647", file);
-  return file;
+  return requireDescriptor(file);
 }
 
 /** Runs on the file of a path, which it opens and closes, or of a descriptor, which stays open. */
@@ -252,7 +184,7 @@ async function withFile<T>(
   run: (file: OpenFile) => Promise<T>,
 ): Promise<T> {
   const isOpen = typeof place === "number";
-  const file = isOpen ? OpenFile.borrowed(used, place) : await openFile(used, place, flags, mode, options);
+  const file = isOpen ? OpenFile.borrowed(used, place) : await OpenFile.open(used, place, flags, mode, options);
   try {
     return await run(file);
   } finally {

@@ -138,6 +138,14 @@ export class Lane {
     return group;
   }
 
+  /**
+   * Registers empty slots for files without descriptors. Works once for a ring. Throws SystemError, EBUSY where the program
+   * has registered files itself.
+   */
+  registerFileSlots(count: number): void {
+    this.ring.registerFilesSparse(count);
+  }
+
   /** Calls `target.flush()` when receive buffers have come back: for a receive that ended with ENOBUFS. */
   awaitBuffers(target: Flushable): void {
     this.counters.enobufs++;

@@ -21,3 +21,8 @@ export function requireLimits(options: OperationOptions): void {
   if (typeof timeoutMs !== "number") throw invalidType("timeoutMs", allowed, timeoutMs);
   if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) throw outOfRange("timeoutMs", allowed, timeoutMs);
 }
+
+/** Whether nothing can end an operation before its time. */
+export function isUnlimited({ signal, timeoutMs }: OperationOptions): boolean {
+  return (signal === undefined || signal === null) && timeoutMs === undefined;
+}

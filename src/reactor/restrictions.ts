@@ -55,6 +55,7 @@ import {
   IORING_OP_WRITE,
   IORING_OP_WRITEV,
   IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_FILES2,
   IORING_REGISTER_PBUF_RING,
   IORING_REGISTER_RING_FDS,
   IORING_REGISTER_SYNC_CANCEL,
@@ -65,6 +66,8 @@ import {
   IORING_UNREGISTER_RING_FDS,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
+  IOSQE_FIXED_FILE,
+  IOSQE_IO_HARDLINK,
   IOSQE_IO_LINK,
 } from "../sys/abi.ts";
 import type { Restriction } from "../ring/registration.ts";
@@ -126,15 +129,18 @@ const operations = [
   IORING_OP_MSG_RING,
 ];
 
-/** UDP sockets set up their buffers when the first is opened; the others are for setting up and for closing. */
+/** UDP sockets set up their buffers when the first is opened, and ringloop/fs its slots for files; the others are for setting up and for closing. */
 const registrations = [
   IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_FILES2,
   IORING_REGISTER_PBUF_RING,
   IORING_UNREGISTER_PBUF_RING,
   IORING_REGISTER_RING_FDS,
   IORING_UNREGISTER_RING_FDS,
   IORING_REGISTER_SYNC_CANCEL, // By the end of the thread: see owned.ts.
 ];
+
+const flags = IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
 
 /** Restricts a ring that was set up with IORING_SETUP_R_DISABLED, and enables it. Throws SystemError. */
 export function restrictAndEnable(ring: Ring): void {
@@ -143,7 +149,7 @@ export function restrictAndEnable(ring: Ring): void {
   const restrictions: Restriction[] = [
     ...known.map((value) => ({ type: IORING_RESTRICTION_SQE_OP, value })),
     ...registrations.map((value) => ({ type: IORING_RESTRICTION_REGISTER_OP, value })),
-    { type: IORING_RESTRICTION_SQE_FLAGS_ALLOWED, value: IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS },
+    { type: IORING_RESTRICTION_SQE_FLAGS_ALLOWED, value: flags },
   ];
   ring.registerRestrictions(restrictions);
   ring.enableRings();

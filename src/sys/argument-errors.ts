@@ -15,5 +15,16 @@ export function outOfRange(name: string, allowed: string, value: unknown): Range
   return Object.assign(new RangeError(says(name, allowed, value)), { code: "ERR_OUT_OF_RANGE" });
 }
 
+/** Text in "hex" that ends within a byte: ERR_INVALID_ARG_VALUE, in Node's words. */
+export function oddHex(length: number): TypeError {
+  const message = `The argument 'encoding' is invalid for data of length ${length}. Received 'hex'`;
+  return Object.assign(new TypeError(message), { code: "ERR_INVALID_ARG_VALUE" });
+}
+
+/** What cannot be done as things are: ERR_INVALID_STATE. */
+export function invalidState(message: string): Error {
+  return Object.assign(new Error(`Invalid state: ${message}`), { code: "ERR_INVALID_STATE" });
+}
+
 const says = (name: string, allowed: string, value: unknown): string =>
   `${name} must be ${allowed}, not ${Bun.inspect(value)}`;

@@ -96,8 +96,9 @@ export class SystemError extends Error {
     if (where) Object.assign(this, where);
   }
 
+  /** As of Node's and Bun's own. */
   override get name(): string {
-    return "SystemError";
+    return "Error";
   }
 }
 

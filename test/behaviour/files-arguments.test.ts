@@ -534,7 +534,11 @@ describe.skipIf(isBun)("descriptors", () => {
       import { open } from "${join(import.meta.dir, "../../src/fs/index.ts")}";
       import { fstatSync } from "node:fs";
       const fds = [];
-      for (let i = 0; i < 10; i++) fds.push((await open("/dev/null")).fd);
+      for (let i = 0; i < 10; i++) {
+        const file = await open("/dev/null");
+        file.createReadStream(); // Which is collected with it.
+        fds.push(file.fd);
+      }
       let warned;
       process.on("warning", (warning) => (warned = warning));
       const isClosed = (fd) => { try { fstatSync(fd); return false; } catch { return true; } };

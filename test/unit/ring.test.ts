@@ -675,7 +675,7 @@ describe("setting up a ring", () => {
   ])("%s is a SystemError EINVAL of io_uring_setup", (_, flags) => {
     const error = thrownBy(() => Ring.queueInit(4, { flags })) as SystemError;
     expect(error).toBeInstanceOf(SystemError);
-    expect(error).toMatchObject({ name: "SystemError", code: "EINVAL", errno: -22, syscall: "io_uring_setup" });
+    expect(error).toMatchObject({ name: "Error", code: "EINVAL", errno: -22, syscall: "io_uring_setup" });
     expect(error.message).toBe("EINVAL: invalid argument, io_uring_setup");
   });
 

@@ -1,0 +1,90 @@
+/**
+ * Copying a file, with its permissions, which the copy has before its first byte.
+ *
+ * The kernel's rings can neither clone nor copy within the kernel, as copy_file_range(2) does: Bun's own does it on one of its threads. Where a signal or
+ * a time limit may end the copy, it goes through memory.
+ */
+import { constants, fchmod } from "node:fs";
+import * as node from "node:fs/promises";
+import { promisify } from "node:util";
+import { isUnlimited, type OperationOptions } from "../reactor/operation-options.ts";
+import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
+import { abortable } from "./abort.ts";
+import { openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
+import { backend } from "./backend.ts";
+import { OpenFile } from "./open-file.ts";
+import { writeAll } from "./sequences.ts";
+import type { Stats } from "./stats.ts";
+
+const COPY_BYTES = 1048576;
+/** All of COPYFILE_*. */
+const COPY_MODE_MAX = 7;
+/** Permissions of a file that gets others before its first byte. */
+const OWNER_ALONE = 0o600;
+
+/**
+ * `mode`: COPYFILE_* of node:fs. With a signal or a time limit COPYFILE_FICLONE makes no difference, and COPYFILE_FICLONE_FORCE is EOPNOTSUPP.
+ */
+export async function copyFile(
+  from: PathArgument,
+  to: PathArgument,
+  mode?: number | null,
+  options: OperationOptions = {},
+): Promise<void> {
+  const source = pathOf(from, "src");
+  const target = pathOf(to, "dest");
+  const bits = copyModeOf(mode);
+  if (!isUnlimited(options)) return await abortable(options, copy(source, target, bits, options));
+  if ((bits & constants.COPYFILE_EXCL) === 0) await narrow(source, target);
+  await node.copyFile(source, target, bits);
+}
+
+/** Takes from a file that is there the permissions that its new contents are not to have: Bun's own does so behind the last byte. */
+async function narrow(source: Path, target: Path): Promise<void> {
+  const replaced = await node.stat(target).catch(() => undefined);
+  if (!replaced?.isFile()) return;
+  const { mode } = await node.stat(source).catch(() => replaced);
+  if ((replaced.mode & ~mode & 0o777) !== 0) await node.chmod(target, replaced.mode & mode & 0o7777);
+}
+
+function copyModeOf(mode: number | null | undefined): number {
+  if (mode === undefined || mode === null) return 0;
+  const allowed = `an integer from 0 to ${COPY_MODE_MAX}, COPYFILE_*`;
+  if (typeof mode !== "number") throw invalidType("mode", allowed, mode);
+  if (!(Number.isInteger(mode) && mode >= 0 && mode <= COPY_MODE_MAX)) throw outOfRange("mode", allowed, mode);
+  return mode;
+}
+
+async function copy(source: Path, target: Path, mode: number, options?: OperationOptions): Promise<void> {
+  const where = { path: source.toString(), dest: target.toString() };
+  if ((mode & constants.COPYFILE_FICLONE_FORCE) !== 0) throw new SystemError(EOPNOTSUPP, "copyfile", where);
+  const used = backend();
+  const opened: OpenFile[] = [];
+  try {
+    const input = await OpenFile.open(used, source, openFlags("r"), 0, options);
+    opened.push(input);
+    const stats = (await used.fstat(input, false)) as Stats;
+    const exclusive = (mode & constants.COPYFILE_EXCL) !== 0;
+    const flags = constants.O_WRONLY | constants.O_CREAT | (exclusive ? constants.O_EXCL : 0);
+    const output = await OpenFile.open(used, target, openFlags(flags), stats.mode & OWNER_ALONE, options);
+    opened.push(output);
+    // Emptied only now: that both are one file shows when it is open.
+    const { dev, ino } = await used.fstat(output, false);
+    if (dev === stats.dev && ino === stats.ino) return;
+    await promisify(fchmod)(output.fd, stats.mode & 0o7777);
+    await used.truncate(output, 0);
+    for (let position = 0; ;) {
+      const piece = Buffer.allocUnsafeSlow(COPY_BYTES);
+      const { bytesRead } = await used.readFresh(input, piece, position, options);
+      if (bytesRead === 0) return;
+      await writeAll(used, output, piece.subarray(0, bytesRead), position, options);
+      position += bytesRead;
+    }
+  } catch (error) {
+    if (!(error instanceof Error) || !("syscall" in error)) throw error;
+    throw new SystemError(-(error as SystemError).errno, "copyfile", where);
+  } finally {
+    for (const file of opened) await file.close();
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The functions on descriptors that Bun's node:fs/promises has and Node's has not: of a descriptor of one's own, which stays open but for `close`.
+ * Arguments are those of FileHandle's methods.
+ */
+import { outOfRange } from "../sys/argument-errors.ts";
+import { SystemError } from "../sys/errno.ts";
+import { backend } from "./backend.ts";
+import { FileHandle } from "./file-handle.ts";
+import { OpenFile } from "./open-file.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
+
+type Views = readonly NodeJS.ArrayBufferView[];
+
+const FD_MAX = 0x7fffffff;
+
+/** An integer that can be one: the kernel knows whether it is. */
+export function requireDescriptor(fd: number): number {
+  if (Number.isInteger(fd) && fd >= 0 && fd <= FD_MAX) return fd;
+  throw outOfRange("fd", `an integer from 0 to ${FD_MAX}`, fd);
+}
+
+/** Runs on the handle of a descriptor, with which an error says `fd`. */
+async function on<T>(fd: number, run: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const used = backend();
+  try {
+    return await run(new FileHandle(used, OpenFile.borrowed(used, requireDescriptor(fd))));
+  } catch (error) {
+    throw error instanceof SystemError ? Object.assign(error, { fd }) : error;
+  }
+}
+
+/** read(2), pread(2). The number of bytes. */
+export async function read(
+  fd: number,
+  buffer: NodeJS.ArrayBufferView,
+  offset?: number | null,
+  length?: number | null,
+  position?: number | bigint | null,
+): Promise<number> {
+  return (await on(fd, (handle) => handle.read(buffer, offset, length, position))).bytesRead;
+}
+
+/** preadv(2). */
+export async function readv<Buffers extends Views>(
+  fd: number,
+  buffers: Buffers,
+  position?: number | null,
+): Promise<{ bytesRead: number; buffers: Buffers }> {
+  return on(fd, (handle) => handle.readv(buffers, position));
+}
+
+/** write(2), pwrite(2), of bytes or `(fd, text, position, encoding)`. The number of bytes. */
+export async function write(
+  fd: number,
+  data: NodeJS.ArrayBufferView | string,
+  offset?: number | null,
+  length?: number | BufferEncoding | null,
+  position?: number | null,
+): Promise<number> {
+  return (await on(fd, (handle) => handle.write(data, offset, length, position))).bytesWritten;
+}
+
+/** pwritev(2). */
+export async function writev<Buffers extends Views>(
+  fd: number,
+  buffers: Buffers,
+  position?: number | null,
+): Promise<{ bytesWritten: number; buffers: Buffers }> {
+  return on(fd, (handle) => handle.writev(buffers, position));
+}
+
+/** fstat(2). */
+export async function fstat(fd: number, options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
+  return on(fd, (handle) => handle.stat(options));
+}
+
+/** fsync(2). */
+export async function fsync(fd: number): Promise<void> {
+  return on(fd, (handle) => handle.sync());
+}
+
+/** fdatasync(2). */
+export async function fdatasync(fd: number): Promise<void> {
+  return on(fd, (handle) => handle.datasync());
+}
+
+/** ftruncate(2), to `bytes`; default 0. */
+export async function ftruncate(fd: number, bytes?: number | null): Promise<void> {
+  return on(fd, (handle) => handle.truncate(bytes ?? 0));
+}
+
+/** close(2). */
+export async function close(fd: number): Promise<void> {
+  return backend().close(requireDescriptor(fd));
+}

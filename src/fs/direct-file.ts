@@ -1,0 +1,249 @@
+/**
+ * A file in a slot of the ring's registered files, opened by the first of several linked entries: what reading and writing whole files have in common.
+ *
+ * Guarantees: no memory and no slot is free before the last completion; a promise that is pending holds the process.
+ */
+import { giveBack, copyIn } from "../reactor/operation-data.ts";
+import type { OperationOwner } from "../reactor/op-table.ts";
+import type { Kind, Operation } from "../reactor/operation.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { ECANCELED, EINTR, SystemError } from "../sys/errno.ts";
+import type { Sqe } from "../ring/sqe.ts";
+import { byteLengthOf, copyAll } from "../sys/views.ts";
+import type { Path } from "./arguments.ts";
+import type { DirectFiles } from "./direct-files.ts";
+
+/** Longer ones are for the kernel to refuse (ENAMETOOLONG), as of a descriptor's open. */
+export const PATH_LENGTH_MAX = 4095;
+
+/** What a path takes with its NUL, at most. */
+export const pathBytesMax = (path: Path): number => (typeof path === "string" ? path.length * 3 : path.length) + 1;
+
+/** Kinds of the entries, for completions. */
+export const OPEN = 0;
+export const MOVE = 1;
+export const AFTER = 2;
+export const CLOSE = 3;
+const KINDS = 4;
+/** The result of an entry that had to tell of a failure alone. */
+export const SUCCESS = Infinity;
+
+/** The kernel refuses it for a file that gets no descriptor. */
+const O_CLOEXEC = 0o2000000;
+
+/** Nothing was done, and is to be tried again. */
+export const isInterrupted = (result: number): boolean => result === -EINTR;
+
+/** Into `data`, which nobody else has yet. */
+const readKind: Kind<number> = {
+  syscall: "read",
+  place(operation) {
+    const { length } = operation;
+    const isAdopted = length >= ADOPTED_BYTES_MIN;
+    operation.address = (isAdopted ? operation.adopt(operation.data as Buffer) : operation.room(length)).address;
+    operation.lent = length;
+  },
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position).fixedFile(),
+  moves: true,
+  finish(operation, result) {
+    const { chunk, data, length } = operation;
+    if (length < ADOPTED_BYTES_MIN) giveBack(chunk!, result, data as Buffer, 0);
+    return result;
+  },
+};
+
+const writeKind: Kind<number> = {
+  syscall: "write",
+  place(operation) {
+    const { data, offset, length } = operation;
+    const chunk = operation.room(length);
+    operation.lent = copyIn(chunk, data as NodeJS.ArrayBufferView, offset, length);
+    operation.address = chunk.address;
+  },
+  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepWrite(fd, address, lent, position).fixedFile(),
+  moves: true,
+  finish: (_operation, result) => result,
+};
+
+const truncateKind: Kind<void> = {
+  syscall: "ftruncate",
+  prepare: (sqe, { fd, length }) => void sqe.prepFtruncate(fd, length).fixedFile(),
+  finish() {},
+};
+
+export abstract class DirectFile<T> implements OperationOwner {
+  readonly promise: Promise<T>;
+
+  protected readonly reactor: Reactor;
+  protected readonly path: Path;
+  protected readonly flags: number;
+  /** Of the registered files. */
+  protected readonly index: number;
+  /** Of the reactor's operations. */
+  protected readonly slot: number;
+  /** Results by kind. */
+  protected readonly results: number[] = [0, 0, 0, 0];
+  protected chunk: Chunk | null = null;
+  protected resolve!: (value: T | Promise<T>) => void;
+  protected reject!: (reason: unknown) => void;
+
+  private readonly files: DirectFiles;
+  /** Bits of kinds whose completions may come. */
+  private outstanding = 0;
+  /** Of those, the ones that come for a failure alone. */
+  private silent = 0;
+  private isClosing = false;
+  private closed: (() => void) | undefined;
+
+  /** Takes over the slot `index`. `flags`: O_*. */
+  constructor(reactor: Reactor, files: DirectFiles, index: number, path: Path, flags: number) {
+    this.reactor = reactor;
+    this.files = files;
+    this.index = index;
+    this.path = path;
+    this.flags = flags & ~O_CLOEXEC;
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.slot = reactor.lane.operations.acquire(this);
+  }
+
+  /** Puts into memory what the kernel is to see, and submits. Throws what memory may, and leaves nothing then. */
+  start(): Promise<T> {
+    try {
+      this.chunk = this.place();
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+    this.reactor.ref();
+    this.submit();
+    return this.promise;
+  }
+
+  protected abstract place(): Chunk;
+  /** Of linked entries, the first of which opens the file, each given to `expect` or `expectFailure`. */
+  protected abstract submit(): void;
+  /** All entries are over. */
+  protected abstract arrived(): void;
+
+  /** Submits an entry whose completion comes. */
+  protected expect(sqe: Sqe, kind: number): void {
+    this.outstanding |= 1 << kind;
+    this.reactor.lane.tag(sqe, this.slot, kind);
+  }
+
+  /**
+   * Submits an entry of the chain whose completion comes if it fails; those of the entries behind it do not come then (IOSQE_CQE_SKIP_SUCCESS).
+   * A completion wakes the thread, which has nothing to do before the last one.
+   */
+  protected expectFailure(sqe: Sqe, kind: number): void {
+    this.silent |= 1 << kind;
+    this.expect(sqe.skipSuccess(), kind);
+  }
+
+  complete(kind: number, result: number): void {
+    this.results[kind] = result;
+    this.outstanding &= ~(1 << kind);
+    const isChainOver = (this.silent & (1 << kind)) !== 0;
+    if (!isChainOver && (this.outstanding & ~this.silent) !== 0) return;
+    this.endSilent(isChainOver ? kind : KINDS);
+    if (this.isClosing) {
+      this.free();
+      this.closed?.();
+      return;
+    }
+    const open = this.results[OPEN]!;
+    if (open >= 0) return this.arrived();
+    if (isInterrupted(open)) return this.submit();
+    this.fail(new SystemError(-open, "open", { path: this.path.toString() }));
+    this.free();
+  }
+
+  /** No more completions come. What was silent before the entry of kind `failed` has succeeded, and nothing behind it was done. */
+  private endSilent(failed: number): void {
+    for (let kind = 0; this.outstanding !== 0; kind++) {
+      const bit = 1 << kind;
+      if ((this.outstanding & bit) === 0) continue;
+      this.outstanding &= ~bit;
+      this.reactor.lane.operations.end(this.slot, kind);
+      this.results[kind] = kind < failed ? SUCCESS : -ECANCELED;
+    }
+    this.silent = 0;
+  }
+
+  /** The promise's end. The file may still be open. */
+  protected succeed(value: T): void {
+    this.leave();
+    this.resolve(value);
+  }
+
+  protected fail(error: unknown): void {
+    this.leave();
+    this.reject(error);
+  }
+
+  private leave(): void {
+    this.reactor.arena.free(this.chunk!);
+    this.chunk = null;
+    this.reactor.unref();
+  }
+
+  /** Closes the file. `then`, if any, is called when it is closed. */
+  protected close(then?: () => void): void {
+    this.isClosing = true;
+    this.closed = then;
+    this.expect(this.reactor.lane.nextSqe().prepCloseDirect(this.index), CLOSE);
+  }
+
+  /** The file is closed, or was never open. */
+  protected free(): void {
+    this.files.give(this.index);
+    this.reactor.lane.operations.release(this.slot);
+  }
+
+  /** Up to `into.length` bytes. `position` -1 is the file's own, which does not move when an error follows a part. */
+  protected read(into: Buffer, position: number): Promise<number> {
+    const operation = this.operation(readKind, position);
+    operation.data = into;
+    operation.length = into.length;
+    return operation.start();
+  }
+
+  /** Up to `length` bytes, and at most 1 MiB. */
+  protected write(from: NodeJS.ArrayBufferView, offset: number, length: number, position: number): Promise<number> {
+    const operation = this.operation(writeKind, position);
+    operation.data = from;
+    operation.offset = offset;
+    operation.length = Math.min(length, CHUNK_BYTES_MAX);
+    return operation.start();
+  }
+
+  protected truncate(bytes: number): Promise<void> {
+    const operation = this.operation(truncateKind, 0);
+    operation.length = bytes;
+    return operation.start();
+  }
+
+  private operation<R>(kind: Kind<R>, position: number): Operation<R> {
+    const operation = this.reactor.pooled.describe(kind);
+    operation.fd = this.index;
+    operation.position = position;
+    return operation;
+  }
+}
+
+/** A path with its NUL, at `offset`. */
+export function placePath(path: Path, chunk: Chunk, offset: number): void {
+  const { buffer } = chunk;
+  let end = offset;
+  if (typeof path === "string") end += buffer.utf8Write(path, offset);
+  else {
+    const bytes = byteLengthOf(path);
+    copyAll(path, 0, bytes, buffer, offset);
+    end += bytes;
+  }
+  buffer[end] = 0;
+}

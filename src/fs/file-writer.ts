@@ -1,0 +1,224 @@
+/**
+ * A file's writer, for `node:stream/iter`: `writer()` of FileHandle. Promises go through the ring, one write after the other in the order of their
+ * calls; functions that end in Sync use write(2), and do nothing while a promise is pending.
+ *
+ * Guarantees: the handle is locked, and open, until the writer has ended or failed. After a write that failed, all others fail with the same error.
+ */
+import { writeSync } from "node:fs";
+import { invalidState, invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { byteLengthOf, bytesOf } from "../sys/views.ts";
+import { bytesOfChunk, type FileChunk } from "./file-data.ts";
+import type { Held } from "./node-streams.ts";
+import { type IterationOptions, iterationOf } from "./pull.ts";
+import { writeAll } from "./sequences.ts";
+
+interface WriteOptions {
+  signal?: AbortSignal;
+}
+
+export class FileWriter implements AsyncDisposable, Disposable {
+  private readonly held: Held;
+  private readonly autoClose: boolean;
+  private readonly syncBytesMax: number;
+  /** From the first write on. */
+  private endHold: (() => void) | undefined;
+  /** -1 for the file's own. */
+  private position: number;
+  private bytesLeft: number;
+  private total = 0;
+  private pending = 0;
+  /** All writes so far are over, well or not. */
+  private last: Promise<void> = Promise.resolve();
+  /** Of a write that failed. */
+  private broken: { reason: unknown } | undefined;
+  /** Of `fail()`, which does not undo what was asked for before. */
+  private failed: { reason: unknown } | undefined;
+  private isClosed = false;
+  private ending: Promise<number> | undefined;
+  private leaving: Promise<void> | undefined;
+
+  /** `chunkSize` is the most that is written by a function that ends in Sync. Throws ERR_INVALID_STATE where the handle is closed or locked. */
+  constructor(held: Held, options: IterationOptions) {
+    const { autoClose, start, limit, chunkSize } = iterationOf(options);
+    this.held = held;
+    this.autoClose = autoClose;
+    this.syncBytesMax = chunkSize;
+    this.position = start;
+    this.bytesLeft = limit < 0 ? Infinity : limit;
+    held.file.lock();
+  }
+
+  /** All of a piece. Rejects with ERR_OUT_OF_RANGE beyond the limit, of which nothing is written then. */
+  async write(chunk: FileChunk, options?: WriteOptions): Promise<void> {
+    return this.writeViews("write", [viewOf(chunk)], options);
+  }
+
+  /** The same for several pieces. */
+  async writev(chunks: readonly FileChunk[], options?: WriteOptions): Promise<void> {
+    return this.writeViews("writev", viewsOf(chunks), options);
+  }
+
+  /** Whether it is written: not while a promise is pending, nor beyond `chunkSize` or the limit, nor after the end. */
+  writeSync(chunk: FileChunk): boolean {
+    return this.writeViewsSync([viewOf(chunk)]);
+  }
+
+  /** The same for several pieces. */
+  writevSync(chunks: readonly FileChunk[]): boolean {
+    return this.writeViewsSync(viewsOf(chunks));
+  }
+
+  /** The number of bytes that were written, when all are. */
+  async end(options?: WriteOptions): Promise<number> {
+    if (this.failure !== undefined) throw this.failure.reason;
+    if (this.ending !== undefined) return this.ending;
+    if (this.isClosed) return this.total;
+    signalOf(options)?.throwIfAborted();
+    this.closeWhenIdle();
+    return (this.ending = this.whenAllIsWritten());
+  }
+
+  private async whenAllIsWritten(): Promise<number> {
+    await this.last;
+    await this.leaving;
+    if (this.broken !== undefined) throw this.broken.reason;
+    return this.total;
+  }
+
+  /** The number of bytes, or -1 where a write is pending or has failed. */
+  endSync(): number {
+    if (this.failure !== undefined) return -1;
+    if (this.isClosed) return this.total;
+    if (this.pending > 0) return -1;
+    this.closeWhenIdle();
+    return this.total;
+  }
+
+  /** Ends it: what was asked for before is written, and what comes later fails with the reason. */
+  fail(reason?: unknown): void {
+    if (this.isClosed || this.failure !== undefined) return;
+    this.failed = { reason: reason ?? invalidState("The writer has failed") };
+    this.closeWhenIdle();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.ending !== undefined) await this.ending;
+    else this.fail();
+  }
+
+  [Symbol.dispose](): void {
+    this.fail();
+  }
+
+  private get failure(): { reason: unknown } | undefined {
+    return this.broken ?? this.failed;
+  }
+
+  private async writeViews(
+    name: string,
+    views: NodeJS.ArrayBufferView[],
+    options: WriteOptions | undefined,
+  ): Promise<void> {
+    if (this.failure !== undefined) throw this.failure.reason;
+    if (this.isClosed)
+      throw Object.assign(new TypeError("Invalid state: The writer is closed"), { code: "ERR_INVALID_STATE" });
+    this.hold();
+    const signal = signalOf(options);
+    signal?.throwIfAborted();
+    const bytes = bytesIn(views);
+    if (bytes > this.bytesLeft) throw outOfRange(name, `at most ${this.bytesLeft} bytes`, bytes);
+    const position = this.move(bytes);
+    const run = (): Promise<void> => this.run(views, position, signal);
+    const write = this.pending++ === 0 ? run() : this.last.then(run);
+    this.last = write.catch(() => {});
+    return write;
+  }
+
+  private async run(views: NodeJS.ArrayBufferView[], position: number, signal: AbortSignal | undefined): Promise<void> {
+    const { file, backend } = this.held;
+    try {
+      if (this.broken !== undefined) throw this.broken.reason;
+      for (const view of views) {
+        const length = byteLengthOf(view);
+        await writeAll(backend, file, view, position, { signal }, length);
+        if (position >= 0) position += length;
+        this.total += length;
+      }
+    } catch (reason) {
+      this.broken ??= { reason };
+      throw reason;
+    } finally {
+      if (--this.pending === 0 && (this.isClosed || this.broken !== undefined)) this.leaving = this.leave();
+    }
+  }
+
+  private hold(): void {
+    const { file } = this.held;
+    if (this.endHold === undefined) this.endHold = file.requireNotClosed().hold();
+  }
+
+  private writeViewsSync(views: NodeJS.ArrayBufferView[]): boolean {
+    if (this.failure !== undefined || this.isClosed || this.pending > 0) return false;
+    this.hold();
+    const { fd } = this.held.file;
+    const bytes = bytesIn(views);
+    if (bytes > this.syncBytesMax || bytes > this.bytesLeft) return false;
+    const data = views.length === 1 ? bytesOf(views[0]!) : Buffer.concat(views.map(bytesOf));
+    const { position } = this;
+    for (let done = 0; done < bytes;) {
+      let written: number;
+      try {
+        written = writeSync(fd, data, done, bytes - done, position < 0 ? null : position + done);
+      } catch (error) {
+        if (done === 0) return false;
+        this.broken = { reason: error };
+        throw error;
+      }
+      done += written;
+      this.total += written;
+    }
+    this.move(bytes);
+    return true;
+  }
+
+  /** Takes room for bytes, and says where it begins. */
+  private move(bytes: number): number {
+    const { position } = this;
+    this.bytesLeft -= bytes;
+    if (position >= 0) this.position += bytes;
+    return position;
+  }
+
+  private closeWhenIdle(): void {
+    this.isClosed = true;
+    if (this.pending === 0) this.leaving = this.leave();
+  }
+
+  private async leave(): Promise<void> {
+    this.held.file.unlock();
+    this.endHold?.();
+    if (this.autoClose) await this.held.handle.close();
+  }
+}
+
+function viewOf(chunk: unknown): NodeJS.ArrayBufferView {
+  const view = bytesOfChunk(chunk, undefined);
+  if (view === undefined) throw invalidType("chunk", "text, an ArrayBuffer or a view of one", chunk);
+  return view;
+}
+
+function viewsOf(chunks: unknown): NodeJS.ArrayBufferView[] {
+  if (!Array.isArray(chunks)) throw invalidType("chunks", "an array", chunks);
+  return chunks.map(viewOf);
+}
+
+const bytesIn = (views: NodeJS.ArrayBufferView[]): number => views.reduce((sum, view) => sum + byteLengthOf(view), 0);
+
+function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
+  if (options === undefined) return undefined;
+  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  const { signal } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalidType("options.signal", "an AbortSignal", signal);
+  return signal;
+}

@@ -1,0 +1,128 @@
+/**
+ * A file written whole by one chain: open, write, cut to what was written, close. It takes one submission and one wait. What is larger than a chunk of
+ * memory begins with a chain of the first two, and goes on piece by piece.
+ *
+ * Guarantees: the file is closed when the promise is settled. What it held before is written over, and cut off behind the end, as by Bun's own; O_TRUNC
+ * would let ext4 write it to the disk at once.
+ */
+import { constants } from "node:fs";
+import { copyIn } from "../reactor/operation-data.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import { RingIntegrityError } from "../ring/buffer-ring.ts";
+import { EINVAL, EIO, SystemError } from "../sys/errno.ts";
+import { AT_FDCWD } from "../sys/linux.ts";
+import type { Path } from "./arguments.ts";
+import {
+  AFTER,
+  CLOSE,
+  DirectFile,
+  isInterrupted,
+  MOVE,
+  OPEN,
+  pathBytesMax,
+  placePath,
+  SUCCESS,
+} from "./direct-file.ts";
+import type { DirectFiles } from "./direct-files.ts";
+
+const { O_TRUNC, O_EXCL } = constants;
+
+export class WholeWrite extends DirectFile<void> {
+  private readonly view: NodeJS.ArrayBufferView;
+  private readonly length: number;
+  private readonly mode: number;
+  private readonly isCut: boolean;
+  /** Bytes of the chain's write. */
+  private readonly first: number;
+  /** Writes the first `length` bytes of a view. */
+  constructor(
+    reactor: Reactor,
+    files: DirectFiles,
+    index: number,
+    path: Path,
+    flags: number,
+    mode: number,
+    view: NodeJS.ArrayBufferView,
+    length: number,
+  ) {
+    super(reactor, files, index, path, flags & ~O_TRUNC);
+    this.view = view;
+    this.length = length;
+    this.mode = mode;
+    this.first = Math.min(length, CHUNK_BYTES_MAX - pathBytesMax(path));
+    this.isCut = (flags & O_TRUNC) !== 0 && (flags & O_EXCL) === 0; // One that must not exist is empty.
+  }
+
+  protected place(): Chunk {
+    const { view, first } = this;
+    const chunk = this.reactor.arena.allocate(first + pathBytesMax(this.path));
+    try {
+      copyIn(chunk, view, 0, first);
+      placePath(this.path, chunk, first);
+    } catch (error) {
+      this.reactor.arena.free(chunk);
+      throw error;
+    }
+    return chunk;
+  }
+
+  protected submit(): void {
+    const { reactor, index, first, length, flags, mode } = this;
+    const { address } = this.chunk!;
+    reactor.lane.reserve(4);
+    this.expectFailure(
+      reactor.lane
+        .nextSqe()
+        .prepOpenatDirect(AT_FDCWD, address + first, flags, mode, index)
+        .link(),
+      OPEN,
+    );
+    const write = reactor.lane.nextSqe().prepWrite(index, address, first, 0).fixedFile();
+    if (first < length) return this.expect(write, MOVE);
+    this.expectFailure(write.link(), MOVE);
+    // Hard: what cannot be cut, a pipe or a device, is closed as well. Not silent: the kernel does not take its error for a failure.
+    if (this.isCut) this.expect(reactor.lane.nextSqe().prepFtruncate(index, length).fixedFile().hardLink(), AFTER);
+    this.expect(reactor.lane.nextSqe().prepCloseDirect(index), CLOSE);
+  }
+
+  protected arrived(): void {
+    const { first, length, isCut, results } = this;
+    const written = results[MOVE] === SUCCESS ? first : results[MOVE]!;
+    if (written > first) throw new RingIntegrityError(`completion writes ${written} of ${first} bytes`);
+    if (written === length) {
+      const cut = isCut ? results[AFTER]! : 0;
+      if (cut < 0 && cut !== -EINVAL) this.fail(new SystemError(-cut, "ftruncate"));
+      else this.succeed();
+      this.free();
+      return;
+    }
+    // A chain ends with a short write: the file is open.
+    if (written < 0 && !isInterrupted(written)) {
+      this.close(() => this.fail(new SystemError(-written, "write")));
+      return;
+    }
+    void this.writeRest(Math.max(written, 0)).then(
+      () => this.close(() => this.succeed()),
+      (error: unknown) => this.close(() => this.fail(error)),
+    );
+  }
+
+  private async writeRest(from: number): Promise<void> {
+    const { view, length, isCut } = this;
+    for (let total = from; total < length;) {
+      const written = await this.write(view, total, length - total, total);
+      if (written === 0) throw new SystemError(EIO, "write"); // As good as never: it would go on for ever.
+      total += written;
+    }
+    if (isCut) await this.truncate(length).catch(ignoreNoFile);
+  }
+
+  protected override succeed(): void {
+    super.succeed(undefined);
+  }
+}
+
+function ignoreNoFile(error: unknown): void {
+  if (!(error instanceof SystemError && error.code === "EINVAL")) throw error;
+}
