@@ -67,14 +67,15 @@ export class Schedule {
     // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
     let isCalm = false;
     try {
-      isCalm = reactor.turn.quiesce(); // Somebody's handler may throw in it.
-    } finally {
-      if (!isCalm) {
-        reactor.turn.markBusy();
-        this.request();
-      }
+      isCalm = reactor.turn.quiesce();
+    } catch (error) {
+      reportError(error); // Of somebody's handler: as in a turn.
     }
-    if (!isCalm) return;
+    if (!isCalm) {
+      if (reactor.isOver) return;
+      reactor.turn.markBusy();
+      return this.request();
+    }
     this.sleep();
     if (!this.isParked) return;
     this.parks++;
