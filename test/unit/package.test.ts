@@ -72,9 +72,12 @@ describe("the package", () => {
     expect([...new Set(read)].filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
   });
 
-  for (const name of ["ringloop", "ringloop/ring"])
-    test(`says in Node in one sentence that it needs Bun, when ${name} is imported`, () => {
-      const program = `import { serve, open, Ring } from "${name}"; console.log(serve, open, Ring);`;
+  for (const [how, program] of Object.entries({
+    "imported by name": 'import { serve, listen } from "ringloop"; console.log(serve, listen);',
+    "imported whole": 'import * as ring from "ringloop/ring"; console.log(ring);',
+    required: 'import { createRequire } from "node:module"; createRequire(`${process.cwd()}/`)("ringloop/register");',
+  }))
+    test(`says in Node in one sentence that it needs Bun, when it is ${how}`, () => {
       const command = ["node", "--input-type=module", "--eval", program];
       const { stderr, success } = Bun.spawnSync(command, { cwd: consumer.directory });
       expect(success).toBe(false);
