@@ -23,10 +23,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -84,6 +86,34 @@ EXPORT int rl_layout(uint32_t *out, uint32_t capacity) {
 
 /* ---- rings -------------------------------------------------------------------------------------------------- */
 
+/* Where the parts of a ring lie, and what it was set up with: see RingMap in src/ring/ring-map.ts. */
+static void report_ring(struct io_uring *ring, const struct io_uring_params *params, const uint64_t memory[2], int fd, double *out) {
+  int mapped = ring->sq.ring_ptr != NULL;
+  uintptr_t sq = mapped ? (uintptr_t)ring->sq.ring_ptr : memory[0];
+  uintptr_t cq = mapped ? (uintptr_t)ring->cq.ring_ptr : memory[0];
+  const uintptr_t addresses[] = {
+      (uintptr_t)ring,
+      sq + params->sq_off.head,
+      sq + params->sq_off.tail,
+      sq + params->sq_off.flags,
+      sq + params->sq_off.dropped,
+      mapped ? (uintptr_t)ring->sq.sqes : memory[1],
+      cq + params->cq_off.head,
+      cq + params->cq_off.tail,
+      cq + params->cq_off.overflow,
+      cq + params->cq_off.cqes,
+      cq + params->cq_off.flags,
+      sq + params->sq_off.array,
+      fd,
+      params->sq_entries,
+      params->cq_entries,
+      params->features,
+      params->flags,
+  };
+  for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+    out[i] = (double)addresses[i];
+}
+
 /*
  * Sets up a ring and maps it. in: see RingInput, out: see RingMap, both in src/ring/ring-map.ts. With IORING_SETUP_NO_MMAP the ring
  * lies where the caller says, and stays the caller's.
@@ -117,31 +147,40 @@ EXPORT int rl_ring_open(const double *in, double *out) {
     free(ring);
     return failed;
   }
-  int mapped = ring->sq.ring_ptr != NULL;
-  uintptr_t sq = mapped ? (uintptr_t)ring->sq.ring_ptr : memory[0];
-  uintptr_t cq = mapped ? (uintptr_t)ring->cq.ring_ptr : memory[0];
-  const uintptr_t addresses[] = {
-      (uintptr_t)ring,
-      sq + params.sq_off.head,
-      sq + params.sq_off.tail,
-      sq + params.sq_off.flags,
-      sq + params.sq_off.dropped,
-      mapped ? (uintptr_t)ring->sq.sqes : memory[1],
-      cq + params.cq_off.head,
-      cq + params.cq_off.tail,
-      cq + params.cq_off.overflow,
-      cq + params.cq_off.cqes,
-      cq + params.cq_off.flags,
-      sq + params.sq_off.array,
-      fd,
-      params.sq_entries,
-      params.cq_entries,
-      params.features,
-      params.flags,
-  };
-  for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
-    out[i] = (double)addresses[i];
+  report_ring(ring, &params, memory, fd, out);
   return 0;
+}
+
+/*
+ * Gives a ring other sizes (Linux 6.13, DEFER_TASKRUN): the kernel moves what is in its queues to new ones, and these are mapped in the place of
+ * the old. Nobody may look at the old ones any more. -errno leaves the ring as it was, but where the new queues cannot be mapped: out[0] is 0
+ * then, and all that is left to do is to close the ring.
+ */
+EXPORT int rl_ring_resize(struct io_uring *ring, uint32_t sq_entries, uint32_t cq_entries, uint32_t flags, double *out) {
+  struct io_uring_params params = {.sq_entries = sq_entries, .cq_entries = cq_entries, .flags = flags};
+  struct io_uring before = *ring;
+  if (before.sq.ring_ptr == NULL)
+    return -EINVAL;
+  int failed = io_uring_register(before.ring_fd, IORING_REGISTER_RESIZE_RINGS, &params, 1);
+  if (failed < 0)
+    return failed;
+  munmap(before.sq.sqes, before.sq.ring_entries * sizeof(struct io_uring_sqe) << !!(before.flags & IORING_SETUP_SQE128));
+  munmap(before.sq.ring_ptr, before.sq.ring_sz);
+  if (before.cq.ring_ptr != before.sq.ring_ptr)
+    munmap(before.cq.ring_ptr, before.cq.ring_sz);
+  params.features = IORING_FEAT_SINGLE_MMAP; /* As of every kernel that gets here. */
+  failed = io_uring_queue_mmap(before.ring_fd, &params, ring);
+  if (failed < 0)
+    ring->sq.ring_ptr = NULL; /* For rl_ring_close: nothing is mapped. */
+  else
+    report_ring(ring, &params, NULL, before.ring_fd, out);
+  out[0] = failed < 0 ? 0 : out[0];
+  ring->ring_fd = before.ring_fd;
+  ring->enter_ring_fd = before.enter_ring_fd;
+  ring->int_flags = before.int_flags;
+  ring->flags = before.flags;
+  ring->features = before.features;
+  return failed;
 }
 
 /* Registers the ring's own fd with the calling thread; returns the index to enter with (IORING_ENTER_REGISTERED_RING). */
@@ -171,6 +210,27 @@ EXPORT int rl_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t 
   struct __kernel_timespec limit = {.tv_sec = timeout_us / 1000000, .tv_nsec = (timeout_us % 1000000) * 1000LL};
   struct io_uring_getevents_arg arg = {.ts = (uintptr_t)&limit};
   return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof(arg));
+}
+
+/* struct io_uring_getevents_arg, whose third field is called pad in headers from before Linux 6.12. */
+struct wait_argument {
+  uint64_t signals;
+  uint32_t signal_bytes;
+  uint32_t least_us;
+  uint64_t limit;
+};
+
+/* Waits for min_complete completions for least_us, and from then on for one; timeout_us in all, without a limit where it is negative. */
+EXPORT int rl_enter_min(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, int timeout_us, uint32_t least_us) {
+  struct __kernel_timespec limit = {.tv_sec = timeout_us / 1000000, .tv_nsec = (timeout_us % 1000000) * 1000LL};
+  struct wait_argument argument = {.least_us = least_us, .limit = timeout_us < 0 ? 0 : (uintptr_t)&limit};
+  return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG, (void *)&argument, sizeof(argument));
+}
+
+/* Waits as the registered argument `index` says (struct io_uring_reg_wait, 64 bytes each). */
+EXPORT int rl_enter_registered(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, uint32_t index) {
+  size_t bytes = 64;
+  return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG, (void *)(index * bytes), bytes);
 }
 
 EXPORT int rl_register(int fd, uint32_t opcode, void *arg, uint32_t count) {
@@ -343,6 +403,31 @@ EXPORT int rl_socketpair(int *out) {
   return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out));
 }
 
+/* What programs make for themselves. The flags are the caller's, close-on-exec among them. */
+
+EXPORT int rl_make_eventfd(uint32_t initial, int flags) { return result(eventfd(initial, flags)); }
+
+EXPORT int rl_make_epoll(int flags) { return result(epoll_create1(flags)); }
+
+EXPORT int rl_make_timerfd(int clock, int flags) { return result(timerfd_create(clock, flags)); }
+
+/* value: struct itimerspec. */
+EXPORT int rl_timerfd_settime(int fd, int flags, const void *value) { return result(timerfd_settime(fd, flags, value, NULL)); }
+
+EXPORT int rl_timerfd_gettime(int fd, void *value) { return result(timerfd_gettime(fd, value)); }
+
+EXPORT int rl_make_pidfd(int pid, uint32_t flags) { return result(syscall(SYS_pidfd_open, pid, flags)); }
+
+EXPORT int rl_make_memfd(const char *name, uint32_t flags) { return result(memfd_create(name, flags)); }
+
+EXPORT int rl_make_pipe(int *out, int flags) { return result(pipe2(out, flags)); }
+
+EXPORT int rl_make_socketpair(int domain, int type, int protocol, int *out) { return result(socketpair(domain, type, protocol, out)); }
+
+EXPORT int rl_make_inotify(int flags) { return result(inotify_init1(flags)); }
+
+EXPORT int rl_inotify_add_watch(int fd, const char *path, uint32_t mask) { return result(inotify_add_watch(fd, path, mask)); }
+
 /*
  * The epoll descriptor of this process that watches `watched`: the one that refuses to watch it once more. Another is asked to watch it for no
  * event, and then to forget it. -ENOENT if there is none.
@@ -379,6 +464,12 @@ EXPORT int rl_getsockopt(int fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof(value);
   return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
+}
+
+/* Of up to `capacity` bytes. Returns how many the option has. */
+EXPORT int rl_getsockopt_bytes(int fd, int level, int name, void *out, uint32_t capacity) {
+  socklen_t bytes = capacity;
+  return getsockopt(fd, level, name, out, &bytes) < 0 ? -errno : (int)bytes;
 }
 
 EXPORT int rl_setsockopt(int fd, int level, int name, int value) {

@@ -30,8 +30,8 @@ export class FileReader implements OperationOwner {
     this.reactor = reactor;
     this.descriptor = fd;
     this.done = done;
-    this.slot = reactor.operations.acquire(this);
-    reactor.owned.add(fd);
+    this.slot = reactor.lane.operations.acquire(this);
+    reactor.lane.owned.add(fd);
   }
 
   /** For what else is done with the file; -1 once it is closed. */
@@ -68,13 +68,13 @@ export class FileReader implements OperationOwner {
 
   private submit(): void {
     const { reactor, chunk, bytes, offset } = this;
-    const sqe = reactor.nextSqe().prepRead(this.descriptor, chunk!.address + chunk!.length, bytes, offset);
-    reactor.tag(sqe, this.slot, 0);
+    const sqe = reactor.lane.nextSqe().prepRead(this.descriptor, chunk!.address + chunk!.length, bytes, offset);
+    reactor.lane.tag(sqe, this.slot, 0);
   }
 
   private release(): void {
-    this.reactor.owned.delete(this.descriptor);
+    this.reactor.lane.owned.delete(this.descriptor);
     native().rl_close(this.descriptor);
-    this.reactor.operations.release(this.slot);
+    this.reactor.lane.operations.release(this.slot);
   }
 }

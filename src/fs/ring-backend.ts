@@ -23,7 +23,8 @@ import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../reacto
 import { VECTOR_PIECES_MAX } from "../reactor/operation-files.ts";
 import { openKind, statKind } from "../reactor/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
-import { EARLY_SUBMIT_BYTES, type Reactor } from "../reactor/reactor.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { OpenFile } from "./open-file.ts";

@@ -1,6 +1,6 @@
 /** What sends a response's body that is not in memory, and what it needs of the connection that it sends on. */
 import type { Transport } from "../net/transport.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import type { ExchangeHost } from "./host.ts";
 
 export interface BodySender {
   /** Ends by itself, however long it takes: a client that has closed its side gets all of it. A stream may go on for ever. */
@@ -14,9 +14,8 @@ export interface BodySender {
 }
 
 export interface BodyTarget {
-  readonly reactor: Reactor;
+  readonly host: ExchangeHost;
   readonly transport: Transport;
-  readonly writeQueueBytesMax: number;
   /** Something more of the body was queued: the connection is not idle. */
   bodyProgressed(): void;
   /** Whether it is this sender's body that is under way: it may have been given up in the meantime. */

@@ -4,7 +4,8 @@
  * Guarantees: stops exactly after the message's last byte; extensions and trailers are read, checked and dropped; sizes that
  * cannot be represented, bare CR or LF, and lines without end are refused.
  */
-import { HEADER_FIELDS_MAX, isTokenByte } from "./parser.ts";
+import { isTokenByte } from "./byte-classes.ts";
+import { HEADER_FIELDS_MAX } from "./parser.ts";
 
 const CR = 13;
 const LF = 10;

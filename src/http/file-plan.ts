@@ -9,7 +9,7 @@ import { basename } from "node:path";
 import { type BlobFile, fileOf, knownLastModified } from "./blob-place.ts";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
 import { bodilessLength, buildHead, BYTES_TYPE, type Fields, type HeadParts, isBodiless } from "./head.ts";
-import type { Exchange, ResponsePlan } from "./response.ts";
+import type { ResponseContext, ResponsePlan } from "./response.ts";
 
 /** Part of an open file, as a response's body. Who gets it closes the descriptor. */
 export interface FileBody {
@@ -36,7 +36,7 @@ interface OpenFile {
 export function planHandlersFile(
   blob: Blob,
   parts: HeadParts,
-  exchange: Exchange,
+  context: ResponseContext,
   date: string,
 ): ResponsePlan | undefined {
   // Before the file is open: they may be the program's own getters. The name is for the client to see; what is opened goes by the Blob's store.
@@ -45,7 +45,7 @@ export function planHandlersFile(
   const part = fileOf(blob);
   const file = part && openPart(part);
   if (file === undefined) return undefined;
-  const plan = new FilePlan(file, parts, exchange, date);
+  const plan = new FilePlan(file, parts, context, date);
   const { fields } = parts;
   if (type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
@@ -88,23 +88,23 @@ function ownLastModified(fields: Fields): number | undefined {
 export function planRoutesFile(
   part: BlobFile,
   parts: HeadParts,
-  exchange: Exchange,
+  context: ResponseContext,
   date: string,
 ): ResponsePlan | undefined {
   const file = openPart(part);
-  return file && planValidated(file, parts, exchange, date);
+  return file && planValidated(file, parts, context, date);
 }
 
 /** A file with a fixed place (a route's, or one in a route's directory). Takes over the descriptor. */
-export function planValidated(file: OpenFile, parts: HeadParts, exchange: Exchange, date: string): ResponsePlan {
-  const plan = new FilePlan(file, parts, exchange, date);
+export function planValidated(file: OpenFile, parts: HeadParts, context: ResponseContext, date: string): ResponsePlan {
+  const plan = new FilePlan(file, parts, context, date);
   const { fields, status } = parts;
   const isOwn = fields["last-modified"] !== undefined;
   if (!isOwn) plan.addLine("Last-Modified", new Date(file.lastModifiedMs).toUTCString());
   if (status !== 200) return plan.finish();
   const lastModifiedMs = isOwn ? ownLastModified(fields) : file.lastModifiedMs;
   const validators = { etag: fields["etag"] as string | undefined, lastModifiedMs };
-  switch (exchange.conditions ? judgeConditions(exchange.conditions, validators) : "proceed") {
+  switch (context.conditions ? judgeConditions(context.conditions, validators) : "proceed") {
     case "not modified":
       plan.status = 304;
       break;
@@ -123,16 +123,16 @@ class FilePlan {
 
   private readonly file: OpenFile;
   private readonly parts: HeadParts;
-  private readonly exchange: Exchange;
+  private readonly context: ResponseContext;
   private readonly date: string;
   private offset: number;
   private bytes: number;
   private lines = "";
 
-  constructor(file: OpenFile, parts: HeadParts, exchange: Exchange, date: string) {
+  constructor(file: OpenFile, parts: HeadParts, context: ResponseContext, date: string) {
     this.file = file;
     this.parts = parts;
-    this.exchange = exchange;
+    this.context = context;
     this.date = date;
     this.status = parts.status;
     this.offset = file.offset;
@@ -150,7 +150,7 @@ class FilePlan {
 
   /** RFC 9110 section 14.2: only GET has ranges. */
   applyRange(validators: Validators): void {
-    const { conditions, isHead } = this.exchange;
+    const { conditions, isHead } = this.context;
     if (conditions === undefined || isHead) return;
     const range = requestedRange(conditions, this.bytes, validators);
     if (range === undefined) return;
@@ -167,8 +167,8 @@ class FilePlan {
   }
 
   finish(): ResponsePlan {
-    const { file, parts, exchange, status, bytes, offset } = this;
-    const { isHead, http10, keepAlive } = exchange;
+    const { file, parts, context, status, bytes, offset } = this;
+    const { isHead, http10, keepAlive } = context;
     try {
       const bodiless = isBodiless(status);
       const contentLength = bodiless ? bodilessLength(status) : bytes;

@@ -35,7 +35,7 @@ export class FileSender implements BodySender {
     this.head = Buffer.from(head, "latin1");
     this.offset = offset;
     this.left = bytes;
-    this.reader = new FileReader(target.reactor, fd, (chunk, result) => this.wasRead(chunk, result));
+    this.reader = new FileReader(target.host.reactor, fd, (chunk, result) => this.wasRead(chunk, result));
   }
 
   start(): void {
@@ -81,7 +81,7 @@ export class FileSender implements BodySender {
   /** By way of a chunk of the arena, with what is not sent of the head before it. */
   private read(bytes: number): void {
     const { head } = this;
-    const chunk = this.target.reactor.arena.allocate(bytes);
+    const chunk = this.target.host.reactor.arena.allocate(bytes);
     chunk.buffer.set(head);
     chunk.length = head.length;
     this.head = head.subarray(head.length);
@@ -93,7 +93,7 @@ export class FileSender implements BodySender {
     const { transport } = this.target;
     this.reading = false;
     if (result <= 0) {
-      this.target.reactor.arena.free(chunk);
+      this.target.host.reactor.arena.free(chunk);
       return this.fail(result < 0 ? new SystemError(-result, "read") : this.tooShort());
     }
     this.headSent = true;

@@ -1,36 +1,44 @@
 /** What connections need of their server. */
 import type { FreeList } from "../reactor/free-list.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import type { HttpConnection } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
 import type { HeadCache } from "./head.ts";
 import type { IdleConnections } from "./idle-connections.ts";
 import type { RequestParser } from "./parser.ts";
 import type { RingRequest } from "./request.ts";
+import type { Responder } from "./responder.ts";
 import type { Router } from "./router.ts";
 import type { Route } from "./routes.ts";
 
-export interface HttpHost {
+/** What speaks HTTP/1.1, whatever answers. */
+export interface ExchangeHost {
   readonly reactor: Reactor;
   readonly limits: HttpLimits;
-  readonly defaultOrigin: string;
   /** One for all connections: what it found is read before the next head is parsed. */
   readonly parser: RequestParser;
   readonly heads: HeadCache;
   readonly idle: IdleConnections;
-  /** HttpConnections that nobody uses. */
-  readonly spare: FreeList<HttpConnection>;
-  /** Null for a server with a fetch handler alone. */
-  readonly router: Router<Route> | null;
+  /** Exchanges that serve no connection. */
+  readonly spare: FreeList<Exchange>;
   /** No further request is taken on a connection once its current one is answered. */
   readonly stopping: boolean;
+  /** Requests that are not answered. */
   pendingRequests: number;
-  /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
-  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
-  handleError(error: unknown): Response | Promise<Response>;
+  createResponder(exchange: Exchange): Responder;
   /** An error that no handler gets. */
   reportFault(error: unknown): void;
   /** One of its connections is closed. */
   closed(): void;
+}
+
+/** What answers as Bun.serve does. */
+export interface HttpHost extends ExchangeHost {
+  readonly defaultOrigin: string;
+  /** Null for a server with a fetch handler alone. */
+  readonly router: Router<Route> | null;
+  /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
+  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
+  handleError(error: unknown): Response | Promise<Response>;
 }
 
 export interface HttpLimits {

@@ -7,9 +7,10 @@
  */
 import { Connection } from "../net/connection.ts";
 import type { Consumer, Transport } from "../net/transport.ts";
-import { HttpConnection } from "./connection.ts";
+import { Exchange } from "./exchange.ts";
 import { reasons } from "./head.ts";
-import type { HttpHost, HttpLimits } from "./host.ts";
+import type { ExchangeHost, HttpLimits } from "./host.ts";
+import { setIdleTimeout } from "./idle-timeout.ts";
 import { INCOMPLETE, RequestParser } from "./parser.ts";
 
 const LF = 10;
@@ -21,10 +22,10 @@ const AHEAD_BYTES_MAX = 65536;
 
 export class IdleConnections implements Consumer {
   readonly isReentrant = false;
-  readonly host: HttpHost;
+  readonly host: ExchangeHost;
   private readonly closing: ClosingConnections;
 
-  constructor(host: HttpHost) {
+  constructor(host: ExchangeHost) {
     this.host = host;
     this.closing = new ClosingConnections(host);
   }
@@ -32,7 +33,7 @@ export class IdleConnections implements Consumer {
   /** Takes over an accepted descriptor. */
   accept(fd: number): Connection {
     const { reactor, limits } = this.host;
-    const transport = new Connection(reactor, fd, this);
+    const transport = new Connection(reactor.lane, fd, this);
     setIdleTimeout(transport, limits.idleTimeoutMs);
     return transport;
   }
@@ -60,9 +61,9 @@ export class IdleConnections implements Consumer {
    * Closes because the server stops at once. Answers that are finished still leave; a client that takes none of them for a second loses them.
    */
   stop(transport: Transport): void {
-    if (transport.queuedBytes === 0) return transport.destroy();
     this.finish(transport, false);
-    transport.setTimeout(STOP_TIMEOUT_MS);
+    if (transport.queuedBytes === 0) transport.destroy();
+    else transport.setTimeout(STOP_TIMEOUT_MS);
   }
 
   /** A request that cannot be understood, is too large, or late: one answer, and the end. `moreLines` are whole, each with its CRLF. */
@@ -92,9 +93,9 @@ export class IdleConnections implements Consumer {
       if (!head.isOver(memory, start, end)) return start;
     }
     setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
-    const connection = this.host.spare.take() ?? new HttpConnection(this.host);
-    connection.attach(transport);
-    return connection.read(memory, start, end);
+    const exchange = this.host.spare.take() ?? new Exchange(this.host);
+    exchange.attach(transport);
+    return exchange.read(memory, start, end);
   }
 
   onEnd(transport: Transport): void {
@@ -133,7 +134,7 @@ class BegunHead {
     this.bytes = bytes;
   }
 
-  /** Looks at what is new. Returns whether the head is whole, or to be refused: then it is for an HttpConnection. */
+  /** Looks at what is new. Returns whether the head is whole, or to be refused: then it is for an Exchange. */
   isOver(memory: Buffer, start: number, end: number): boolean {
     const from = start + this.bytes;
     this.bytes = end - start;
@@ -147,9 +148,9 @@ class BegunHead {
 class ClosingConnections implements Consumer {
   readonly isReentrant = true;
   readonly backlogBytesMax = Infinity;
-  readonly host: HttpHost;
+  readonly host: ExchangeHost;
 
-  constructor(host: HttpHost) {
+  constructor(host: ExchangeHost) {
     this.host = host;
   }
 
@@ -170,11 +171,4 @@ class ClosingConnections implements Consumer {
   onClose(): void {
     this.host.closed();
   }
-}
-
-/** Ends the connection after that time without traffic, or, with 0, never. */
-export function setIdleTimeout(transport: Transport, ms: number): void {
-  if (transport.isGone) return;
-  if (ms > 0) transport.setTimeout(ms);
-  else transport.clearTimeout();
 }

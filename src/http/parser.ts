@@ -6,6 +6,8 @@
  * Leaves to others: strings (positions are offsets from the head's first byte), bodies (chunked.ts), and what a request means.
  */
 
+import { byteClass, HOST, TARGET, TOKEN, VALUE } from "./byte-classes.ts";
+
 /** `parse` wants more bytes; any other negative result is the status to refuse with, negated. */
 export const INCOMPLETE = -1;
 
@@ -22,23 +24,6 @@ const METHOD_BYTES_MAX = 32;
 
 /** Fields of a request, and lines of its trailers, as in Bun: a Headers takes time for each pair of names in it. Beyond: 431. */
 export const HEADER_FIELDS_MAX = 198;
-
-/** What a byte may be part of. */
-const TOKEN = 1;
-const VALUE = 2;
-const TARGET = 4;
-const HOST = 8;
-const byteClass = new Uint8Array(256);
-for (let byte = 0; byte < 256; byte++) {
-  const text = String.fromCharCode(byte);
-  if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text)) byteClass[byte]! |= TOKEN; // RFC 9110 section 5.6.2
-  if (byte === 9 || (byte >= 0x20 && byte !== 0x7f)) byteClass[byte]! |= VALUE; // section 5.5, obs-text included
-  // Wider than RFC 3986 by what browsers and common clients send raw, none of which is a delimiter: " < > \ ^ ` { | }. A fragment is
-  // never sent (RFC 9110 section 7.1), and caches and routers would disagree about what it means. Bytes beyond ASCII are accepted as in Bun:
-  // a URL has them percent-encoded.
-  if (byte > 0x20 && byte !== 0x7f && text !== "#") byteClass[byte]! |= TARGET;
-  if (/[A-Za-z0-9\-._~!$&'()*+,;=]/.test(text)) byteClass[byte]! |= HOST; // unreserved and sub-delims (RFC 3986 section 2)
-}
 
 const CR = 13;
 const LF = 10;
@@ -355,11 +340,6 @@ export class RequestParser {
     if (this.minorVersion === 0) this.expectsContinue = false; // RFC 9110 section 10.1.1
     return 0;
   }
-}
-
-/** Whether the byte may be part of a token, such as a field's name (RFC 9110 section 5.6.2). */
-export function isTokenByte(byte: number): boolean {
-  return (byteClass[byte]! & TOKEN) !== 0;
 }
 
 /**

@@ -135,8 +135,8 @@ function takeStream(response: Response, made?: StreamSource["made"]): BodySource
 
 // ---- plans -------------------------------------------------------------------------------------------------------
 
-/** How the exchange that a response belongs to limits it. */
-export interface Exchange {
+/** What a response must fit: the request it answers, and the connection. */
+export interface ResponseContext {
   /** The answer to HEAD: the same head, no body. */
   isHead: boolean;
   /** The client speaks HTTP/1.0: no chunked coding. */
@@ -172,11 +172,11 @@ export interface ResponsePlan {
 }
 
 /** Decides how a response is framed, and takes its body. Throws a TypeError for a Response that cannot be sent, or an error of its file. */
-export function planResponse(response: Response, exchange: Exchange, date: string): ResponsePlan {
+export function planResponse(response: Response, context: ResponseContext, date: string): ResponsePlan {
   const own = readFields(response); // Before the body is taken: the type of a form goes with it.
   const { status, statusText } = response;
-  const { isHead, http10, cookies } = exchange;
-  const keepAlive = exchange.keepAlive && !own.close;
+  const { isHead, http10, cookies } = context;
+  const keepAlive = context.keepAlive && !own.close;
   let moreLines = "";
   if (cookies) for (const cookie of cookies) moreLines += `Set-Cookie: ${cookie}\r\n`;
   const parts: HeadParts = { status, statusText, fields: own.fields, names: own.names, defaultType: "", moreLines };
@@ -186,9 +186,9 @@ export function planResponse(response: Response, exchange: Exchange, date: strin
     parts.defaultType = blob.type;
     // As in Bun, the client fetches an object in S3 by itself.
     const { presign } = blob as Partial<Bun.S3File>;
-    if (typeof presign === "function") return planResponse(Response.redirect(presign.call(blob)), exchange, date);
+    if (typeof presign === "function") return planResponse(Response.redirect(presign.call(blob)), context, date);
     const plan =
-      place === "file" ? filePlans().planHandlersFile(blob, parts, { ...exchange, keepAlive }, date) : undefined;
+      place === "file" ? filePlans().planHandlersFile(blob, parts, { ...context, keepAlive }, date) : undefined;
     if (plan) return plan;
     body = { kind: "stream", stream: blob.stream() as ReadableStream };
   }

@@ -5,7 +5,7 @@
  */
 import { Listener } from "../net/listener.ts";
 import { serveFailure } from "../net/failure.ts";
-import { hostOf, requireObject, requireServerPort, requireText } from "../net/options.ts";
+import { requireObject, requireServerPort, requireText } from "../net/options.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import { FreeList } from "../reactor/free-list.ts";
@@ -16,7 +16,8 @@ import { originals } from "../sys/bun-originals.ts";
 import { showUncaught } from "../sys/uncaught.ts";
 import { Connection } from "../net/connection.ts";
 import { askedOf } from "./asked-request.ts";
-import { HttpConnection } from "./connection.ts";
+import { Exchange } from "./exchange.ts";
+import { FetchResponder } from "./fetch-responder.ts";
 import { errorOf, errorResponse } from "./error-page.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "./head.ts";
@@ -35,6 +36,7 @@ import {
   type ServeOptions,
 } from "./serve-options.ts";
 import { IdleConnections } from "./idle-connections.ts";
+import { authority, urlOf } from "./server-url.ts";
 import { RequestParser } from "./parser.ts";
 import { RingRequest } from "./request.ts";
 import { findHtml, readRoutes, type Route, type RouteTable } from "./routes.ts";
@@ -51,8 +53,8 @@ export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketD
   readonly ring: boolean;
 }
 
-/** HttpConnections that are kept for the next requests: those of handlers that take time, at once. */
-const SPARE_CONNECTIONS_MAX = 256;
+/** Exchanges that are kept for the next requests. */
+const SPARE_EXCHANGES_MAX = 256;
 
 /** Options that only Bun's own server has. */
 const unserved = ["tls", "app", "http2", "http3", "h3", "key", "cert"];
@@ -96,7 +98,7 @@ class RingServer implements Server, HttpHost {
   readonly reactor: Reactor;
   readonly heads = new HeadCache();
   readonly idle = new IdleConnections(this);
-  readonly spare = new FreeList<HttpConnection>(SPARE_CONNECTIONS_MAX);
+  readonly spare = new FreeList<Exchange>(SPARE_EXCHANGES_MAX);
   readonly limits: HttpLimits;
   readonly parser: RequestParser;
   readonly defaultOrigin: string;
@@ -157,14 +159,7 @@ class RingServer implements Server, HttpHost {
   }
 
   get url(): URL {
-    return (this.ownUrl ??= this.readUrl());
-  }
-
-  private readUrl(): URL {
-    const { unix, hostname, port } = this;
-    if (unix !== undefined) return new URL(unix[0] === "\0" ? `abstract://${unix.slice(1)}/` : `unix://${unix}`);
-    const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname!;
-    return new URL(`http://${authority(host, port!)}/`);
+    return (this.ownUrl ??= urlOf(this.unix, this.hostname, this.port));
   }
 
   get address(): SocketAddress | string {
@@ -225,12 +220,11 @@ class RingServer implements Server, HttpHost {
   }
 
   requestIP(request: Request): SocketAddress | null {
-    const connection = connectionOf("requestIP", request);
-    return connection?.transport.remoteAddress ?? null;
+    return responderOf("requestIP", request)?.transport.remoteAddress ?? null;
   }
 
   timeout(request: Request, seconds: number): void {
-    connectionOf("timeout", request)?.setIdleTimeout(readSeconds("seconds", seconds) * 1000);
+    responderOf("timeout", request)?.setIdleTimeout(readSeconds("seconds", seconds) * 1000);
   }
 
   get pendingWebSockets(): number {
@@ -250,8 +244,8 @@ class RingServer implements Server, HttpHost {
   upgrade(request: Request, options?: UpgradeOptions): boolean {
     const { webSockets } = this;
     if (!webSockets) throw new TypeError("upgrade needs the option websocket, which this server was made without");
-    const connection = connectionOf("upgrade", request);
-    return connection !== undefined && webSockets.upgrade(connection, request as unknown as RingRequest, options);
+    const responder = responderOf("upgrade", request);
+    return responder !== undefined && webSockets.upgrade(responder, request as unknown as RingRequest, options);
   }
 
   /** 0: nobody has subscribed, or it was dropped for one who is too far behind. -1: one of them is behind. Else the message's bytes. */
@@ -280,6 +274,10 @@ class RingServer implements Server, HttpHost {
   }
 
   // ---- for connections -------------------------------------------------------------------------------------------
+
+  createResponder(exchange: Exchange): FetchResponder {
+    return new FetchResponder(exchange, this);
+  }
 
   handle(request: RingRequest, handler?: Route["handler"]): Answer {
     let result: Answer;
@@ -333,13 +331,13 @@ class RingServer implements Server, HttpHost {
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>
       owner instanceof Connection && (owner.consumer as { host?: unknown }).host === this;
-    return [...this.reactor.operations.allOwners()].filter(isOurs);
+    return [...this.reactor.lane.operations.allOwners()].filter(isOurs);
   }
 
   /** Ends a connection at once, whatever is under way on it. */
   private abort(connection: Connection): void {
     const { consumer } = connection;
-    if (consumer instanceof HttpConnection) consumer.stop();
+    if (consumer instanceof Exchange) consumer.stop();
     else if (!this.webSockets?.stop(consumer)) this.idle.stop(connection);
   }
 
@@ -389,20 +387,14 @@ function callError(handler: ErrorHandler, server: Server, error: Error): ReturnT
   return handler.call(server, error);
 }
 
-/** The connection that a request came on, while it is under way. */
-function connectionOf(method: string, request: Request): HttpConnection | undefined {
+/** Who answers a request, while it is under way. */
+function responderOf(method: string, request: Request): FetchResponder | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
   const origin = RingRequest.originOf(request);
-  return origin instanceof HttpConnection && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
+  return origin instanceof FetchResponder && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 
 /** Loaded here, for most servers have no WebSockets. */
 function webSocketHub(): typeof WebSocketHub {
   return (require("./websocket/hub.ts") as typeof import("./websocket/hub.ts")).WebSocketHub;
-}
-
-function authority(hostname: string, port: number): string {
-  // Without its zone, which no URL has (RFC 6874 was not taken up), and with brackets, which it may have already.
-  const host = hostname.includes(":") ? `[${hostOf(hostname).split("%", 1)[0]}]` : hostname;
-  return port === 80 ? host : `${host}:${port}`;
 }

@@ -22,7 +22,7 @@ import {
   type OwnFields,
   readFields,
 } from "./head.ts";
-import { type Exchange, type ResponsePlan, takeBody } from "./response.ts";
+import { type ResponseContext, type ResponsePlan, takeBody } from "./response.ts";
 import { pathOf } from "./router.ts";
 
 /** A route's content. */
@@ -30,7 +30,7 @@ export interface StaticContent {
   /** `plan` needs no look at the request, but for its conditions, and never is undefined. */
   readonly inMemory: boolean;
   /** `target` is the request's path and query, undecoded. Undefined when nothing is there: the fetch handler answers. */
-  plan(exchange: Exchange, date: string, target: string): ResponsePlan | undefined;
+  plan(context: ResponseContext, date: string, target: string): ResponsePlan | undefined;
   /** The route is replaced. */
   close?(): void;
 }
@@ -95,7 +95,7 @@ class ContentInMemory implements StaticContent {
   private readonly parts: HeadParts;
   private readonly bytes: Buffer;
   private readonly validators: Validators;
-  /** The head and the plan of the most usual exchange, for one second. */
+  /** The head and the plan for the most usual request, for one second. */
   private date = "";
   private usual: ResponsePlan | undefined;
 
@@ -112,12 +112,12 @@ class ContentInMemory implements StaticContent {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  plan(exchange: Exchange, date: string): ResponsePlan {
-    const { isHead, http10, keepAlive, conditions } = exchange;
-    if (isHead || http10 || !keepAlive || conditions !== undefined) return this.planAnew(exchange, date);
+  plan(context: ResponseContext, date: string): ResponsePlan {
+    const { isHead, http10, keepAlive, conditions } = context;
+    if (isHead || http10 || !keepAlive || conditions !== undefined) return this.planAnew(context, date);
     if (this.date !== date || this.usual === undefined) {
       this.date = date;
-      const plan = this.planAnew(exchange, date);
+      const plan = this.planAnew(context, date);
       const { bytes } = this;
       const together = plan.body.kind === "bytes" && bytes.length <= TOGETHER_BYTES_MAX;
       this.usual = together ? { ...plan, head: plan.head + bytes.latin1Slice(), body: { kind: "none" } } : plan;
@@ -125,7 +125,7 @@ class ContentInMemory implements StaticContent {
     return this.usual;
   }
 
-  private planAnew({ isHead, http10, keepAlive, conditions }: Exchange, date: string): ResponsePlan {
+  private planAnew({ isHead, http10, keepAlive, conditions }: ResponseContext, date: string): ResponsePlan {
     const { parts, bytes } = this;
     let { status } = parts;
     if (conditions !== undefined && status === 200) {
@@ -152,11 +152,11 @@ class ContentOfFile implements StaticContent {
     this.parts = parts;
   }
 
-  plan(exchange: Exchange, date: string): ResponsePlan | undefined {
+  plan(context: ResponseContext, date: string): ResponsePlan | undefined {
     const part = fileOf(this.blob);
-    if (part === undefined) return planStream(this.blob, this.parts, exchange, date);
+    if (part === undefined) return planStream(this.blob, this.parts, context, date);
     try {
-      return planRoutesFile(part, this.parts, exchange, date);
+      return planRoutesFile(part, this.parts, context, date);
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
@@ -166,9 +166,9 @@ class ContentOfFile implements StaticContent {
 }
 
 /** A file whose path only Bun knows, read through Bun: without a length, a range or validators. */
-function planStream(blob: Blob, parts: HeadParts, exchange: Exchange, date: string): ResponsePlan {
-  const { isHead, http10 } = exchange;
-  const keepAlive = exchange.keepAlive && !http10; // Without chunks, the connection's end is the body's.
+function planStream(blob: Blob, parts: HeadParts, context: ResponseContext, date: string): ResponsePlan {
+  const { isHead, http10 } = context;
+  const keepAlive = context.keepAlive && !http10; // Without chunks, the connection's end is the body's.
   const framing = { contentLength: undefined, chunked: !http10, keepAlive, http10 };
   const fields = headFields(parts, date);
   const head = fields + framingLines(framing);
@@ -188,23 +188,23 @@ export class ContentOfDirectory implements StaticContent {
     this.prefix = prefix;
   }
 
-  plan(exchange: Exchange, date: string, target: string): ResponsePlan {
+  plan(context: ResponseContext, date: string, target: string): ResponsePlan {
     const path = pathOf(target);
     const inside = decodePath(path.slice(this.prefix.length));
-    if (inside === undefined) return bare(404, "", exchange, date);
+    if (inside === undefined) return bare(404, "", context, date);
     const name = inside === "" || inside.endsWith("/") ? `${inside}index.html` : inside;
     let fd: number;
     try {
       fd = this.directory.open(name);
     } catch (error) {
-      if (absent.has((error as SystemError).code)) return bare(404, "", exchange, date);
+      if (absent.has((error as SystemError).code)) return bare(404, "", context, date);
       throw error;
     }
     const stats = fstatSync(fd);
     if (!stats.isFile()) {
       closeSync(fd);
-      if (!stats.isDirectory() || name !== inside) return bare(404, "", exchange, date);
-      return bare(301, `Location: ${path}/${target.slice(path.length)}\r\n`, exchange, date);
+      if (!stats.isDirectory() || name !== inside) return bare(404, "", context, date);
+      return bare(301, `Location: ${path}/${target.slice(path.length)}\r\n`, context, date);
     }
     const etag = `W/"${stats.size.toString(16)}-${Math.floor(stats.mtimeMs / 1000).toString(16)}"`;
     const parts = {
@@ -214,7 +214,7 @@ export class ContentOfDirectory implements StaticContent {
       defaultType: Bun.file(name).type,
       moreLines: "",
     };
-    return planValidated(wholeFile(fd, stats), parts, exchange, date);
+    return planValidated(wholeFile(fd, stats), parts, context, date);
   }
 
   close(): void {
@@ -249,7 +249,7 @@ function encodeByte(byte: string): string {
 }
 
 /** A response without a body of its own. */
-function bare(status: number, moreLines: string, { keepAlive, http10 }: Exchange, date: string): ResponsePlan {
+function bare(status: number, moreLines: string, { keepAlive, http10 }: ResponseContext, date: string): ResponsePlan {
   const framing = { contentLength: 0, chunked: false, keepAlive, http10 };
   const head = buildHead({ status, statusText: "", fields: {}, defaultType: "", moreLines }, framing, date);
   return { ...framing, head, body: { kind: "none" } };

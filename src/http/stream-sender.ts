@@ -54,7 +54,7 @@ export class StreamSender implements BodySender, Flushable {
   }
 
   start(): void {
-    this.target.reactor.scheduleFlush(this);
+    this.target.host.reactor.scheduleFlush(this);
     this.pump.start();
   }
 
@@ -91,7 +91,7 @@ export class StreamSender implements BodySender, Flushable {
 
   /** More than may wait for the client does. */
   get isFull(): boolean {
-    return this.state === State.Open && this.target.transport.queuedBytes >= this.target.writeQueueBytesMax;
+    return this.state === State.Open && this.target.transport.queuedBytes >= this.target.host.limits.writeQueueBytesMax;
   }
 
   /** Resolves when the client has taken everything, or is gone. */

@@ -76,18 +76,23 @@ function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>>
   return socket as unknown as Promise<Socket<Data>>;
 }
 
-/** A connected descriptor. */
-export async function openConnection(reactor: Reactor, endpoint: ReturnType<typeof readEndpoint>): Promise<number> {
+/** A connected descriptor. Once `signal` is aborted it is not tried further; the promise is settled when nothing of it is under way. */
+export async function openConnection(
+  reactor: Reactor,
+  endpoint: ReturnType<typeof readEndpoint>,
+  signal?: AbortSignal,
+): Promise<number> {
   const { fd, unix, hostname, port } = endpoint;
   if (fd !== undefined) return adoptSocket(fd, "connect");
   if (unix !== undefined) {
     using address = new UnixAddress(unix, "connect");
-    return await new Attempt(reactor, address.bytes, { address: unix }).connected;
+    return await new Attempt(reactor, address.bytes, { address: unix }, signal).connected;
   }
   let failure: unknown;
   for (const address of await resolve(hostOf(hostname!))) {
+    signal?.throwIfAborted();
     try {
-      return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }).connected;
+      return await new Attempt(reactor, encodeAddress(address, port!), { address, port: port! }, signal).connected;
     } catch (error) {
       failure = error;
     }
@@ -104,6 +109,11 @@ async function resolve(hostname: string): Promise<string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
+const enum AttemptKind {
+  Connect,
+  Cancel,
+}
+
 /** One connect(2) on the ring. */
 class Attempt implements OperationOwner {
   readonly connected: Promise<number>;
@@ -114,28 +124,44 @@ class Attempt implements OperationOwner {
   /** Holds the sockaddr until the kernel has read it. */
   private readonly chunk: Chunk;
   private readonly settled = Promise.withResolvers<number>();
+  private readonly signal: AbortSignal | undefined;
+  private isOver = false;
 
-  constructor(reactor: Reactor, address: Uint8Array, where: { address: string; port?: number }) {
+  constructor(reactor: Reactor, address: Uint8Array, where: { address: string; port?: number }, signal?: AbortSignal) {
     this.reactor = reactor;
+    this.signal = signal;
     this.where = where;
     this.fd = openStreamSocket(address);
-    reactor.owned.add(this.fd);
+    reactor.lane.owned.add(this.fd);
     this.connected = this.settled.promise;
     this.chunk = reactor.arena.allocate(address.length);
     this.chunk.buffer.set(address);
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
     reactor.ref();
-    const sqe = reactor.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
-    reactor.tag(sqe, this.slot, 0);
+    const sqe = reactor.lane.nextSqe().prepConnect(this.fd, this.chunk.address, address.length);
+    reactor.lane.tag(sqe, this.slot, AttemptKind.Connect);
+    signal?.addEventListener("abort", this);
   }
 
-  complete(_kind: number, result: number): void {
+  /** The signal's. */
+  handleEvent(): void {
+    this.reactor.lane.cancel(this.slot, AttemptKind.Connect, AttemptKind.Cancel);
+  }
+
+  complete(kind: number, result: number): void {
+    if (kind === AttemptKind.Cancel) {
+      // It misses (EALREADY) what is just being woken.
+      if (result < 0 && !this.isOver) this.handleEvent();
+      return;
+    }
     const { reactor } = this;
+    this.isOver = true;
+    this.signal?.removeEventListener("abort", this);
     reactor.arena.free(this.chunk);
-    reactor.operations.release(this.slot);
+    reactor.lane.operations.release(this.slot);
     reactor.unref();
     if (result >= 0) return this.settled.resolve(this.fd);
-    reactor.owned.delete(this.fd);
+    reactor.lane.owned.delete(this.fd);
     native().rl_close(this.fd);
     this.settled.reject(new SystemError(-result, "connect", this.where));
   }

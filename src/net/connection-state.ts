@@ -3,6 +3,18 @@
  * bytes in each.
  */
 
+import { Hold } from "./transport.ts";
+
+/** Operations of a connection. */
+export const enum Kind {
+  Send,
+  Poll,
+  Cancel,
+  Close,
+  /** Multishot: see MULTISHOT_KIND. */
+  Receive = 6,
+}
+
 /** A connection's life, in the order in which it goes. The comment says what may be in flight. */
 export const ConnectionState = {
   /** A receive, a send, a poll. */
@@ -56,3 +68,6 @@ export const Flag = {
   /** More is kept than may wait for the consumer: nothing is received. */
   Backlogged: 0x80000,
 } as const;
+
+/** Somebody holds the connection: it receives and offers nothing. */
+export const HELD = Hold.Program | Hold.Reader | Hold.Exchange;

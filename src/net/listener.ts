@@ -47,9 +47,9 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.onConnection = onConnection;
     this.target = target;
     this.fd = openListeningSocket(target);
-    reactor.owned.add(this.fd);
+    reactor.lane.owned.add(this.fd);
     this.address = localAddress(this.fd);
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
     reactor.quietSlots++;
     reactor.ref();
     reactor.scheduleFlush(this);
@@ -66,8 +66,8 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     // A descriptor from elsewhere may be somebody else's too, who goes on listening.
     if (this.target.fd === undefined) native().rl_shutdown(this.fd, SHUT_RDWR);
     if (this.target.unix !== undefined) unlinkSocket(this.target.unix);
-    reactor.owned.delete(this.fd);
-    reactor.tag(reactor.nextSqe().prepClose(this.fd), slot, Kind.Close);
+    reactor.lane.owned.delete(this.fd);
+    reactor.lane.tag(reactor.lane.nextSqe().prepClose(this.fd), slot, Kind.Close);
     this.fd = -1;
   }
 
@@ -94,30 +94,34 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   flush(): void {
     if (this.acceptArmed || this.closing || this.paused) return;
     this.acceptArmed = true;
-    this.reactor.tag(this.reactor.nextSqe().prepMultishotAccept(this.fd, SOCK_CLOEXEC), this.slot, Kind.Accept);
+    this.reactor.lane.tag(
+      this.reactor.lane.nextSqe().prepMultishotAccept(this.fd, SOCK_CLOEXEC),
+      this.slot,
+      Kind.Accept,
+    );
   }
 
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Accept) this.acceptCompleted(result, flags);
     // A cancellation misses (EALREADY) an accept that is just being woken.
     if (kind === Kind.Cancel && result < 0 && (this.closing || this.paused)) this.cancelAccept();
-    if (!this.closing || this.closed || this.reactor.operations.inFlightOf(this.slot) > 0) return;
+    if (!this.closing || this.closed || this.reactor.lane.operations.inFlightOf(this.slot) > 0) return;
     this.closed = true;
-    this.reactor.operations.release(this.slot);
+    this.reactor.lane.operations.release(this.slot);
     this.reactor.quietSlots--;
     if (this.referenced) this.reactor.unref();
   }
 
   private cancelAccept(): void {
-    if (this.acceptArmed) this.reactor.cancel(this.slot, Kind.Accept, Kind.Cancel);
+    if (this.acceptArmed) this.reactor.lane.cancel(this.slot, Kind.Accept, Kind.Cancel);
   }
 
   private acceptCompleted(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.acceptArmed = false;
     if (result >= 0) {
-      this.reactor.own(result);
+      this.reactor.lane.own(result);
       if (this.closing) {
-        this.reactor.owned.delete(result);
+        this.reactor.lane.owned.delete(result);
         native().rl_close(result); // Was accepted while the cancel was under way.
       } else {
         if (!this.acceptArmed) this.rearm();
@@ -142,7 +146,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   }
 
   private rearm(): void {
-    this.reactor.counters.rearms++;
+    this.reactor.lane.counters.rearms++;
     this.flush();
   }
 }

@@ -152,13 +152,13 @@ export class Outbox {
     const head = this.head!;
     if (head.next === null) {
       this.requested = head.unsent;
-      return reactor.nextSqe().prepSend(fd, head.address + head.sent, this.requested, MSG_NOSIGNAL);
+      return reactor.lane.nextSqe().prepSend(fd, head.address + head.sent, this.requested, MSG_NOSIGNAL);
     }
     assert(this.message === null, "a connection has one send in flight");
     const { header, bytes } = gather(reactor.arena, head);
     this.message = header;
     this.requested = bytes;
-    return reactor.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL);
+    return reactor.lane.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL);
   }
 
   /** The send in flight is over: the kernel uses its memory no more. */
@@ -170,9 +170,9 @@ export class Outbox {
 
   /** The kernel has taken so many bytes of the send. */
   took(bytes: number): void {
-    const { arena, counters } = this.sender.reactor;
+    const { arena, lane } = this.sender.reactor;
     if (bytes > this.requested) throw new RingIntegrityError(`completion sends ${bytes} of ${this.requested} bytes`);
-    if (bytes < this.requested) counters.shortSends++;
+    if (bytes < this.requested) lane.counters.shortSends++;
     this.queuedBytes -= bytes;
     for (let left = bytes; left > 0;) {
       const chunk = this.head!;

@@ -63,7 +63,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     super();
     this.data = data;
     this.context = context;
-    this.connection = new Connection(reactor, fd, this);
+    this.connection = new Connection(reactor.lane, fd, this);
   }
 
   /** Whether it runs on the ring: true. false on what `connect` gives of Bun's own. */

@@ -8,10 +8,12 @@
 import { leavesToBun, reactorFor } from "../reactor/fallback.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { openConnection, type TcpConnectOptions } from "./connect.ts";
+import { type ConnectLimits, withLimits } from "./connect-limit.ts";
 import { Connection } from "./connection.ts";
 import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
 import { Listener } from "./listener.ts";
 import { lazily } from "../sys/lazily.ts";
+import { native } from "../sys/library.ts";
 import type { Mode } from "../reactor/mode.ts";
 import { readEndpoint, requireBytes, requireObject } from "./options.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
@@ -246,7 +248,7 @@ type Without<Options> = Omit<Options, "socket" | "data" | "allowHalfOpen">;
 const buns = lazily(() => require("./bun-stream.ts") as typeof import("./bun-stream.ts"));
 
 function onRing(reactor: Reactor, fd: number): (user: StreamUser) => StreamTransport {
-  return (user) => new Connection(reactor, fd, user);
+  return (user) => new Connection(reactor.lane, fd, user);
 }
 
 /** The reactor; undefined where Bun's own function serves. Throws a TypeError or SystemError then if `fallback` is false. */
@@ -255,18 +257,34 @@ function reactorOf(what: string, options: { mode?: Mode; fallback?: boolean }): 
   return left ? undefined : reactorFor(what, options);
 }
 
-/** Like `connect`, for a socket without handlers. */
+/**
+ * Like `connect`, for a socket without handlers. `signal` rejects the promise with its reason, and `timeoutMs` with ETIMEDOUT, while it is not connected;
+ * later neither does anything.
+ */
 export async function connectStream(
-  options: Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
+  options: (Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>) & ConnectLimits,
 ): Promise<StreamSocket> {
   requireObject("options", options);
   const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
   const endpoint = readEndpoint(options);
   const reactor = reactorOf("connectStream", options);
-  if (reactor) return new StreamSocket(onRing(reactor, await openConnection(reactor, endpoint)), queueBytesMax);
-  let socket: StreamSocket | undefined;
-  await buns().connectByBun(options, (transport) => (socket = new StreamSocket(transport, queueBytesMax)));
-  return socket!;
+  if (reactor) {
+    const open = (signal?: AbortSignal): Promise<number> => openConnection(reactor, endpoint, signal);
+    // A descriptor that was given is its owner's still.
+    const fd = await withLimits(options, open, (late) => endpoint.fd === undefined && closeDescriptor(reactor, late));
+    return new StreamSocket(onRing(reactor, fd), queueBytesMax);
+  }
+  const open = async (): Promise<StreamSocket> => {
+    let socket: StreamSocket | undefined;
+    await buns().connectByBun(options, (transport) => (socket = new StreamSocket(transport, queueBytesMax)));
+    return socket!;
+  };
+  return withLimits(options, open, (late) => late.destroy());
+}
+
+function closeDescriptor(reactor: Reactor, fd: number): void {
+  reactor.lane.owned.delete(fd);
+  native().rl_close(fd);
 }
 
 export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable {

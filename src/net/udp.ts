@@ -8,47 +8,14 @@ import { outside } from "../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../reactor/fallback.ts";
 import type { Mode } from "../reactor/mode.ts";
-import type { OperationOwner } from "../reactor/op-table.ts";
-import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import type { Chunk } from "../ring/arena.ts";
-import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
-import { writeU64 } from "../ring/region.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  IORING_CQE_BUFFER_SHIFT,
-  IORING_CQE_F_BUFFER,
-  IORING_CQE_F_MORE,
-  IOVEC_BYTES,
-  IP_RECVERR,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
-  IPV6_RECVERR,
-  MSG_TRUNC,
-  MSGHDR_BYTES,
-  RECVMSG_OUT_BYTES,
-  SO_BROADCAST,
-  SOCK_DGRAM,
-  SOL_SOCKET,
-} from "../sys/abi.ts";
+import { AF_INET, AF_INET6, SO_BROADCAST, SOL_SOCKET } from "../sys/abi.ts";
 import { originals } from "../sys/bun-originals.ts";
-import {
-  check,
-  EAGAIN,
-  ECANCELED,
-  ECONNREFUSED,
-  EHOSTUNREACH,
-  EINTR,
-  EMSGSIZE,
-  ENETUNREACH,
-  ENOBUFS,
-  SystemError,
-} from "../sys/errno.ts";
-import { native, pointerTo } from "../sys/library.ts";
-import { copyAll } from "../sys/views.ts";
+import { check, EMSGSIZE, SystemError } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
 import { decodeAddress, encodeAddress, familyOf, localAddress, remoteAddress, type SocketAddress } from "./address.ts";
 import { copyAs, type DatagramType, requireDatagramType } from "./datagram-type.ts";
+import { ADDRESS_BYTES, Datagrams, type Destination, openDatagramSocket, PAYLOAD_BYTES_MAX } from "./datagrams.ts";
 import * as multicast from "./multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
 import { readInteger, requireObject, requireText } from "./options.ts";
@@ -85,23 +52,6 @@ export interface UdpOptions {
   fallback?: boolean;
 }
 
-const enum Kind {
-  Cancel,
-  Close,
-  /** Multishot: see MULTISHOT_KIND. */
-  Receive = 6,
-}
-
-/** Datagram and address, and the header that the kernel puts before them. */
-const PAYLOAD_BYTES_MAX = 65507;
-const SOCKADDR_IN_BYTES = 16;
-const ADDRESS_BYTES = 28;
-const BUFFER_BYTES = 65536 + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
-const BUFFERS = 64;
-const BUFFER_GROUP = 1;
-/** Sends that were submitted and have not completed. */
-const SENDS_MAX = 1024;
-
 /** As in Bun, what is wrong with the options, or fails, is thrown at once; the promise never rejects. */
 export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
   requireObject("options", options);
@@ -111,7 +61,7 @@ export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
   return Promise.resolve(new UdpSocket(reactor, options));
 }
 
-export class UdpSocket implements OperationOwner, Flushable {
+export class UdpSocket {
   readonly hostname: string;
   readonly port: number;
   /** Typed as in Bun, whose types lack the numbers of other kinds. */
@@ -119,21 +69,9 @@ export class UdpSocket implements OperationOwner, Flushable {
 
   private readonly local: SocketAddress;
   private readonly remote: SocketAddress | undefined;
-  private readonly reactor: Reactor;
-  private readonly buffers: BufferRing;
-  private readonly slot: number;
   private readonly family: number;
-  private readonly connected: boolean;
-  /** The msghdr of the receive: how much room the sender's address gets. */
-  private readonly receiveHeader: Chunk;
-  private sendsInFlight = 0;
+  private readonly datagrams: Datagrams;
   private handlers: UdpHandlers;
-  private fd: number;
-  private receiveArmed = false;
-  private refused = false;
-  private referenced = true;
-  private isClosed = false;
-  private isReleased = false;
   private lastSenderBytes = 0;
   private lastSender = "";
 
@@ -154,25 +92,26 @@ export class UdpSocket implements OperationOwner, Flushable {
     }
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
     this.family = familyOf(local);
-    this.connected = remote !== undefined;
+    let fd: number;
     try {
-      this.fd = openDatagramSocket(local, remote, { address: hostname, port });
+      fd = openDatagramSocket(local, remote, { address: hostname, port });
     } catch (error) {
       throw remote === undefined ? bindFailure(error, hostname) : connectFailure(bindFailure(error, hostname));
     }
-    reactor.owned.add(this.fd);
-    this.local = localAddress(this.fd)!;
+    this.local = localAddress(fd)!;
     this.hostname = hostname;
     this.port = this.local.port;
-    this.remote = remote && remoteAddress(this.fd);
-    this.reactor = reactor;
-    this.buffers = reactor.bufferGroup({ bgid: BUFFER_GROUP, count: BUFFERS, bytes: BUFFER_BYTES });
-    this.receiveHeader = reactor.arena.allocate(MSGHDR_BYTES);
-    this.receiveHeader.buffer.fill(0, 0, MSGHDR_BYTES);
-    this.receiveHeader.buffer.writeUInt32LE(ADDRESS_BYTES, 8);
-    this.slot = reactor.operations.acquire(this);
-    reactor.ref();
-    this.armReceive();
+    this.remote = remote && remoteAddress(fd);
+    this.datagrams = new Datagrams(reactor.lane, fd, remote !== undefined, {
+      onDatagram: (memory, start, end, nameAt, truncated) => this.receive(memory, start, end, nameAt, truncated),
+      onDrain: () => this.call(this.handlers.drain, this),
+      onError: (error) => this.call(this.handlers.error, error),
+    });
+  }
+
+  /** Whether it was connected: it sends to one peer. */
+  private get connected(): boolean {
+    return this.remote !== undefined;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -186,17 +125,17 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   get closed(): boolean {
-    return this.isClosed;
+    return this.datagrams.isClosed;
   }
 
   /** Undefined once closed; typed as in Bun. */
   get address(): SocketAddress {
-    return this.isClosed ? (undefined as never) : this.local;
+    return this.closed ? (undefined as never) : this.local;
   }
 
   /** Undefined unless connected, and once closed. */
   get remoteAddress(): SocketAddress | undefined {
-    return this.isClosed ? undefined : this.remote;
+    return this.closed ? undefined : this.remote;
   }
 
   /**
@@ -238,26 +177,20 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    const { reactor, slot, fd } = this;
-    this.cancelReceive();
-    reactor.owned.delete(fd);
-    reactor.tag(reactor.nextSqe().prepClose(fd), slot, Kind.Close);
-    this.fd = -1;
+    this.datagrams.close();
   }
 
   ref(): void {
-    this.setReferenced(true);
+    this.datagrams.setReferenced(true);
   }
 
   unref(): void {
-    this.setReferenced(false);
+    this.datagrams.setReferenced(false);
   }
 
   setBroadcast(enabled: boolean): boolean {
     this.requireOpen();
-    check(native().rl_setsockopt(this.fd, SOL_SOCKET, SO_BROADCAST, enabled ? 1 : 0), "setsockopt");
+    check(native().rl_setsockopt(this.datagrams.fd, SOL_SOCKET, SO_BROADCAST, enabled ? 1 : 0), "setsockopt");
     return enabled;
   }
 
@@ -265,43 +198,43 @@ export class UdpSocket implements OperationOwner, Flushable {
   setTTL(ttl: number): number {
     const number = readInteger(ttl); // Before: the program's own valueOf may close the socket.
     this.requireOpen();
-    return multicast.setTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
+    return multicast.setTTL(this.datagrams.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastTTL(ttl: number): number {
     const number = readInteger(ttl);
     this.requireOpen();
-    return multicast.setMulticastTTL(this.fd, this.family, Number.isNaN(number) ? ttl : number);
+    return multicast.setMulticastTTL(this.datagrams.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
 
   setMulticastLoopback(enabled: boolean): boolean {
     this.requireOpen();
-    return multicast.setMulticastLoopback(this.fd, this.family, enabled);
+    return multicast.setMulticastLoopback(this.datagrams.fd, this.family, enabled);
   }
 
   setMulticastInterface(interfaceAddress: string): boolean {
     this.requireOpen();
-    return multicast.setMulticastInterface(this.fd, this.family, interfaceAddress);
+    return multicast.setMulticastInterface(this.datagrams.fd, this.family, interfaceAddress);
   }
 
   addMembership(multicastAddress: string, interfaceAddress?: string): boolean {
     this.requireOpen();
-    return multicast.changeMembership(this.fd, true, multicastAddress, interfaceAddress);
+    return multicast.changeMembership(this.datagrams.fd, true, multicastAddress, interfaceAddress);
   }
 
   dropMembership(multicastAddress: string, interfaceAddress?: string): boolean {
     this.requireOpen();
-    return multicast.changeMembership(this.fd, false, multicastAddress, interfaceAddress);
+    return multicast.changeMembership(this.datagrams.fd, false, multicastAddress, interfaceAddress);
   }
 
   addSourceSpecificMembership(sourceAddress: string, groupAddress: string, interfaceAddress?: string): boolean {
     this.requireOpen();
-    return multicast.changeSourceMembership(this.fd, true, sourceAddress, groupAddress, interfaceAddress);
+    return multicast.changeSourceMembership(this.datagrams.fd, true, sourceAddress, groupAddress, interfaceAddress);
   }
 
   dropSourceSpecificMembership(sourceAddress: string, groupAddress: string, interfaceAddress?: string): boolean {
     this.requireOpen();
-    return multicast.changeSourceMembership(this.fd, false, sourceAddress, groupAddress, interfaceAddress);
+    return multicast.changeSourceMembership(this.datagrams.fd, false, sourceAddress, groupAddress, interfaceAddress);
   }
 
   [Symbol.dispose](): void {
@@ -320,39 +253,11 @@ export class UdpSocket implements OperationOwner, Flushable {
       throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
     // The usual case is written as it is; others take the way through the system.
     const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
-    const to = this.connected || ipv4 !== undefined ? undefined : this.encodeTarget(port!, address);
+    let to: Destination;
+    if (ipv4 !== undefined) to = { ipv4, port: port! };
+    else if (!this.connected) to = this.encodeTarget(port!, address);
     if (length > PAYLOAD_BYTES_MAX) throw new SystemError(EMSGSIZE, "send");
-    if (this.sendsInFlight >= SENDS_MAX) {
-      this.refused = true;
-      return false;
-    }
-    const { reactor } = this;
-    const nameAt = MSGHDR_BYTES + IOVEC_BYTES;
-    const payloadAt = nameAt + ADDRESS_BYTES + 4;
-    const chunk = reactor.arena.allocate(payloadAt + length);
-    const { buffer } = chunk;
-    // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec { base, len }.
-    buffer.fill(0, 0, payloadAt);
-    if (ipv4 !== undefined) {
-      // struct sockaddr_in { family, port, address, zero }
-      writeU64(buffer, 0, chunk.address + nameAt);
-      buffer.writeUInt32LE(SOCKADDR_IN_BYTES, 8);
-      buffer.writeUInt16LE(AF_INET, nameAt);
-      buffer.writeUInt16BE(port!, nameAt + 2);
-      buffer.writeUInt32BE(ipv4, nameAt + 4);
-    } else if (to) {
-      writeU64(buffer, 0, chunk.address + nameAt);
-      buffer.writeUInt32LE(to.length, 8);
-      buffer.set(to, nameAt);
-    }
-    writeU64(buffer, 16, chunk.address + MSGHDR_BYTES);
-    buffer.writeUInt32LE(1, 24);
-    writeU64(buffer, MSGHDR_BYTES, chunk.address + payloadAt);
-    buffer.writeUInt32LE(length, MSGHDR_BYTES + 8);
-    copyAll(bytes, 0, length, buffer, payloadAt);
-    this.sendsInFlight++;
-    this.submit(new Send(reactor, chunk, this));
-    return true;
+    return this.datagrams.send(bytes, length, to);
   }
 
   /** A dotted address as a number; undefined for another text. Answers go where the last datagram came from: that one is known. */
@@ -382,104 +287,20 @@ export class UdpSocket implements OperationOwner, Flushable {
     return encoded;
   }
 
-  private submit(send: Send): void {
-    const { reactor } = this;
-    reactor.tag(reactor.nextSqe().prepSendmsg(this.fd, send.chunk.address), send.slot, 0);
-  }
-
-  /** @internal One send has completed. */
-  sent(send: Send, result: number): void {
-    if ((result === -EINTR || result === -EAGAIN) && !this.isClosed) return this.submit(send); // Nothing has left.
-    // What ICMP reports of one datagram fails the next one in its place, which may be for somebody else: that one is sent again.
-    if (send.failures < failuresMax(result) && !this.connected && !this.isClosed) {
-      send.failures++;
-      this.submit(send);
-      return this.report(result, "recv"); // Where Bun meets with what ICMP reports.
-    }
-    send.finish();
-    this.sendsInFlight--;
-    if (this.isClosed) return;
-    if (result < 0 && result !== -ECANCELED) this.report(result, "send");
-    if (this.refused && this.sendsInFlight < SENDS_MAX / 2) {
-      this.refused = false;
-      this.call(this.handlers.drain, this);
-    }
-  }
-
   // ---- receiving -------------------------------------------------------------------------------------------------
 
-  private armReceive(): void {
-    const { reactor } = this;
-    this.receiveArmed = true;
-    const sqe = reactor.nextSqe().prepRecvmsgMultishot(this.fd, this.receiveHeader.address, BUFFER_GROUP);
-    reactor.tag(sqe, this.slot, Kind.Receive);
-  }
-
-  private cancelReceive(): void {
-    if (this.receiveArmed) this.reactor.cancel(this.slot, Kind.Receive, Kind.Cancel);
-  }
-
-  /** Buffers came back after the receive had found none. */
-  flush(): void {
-    if (!this.receiveArmed && !this.isClosed) this.armReceive();
-  }
-
-  complete(kind: number, result: number, flags: number): void {
-    if (kind === Kind.Receive) this.received(result, flags);
-    // A cancellation misses (EALREADY) a receive that is just being woken.
-    if (kind === Kind.Cancel && result < 0) this.cancelReceive();
-    if (!this.isClosed || this.isReleased || this.reactor.operations.inFlightOf(this.slot) > 0) return;
-    this.isReleased = true;
-    this.reactor.operations.release(this.slot);
-    this.reactor.arena.free(this.receiveHeader);
-    if (this.referenced) this.reactor.unref();
-  }
-
-  private received(result: number, flags: number): void {
-    if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
-    if (result > 0) this.continueReceiving(); // Before the handler, which may run the event loop until the next one comes.
-    if ((flags & IORING_CQE_F_BUFFER) !== 0) {
-      const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
-      const at = this.buffers.take(bid, Math.max(0, result));
-      try {
-        if (result > 0 && !this.isClosed) this.deliver(at, result);
-      } finally {
-        this.buffers.recycle(bid);
-        this.buffers.publish();
-      }
-    } else if (result > 0) throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
-    if (this.isClosed) return;
-    if (result === -ENOBUFS) return this.reactor.awaitBuffers(this);
-    if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");
-    this.continueReceiving();
-  }
-
-  /** A multishot receive may end at any completion, a successful one too. */
-  private continueReceiving(): void {
-    if (this.receiveArmed || this.isClosed) return;
-    this.reactor.counters.rearms++;
-    this.armReceive();
-  }
-
-  /** struct io_uring_recvmsg_out { namelen, controllen, payloadlen, flags }, the address, the payload. */
-  private deliver(at: number, bytes: number): void {
-    const { memory } = this.buffers;
-    const start = at + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
-    const end = Math.max(start, at + bytes);
+  private receive(memory: Buffer, start: number, end: number, nameAt: number, truncated: boolean): void {
     const { data } = this.handlers;
     if (!data) return;
-    const truncated = (memory.readUInt32LE(at + 12) & MSG_TRUNC) !== 0;
-    const nameAt = at + RECVMSG_OUT_BYTES;
     const ipv6 = memory.readUInt16LE(nameAt) === AF_INET6;
     const port = memory.readUInt16BE(nameAt + 2);
-    const address = this.senderAt(nameAt, ipv6);
+    const address = this.senderAt(memory, nameAt, ipv6);
     const payload = copyAs(this.binaryType, memory, start, end) as Buffer;
     this.call(data, this, payload, port, address, { truncated, ipv6 });
   }
 
   /** The sender's address as text. Peers send many datagrams in a row: the last one's is kept. */
-  private senderAt(at: number, ipv6: boolean): string {
-    const { memory } = this.buffers;
+  private senderAt(memory: Buffer, at: number, ipv6: boolean): string {
     if (ipv6) {
       const { address } = decodeAddress(memory.subarray(at, at + ADDRESS_BYTES));
       return address;
@@ -493,11 +314,6 @@ export class UdpSocket implements OperationOwner, Flushable {
   }
 
   // ---- the rest --------------------------------------------------------------------------------------------------
-
-  private report(result: number, syscall: string): void {
-    native().rl_drain_errors(this.fd);
-    this.call(this.handlers.error, new SystemError(-result, syscall));
-  }
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
     if (handler === undefined) return;
@@ -519,74 +335,8 @@ export class UdpSocket implements OperationOwner, Flushable {
     }
   }
 
-  private setReferenced(referenced: boolean): void {
-    if (this.referenced === referenced || this.isClosed) return;
-    this.referenced = referenced;
-    if (referenced) this.reactor.ref();
-    else this.reactor.unref();
-  }
-
   private requireOpen(): void {
-    if (this.isClosed) throw new Error("Socket is closed");
-  }
-}
-
-/** One datagram on its way. Several are in flight at once and complete in any order, so each has a slot of its own. */
-class Send implements OperationOwner {
-  readonly slot: number;
-  readonly chunk: Chunk;
-  /** How often another's error came in its place. */
-  failures = 0;
-  private readonly reactor: Reactor;
-  private readonly socket: UdpSocket;
-
-  constructor(reactor: Reactor, chunk: Chunk, socket: UdpSocket) {
-    this.reactor = reactor;
-    this.chunk = chunk;
-    this.socket = socket;
-    this.slot = reactor.operations.acquire(this);
-  }
-
-  complete(_kind: number, result: number): void {
-    this.socket.sent(this, result);
-  }
-
-  finish(): void {
-    this.reactor.arena.free(this.chunk);
-    this.reactor.operations.release(this.slot);
-  }
-}
-
-/** How often a datagram is sent again after an error that came from the network, and may be another datagram's (ip(7), IP_RECVERR). */
-function failuresMax(result: number): number {
-  switch (-result) {
-    case ECONNREFUSED: // Always another's. Each failure uses one report up; where many peers are gone, several may come in a row.
-      return 20;
-    case EHOSTUNREACH: // Perhaps its own: there is no way to where it goes.
-    case ENETUNREACH:
-      return 1;
-    default:
-      return 0;
-  }
-}
-
-function openDatagramSocket(
-  local: Uint8Array,
-  remote: Uint8Array | undefined,
-  where: { address: string; port: number },
-): number {
-  const sys = native();
-  const fd = check(sys.rl_socket(familyOf(local), SOCK_DGRAM), "socket", where);
-  try {
-    // Errors that ICMP reports reach a socket that is not connected, too.
-    if (familyOf(local) === AF_INET6) sys.rl_setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-    else sys.rl_setsockopt(fd, IPPROTO_IP, IP_RECVERR, 1);
-    check(sys.rl_bind(fd, pointerTo(local), local.length), "bind", where);
-    if (remote) check(sys.rl_connect(fd, pointerTo(remote), remote.length), "connect", where);
-    return fd;
-  } catch (error) {
-    sys.rl_close(fd);
-    throw error;
+    if (this.closed) throw new Error("Socket is closed");
   }
 }
 

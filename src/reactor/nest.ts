@@ -8,7 +8,7 @@ import { POLLIN } from "../sys/abi.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Mapping } from "../sys/memory.ts";
 import type { OperationOwner } from "./op-table.ts";
-import type { Reactor } from "./reactor.ts";
+import type { Lane } from "./lane.ts";
 
 const enum Kind {
   Poll,
@@ -36,7 +36,7 @@ export class Nest implements OperationOwner {
   /** Completions that were the nest's own, and nobody's work. */
   completions = 0;
 
-  private readonly reactor: Reactor;
+  private readonly lane: Lane;
   private readonly loopFd: number | undefined;
   private readonly slot: number;
   private readonly timers: { long: Timer; short: Timer } | undefined;
@@ -47,10 +47,10 @@ export class Nest implements OperationOwner {
   private removals = 0;
 
   /** Without `loopFd` Bun's work is seen at the end of each turn only. Without the times, each wait has a limit of its own. */
-  constructor(reactor: Reactor, loopFd: number | undefined, limits: { longMs: number; shortMs: number } | undefined) {
-    this.reactor = reactor;
+  constructor(lane: Lane, loopFd: number | undefined, limits: { longMs: number; shortMs: number } | undefined) {
+    this.lane = lane;
     this.loopFd = loopFd;
-    this.slot = reactor.operations.acquire(this);
+    this.slot = lane.operations.acquire(this);
     if (limits)
       this.timers = {
         long: new Timer(Kind.Timer, limits.longMs),
@@ -60,16 +60,16 @@ export class Nest implements OperationOwner {
 
   /** Before a wait. `isShort`: which of the timers ends it at the latest; undefined for none. */
   arm(isShort: boolean | undefined): void {
-    const { reactor, loopFd, slot, timers } = this;
+    const { lane, loopFd, slot, timers } = this;
     if (!this.polling && loopFd !== undefined) {
       this.polling = true;
-      reactor.tag(reactor.nextSqe().prepPollAdd(loopFd, POLLIN), slot, Kind.Poll);
+      lane.tag(lane.nextSqe().prepPollAdd(loopFd, POLLIN), slot, Kind.Poll);
     }
     if (timers === undefined || isShort === undefined) return;
     const timer = isShort ? timers.short : timers.long;
     if (timer.isArmed) return;
     timer.isArmed = true;
-    reactor.tag(reactor.nextSqe().prepTimeout(timer.time.address), slot, timer.kind);
+    lane.tag(lane.nextSqe().prepTimeout(timer.time.address), slot, timer.kind);
   }
 
   /**
@@ -77,16 +77,16 @@ export class Nest implements OperationOwner {
    * poll that is just being woken, and that poll goes on when it finds nothing.
    */
   disarm(): void {
-    const { reactor, slot, timers } = this;
+    const { lane, slot, timers } = this;
     if (this.removals > 0) return;
-    const tagOf = (kind: Kind): number => reactor.operations.tagOf(slot, kind);
+    const tagOf = (kind: Kind): number => lane.operations.tagOf(slot, kind);
     const remove = (sqe: Sqe): void => {
       this.removals++;
-      reactor.tag(sqe, slot, Kind.Removal);
+      lane.tag(sqe, slot, Kind.Removal);
     };
-    if (this.polling) remove(reactor.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)));
+    if (this.polling) remove(lane.nextSqe().prepPollRemove(slot, tagOf(Kind.Poll)));
     for (const timer of timers === undefined ? [] : [timers.long, timers.short])
-      if (timer.isArmed) remove(reactor.nextSqe().prepTimeoutRemove(slot, tagOf(timer.kind)));
+      if (timer.isArmed) remove(lane.nextSqe().prepTimeoutRemove(slot, tagOf(timer.kind)));
   }
 
   /** Nothing may be in flight. */
@@ -101,7 +101,7 @@ export class Nest implements OperationOwner {
   }
 
   get inFlight(): number {
-    return this.reactor.operations.inFlightOf(this.slot);
+    return this.lane.operations.inFlightOf(this.slot);
   }
 
   complete(kind: number): void {

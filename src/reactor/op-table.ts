@@ -18,7 +18,7 @@ export interface OperationOwner {
 /** Kinds of operations that an owner may have. Those from MULTISHOT_KIND on may complete more than once, those below may not. */
 const KINDS = 8;
 export const MULTISHOT_KIND = 6;
-/** Whose results are new descriptors: should the thread end before `reactor.own` is called for one, it is closed. */
+/** Whose results are new descriptors: should the thread end before `reactor.lane.own` is called for one, it is closed. */
 export const DESCRIPTOR_KIND = RL_DESCRIPTOR_KIND;
 const GENERATION_MASK = 0xffffff;
 const noOwner: OperationOwner = {

@@ -1,15 +1,56 @@
-/** Operations that wait: for a descriptor, for a time, for a child process. */
-import { requireInteger } from "../ring/require-integer.ts";
+/** Operations that wait, and that wake: for a descriptor, a time, a child process, a futex, another ring. */
+import { I32_MIN, requireInteger, U32_MAX, wideOf } from "../ring/require-integer.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
 import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { ETIME } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
-import { P_PID, WEXITED } from "../sys/linux.ts";
+import {
+  FUTEX2_PRIVATE,
+  FUTEX2_SIZE_U32,
+  FUTEX_BITSET_MATCH_ANY,
+  P_ALL,
+  P_PGID,
+  P_PID,
+  P_PIDFD,
+  WEXITED,
+} from "../sys/linux.ts";
 import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
-import { SocketOperations } from "./operation-sockets.ts";
+import { MessageOperations } from "./operation-messages.ts";
 import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+
+/** Which child `waitid` waits for: a process id, or one of these. */
+export type WaitTarget = number | { pid: number } | { pgid: number } | { pidfd: number } | "any";
+
+/** What has become of a child. */
+export interface ChildState {
+  /** CLD_EXITED, CLD_KILLED and so on. */
+  code: number;
+  /** The exit code, or the signal's number. */
+  status: number;
+  pid: number;
+  /** The user as whom it ran. */
+  uid: number;
+}
+
+const FUTEX_FLAGS = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
+
+const waitTargets = [
+  ["pid", P_PID, 1],
+  ["pgid", P_PGID, 0],
+  ["pidfd", P_PIDFD, 0],
+] as const;
+
+function readWaitTarget(target: WaitTarget): [idType: number, id: number] {
+  if (target === "any") return [P_ALL, 0];
+  const given = (typeof target === "number" ? { pid: target } : target) as Record<string, number>;
+  const found = waitTargets.find(([name]) => typeof given === "object" && given !== null && name in given);
+  if (found === undefined) throw invalidType("target", 'a number, { pid }, { pgid }, { pidfd } or "any"', target);
+  const [name, idType, least] = found;
+  requireInteger(name, given[name]!, least, 0x7fffffff);
+  return [idType, given[name]!];
+}
 
 /** Of an entry that a program prepares. */
 const ALLOWED_ENTRY_FLAGS = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT;
@@ -29,16 +70,35 @@ const timeout: Kind<void> = {
   finish: noResult,
   expected: -ETIME,
 };
-const waitid: Kind<{ code: number; status: number }> = {
+const waitid: Kind<ChildState> = {
   syscall: "waitid",
   place(operation) {
-    operation.address = operation.room(Siginfo.bytes).address;
+    const chunk = operation.room(Siginfo.bytes);
+    chunk.buffer.fill(0, 0, Siginfo.bytes);
+    operation.address = chunk.address;
   },
-  prepare: (sqe, { position, address, flags }) => void sqe.prepWaitid(P_PID, position, address, flags),
+  prepare: (sqe, { mode, position, address, flags }) => void sqe.prepWaitid(mode, position, address, flags),
   finish(operation) {
-    const { code, status } = new Siginfo({ address: 0, buffer: operation.chunk!.buffer });
-    return { code, status };
+    const { code, status, pid, uid } = new Siginfo({ address: 0, buffer: operation.chunk!.buffer });
+    return { code, status, pid, uid };
   },
+};
+const futexWait: Kind<void> = {
+  syscall: "futex",
+  prepare: (sqe, { position, length, flags }) =>
+    void sqe.prepFutexWait(position, length, FUTEX_BITSET_MATCH_ANY, flags),
+  finish: noResult,
+};
+const futexWake: Kind<number> = {
+  syscall: "futex",
+  prepare: (sqe, { position, length, flags }) =>
+    void sqe.prepFutexWake(position, length, FUTEX_BITSET_MATCH_ANY, flags),
+  finish: theResult,
+};
+const msgRing: Kind<void> = {
+  syscall: "io_uring_enter",
+  prepare: (sqe, { fd, length, data }) => void sqe.prepMsgRing(fd, length, data as bigint, 0),
+  finish: noResult,
 };
 const pipe: Kind<[readFd: number, writeFd: number]> = {
   syscall: "pipe",
@@ -72,7 +132,7 @@ const entry: Kind<number> = {
   finish: theResult,
 };
 
-export class EventOperations extends SocketOperations {
+export class EventOperations extends MessageOperations {
   /** Does nothing, in the kernel. */
   nop(options?: OperationOptions): Operation<void> {
     return this.describe(nop, options);
@@ -107,11 +167,60 @@ export class EventOperations extends SocketOperations {
     return operation;
   }
 
-  /** waitid(2) for a child that nobody else waits for. `options`: WEXITED and so on. CLD_*, and the exit code or signal. Linux 6.7. */
-  waitid(pid: number, flags = WEXITED, options?: OperationOptions): Operation<{ code: number; status: number }> {
-    requireInteger("pid", pid, 1, 0x7fffffff);
+  /**
+   * waitid(2) for a child that nobody else waits for: one, one of a process group (0: this process's own), one of a pidfd, or any. `flags`: WEXITED,
+   * WSTOPPED, WCONTINUED, and WNOWAIT to leave it as it is; with WNOHANG `pid` is 0 where there is none yet. Linux 6.7.
+   */
+  waitid(target: WaitTarget, flags = WEXITED, options?: OperationOptions): Operation<ChildState> {
+    const [idType, id] = readWaitTarget(target);
+    requireInteger("flags", flags, 0, 0x7fffffff);
     const operation = this.describe(waitid, options);
-    operation.position = pid;
+    operation.mode = idType;
+    operation.position = id;
+    operation.flags = flags;
+    return operation;
+  }
+
+  /**
+   * futex(2): waits until somebody wakes the 32 bits at `address`, while they are `value`; EAGAIN where they are not. The memory must stay until then:
+   * that of `RingMemory.int32`. `flags`: FUTEX2_*. Linux 6.7.
+   */
+  futexWait(address: number, value: number, flags = FUTEX_FLAGS, options?: OperationOptions): Operation<void> {
+    requireInteger("value", value, I32_MIN, U32_MAX);
+    return this.onFutex(futexWait, address, value >>> 0, flags, options);
+  }
+
+  /** futex(2): wakes up to `count` of those who wait, by a ring or not. How many. Linux 6.7. */
+  futexWake(address: number, count = 1, flags = FUTEX_FLAGS, options?: OperationOptions): Operation<number> {
+    requireInteger("count", count, 1, 0x7fffffff);
+    return this.onFutex(futexWake, address, count, flags, options);
+  }
+
+  /**
+   * A completion in another ring of this process, or of one that has given its descriptor: with `result` as its `res` and `data` as its user data. EBADFD for
+   * what is no ring, or a disabled one; EOVERFLOW where it is full. Linux 5.18.
+   */
+  msgRing(ringFd: number, result: number, data: number | bigint = 0, options?: OperationOptions): Operation<void> {
+    requireInteger("result", result, I32_MIN, U32_MAX);
+    const wide = wideOf("data", data);
+    const operation = this.onFile(msgRing, ringFd, options);
+    operation.length = result >>> 0;
+    operation.data = wide;
+    return operation;
+  }
+
+  private onFutex<T>(
+    kind: Kind<T>,
+    address: number,
+    value: number,
+    flags: number,
+    options?: OperationOptions,
+  ): Operation<T> {
+    requireInteger("address", address, 1, Number.MAX_SAFE_INTEGER);
+    requireInteger("flags", flags, 0, 0xff);
+    const operation = this.describe(kind, options);
+    operation.position = address;
+    operation.length = value;
     operation.flags = flags;
     return operation;
   }

@@ -152,7 +152,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   /** Submits it. The promise is rejected with SystemError (`code`, `errno`, `syscall`, `path`), or with the signal's reason. */
   start(): Promise<T> {
     this.place();
-    if (this.timeoutMs >= 0) this.reactor.reserve(2);
+    if (this.timeoutMs >= 0) this.reactor.lane.reserve(2);
     return this.submit(0);
   }
 
@@ -201,7 +201,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
       }
       signal.addEventListener("abort", this);
     }
-    this.slot = reactor.operations.acquire(this);
+    this.slot = reactor.lane.operations.acquire(this);
     this.state = State.Running;
     this.submitFlags = flags;
     reactor.ref();
@@ -210,7 +210,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     } catch (error) {
       // A wrong argument, which the entry refuses and then does nothing; or a reactor that is no more.
       this.settle();
-      if (reactor.operations.inFlightOf(this.slot) === 0) this.release();
+      if (reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
       throw error;
     }
     return promise;
@@ -218,16 +218,20 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   private enter(): void {
     const { reactor, slot, submitFlags } = this;
-    const sqe = reactor.nextSqe();
+    const sqe = reactor.lane.nextSqe();
     this.kind.prepare(sqe, this); // What throws here leaves an entry that does nothing: see Sqe.disarm.
     if (this.timer === null) {
       if (submitFlags !== 0) sqe.setFlags(submitFlags);
-      reactor.tag(sqe, slot, this.part);
+      reactor.lane.tag(sqe, slot, this.part);
       return;
     }
-    reactor.tag(sqe.link(), slot, this.part);
+    reactor.lane.tag(sqe.link(), slot, this.part);
     this.timing = true;
-    reactor.tag(reactor.nextSqe().prepLinkTimeout(this.timer.address).setFlags(submitFlags), slot, Part.Timer);
+    reactor.lane.tag(
+      reactor.lane.nextSqe().prepLinkTimeout(this.timer.address).setFlags(submitFlags),
+      slot,
+      Part.Timer,
+    );
   }
 
   protected override get syscall(): string {
@@ -262,7 +266,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
       default:
         this.cancellationCompleted(result);
     }
-    if (this.state !== State.Running && this.reactor.operations.inFlightOf(this.slot) === 0) this.release();
+    if (this.state !== State.Running && this.reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
   }
 
   /** The signal's. */
@@ -328,7 +332,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
 
   private cancel(): void {
     this.cancellations++;
-    this.reactor.cancel(this.slot, this.part, Part.Cancellation);
+    this.reactor.lane.cancel(this.slot, this.part, Part.Cancellation);
   }
 
   /**
@@ -336,7 +340,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
    * tried again until the operation's own completion has come.
    */
   private cancellationCompleted(result: number): void {
-    if (result >= 0 || this.reactor.operations.inFlightOf(this.slot) === 0) return;
+    if (result >= 0 || this.reactor.lane.operations.inFlightOf(this.slot) === 0) return;
     if (this.cancellations === 1) this.cancel();
     else this.reactor.setDeadline(this, CANCEL_RETRY_MS);
   }
@@ -359,7 +363,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.state = State.Released;
     this.signal = undefined;
     this.resolve = this.reject = nothing;
-    if (slot >= 0) reactor.operations.release(slot);
+    if (slot >= 0) reactor.lane.operations.release(slot);
     this.slot = -1;
     if (holder !== null) holder.release();
     if (this.pool === null) return;

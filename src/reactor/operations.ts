@@ -11,11 +11,14 @@ import { FreeList } from "./free-list.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { EventOperations } from "./operation-events.ts";
 import type { Holder, Operation } from "./operation.ts";
+import type { Multishot, MultishotOptions } from "./multishot.ts";
 import type { Reactor } from "./reactor.ts";
 
 /** The operations themselves, of which most servers use none. */
 const definitions = lazily(() => require("./operation-events.ts") as typeof import("./operation-events.ts"));
 const single = lazily(() => require("./operation.ts") as typeof import("./operation.ts"));
+const multishots = lazily(() => (require("./multishot-kinds.ts") as typeof import("./multishot-kinds.ts")).multishots);
+const socketOptions = lazily(() => require("./socket-options.ts") as typeof import("./socket-options.ts"));
 /** Operations that are kept for the next ones. More are under way at once in few programs, and cost an object each there. */
 const POOLED_OPERATIONS_MAX = 1024;
 
@@ -97,7 +100,7 @@ class OperationRunner {
         placed++;
         operation.rehearse();
       }
-      reactor.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
+      reactor.lane.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
       // An entry that is left out would link somebody else's to the one before it.
       for (const operation of operations) operation.throwIfAborted();
     } catch (error) {
@@ -114,6 +117,51 @@ class OperationRunner {
       throw failures.find(isOwn) ?? failures[0];
     }
     return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as Values<Chain>;
+  }
+
+  /**
+   * accept(2) again and again: the descriptors of connections, close-on-exec, which are the caller's. Up to 64 wait to be taken, more in the kernel's queue.
+   * `for await (const fd of reactor.acceptMultishot(listener))`. Linux 5.19.
+   */
+  acceptMultishot(fd: number, options?: MultishotOptions): Multishot<number> {
+    return multishots().accept(this.asReactor, fd, options);
+  }
+
+  /** poll(2) again and again for POLLIN and so on: which there are, also those that have come since the last value was taken. Linux 5.13. */
+  pollMultishot(fd: number, events: number, options?: MultishotOptions): Multishot<number> {
+    return multishots().poll(this.asReactor, fd, events, options);
+  }
+
+  /** recv(2) again and again until the peer has ended: copies of what has come. Up to 256 KiB wait to be taken. Linux 6.0. */
+  recvMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
+    return multishots().recv(this.asReactor, fd, options);
+  }
+
+  /** read(2) of a pipe, a terminal or the like again and again until its end, in the same way; EBADFD for a regular file. Linux 6.7. */
+  readMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
+    return multishots().read(this.asReactor, fd, options);
+  }
+
+  /**
+   * Every `ms` milliseconds, `times` times or (0) until it is left: how often that was since the last value was taken. One that is not left and fires
+   * more often than every 10 ms keeps the loop awake, and the process. Linux 6.4.
+   */
+  timeoutMultishot(ms: number, times = 0, options?: MultishotOptions): Multishot<number> {
+    return multishots().timeout(this.asReactor, ms, times, options);
+  }
+
+  /** getsockopt(2) of up to `bytes` bytes: the option's. `level`: SOL_SOCKET, IPPROTO_TCP and so on. */
+  async getsockopt(fd: number, level: number, name: number, bytes = 4): Promise<Buffer> {
+    return socketOptions().getsockopt(fd, level, name, bytes);
+  }
+
+  /** setsockopt(2): a number of 32 bits, or the option's bytes. */
+  async setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): Promise<void> {
+    socketOptions().setsockopt(fd, level, name, value);
+  }
+
+  private get asReactor(): Reactor {
+    return this as unknown as Reactor;
   }
 
   /** For idle moments. */
@@ -155,16 +203,23 @@ const names: Record<keyof Runs, true> = {
   bind: true,
   listen: true,
   accept: true,
+  acceptFrom: true,
   connect: true,
   recv: true,
   send: true,
   sendZc: true,
   shutdown: true,
+  sendto: true,
+  sendmsg: true,
+  recvmsg: true,
   nop: true,
   entry: true,
   poll: true,
   timeout: true,
   waitid: true,
+  futexWait: true,
+  futexWake: true,
+  msgRing: true,
   pipe: true,
 };
 

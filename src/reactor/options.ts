@@ -1,4 +1,6 @@
 /** What a reactor is made with, and what it says of itself. */
+import { featureNames } from "../ring/features.ts";
+import type { Ring } from "../ring/ring.ts";
 import type { Mode } from "./mode.ts";
 
 export interface ReactorOptions {
@@ -64,6 +66,9 @@ export interface ReactorInfo {
   restricted: boolean;
 }
 
+/** The options with their defaults, in a mode that the machine has. */
+export type LaneOptions = Required<ReactorOptions> & { mode: ReactorInfo["mode"] };
+
 /** What an option is that is not given. */
 export function defaultOptions(): Required<ReactorOptions> {
   return {
@@ -79,7 +84,7 @@ export function defaultOptions(): Required<ReactorOptions> {
 }
 
 /** The options with their defaults, for a mode that the machine has. Throws a TypeError that names a wrong one. */
-export function readOptions(given: ReactorOptions, mode: "sqpoll" | "defer"): Required<ReactorOptions> {
+export function readOptions(given: ReactorOptions, mode: ReactorInfo["mode"]): LaneOptions {
   const options = { ...defaultOptions(), ...given, mode };
   for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const) requirePowerOfTwo(name, options[name]);
   for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, options[name]);
@@ -87,6 +92,33 @@ export function readOptions(given: ReactorOptions, mode: "sqpoll" | "defer"): Re
   if (typeof restrict !== "boolean")
     throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
   return options;
+}
+
+/** What a reactor says of itself. */
+export function infoOf(
+  ring: Ring,
+  { mode, receiveBuffersMax, receiveBufferBytes, restrict }: LaneOptions,
+  registeredRingFd: boolean,
+  nestedOverBunsLoop: boolean,
+): ReactorInfo {
+  const { sqEntries, cqEntries } = ring;
+  return {
+    mode,
+    // Few ask, and the names take time to find.
+    get setup() {
+      return featureNames(ring).setup;
+    },
+    get features() {
+      return featureNames(ring).features;
+    },
+    get kernel() {
+      return (require("node:os") as typeof import("node:os")).release();
+    },
+    limits: { sqEntries, cqEntries, receiveBuffersMax, receiveBufferBytes },
+    registeredRingFd,
+    nestedOverBunsLoop,
+    restricted: restrict,
+  };
 }
 
 function requirePowerOfTwo(name: string, value: number): void {

@@ -2,7 +2,7 @@
  * What sendmsg(2), recvmsg(2) and accept(2) point at: addresses, message headers, and the parts of a message in a provided buffer.
  * `RingMemory` makes them; who may use them, and for how long, is written there.
  */
-import { AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
+import { AF_INET, AF_INET6, AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
 import {
   decodeAddress,
   encodeAddress,
@@ -11,11 +11,12 @@ import {
   SOCKADDR_BYTES_MAX,
   type SocketAddress,
 } from "../sys/sockaddr.ts";
+import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 import type { Iovec } from "./structs.ts";
-import { invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 
@@ -30,8 +31,11 @@ export interface MessageParts {
 export class Msghdr extends Region {
   static readonly bytes = MSGHDR_BYTES;
 
+  private readonly control: Region | undefined;
+
   constructor(place: Place, { name, iovec, control }: MessageParts) {
     super(place);
+    this.control = control;
     this.writeU64(0, name?.address ?? 0);
     this.nameBytes = name instanceof RoomForSockaddr ? SOCKADDR_BYTES_MAX : (name?.bytes ?? 0);
     this.writeU64(16, iovec.address);
@@ -59,19 +63,31 @@ export class Msghdr extends Region {
     this.writeU64(40, bytes, "controlBytes");
   }
 
+  /** What came beside the message, after a receive. MSG_CTRUNC in `flags`: the room was too small for all of it. */
+  get controlMessages(): ControlMessage[] {
+    return this.control === undefined ? [] : decodeControl(this.control.buffer.subarray(0, this.controlBytes));
+  }
+
   /** MSG_TRUNC and so on, after a receive. */
   get flags(): number {
     return this.buffer.readUInt32LE(48);
   }
 }
 
-/** An IP address in numbers with a port, or a Unix socket's path or abstract name (with a leading NUL). */
-export type SockaddrOptions = { hostname: string; port: number } | { unix: string };
+/** An IP address in numbers with a port, or a Unix socket's path or abstract name (with a leading NUL); or an address that was received. */
+export type SockaddrOptions = { hostname: string; port: number } | { unix: string } | SocketAddress;
 
-/** Throws a TypeError or RangeError for what is no address. */
-export function sockaddrBytes(options: SockaddrOptions): Uint8Array {
+/** A peer: an IP address, or a Unix socket's path or abstract name. */
+export type PeerAddress = SocketAddress | { unix: string };
+
+/** Throws a TypeError or RangeError for what is no address, which is argument `name`. */
+export function sockaddrBytes(options: SockaddrOptions, name = "address"): Uint8Array {
+  const isAddress = typeof options === "object" && options !== null;
+  if (!isAddress || !("unix" in options || "hostname" in options || "address" in options))
+    throw invalidType(name, "an address: { hostname, port } or { unix }", options);
   if ("unix" in options) return encodeUnixAddress(options.unix);
-  const { hostname, port } = options;
+  const { port } = options;
+  const hostname = "address" in options ? options.address : options.hostname;
   if (net().isIP(hostname) === 0) throw invalidValue("hostname", "a numeric IPv4 or IPv6 address", hostname);
   requireInteger("port", port, 0, U16_MAX);
   return encodeAddress(hostname, port);
@@ -104,6 +120,17 @@ function socketAddress(sockaddr: Uint8Array): SocketAddress | undefined {
   return decodeAddress(new Uint8Array(sockaddr));
 }
 
+/** Undefined for none, for a Unix socket without a name, and for what is of another family. */
+export function peerAddress(sockaddr: Uint8Array): PeerAddress | undefined {
+  if (sockaddr.length <= 2) return undefined;
+  const family = familyOf(sockaddr);
+  if (family === AF_INET || family === AF_INET6) return decodeAddress(new Uint8Array(sockaddr));
+  if (family !== AF_UNIX) return undefined;
+  const name = sockaddr.subarray(2);
+  const end = name[0] === 0 ? -1 : name.indexOf(0); // A path ends with a NUL, an abstract name begins with one.
+  return { unix: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString() };
+}
+
 /**
  * What a multishot recvmsg puts into a provided buffer: struct io_uring_recvmsg_out, address, ancillary data, payload
  * (io_uring_recvmsg_out(3)). Views of the buffer: valid until it is given back.
@@ -133,6 +160,10 @@ export class RecvmsgOut {
     this.control = buffer.subarray(controlAt, Math.min(payloadAt, controlAt + words.getUint32(4, true)));
     this.payload = buffer.subarray(payloadAt);
     this.flags = words.getUint32(12, true);
+  }
+
+  get controlMessages(): ControlMessage[] {
+    return decodeControl(this.control);
   }
 
   /** The sender, for an IP address. */

@@ -60,13 +60,13 @@ export class EventSqe extends SocketSqe {
    */
   prepPollUpdate(oldLow: Wide, oldHigh: number, newLow: Wide, newHigh: number, events: number, flags: number): this {
     return this.fill(IORING_OP_POLL_REMOVE, -1, 0, flags, 0, events)
-      .setTarget(oldLow, oldHigh, "oldLow", "oldHigh")
-      .setOffset(newLow, newHigh, "newLow", "newHigh");
+      .putTarget(oldLow, oldHigh, "oldLow", "oldHigh")
+      .putOffset(newLow, newHigh, "newLow", "newHigh");
   }
 
   /** io_uring_prep_poll_remove(3): removes the poll that was submitted with this user data. */
   prepPollRemove(low: Wide, high = 0): this {
-    return this.fill(IORING_OP_POLL_REMOVE, -1, 0, 0, 0).setTarget(low, high);
+    return this.fill(IORING_OP_POLL_REMOVE, -1, 0, 0, 0).putTarget(low, high);
   }
 
   /**
@@ -94,12 +94,12 @@ export class EventSqe extends SocketSqe {
       0,
       address,
       this.require32("flags", flags) | IORING_TIMEOUT_UPDATE,
-    ).setTarget(low, high);
+    ).putTarget(low, high);
   }
 
   /** io_uring_prep_timeout_remove(3). */
   prepTimeoutRemove(low: Wide, high: number, flags = 0): this {
-    return this.fill(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, flags).setTarget(low, high);
+    return this.fill(IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, flags).putTarget(low, high);
   }
 
   /** io_uring_prep_link_timeout(3): limits the entry before it, which has IOSQE_IO_LINK. That one alone, not the whole chain. */
@@ -109,13 +109,13 @@ export class EventSqe extends SocketSqe {
 
   /** io_uring_prep_cancel(3): by user data. `flags`: IORING_ASYNC_CANCEL_*. `res` is 0, or their number with _ALL; ENOENT, EALREADY. */
   prepCancel(low: Wide, high: number, flags = 0): this {
-    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(low, high);
+    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).putTarget(low, high);
   }
 
   /** io_uring_prep_cancel64(3). */
   prepCancel64(data: bigint, flags = 0): this {
     this.requireBigInt("data", data);
-    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).setTarget(data, 0, "data");
+    return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).putTarget(data, 0, "data");
   }
 
   /** io_uring_prep_cancel_fd(3): what is in flight on a descriptor; with IORING_ASYNC_CANCEL_ALL everything. Linux 5.19. */
@@ -143,7 +143,7 @@ export class EventSqe extends SocketSqe {
    * Linux 5.18. `flags`: IORING_MSG_RING_FLAGS_PASS.
    */
   prepMsgRing(fd: number, length: number, low: Wide, high: number, flags = 0): this {
-    return this.fill(IORING_OP_MSG_RING, fd, 0, length, 0, flags).setOffset(low, high);
+    return this.fill(IORING_OP_MSG_RING, fd, 0, length, 0, flags).putOffset(low, high);
   }
 
   /** The same with the completion's flags. Linux 6.3; io_uring_prep_msg_ring_cqe_flags is newer than liburing 2.3. */
@@ -154,7 +154,7 @@ export class EventSqe extends SocketSqe {
       low,
       high,
       this.require32("flags", flags) | IORING_MSG_RING_FLAGS_PASS,
-    ).setWord11("cqeFlags", cqeFlags);
+    ).putWord11("cqeFlags", cqeFlags);
   }
 
   /**
@@ -163,9 +163,9 @@ export class EventSqe extends SocketSqe {
    */
   prepMsgRingFd(fd: number, sourceIndex: number, targetIndex: number, low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_MSG_RING, fd, IORING_MSG_SEND_FD, 0, 0, flags)
-      .setOffset(low, high)
-      .setAddress3("sourceIndex", this.require32("sourceIndex", sourceIndex))
-      .setTargetFile(targetIndex, "targetIndex");
+      .putOffset(low, high)
+      .putAddress3("sourceIndex", this.require32("sourceIndex", sourceIndex))
+      .putTargetFile(targetIndex, "targetIndex");
   }
 
   /** The same into a free slot, which is `res` of the completion there. */
@@ -178,13 +178,13 @@ export class EventSqe extends SocketSqe {
    * FUTEX_BITSET_MATCH_ANY for any; `futexFlags`: FUTEX2_SIZE_U32, FUTEX2_PRIVATE. Linux 6.7; io_uring_prep_futex_wait is newer than liburing 2.3.
    */
   prepFutexWait(address: Wide, value: Wide, mask: Wide, futexFlags: number, flags = 0): this {
-    return this.fill(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).setAddress3("mask", mask);
+    return this.fill(IORING_OP_FUTEX_WAIT, futexFlags, address, 0, value, flags).putAddress3("mask", mask);
   }
 
   /** Wakes up to `count` waiters; `res` is how many. Linux 6.7; io_uring_prep_futex_wake is newer than liburing 2.3. */
   prepFutexWake(address: Wide, count: number, mask: Wide, futexFlags: number, flags = 0): this {
     this.require("count", count, 0, U32_MAX);
-    return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).setAddress3("mask", mask);
+    return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).putAddress3("mask", mask);
   }
 
   /**
@@ -200,7 +200,7 @@ export class EventSqe extends SocketSqe {
    * 128 bytes (`RingMemory.siginfo`), or is 0. Linux 6.7; io_uring_prep_waitid is newer than liburing 2.3.
    */
   prepWaitid(idType: number, id: number, info: Wide, options: number, flags = 0): this {
-    return this.fill(IORING_OP_WAITID, id, 0, idType, info, flags).setWord11("options", options);
+    return this.fill(IORING_OP_WAITID, id, 0, idType, info, flags).putWord11("options", options);
   }
 
   /** pipe2(2): `fds` points at room for two i32. Linux 6.16; io_uring_prep_pipe is newer than liburing 2.3. */
@@ -210,7 +210,7 @@ export class EventSqe extends SocketSqe {
 
   /** The same into slots of the registered files, `fileIndex` and the next one, or two free ones (IORING_FILE_INDEX_ALLOC). */
   prepPipeDirect(fds: Wide, flags: number, fileIndex: number): this {
-    return this.prepPipe(fds, flags).setTargetFile(fileIndex);
+    return this.prepPipe(fds, flags).putTargetFile(fileIndex);
   }
 
   /** io_uring_prep_files_update(3): `fds` points at `count` i32 that go into the registered files from slot `offset` on. */
@@ -226,12 +226,12 @@ export class EventSqe extends SocketSqe {
   prepProvideBuffers(address: Wide, bytes: number, count: number, bgid: number, bid: number): this {
     this.require("count", count, 0, U16_MAX + 1);
     this.require("bid", bid, 0, U16_MAX);
-    return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).setBufferIndex("bgid", bgid);
+    return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).putBufferIndex("bgid", bgid);
   }
 
   /** io_uring_prep_remove_buffers(3): up to `count`; `res` is how many. */
   prepRemoveBuffers(count: number, bgid: number): this {
     this.require("count", count, 0, U16_MAX + 1);
-    return this.fill(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).setBufferIndex("bgid", bgid);
+    return this.fill(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).putBufferIndex("bgid", bgid);
   }
 }

@@ -16,15 +16,18 @@ import {
   IORING_OP_SPLICE,
   IORING_OP_SYNC_FILE_RANGE,
   IORING_OP_TEE,
+  IORING_OP_URING_CMD,
   IORING_OP_WRITE,
   IORING_OP_WRITE_FIXED,
   IORING_OP_WRITEV,
   IORING_OP_WRITEV_FIXED,
 } from "../sys/abi.ts";
+import { BLOCK_URING_CMD_DISCARD } from "../sys/linux.ts";
 import { U32_MAX } from "./require-integer.ts";
-import { SqeFields, type Wide } from "./sqe-fields.ts";
+import type { Wide } from "./sqe-fields.ts";
+import { SqeWords } from "./sqe-words.ts";
 
-export class FileSqe extends SqeFields {
+export class FileSqe extends SqeWords {
   /**
    * io_uring_prep_read(3), as pread(2). `offset` in bytes; -1 reads at the file's position and moves it, and is what a pipe or a socket
    * wants. `res` is the number of bytes, 0 at the end.
@@ -50,17 +53,17 @@ export class FileSqe extends SqeFields {
 
   /** io_uring_prep_read_fixed(3): `address` and `bytes` lie within the registered buffer `bufferIndex`. */
   prepReadFixed(fd: number, address: Wide, bytes: number, offset: Wide, bufferIndex: number): this {
-    return this.fill(IORING_OP_READ_FIXED, fd, address, bytes, offset).setBufferIndex("bufferIndex", bufferIndex);
+    return this.fill(IORING_OP_READ_FIXED, fd, address, bytes, offset).putBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** io_uring_prep_write_fixed(3). */
   prepWriteFixed(fd: number, address: Wide, bytes: number, offset: Wide, bufferIndex: number): this {
-    return this.fill(IORING_OP_WRITE_FIXED, fd, address, bytes, offset).setBufferIndex("bufferIndex", bufferIndex);
+    return this.fill(IORING_OP_WRITE_FIXED, fd, address, bytes, offset).putBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_readv_fixed is newer than liburing 2.3. */
   prepReadvFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
-    return this.fill(IORING_OP_READV_FIXED, fd, address, count, offset, flags).setBufferIndex(
+    return this.fill(IORING_OP_READV_FIXED, fd, address, count, offset, flags).putBufferIndex(
       "bufferIndex",
       bufferIndex,
     );
@@ -68,7 +71,7 @@ export class FileSqe extends SqeFields {
 
   /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_writev_fixed is newer than liburing 2.3. */
   prepWritevFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
-    return this.fill(IORING_OP_WRITEV_FIXED, fd, address, count, offset, flags).setBufferIndex(
+    return this.fill(IORING_OP_WRITEV_FIXED, fd, address, count, offset, flags).putBufferIndex(
       "bufferIndex",
       bufferIndex,
     );
@@ -121,6 +124,30 @@ export class FileSqe extends SqeFields {
     return this.fill(IORING_OP_MADVISE, -1, address, bytes, 0, advice);
   }
 
+  /** io_uring_prep_fadvise64: of more than 4 GiB. Linux 6.11; before, the kernel takes it for advice about everything from `offset` on. */
+  prepFadvise64(fd: number, offset: Wide, bytes: Wide, advice: number): this {
+    this.requireWide("bytes", bytes, 0);
+    return this.fill(IORING_OP_FADVISE, fd, bytes, 0, offset, advice);
+  }
+
+  /** io_uring_prep_madvise64: of more than 4 GiB. Linux 6.11. */
+  prepMadvise64(address: Wide, bytes: Wide, advice: number): this {
+    this.requireWide("bytes", bytes, 0);
+    return this.fill(IORING_OP_MADVISE, -1, address, 0, bytes, advice);
+  }
+
+  /** io_uring_prep_uring_cmd: a command of the driver that the descriptor belongs to; `setAddr`, `setAddr3` and `command` have its arguments. Linux 5.19. */
+  prepUringCmd(command: number, fd: number): this {
+    return this.fill(IORING_OP_URING_CMD, fd, 0, 0, this.require32("command", command));
+  }
+
+  /** io_uring_prep_cmd_discard: gives `bytes` bytes of a block device back, in whole blocks. Linux 6.12; what was there is gone. */
+  prepCmdDiscard(fd: number, offset: Wide, bytes: Wide): this {
+    this.requireWide("offset", offset, 0);
+    this.requireWide("bytes", bytes, 0);
+    return this.prepUringCmd(BLOCK_URING_CMD_DISCARD, fd).putWide("offset", 4, offset).putAddress3("bytes", bytes);
+  }
+
   /**
    * io_uring_prep_splice(3): moves up to `bytes` bytes where one side at least is a pipe. An offset is -1 for a pipe, and for a file's
    * own position. `flags`: SPLICE_F_*; SPLICE_F_FD_IN_FIXED where `fdIn` is an index of the registered files.
@@ -128,13 +155,13 @@ export class FileSqe extends SqeFields {
   prepSplice(fdIn: number, offsetIn: Wide, fdOut: number, offsetOut: Wide, bytes: number, flags = 0): this {
     this.requireWide("offsetIn", offsetIn, -1);
     const isPosition = offsetIn < 0;
-    this.fill(IORING_OP_SPLICE, fdOut, isPosition ? 0 : offsetIn, bytes, offsetOut, flags).setWord11("fdIn", fdIn);
-    return isPosition ? this.setTarget(0xffffffff, 0xffffffff) : this;
+    this.fill(IORING_OP_SPLICE, fdOut, isPosition ? 0 : offsetIn, bytes, offsetOut, flags).putWord11("fdIn", fdIn);
+    return isPosition ? this.putTarget(0xffffffff, 0xffffffff) : this;
   }
 
   /** io_uring_prep_tee(3): copies between two pipes and leaves the data in the first. */
   prepTee(fdIn: number, fdOut: number, bytes: number, flags = 0): this {
-    return this.fill(IORING_OP_TEE, fdOut, 0, bytes, 0, flags).setWord11("fdIn", fdIn);
+    return this.fill(IORING_OP_TEE, fdOut, 0, bytes, 0, flags).putWord11("fdIn", fdIn);
   }
 
   /** io_uring_prep_close(3). */
@@ -144,7 +171,7 @@ export class FileSqe extends SqeFields {
 
   /** io_uring_prep_close_direct(3): empties a slot of the registered files. */
   prepCloseDirect(fileIndex: number): this {
-    return this.prepClose(0).setTargetFile(fileIndex);
+    return this.prepClose(0).putTargetFile(fileIndex);
   }
 
   /**

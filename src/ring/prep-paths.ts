@@ -29,9 +29,19 @@ export class PathSqe extends FileSqe {
     return this.fill(IORING_OP_OPENAT, directoryFd, path, mode, 0, flags);
   }
 
+  /** io_uring_prep_open: relative to the working directory. */
+  prepOpen(path: Wide, flags: number, mode: number): this {
+    return this.prepOpenat(AT_FDCWD, path, flags, mode);
+  }
+
+  /** io_uring_prep_open_direct. */
+  prepOpenDirect(path: Wide, flags: number, mode: number, fileIndex: number): this {
+    return this.prepOpenatDirect(AT_FDCWD, path, flags, mode, fileIndex);
+  }
+
   /** io_uring_prep_openat_direct(3): opens into a slot of the registered files. */
   prepOpenatDirect(directoryFd: number, path: Wide, flags: number, mode: number, fileIndex: number): this {
-    return this.prepOpenat(directoryFd, path, flags, mode).setTargetFile(fileIndex);
+    return this.prepOpenat(directoryFd, path, flags, mode).putTargetFile(fileIndex);
   }
 
   /** io_uring_prep_openat2(3). `how` points at a struct open_how (`RingMemory.openHow`). */
@@ -41,7 +51,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_openat2_direct(3). */
   prepOpenat2Direct(directoryFd: number, path: Wide, how: Wide, fileIndex: number): this {
-    return this.prepOpenat2(directoryFd, path, how).setTargetFile(fileIndex);
+    return this.prepOpenat2(directoryFd, path, how).putTargetFile(fileIndex);
   }
 
   /** io_uring_prep_statx(3). `flags`: AT_*, `mask`: STATX_*; `statx` points at 256 bytes (`RingMemory.statx`). */
@@ -103,12 +113,12 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_getxattr: `name` and `path` are strings, `value` room for `bytes` bytes. `res` is the value's length. Linux 5.19. */
   prepGetxattr(name: Wide, value: Wide, path: Wide, bytes: number): this {
-    return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).setAddress3("path", path);
+    return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).putAddress3("path", path);
   }
 
   /** io_uring_prep_setxattr. `flags`: XATTR_CREATE, XATTR_REPLACE. Linux 5.19. */
   prepSetxattr(name: Wide, value: Wide, path: Wide, flags: number, bytes: number): this {
-    return this.fill(IORING_OP_SETXATTR, 0, name, bytes, value, flags).setAddress3("path", path);
+    return this.fill(IORING_OP_SETXATTR, 0, name, bytes, value, flags).putAddress3("path", path);
   }
 
   /** io_uring_prep_fgetxattr. Linux 5.19. */

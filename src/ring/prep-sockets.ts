@@ -17,8 +17,8 @@ import {
   IORING_OP_SENDMSG_ZC,
   IORING_OP_SHUTDOWN,
   IORING_OP_SOCKET,
-  IORING_OP_URING_CMD,
   IORING_RECV_MULTISHOT,
+  IORING_RECVSEND_BUNDLE,
   IORING_RECVSEND_FIXED_BUF,
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
@@ -33,7 +33,7 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_socket_direct(3): into a slot of the registered files. */
   prepSocketDirect(domain: number, type: number, protocol: number, fileIndex: number, flags = 0): this {
-    return this.prepSocket(domain, type, protocol, flags).setTargetFile(fileIndex);
+    return this.prepSocket(domain, type, protocol, flags).putTargetFile(fileIndex);
   }
 
   /** io_uring_prep_socket_direct_alloc(3): into a free slot, which is `res`. */
@@ -63,7 +63,7 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_accept_direct(3): into a slot of the registered files. */
   prepAcceptDirect(fd: number, flags: number, fileIndex: number, address: Wide = 0, addressLength: Wide = 0): this {
-    return this.prepAccept(fd, flags, address, addressLength).setTargetFile(fileIndex);
+    return this.prepAccept(fd, flags, address, addressLength).putTargetFile(fileIndex);
   }
 
   /**
@@ -76,7 +76,7 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_multishot_accept_direct(3): each into a free slot of the registered files, which is `res`. */
   prepMultishotAcceptDirect(fd: number, flags = 0): this {
-    return this.prepMultishotAccept(fd, flags).setTargetFile(IORING_FILE_INDEX_ALLOC);
+    return this.prepMultishotAccept(fd, flags).putTargetFile(IORING_FILE_INDEX_ALLOC);
   }
 
   /** io_uring_prep_connect(3). `address` points at a sockaddr of `bytes` bytes. */
@@ -95,6 +95,19 @@ export class SocketSqe extends PathSqe {
     return this.fill(IORING_OP_RECV, fd, 0, 0, 0, flags, IORING_RECV_MULTISHOT).setBufferGroup(bgid);
   }
 
+  /**
+   * A receive into as many buffers of group `bgid` as it takes, one after the other from the completion's `bufferId` on; `res` is the bytes in all of
+   * them. `bytes` 0: what is there. The group must be a ring of provided buffers. Linux 6.10 (IORING_FEAT_RECVSEND_BUNDLE).
+   */
+  prepRecvBundle(fd: number, bytes: number, bgid: number, flags = 0): this {
+    return this.fill(IORING_OP_RECV, fd, 0, bytes, 0, flags, IORING_RECVSEND_BUNDLE).setBufferGroup(bgid);
+  }
+
+  /** The same until a completion comes without IORING_CQE_F_MORE. */
+  prepRecvMultishotBundle(fd: number, bgid: number, flags = 0): this {
+    return this.prepRecvBundle(fd, 0, bgid, flags).addIoprio(IORING_RECV_MULTISHOT);
+  }
+
   /** io_uring_prep_sendmsg(3). `message` points at a struct msghdr (`RingMemory.msghdr`), which must live until the completion. */
   prepSendmsg(fd: number, message: Wide, flags = 0): this {
     return this.fill(IORING_OP_SENDMSG, fd, message, 1, 0, flags);
@@ -103,6 +116,13 @@ export class SocketSqe extends PathSqe {
   /** io_uring_prep_sendmsg_zc(3): two completions, as of `prepSendZc`. Linux 6.1. */
   prepSendmsgZc(fd: number, message: Wide, flags = 0): this {
     return this.fill(IORING_OP_SENDMSG_ZC, fd, message, 1, 0, flags);
+  }
+
+  /** io_uring_prep_sendmsg_zc_fixed: the pieces lie within the registered buffer `bufferIndex`. Linux 6.15. */
+  prepSendmsgZcFixed(fd: number, message: Wide, flags: number, bufferIndex: number): this {
+    return this.prepSendmsgZc(fd, message, flags)
+      .addIoprio(IORING_RECVSEND_FIXED_BUF)
+      .putBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** io_uring_prep_recvmsg(3). */
@@ -123,11 +143,19 @@ export class SocketSqe extends PathSqe {
     return this.fill(IORING_OP_SEND, fd, address, bytes, 0, flags);
   }
 
+  /**
+   * io_uring_prep_send_bundle(3): what lies in the buffers of group `bgid`, `bytes` in all (0: every buffer that is there), in their order. `res` is the
+   * bytes that were sent. Linux 6.10 (IORING_FEAT_RECVSEND_BUNDLE).
+   */
+  prepSendBundle(fd: number, bytes: number, bgid: number, flags = 0): this {
+    return this.fill(IORING_OP_SEND, fd, 0, bytes, 0, flags, IORING_RECVSEND_BUNDLE).setBufferGroup(bgid);
+  }
+
   /** A datagram to an address, io_uring_prep_send_set_addr: as sendto(2). Linux 6.2. */
   prepSendto(fd: number, address: Wide, bytes: number, flags: number, to: Wide, toBytes: number): this {
     this.prepSend(fd, address, bytes, flags);
     this.require("toBytes", toBytes, 0, U16_MAX);
-    return this.setAddress2("to", to).setWord11("toBytes", toBytes);
+    return this.putAddress2("to", to).putWord11("toBytes", toBytes);
   }
 
   /**
@@ -147,13 +175,13 @@ export class SocketSqe extends PathSqe {
       bytes,
       flags,
       this.require32("zcFlags", zcFlags) | IORING_RECVSEND_FIXED_BUF,
-    ).setBufferIndex("bufferIndex", bufferIndex);
+    ).putBufferIndex("bufferIndex", bufferIndex);
   }
 
   /** io_uring_prep_send_set_addr(3): where a prepared `prepSend` or `prepSendZc` goes to. */
   setSendAddress(address: Wide, bytes: number): this {
     this.require("bytes", bytes, 0, U16_MAX);
-    return this.setAddress2("address", address).setWord11("bytes", bytes);
+    return this.putAddress2("address", address).putWord11("bytes", bytes);
   }
 
   /** io_uring_prep_shutdown(3). `how`: SHUT_RD, SHUT_WR, SHUT_RDWR. */
@@ -167,10 +195,9 @@ export class SocketSqe extends PathSqe {
    */
   prepCmdSock(command: number, fd: number, level = 0, name = 0, value: Wide = 0, bytes = 0): this {
     this.require("bytes", bytes, 0, U32_MAX);
-    return this.fill(IORING_OP_URING_CMD, fd, 0, 0, 0)
-      .setOffset(this.require32("command", command), 0)
-      .setTarget(this.require32("level", level), name, "level", "name")
-      .setWord11("bytes", bytes)
-      .setAddress3("value", value);
+    return this.prepUringCmd(command, fd)
+      .putTarget(this.require32("level", level), name, "level", "name")
+      .putWord11("bytes", bytes)
+      .putAddress3("value", value);
   }
 }

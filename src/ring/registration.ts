@@ -7,16 +7,17 @@
  */
 import {
   IORING_ASYNC_CANCEL_FD,
+  IORING_ASYNC_CANCEL_OP,
   IORING_REGISTER_BUFFERS,
   IORING_REGISTER_BUFFERS2,
   IORING_REGISTER_BUFFERS_UPDATE,
+  IORING_REGISTER_CLONE_BUFFERS,
   IORING_REGISTER_ENABLE_RINGS,
   IORING_REGISTER_EVENTFD,
   IORING_REGISTER_EVENTFD_ASYNC,
   IORING_REGISTER_FILE_ALLOC_RANGE,
   IORING_REGISTER_FILES,
   IORING_REGISTER_FILES2,
-  IORING_REGISTER_FILES_SKIP,
   IORING_REGISTER_FILES_UPDATE,
   IORING_REGISTER_FILES_UPDATE2,
   IORING_REGISTER_IOWQ_AFF,
@@ -26,6 +27,7 @@ import {
   IORING_REGISTER_PERSONALITY,
   IORING_REGISTER_PROBE,
   IORING_REGISTER_RESTRICTIONS,
+  IORING_REGISTER_SRC_REGISTERED,
   IORING_REGISTER_SYNC_CANCEL,
   IORING_RSRC_REGISTER_SPARSE,
   IORING_UNREGISTER_BUFFERS,
@@ -35,17 +37,22 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
-import { lazily } from "../sys/lazily.ts";
-import { PAGE_BYTES } from "../sys/memory.ts";
+import { invalidType } from "../sys/argument-errors.ts";
 import { Probe } from "./probe.ts";
+import {
+  type BufferPiece,
+  bufRingArgument,
+  bytesOf,
+  descriptors,
+  iovecs,
+  oneDescriptor,
+  requireSameLength,
+  scratch,
+  tagsOf,
+} from "./registration-arguments.ts";
 import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
-import type { RingMemory } from "./ring-memory.ts";
 
-/** A piece of mapped memory: `RingMemory`'s regions, a `Mapping`, a `Chunk`'s part. */
-export interface BufferPiece {
-  address: number | bigint;
-  bytes: number | bigint;
-}
+export type { BufferPiece } from "./registration-arguments.ts";
 
 /** One rule of io_uring_register_restrictions(3). `type`: IORING_RESTRICTION_*; `value`: an opcode, or IOSQE_* flags. */
 export interface Restriction {
@@ -60,6 +67,8 @@ export interface SyncCancel {
   high?: number;
   /** Descriptor of the operations (IORING_ASYNC_CANCEL_FD is added). */
   fd?: number;
+  /** IORING_OP_*: those operations alone (IORING_ASYNC_CANCEL_OP is added). Linux 6.6. */
+  opcode?: number;
   /** IORING_ASYNC_CANCEL_*. Default 0. */
   flags?: number;
   /** Default: no limit. */
@@ -86,6 +95,9 @@ export abstract class Registrations {
   /** io_uring_register(2) with an argument in JavaScript's own memory, which the kernel reads before the call returns. */
   abstract register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number;
 
+  /** The ring's descriptor, or the index of its registered one. */
+  protected abstract get descriptor(): readonly [fd: number, isIndex: boolean];
+
   /** io_uring_register_buffers(3): memory for prepReadFixed and its like, by index. Counts against RLIMIT_MEMLOCK. */
   registerBuffers(buffers: readonly BufferPiece[]): void {
     this.register(IORING_REGISTER_BUFFERS, iovecs(buffers), buffers.length);
@@ -111,6 +123,27 @@ export abstract class Registrations {
   ): number {
     requireSameLength(buffers, tags);
     return this.updateResources(IORING_REGISTER_BUFFERS_UPDATE, offset, buffers.length, iovecs(buffers), tags);
+  }
+
+  /**
+   * io_uring_clone_buffers: registers the buffers that another ring of this process has registered, all of them, without mapping them anew; this one
+   * has none yet (EBUSY). Linux 6.12.
+   */
+  cloneBuffers(source: Registrations): void {
+    this.cloneBuffersOffset(source, 0, 0, 0);
+  }
+
+  /**
+   * io_uring_clone_buffers_offset: `count` of them (0: all), from `sourceOffset` on to `offset` here. `flags`: IORING_REGISTER_DST_REPLACE for slots
+   * that are in use. Linux 6.13.
+   */
+  cloneBuffersOffset(source: Registrations, offset: number, sourceOffset: number, count: number, flags = 0): void {
+    if (!(source instanceof Registrations)) throw invalidType("source", "a Ring", source);
+    for (const [name, value] of Object.entries({ offset, sourceOffset, count, flags }))
+      requireInteger(name, value, 0, U32_MAX);
+    const [from, isIndex] = source.descriptor;
+    const all = flags | (isIndex ? IORING_REGISTER_SRC_REGISTERED : 0);
+    this.register(IORING_REGISTER_CLONE_BUFFERS, Uint32Array.of(from, all, sourceOffset, offset, count, 0, 0, 0), 1);
   }
 
   /** io_uring_unregister_buffers(3). */
@@ -265,7 +298,7 @@ export abstract class Registrations {
    * io_uring_register_sync_cancel(3): cancels, and waits until it is done. Throws ENOENT where there is nothing, ETIME. Returns how many with
    * IORING_ASYNC_CANCEL_ALL or _ANY, else 0. Linux 6.0.
    */
-  registerSyncCancel({ low = 0, high = 0, fd, flags = 0, timeoutMs }: SyncCancel): number {
+  registerSyncCancel({ low = 0, high = 0, fd, opcode, flags = 0, timeoutMs }: SyncCancel): number {
     using memory = scratch();
     const argument = memory.allocate(64);
     requireInteger("high", high, I32_MIN, typeof low === "bigint" ? 0 : U32_MAX);
@@ -277,7 +310,12 @@ export abstract class Registrations {
       argument.buffer.writeUInt32LE(high >>> 0, 4);
     }
     argument.buffer.writeInt32LE(fd === undefined ? -1 : oneDescriptor(fd)[0]!, 8);
-    argument.buffer.writeUInt32LE((flags | (fd === undefined ? 0 : IORING_ASYNC_CANCEL_FD)) >>> 0, 12);
+    const keys = (fd === undefined ? 0 : IORING_ASYNC_CANCEL_FD) | (opcode === undefined ? 0 : IORING_ASYNC_CANCEL_OP);
+    argument.buffer.writeUInt32LE((flags | keys) >>> 0, 12);
+    if (opcode !== undefined) {
+      requireInteger("opcode", opcode, 0, 255);
+      argument.buffer[32] = opcode;
+    }
     if (timeoutMs === undefined) argument.buffer.fill(0xff, 16, 32);
     else memory.timespec(timeoutMs).buffer.copy(argument.buffer, 16);
     return this.register(IORING_REGISTER_SYNC_CANCEL, argument.buffer, 1);
@@ -317,54 +355,4 @@ export abstract class Registrations {
     argument.buffer.writeUInt32LE(count, 24);
     return this.register(opcode, argument.buffer, argument.bytes);
   }
-}
-
-const ringMemory = lazily(() => require("./ring-memory.ts") as typeof import("./ring-memory.ts"));
-
-/** For an argument that points at further memory, of this size. */
-function scratch(bytes = 0): RingMemory {
-  return new (ringMemory().RingMemory)(PAGE_BYTES + bytes);
-}
-
-function bytesOf(view: NodeJS.TypedArray): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-function oneDescriptor(fd: number): Int32Array {
-  requireInteger("fd", fd, I32_MIN, 0x7fffffff); // Whether there is one, the kernel says: EBADF.
-  return Int32Array.of(fd);
-}
-
-function tagsOf(tags: readonly (number | bigint)[]): BigUint64Array {
-  const words = tags.map((tag, i) => wideOf(`tags[${i}]`, tag));
-  return words.length === 0 ? new BigUint64Array(1) : BigUint64Array.from(words);
-}
-
-function descriptors(fds: readonly number[]): Int32Array {
-  for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, IORING_REGISTER_FILES_SKIP, 0x7fffffff);
-  return fds.length === 0 ? new Int32Array(1) : Int32Array.from(fds); // Bun has no address for an empty view.
-}
-
-function iovecs(buffers: readonly BufferPiece[]): BigUint64Array {
-  const words: bigint[] = [];
-  for (const [i, { address, bytes }] of buffers.entries()) {
-    words.push(wideOf(`buffers[${i}].address`, address), wideOf(`buffers[${i}].bytes`, bytes));
-  }
-  return words.length === 0 ? new BigUint64Array(1) : BigUint64Array.from(words);
-}
-
-/** struct io_uring_buf_reg. */
-function bufRingArgument(address: number, entries: number, bgid: number, flags: number): Uint32Array {
-  requireInteger("address", address, 0, Number.MAX_SAFE_INTEGER);
-  requireInteger("entries", entries, 0, U32_MAX);
-  requireInteger("bgid", bgid, 0, U16_MAX);
-  requireInteger("flags", flags, 0, U16_MAX);
-  const argument = new Uint32Array(10);
-  argument.set([address >>> 0, Math.floor(address / 4294967296), entries, bgid | (flags << 16)]);
-  return argument;
-}
-
-function requireSameLength(list: readonly unknown[], tags: readonly (number | bigint)[]): void {
-  if (list.length !== tags.length)
-    throw new RangeError(`tags must be ${list.length}, one for each, not ${tags.length}`);
 }

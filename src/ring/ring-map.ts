@@ -18,7 +18,7 @@ import {
 } from "../sys/abi.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
-import { Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
+import { asPointer, Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
 import { requireInteger, U32_MAX } from "./require-integer.ts";
 import { invalidType } from "../sys/argument-errors.ts";
 
@@ -38,6 +38,9 @@ export interface RingParams {
 
 /** Flags with which a queue mixes entries of two sizes. */
 const mixedFlags = { IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE_MIXED };
+
+/** IORING_MAX_ENTRIES; the completion queue has up to twice as many. */
+const SQ_ENTRIES_MAX = 32768;
 
 /** struct io_rings, which lies before the completion entries. */
 const RINGS_HEADER_BYTES_MAX = PAGE_BYTES;
@@ -81,8 +84,6 @@ const enum RingMap {
 export interface MappedRing {
   handle: number;
   fd: number;
-  sqEntries: number;
-  cqEntries: number;
   features: number;
   flags: number;
   sqHead: Uint32Array;
@@ -130,6 +131,32 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
     throw error;
   }
 
+  return viewsOf(map, flags, memory);
+}
+
+/**
+ * Other sizes for a ring, io_uring_resize_rings(3). Where its new queues could not be mapped, the ring is lost, and `lost` is called before the
+ * error is thrown. Throws SystemError.
+ */
+export function resizeMappedRing(
+  ring: { handle: number; flags: number },
+  entries: number,
+  cqEntries: number | undefined,
+  lost: () => void,
+): MappedRing {
+  requireInteger("entries", entries, 1, SQ_ENTRIES_MAX);
+  if (cqEntries !== undefined) requireInteger("cqEntries", cqEntries, 1, 2 * SQ_ENTRIES_MAX);
+  const map = new Float64Array(RingMap.Count);
+  map[RingMap.Handle] = ring.handle;
+  const flags = cqEntries === undefined ? 0 : IORING_SETUP_CQSIZE;
+  const result = native().rl_ring_resize(asPointer(ring.handle), entries, cqEntries ?? 0, flags, pointerTo(map));
+  if (map[RingMap.Handle] === 0) lost();
+  check(result, "io_uring_register");
+  return viewsOf(map, ring.flags, []);
+}
+
+/** Views of what the kernel and this process share. `flags`: IORING_SETUP_* of the ring. */
+function viewsOf(map: Float64Array, flags: number, memory: Mapping[]): MappedRing {
   const sqCount = map[RingMap.SqEntries]!;
   const buffers: ArrayBuffer[] = [];
   const view = (field: RingMap, bytes: number): ArrayBuffer => {
@@ -138,6 +165,8 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
     return buffer;
   };
   const word = (field: RingMap): Uint32Array => new Uint32Array(view(field, 4));
+  const sqeShift = (flags & IORING_SETUP_SQE128) === 0 ? 0 : 1;
+  const cqeShift = (flags & IORING_SETUP_CQE32) === 0 ? 0 : 1;
   // Entries are submitted in the order they are written: the indirection of the SQ array stays the identity for good.
   if ((flags & IORING_SETUP_NO_SQARRAY) === 0) {
     const array = new Uint32Array(view(RingMap.SqArray, sqCount * 4));
@@ -146,8 +175,6 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
   return {
     handle: map[RingMap.Handle]!,
     fd: map[RingMap.Fd]!,
-    sqEntries: sqCount,
-    cqEntries: map[RingMap.CqEntries]!,
     features: map[RingMap.Features]! >>> 0,
     flags: map[RingMap.Flags]! >>> 0,
     sqHead: word(RingMap.SqHead),
@@ -169,7 +196,11 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
 
 function validFlags(entries: number, { flags = 0 }: RingParams): number {
   requireInteger("flags", flags, 0, U32_MAX);
-  if (!Number.isInteger(entries) || entries < 1 || entries > ((flags & IORING_SETUP_CLAMP) === 0 ? 32768 : U32_MAX))
+  if (
+    !Number.isInteger(entries) ||
+    entries < 1 ||
+    entries > ((flags & IORING_SETUP_CLAMP) === 0 ? SQ_ENTRIES_MAX : U32_MAX)
+  )
     throw invalidType("entries", "an integer from 1 to 32768", entries);
   const mixed = Object.entries(mixedFlags).find(([, bit]) => (flags & bit) !== 0);
   if (mixed) throw new TypeError(`flags must not have ${mixed[0]}, which mixes entries of two sizes in a queue`);

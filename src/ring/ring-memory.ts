@@ -7,11 +7,12 @@
  * an address of this memory, the two of a SEND_ZC and the end of a multishot operation included. One RingMemory for what lives
  * equally long; `Arena` for chunks that come and go.
  */
-import { Mapping } from "../sys/memory.ts";
+import { Mapping, PAGE_BYTES } from "../sys/memory.ts";
+import { type ControlMessage, encodeControl } from "./control-messages.ts";
 import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
 import { type Place, Region } from "./region.ts";
 import { requireInteger, U32_MAX } from "./require-integer.ts";
-import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec } from "./structs.ts";
+import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";
 import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const BYTES_DEFAULT = 65536;
@@ -68,6 +69,13 @@ export class RingMemory {
     return this.place(Timespec.bytes, ALIGNMENT_BYTES, (place) => new Timespec(place, ms));
   }
 
+  /** Whole pages with at least `count` arguments for `Ring.submitAndWaitReg`, to be registered (`Ring.registerRegion`). */
+  waitArguments(count: number): WaitArguments {
+    requireInteger("count", count, 1, BYTES_MAX);
+    const bytes = Math.ceil((count * WaitArguments.bytesEach) / PAGE_BYTES) * PAGE_BYTES;
+    return this.place(bytes, PAGE_BYTES, (place) => new WaitArguments(place, bytes / WaitArguments.bytesEach));
+  }
+
   /** struct open_how of openat2(2). `flags`: O_*, `resolve`: RESOLVE_*. Default: 0 each. */
   openHow(how: { flags?: number; mode?: number; resolve?: number }): OpenHow {
     return this.place(OpenHow.bytes, ALIGNMENT_BYTES, (place) => new OpenHow(place, how));
@@ -81,6 +89,11 @@ export class RingMemory {
   /** struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long. */
   msghdr(parts: MessageParts): Msghdr {
     return this.place(Msghdr.bytes, ALIGNMENT_BYTES, (place) => new Msghdr(place, parts));
+  }
+
+  /** Ancillary data to send (`scmRights`, `udpSegment` and so on), for the `control` of a `msghdr`; `allocate(controlSpace(...))` is room for some. */
+  control(messages: readonly ControlMessage[]): Region {
+    return this.copy(encodeControl(messages));
   }
 
   /** A sockaddr: numeric `hostname` and `port`, or `unix`, a path or an abstract name with a leading NUL. Throws a TypeError. */

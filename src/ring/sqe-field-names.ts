@@ -35,6 +35,7 @@ const others: Record<number, Partial<FieldNames>> = {
   [abi.IORING_OP_FTRUNCATE]: { offset: "bytes" },
   [abi.IORING_OP_FADVISE]: { opFlags: "advice" },
   [abi.IORING_OP_MADVISE]: { opFlags: "advice" },
+  [abi.IORING_OP_URING_CMD]: { offset: "command" },
   [abi.IORING_OP_SPLICE]: { fd: "fdOut", address: "offsetIn", offset: "offsetOut" },
   [abi.IORING_OP_TEE]: { fd: "fdOut" },
   [abi.IORING_OP_FIXED_FD_INSTALL]: { fd: "fileIndex" },

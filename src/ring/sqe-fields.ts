@@ -1,6 +1,8 @@
 /**
  * The 64 bytes of a submission entry, and what is set on an entry whatever its operation: flags, user data, where the result goes.
  *
+ * The words of an entry by their names in C are in sqe-words.ts.
+ *
  * Guarantees: `prep` sets all 64 bytes, so nothing of the entry's former use remains; a number that would spill into the field beside
  * its own, or be cut, is refused before it is written; an entry that nobody has prepared, or whose preparation threw, does nothing and tells
  * nothing (`disarm`). Leaves to others: which fields an operation wants (prep-*.ts), and to the kernel what a descriptor, an address or a
@@ -169,6 +171,12 @@ export class SqeFields {
     this.words[this.base] = (this.words[this.base]! & U16_MAX) | (value << 16);
   }
 
+  /** Flags of the operation besides those that it has. */
+  protected addIoprio(bits: number): this {
+    this.words[this.base]! |= bits << 16;
+    return this;
+  }
+
   /** `len`: bytes or a count, for most operations. */
   get length(): number {
     return this.words[this.base + 6]!;
@@ -216,7 +224,7 @@ export class SqeFields {
 
   /** io_uring_sqe_set_data(3) for an integer from 0 to 2^53, or a BigInt of 64 bits: an index, or an address. */
   setData(data: Wide): this {
-    return this.setWide("data", 8, data);
+    return this.putWide("data", 8, data);
   }
 
   /** The next entry starts when this one has succeeded, and is cancelled (ECANCELED) when it has not (IOSQE_IO_LINK). */
@@ -267,7 +275,7 @@ export class SqeFields {
   }
 
   /** What the operation opens goes into this slot of the registered files, or into a free one (IORING_FILE_INDEX_ALLOC). */
-  protected setTargetFile(fileIndex: number, name = "fileIndex"): this {
+  protected putTargetFile(fileIndex: number, name = "fileIndex"): this {
     this.require(name, fileIndex, 0, U32_MAX);
     // The kernel counts from one here: 0 is an ordinary descriptor.
     this.words[this.base + 11] = fileIndex === IORING_FILE_INDEX_ALLOC ? fileIndex : fileIndex + 1;
@@ -275,19 +283,19 @@ export class SqeFields {
   }
 
   /** A registered buffer's index, or a buffer group where that is the operation's argument. */
-  protected setBufferIndex(name: string, index: number): this {
+  protected putBufferIndex(name: string, index: number): this {
     this.require(name, index, 0, U16_MAX);
     this.words[this.base + 10]! |= index;
     return this;
   }
 
   /** The user data of another operation, where that is an operation's argument: its halves, or one BigInt with nothing or 0 behind it. */
-  protected setTarget(low: Wide, high = 0, lowName = "low", highName = "high"): this {
+  protected putTarget(low: Wide, high = 0, lowName = "low", highName = "high"): this {
     return this.setHalves(4, low, high, lowName, highName);
   }
 
   /** The 64 bits beside `fd` (off, addr2), in the same way. */
-  protected setOffset(low: Wide, high = 0, lowName = "low", highName = "high"): this {
+  protected putOffset(low: Wide, high = 0, lowName = "low", highName = "high"): this {
     return this.setHalves(2, low, high, lowName, highName);
   }
 
@@ -305,28 +313,28 @@ export class SqeFields {
   }
 
   /** The word that some operations have a third argument in (splice_fd_in, file_index, addr_len). */
-  protected setWord11(name: string, value: number): this {
+  protected putWord11(name: string, value: number): this {
     this.require32(name, value);
     this.words[this.base + 11] = value;
     return this;
   }
 
-  /** An address in the place of `setOffset`. */
-  protected setAddress2(name: string, address: Wide): this {
-    return this.setWide(name, 2, address);
+  /** An address in the place of `putOffset`. */
+  protected putAddress2(name: string, address: Wide): this {
+    return this.putWide(name, 2, address);
   }
 
   /** A third address or a mask (addr3). */
-  protected setAddress3(name: string, address: Wide): this {
-    return this.setWide(name, 12, address);
+  protected putAddress3(name: string, address: Wide): this {
+    return this.putWide(name, 12, address);
   }
 
-  private setWide(name: string, word: number, value: Wide): this {
+  protected putWide(name: string, word: number, value: Wide): this {
     if (typeof value !== "number" || !isWithin(value, Number.MAX_SAFE_INTEGER)) this.requireWide(name, value, 0);
     return this.writeWide(word, value);
   }
 
-  private writeWide(word: number, value: Wide): this {
+  protected writeWide(word: number, value: Wide): this {
     const at = this.base + word;
     if (typeof value === "bigint") {
       this.words[at] = low32(value);

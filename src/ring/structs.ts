@@ -2,7 +2,7 @@
  * The kernel's structures in mapped memory: written once, or read after a completion. `RingMemory` makes them; who may use them, and for
  * how long, is written there.
  */
-import { EPOLL_EVENT_BYTES, IOVEC_BYTES } from "../sys/abi.ts";
+import { EPOLL_EVENT_BYTES, IORING_REG_WAIT_TS, IOVEC_BYTES } from "../sys/abi.ts";
 import { type Place, Region } from "./region.ts";
 import { I32_MIN, requireInteger, U32_MAX } from "./require-integer.ts";
 import { outOfRange } from "../sys/argument-errors.ts";
@@ -39,6 +39,32 @@ export class Timespec extends Region {
     const seconds = Math.floor(ms / 1000);
     this.writeU64(0, seconds);
     this.writeU64(8, Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));
+    return this;
+  }
+}
+
+/** `count` struct io_uring_reg_wait: how `Ring.submitAndWaitReg` waits, by index. They may be changed between waits. */
+export class WaitArguments extends Region {
+  static readonly bytesEach = 64;
+  readonly count: number;
+
+  constructor(place: Place, count: number) {
+    super(place);
+    this.count = count;
+  }
+
+  /**
+   * `timeoutMs`: for how long at most, fractions included, or until when, for an absolute wait; default no limit. `minWaitUs`: how long a wait for
+   * several goes on for all of them (`Ring.submitAndWaitMinTimeout`); default 0, as long as it takes.
+   */
+  set(index: number, { timeoutMs, minWaitUs = 0 }: { timeoutMs?: number; minWaitUs?: number }): this {
+    requireInteger("index", index, 0, this.count - 1);
+    requireInteger("minWaitUs", minWaitUs, 0, U32_MAX);
+    const at = index * WaitArguments.bytesEach;
+    if (timeoutMs !== undefined)
+      new Timespec({ address: 0, buffer: this.buffer.subarray(at, at + Timespec.bytes) as Buffer }, timeoutMs);
+    this.buffer.writeUInt32LE(minWaitUs, at + 16);
+    this.buffer.writeUInt32LE(timeoutMs === undefined ? 0 : IORING_REG_WAIT_TS, at + 20);
     return this;
   }
 }
@@ -166,6 +192,10 @@ export class Siginfo extends Region {
 
   get pid(): number {
     return this.buffer.readInt32LE(16);
+  }
+
+  get uid(): number {
+    return this.buffer.readUInt32LE(20);
   }
 
   /** Exit code, or signal number. */

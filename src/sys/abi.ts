@@ -171,6 +171,16 @@ export const IORING_CQE_F_SOCK_NONEMPTY = 1 << 2;
 export const IORING_CQE_F_NOTIF = 1 << 3;
 /** The provided buffer is only partly used, and stays the kernel's. Linux 6.12. */
 export const IORING_CQE_F_BUF_MORE = 1 << 4;
+/** Linux 6.18, with IORING_SETUP_CQE_MIXED. */
+export const IORING_CQE_F_SKIP = 1 << 5;
+/** Linux 6.18, with IORING_SETUP_CQE_MIXED. */
+export const IORING_CQE_F_32 = 1 << 15;
+/** Linux 6.17, of SOCKET_URING_OP_TX_TIMESTAMP. */
+export const IORING_CQE_F_TSTAMP_HW = 1 << 16;
+/** Linux 6.17. */
+export const IORING_TIMESTAMP_HW_SHIFT = 16;
+/** Linux 6.17. */
+export const IORING_TIMESTAMP_TYPE_SHIFT = 17;
 export const IORING_CQE_BUFFER_SHIFT = 16;
 
 // Operation flags, grouped by the operation that takes them.
@@ -198,11 +208,17 @@ export const IORING_ASYNC_CANCEL_USERDATA = 1 << 4;
 export const IORING_ASYNC_CANCEL_OP = 1 << 5;
 /** Linux 6.10. */
 export const IORING_NOP_INJECT_RESULT = 1 << 0;
+/** Linux 6.18. */
+export const IORING_NOP_CQE32 = 1 << 5;
 export const IORING_RECVSEND_POLL_FIRST = 1 << 0;
 export const IORING_RECV_MULTISHOT = 1 << 1;
 export const IORING_RECVSEND_FIXED_BUF = 1 << 2;
 /** Linux 6.2. */
 export const IORING_SEND_ZC_REPORT_USAGE = 1 << 3;
+/** Linux 6.2. */
+export const IORING_NOTIF_USAGE_ZC_COPIED = 0x80000000;
+/** Linux 6.17. */
+export const IORING_SEND_VECTORIZED = 1 << 5;
 /** Linux 6.10. */
 export const IORING_RECVSEND_BUNDLE = 1 << 4;
 export const IORING_ACCEPT_MULTISHOT = 1 << 0;
@@ -217,11 +233,19 @@ export const IORING_MSG_RING_CQE_SKIP = 1 << 0;
 export const IORING_MSG_RING_FLAGS_PASS = 1 << 1;
 /** Linux 6.8. */
 export const IORING_FIXED_FD_NO_CLOEXEC = 1 << 0;
-// Of prepCmdSock. Linux 6.5, the last two 6.7.
+/** Linux 6.1. */
+export const IORING_URING_CMD_FIXED = 1 << 0;
+/** Linux 6.1. */
+export const IORING_URING_CMD_MASK = 1 << 0;
+/** Linux 6.14. */
+export const IORING_RW_ATTR_FLAG_PI = 1 << 0;
+// Of prepCmdSock. Linux 6.5, the two of options 6.7, TX_TIMESTAMP 6.17, GETSOCKNAME 6.19.
 export const SOCKET_URING_OP_SIOCINQ = 0;
 export const SOCKET_URING_OP_SIOCOUTQ = 1;
 export const SOCKET_URING_OP_GETSOCKOPT = 2;
 export const SOCKET_URING_OP_SETSOCKOPT = 3;
+export const SOCKET_URING_OP_TX_TIMESTAMP = 4;
+export const SOCKET_URING_OP_GETSOCKNAME = 5;
 
 // io_uring_enter(2) flags.
 export const IORING_ENTER_GETEVENTS = 1 << 0;
@@ -229,6 +253,12 @@ export const IORING_ENTER_SQ_WAKEUP = 1 << 1;
 export const IORING_ENTER_SQ_WAIT = 1 << 2;
 export const IORING_ENTER_EXT_ARG = 1 << 3;
 export const IORING_ENTER_REGISTERED_RING = 1 << 4;
+/** Linux 6.12. */
+export const IORING_ENTER_ABS_TIMER = 1 << 5;
+/** Linux 6.13. */
+export const IORING_ENTER_EXT_ARG_REG = 1 << 6;
+/** Linux 6.15. */
+export const IORING_ENTER_NO_IOWAIT = 1 << 7;
 
 // io_uring_register(2) opcodes and their arguments' flags.
 export const IORING_REGISTER_BUFFERS = 0;
@@ -259,14 +289,52 @@ export const IORING_REGISTER_SYNC_CANCEL = 24;
 export const IORING_REGISTER_FILE_ALLOC_RANGE = 25;
 /** Linux 6.8. */
 export const IORING_REGISTER_PBUF_STATUS = 26;
+/** Linux 6.9. */
+export const IORING_REGISTER_NAPI = 27;
+/** Linux 6.9. */
+export const IORING_UNREGISTER_NAPI = 28;
+/** Linux 6.12. */
+export const IORING_REGISTER_CLOCK = 29;
+/** Linux 6.12. */
+export const IORING_REGISTER_CLONE_BUFFERS = 30;
+/** Linux 6.13. */
+export const IORING_REGISTER_SEND_MSG_RING = 31;
+/** Linux 6.15. */
+export const IORING_REGISTER_ZCRX_IFQ = 32;
 /** Linux 6.13. */
 export const IORING_REGISTER_RESIZE_RINGS = 33;
+/** Linux 6.13. */
+export const IORING_REGISTER_MEM_REGION = 34;
+/** Linux 6.18. */
+export const IORING_REGISTER_QUERY = 35;
 /** Beside an opcode: the descriptor is the index of a registered ring. Linux 6.3. */
 export const IORING_REGISTER_USE_REGISTERED_RING = 0x80000000;
 /** As a descriptor in an update: leaves that slot of the registered files as it is. */
 export const IORING_REGISTER_FILES_SKIP = -2;
 export const IORING_RSRC_REGISTER_SPARSE = 1 << 0;
 export const IO_URING_OP_SUPPORTED = 1 << 0;
+/** Linux 6.12. */
+export const IORING_REGISTER_SRC_REGISTERED = 1 << 0;
+/** Linux 6.13. */
+export const IORING_REGISTER_DST_REPLACE = 1 << 1;
+/** Linux 6.13. */
+export const IORING_MEM_REGION_TYPE_USER = 1;
+/** Linux 6.13. */
+export const IORING_MEM_REGION_REG_WAIT_ARG = 1;
+/** Linux 6.13. */
+export const IORING_REG_WAIT_TS = 1 << 0;
+/** Linux 6.18. */
+export const IO_URING_QUERY_OPCODES = 0;
+/** Linux 6.19. */
+export const IO_URING_QUERY_ZCRX = 1;
+/** Linux 6.19. */
+export const IO_URING_QUERY_SCQ = 2;
+/** Linux 6.16. */
+export const IORING_ZCRX_AREA_DMABUF = 1;
+/** Linux 6.15. */
+export const IORING_ZCRX_AREA_SHIFT = 48;
+/** Linux 6.4. */
+export const IOU_PBUF_RING_MMAP = 1;
 /** Linux 6.12. */
 export const IOU_PBUF_RING_INC = 1 << 1;
 export const IORING_RESTRICTION_REGISTER_OP = 0;

@@ -65,6 +65,9 @@ export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 export const SPLICE_F_MORE = 4;
 
+/** Of prepCmdDiscard: _IO(0x12, 0). */
+export const BLOCK_URING_CMD_DISCARD = 0x1200;
+
 // send(2), recv(2).
 export const MSG_PEEK = 0x02;
 export const MSG_CTRUNC = 0x08;
@@ -110,3 +113,63 @@ export const CLD_DUMPED = 3;
 export const FUTEX2_SIZE_U32 = 0x02;
 export const FUTEX2_PRIVATE = 0x80;
 export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
+
+// cmsg(3), socket(7), udp(7): what comes beside a message.
+export const SCM_RIGHTS = 1;
+export const SCM_CREDENTIALS = 2;
+export const SOCK_SEQPACKET = 5;
+export const SO_PASSCRED = 16;
+export const SO_RCVBUF = 8;
+export const SO_SNDBUF = 7;
+export const SO_ERROR = 4;
+export const SO_TYPE = 3;
+export const SO_ZEROCOPY = 60;
+export const SO_TIMESTAMP = 29;
+export const SO_TIMESTAMPNS = 35;
+export const SO_TIMESTAMPING = 37;
+export const SOF_TIMESTAMPING_RX_SOFTWARE = 1 << 3;
+export const SOF_TIMESTAMPING_SOFTWARE = 1 << 4;
+export const IPPROTO_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+export const IP_PKTINFO = 8;
+export const IP_RECVTOS = 13;
+export const IPV6_PKTINFO = 50;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_RECVTCLASS = 66;
+
+// eventfd(2), timerfd_create(2), epoll_create1(2), pidfd_open(2), memfd_create(2), inotify(7).
+export const EFD_SEMAPHORE = 1;
+export const EFD_CLOEXEC = 0o2000000;
+export const EFD_NONBLOCK = 0o4000;
+export const CLOCK_REALTIME = 0;
+export const CLOCK_MONOTONIC = 1;
+export const CLOCK_BOOTTIME = 7;
+export const TFD_NONBLOCK = 0o4000;
+export const TFD_TIMER_ABSTIME = 1;
+export const TFD_TIMER_CANCEL_ON_SET = 2;
+export const PIDFD_NONBLOCK = 0o4000;
+export const MFD_CLOEXEC = 1;
+export const MFD_ALLOW_SEALING = 2;
+export const MFD_HUGETLB = 4;
+export const IN_NONBLOCK = 0o4000;
+export const IN_ACCESS = 0x1;
+export const IN_MODIFY = 0x2;
+export const IN_ATTRIB = 0x4;
+export const IN_CLOSE_WRITE = 0x8;
+export const IN_CLOSE_NOWRITE = 0x10;
+export const IN_OPEN = 0x20;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_UNMOUNT = 0x2000;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+export const IN_ONLYDIR = 0x1000000;
+export const IN_DONT_FOLLOW = 0x2000000;
+export const IN_EXCL_UNLINK = 0x4000000;
+export const IN_ISDIR = 0x40000000;
+export const IN_ONESHOT = 0x80000000;

@@ -9,8 +9,12 @@ import { AbusedServer, attacks } from "./abuse.ts";
 import { attempt } from "./process.ts";
 import { isBun } from "./subject.ts";
 
-/** Below this a p99 says more about the machine, on whose cores attacker, client and others run too, than about the server. */
-const P99_FLOOR_MS = 150;
+/**
+ * How much later the p99 may be beside an attack: attacker, client and server share the machine's cores. On a machine that
+ * does other things as well, every share is smaller, which the usual p99 shows.
+ */
+const P99_GROWTH_MS = 150;
+const P99_GROWTH = 5;
 const WINDOWS = 5;
 /**
  * What an attack may take: its connections, buffers that the server keeps for the next one, and garbage. Echoes that nobody reads were seen to
@@ -37,7 +41,7 @@ async function endure(name: string, count: number): Promise<void> {
   expect(attacker.running).toBe(true);
   await attacker.stop("SIGKILL");
   await server.settled(before);
-  expect(p99Ms).toBeLessThan(Math.max(2 * usualMs, P99_FLOOR_MS));
+  expect(p99Ms).toBeLessThan(P99_GROWTH * usualMs + P99_GROWTH_MS);
   expect((meanwhile.residentKiB - before.residentKiB) / 1024).toBeLessThan(GROWTH_MIB_MAX);
 }
 
@@ -54,12 +58,13 @@ describe("a client that behaves is served, and nothing is left, beside", () => {
 
 test("slowhttptest finds the server available: slow heads, slow bodies, many ranges, slow reading", async () => {
   const before = await server.held();
+  const usualMs = await server.p99Ms(WINDOWS);
   // 200 connections in a second, for three.
   const shared = ["-c", "200", "-r", "200", "-i", "1", "-l", "3", "-u", `http://127.0.0.1:${server.ports.http}/read`];
   const runs = [["-H"], ["-B"], ["-R"], ["-X", "-k", "10", "-n", "1", "-z", "32", "-w", "10", "-y", "20"]].map(
     (flags) => attempt(["slowhttptest", ...flags, ...shared]),
   );
-  expect(await server.p99Ms(WINDOWS)).toBeLessThan(P99_FLOOR_MS);
+  expect(await server.p99Ms(WINDOWS)).toBeLessThan(P99_GROWTH * usualMs + P99_GROWTH_MS);
   for (const { stdout } of await Promise.all(runs)) expect(Bun.stripANSI(stdout)).toMatch(/service available:\s+YES/);
   await server.settled(before);
 }, 20_000);

@@ -122,7 +122,7 @@ describe("load generators find no error", () => {
       const url = `http://127.0.0.1:${server.port}/${path}`;
       const { stdout } = await run(["wrk", "-t1", "-c50", "-d1s", url]);
       expect(stdout).not.toMatch(/Socket errors|Non-2xx/);
-      expect(Number(/(\d+) requests in/.exec(stdout)?.[1])).toBeGreaterThan(1000);
+      expect(Number(/(\d+) requests in/.exec(stdout)?.[1])).toBeGreaterThan(50);
     }
   }, 15_000);
 

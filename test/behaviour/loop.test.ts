@@ -93,8 +93,8 @@ describe("a process", () => {
     const load = run(["wrk", "-t1", "-c50", "-d2s", `http://127.0.0.1:${port}/`]);
     const { text } = await ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
     const { rounds, served, lateMs } = JSON.parse(text);
-    // There was a load.
-    expect(served).toBeGreaterThan(2000);
+    // There was a load: more than one request of each connection.
+    expect(served).toBeGreaterThan(50);
     expect(rounds).toBeGreaterThan(5);
     // A generous bound on the median, since the load generator has the same cores; bench/ has the figures.
     for (const name of ["timer", "sleep", "immediate"]) {

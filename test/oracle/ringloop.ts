@@ -1,5 +1,5 @@
 /**
- * ringloop's `RequestParser` and `ChunkedDecoder` as a `Reader`, driven as src/http/connection.ts does: a head is parsed from its first
+ * ringloop's `RequestParser` and `ChunkedDecoder` as a `Reader`, driven as src/http/exchange.ts does: a head is parsed from its first
  * byte whenever more of it has arrived, wherever it is then; a body is taken as it comes.
  */
 import { ChunkedDecoder } from "../../src/http/chunked.ts";

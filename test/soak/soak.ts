@@ -52,7 +52,7 @@ const JUDGED_FROM_SECONDS = 60;
 const GROWTH_MAX = 1.05;
 const GROWTH_KIB_MAX = 4096;
 /** How many samples a result keeps: neighbours are put together. */
-const KEPT_SAMPLES_MAX = 300;
+const KEPT_SAMPLES_MAX = 60;
 /** How often a process of clients is killed, in the middle of all that it does. */
 const KILL_EVERY_SECONDS = 5;
 const KILLED_CLIENTS = 8;
@@ -302,7 +302,7 @@ else {
   const path = join(import.meta.dir, "../results/soak.json");
   const others = existsSync(path) ? ((await Bun.file(path).json()) as Record<string, SoakResult>) : {};
   const results = { ...others, [flags.mode]: result };
-  await Bun.write(path, `${JSON.stringify(results, null, 1)}\n`);
+  await Bun.write(path, `${JSON.stringify(results, null, 2)}\n`);
   await drawSoak(results);
 }
 if (violations.length > 0) {

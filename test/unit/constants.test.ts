@@ -9,10 +9,10 @@ import * as linux from "../../src/sys/linux.ts";
 import { outputOfC } from "./compiled-c.ts";
 
 const headers =
-  "fcntl.h limits.h linux/falloc.h linux/futex.h linux/openat2.h netinet/in.h netinet/tcp.h poll.h sys/epoll.h sys/mman.h sys/socket.h sys/stat.h sys/uio.h sys/wait.h sys/xattr.h linux/fs.h liburing.h";
+  "fcntl.h limits.h linux/falloc.h linux/futex.h linux/openat2.h netinet/in.h netinet/tcp.h poll.h netinet/udp.h sys/epoll.h sys/eventfd.h sys/inotify.h sys/mman.h sys/pidfd.h sys/socket.h sys/stat.h sys/timerfd.h sys/uio.h sys/wait.h sys/xattr.h linux/fs.h linux/net_tstamp.h liburing.h";
 
 /** Newer than the headers of Linux 6.1: the kernel's values. */
-const newer = /^(FUTEX2_|SOCKET_URING_OP_)/;
+const newer = /^(BLOCK_URING_CMD_|FUTEX2_|SOCKET_URING_OP_)/;
 /** Ours, and compared with sizes and offsets instead. */
 const own = /_(BYTES|OFFSET|VERSION)$/;
 

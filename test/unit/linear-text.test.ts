@@ -44,7 +44,7 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     },
     "/^\\d{1,15}$/": { other: "the program's Content-Length" },
   },
-  "src/http/parser.ts": {
+  "src/http/byte-classes.ts": {
     "/[!#$%&'*+\\-.^_`|~0-9A-Za-z]/": { other: "the characters of a table" },
     "/[A-Za-z0-9\\-._~!$&'()*+,;=]/": { other: "the characters of a table" },
   },

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static char driven[64][32];
+static char driven[80][32];
 static int driven_count;
 
 static void note(const char *name) {
@@ -107,6 +107,36 @@ static struct completion next_cqe(double *ring) {
 static void close_ring(double *ring) {
   DRIVE(rl_ring_close, as_pointer(ring[HANDLE]));
   free(ring);
+}
+
+/* Waits with a least time and by registered arguments, where the kernel has them (Linux 6.13), and other sizes for the queues. */
+static void newer_ring(void) {
+  double *ring;
+  unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  if (open_ring(&ring, 4, flags | 1U << 16 /* NO_SQARRAY, Linux 6.6 */, 0, 0, 0) < 0) {
+    free(ring);
+    return;
+  }
+  unsigned no_array[64];
+  int fd = (int)ring[FD];
+  int waited = DRIVE(rl_enter_min, fd, 0, 2, IORING_ENTER_GETEVENTS, 1000, 100);
+  EXPECT(waited == -ETIME || waited == -EINVAL);
+  EXPECT(DRIVE(rl_enter_registered, fd, 0, 1, IORING_ENTER_GETEVENTS, 0) < 0);
+  void *handle = as_pointer(ring[HANDLE]);
+  for (unsigned entries = 4; entries <= 64; entries *= 2) {
+    ring[SQ_ARRAY] = (uintptr_t)no_array;
+    struct io_uring_sqe *sqe = next_sqe(ring);
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = entries;
+    publish(ring);
+    int resized = DRIVE(rl_ring_resize, handle, entries, entries * 4, IORING_SETUP_CQSIZE, ring);
+    EXPECT(resized == 0 ? ring[SQ_ENTRIES] == entries && ring[CQ_ENTRIES] == entries * 4 : resized == -EINVAL);
+    EXPECT(ring[HANDLE] == (double)(uintptr_t)handle);
+    EXPECT(DRIVE(rl_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, 1000000) == 1);
+    EXPECT(next_cqe(ring).user_data == entries);
+  }
+  EXPECT(DRIVE(rl_ring_resize, handle, 0, 0, 0, ring) == -EINVAL);
+  close_ring(ring);
 }
 
 static void ring_with(unsigned flags) {
@@ -258,6 +288,33 @@ static void descriptors(void) {
   EXPECT(DRIVE(rl_close, event) == -EBADF && DRIVE(rl_eventfd_signal, event) == -EBADF && DRIVE(rl_set_blocking, event) == -EBADF);
 }
 
+/* What a program makes for itself, and what the kernel refuses. */
+static void makers(void) {
+  int *two = malloc(2 * sizeof(*two));
+  struct itimerspec *times = malloc(sizeof(*times));
+  *times = (struct itimerspec){.it_value = {.tv_sec = 1000}, .it_interval = {.tv_nsec = 5}};
+  int counter = DRIVE(rl_make_eventfd, 3, EFD_CLOEXEC), timer = DRIVE(rl_make_timerfd, CLOCK_MONOTONIC, TFD_CLOEXEC);
+  EXPECT(counter >= 0 && timer >= 0);
+  EXPECT(DRIVE(rl_timerfd_settime, timer, 0, times) == 0 && DRIVE(rl_timerfd_gettime, timer, times) == 0);
+  EXPECT(times->it_value.tv_sec > 0 && times->it_interval.tv_nsec == 5);
+  int process = DRIVE(rl_make_pidfd, getpid(), 0);
+  EXPECT(process >= 0 ? close(process) == 0 : process == -ENOSYS); /* valgrind does not know it. */
+  int made[] = {counter, timer, DRIVE(rl_make_epoll, EPOLL_CLOEXEC), DRIVE(rl_make_memfd, "x", MFD_CLOEXEC)};
+  int notify = DRIVE(rl_make_inotify, IN_CLOEXEC);
+  EXPECT(DRIVE(rl_inotify_add_watch, notify, "/", IN_CREATE) > 0 && DRIVE(rl_inotify_add_watch, notify, "/", 0) == -EINVAL);
+  EXPECT(close(notify) == 0);
+  for (int i = 0; i < 4; i++)
+    EXPECT(made[i] >= 0 && close(made[i]) == 0);
+  EXPECT(DRIVE(rl_make_pipe, two, O_CLOEXEC) == 0 && close(two[0]) == 0 && close(two[1]) == 0);
+  EXPECT(DRIVE(rl_make_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, two) == 0 && close(two[0]) == 0 && close(two[1]) == 0);
+  EXPECT(DRIVE(rl_make_eventfd, 0, -1) == -EINVAL && DRIVE(rl_make_epoll, 1) == -EINVAL && DRIVE(rl_make_timerfd, 99, 0) == -EINVAL);
+  EXPECT(DRIVE(rl_timerfd_settime, -1, 0, times) == -EBADF && DRIVE(rl_timerfd_gettime, -1, times) == -EBADF);
+  EXPECT(DRIVE(rl_make_pidfd, -1, 0) < 0 && DRIVE(rl_make_memfd, "x", ~0u) == -EINVAL && DRIVE(rl_make_inotify, 1) == -EINVAL);
+  EXPECT(DRIVE(rl_make_pipe, two, 1) == -EINVAL && DRIVE(rl_make_socketpair, 99, 1, 0, two) == -EAFNOSUPPORT);
+  free(times);
+  free(two);
+}
+
 /* 28 bytes hold either kind of address, and no more. */
 static int resolve(const char *host, int port, void **address) {
   *address = malloc(28);
@@ -331,6 +388,10 @@ static void stream_sockets(void) {
   const int linger[] = {1, 0};
   EXPECT(DRIVE(rl_setsockopt_bytes, client, SOL_SOCKET, SO_LINGER, linger, sizeof(linger)) == 0);
   EXPECT(DRIVE(rl_setsockopt_bytes, client, SOL_SOCKET, SO_LINGER, linger, 1) == -EINVAL);
+  int *lingers = malloc(sizeof(linger));
+  EXPECT(DRIVE(rl_getsockopt_bytes, client, SOL_SOCKET, SO_LINGER, lingers, sizeof(linger)) == sizeof(linger) && lingers[0] == 1);
+  EXPECT(DRIVE(rl_getsockopt_bytes, client, SOL_SOCKET, 9999, lingers, 4) == -ENOPROTOOPT);
+  free(lingers);
   EXPECT(DRIVE(rl_shutdown, client, SHUT_RDWR) == 0 && DRIVE(rl_shutdown, client, 9) == -EINVAL);
   EXPECT(DRIVE(rl_close, client) == 0 && DRIVE(rl_close, server) == 0);
   free(address);
@@ -575,6 +636,7 @@ int main(int argc, char **argv) {
     ring_with(0);
     ring_with(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL);
     ring_with(IORING_SETUP_SQPOLL);
+    newer_ring();
     ring_in_own_memory(0);
     ring_in_own_memory(IORING_SETUP_REGISTERED_FD_ONLY);
     received_into_a_buffer_ring();
@@ -582,6 +644,7 @@ int main(int argc, char **argv) {
   refused_rings();
   mapped_memory();
   descriptors();
+  makers();
   epolls();
   addresses();
   stream_sockets();

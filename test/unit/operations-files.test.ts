@@ -16,11 +16,13 @@ import { join } from "node:path";
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  IORING_OP_BIND,
   IORING_OP_FIXED_FD_INSTALL,
   IORING_OP_FTRUNCATE,
   IORING_OP_READ_MULTISHOT,
   IORING_OP_READV_FIXED,
   MADV_DONTNEED,
+  MADV_NORMAL,
   POSIX_FADV_SEQUENTIAL,
   type Ring,
   RingMemory,
@@ -151,6 +153,22 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     pages.buffer.fill(1);
     expect(succeed(ring, (sqe) => sqe.prepMadvise(pages.address, 4096, MADV_DONTNEED))).toBe(0);
     expect([pages.buffer[0], pages.buffer[4095], pages.buffer[4096]]).toEqual([0, 0, 1]);
+  });
+
+  testWith(IORING_OP_BIND)("fadvise64 and madvise64 take lengths of 64 bits", () => {
+    expect(succeed(ring, (sqe) => sqe.prepFadvise64(fd, 0, 2 ** 40, POSIX_FADV_SEQUENTIAL))).toBe(0);
+    expect(fail(ring, (sqe) => sqe.prepFadvise64(fd, 0, 2n ** 63n, POSIX_FADV_SEQUENTIAL))).toBe("EINVAL");
+    const pages = memory.allocate(8192, 4096);
+    pages.buffer.fill(1);
+    expect(succeed(ring, (sqe) => sqe.prepMadvise64(pages.address, 4096, MADV_DONTNEED))).toBe(0);
+    expect([pages.buffer[0], pages.buffer[4096]]).toEqual([0, 1]);
+    // Of 8 GiB, not of none: there are holes in that much of the address space.
+    expect(fail(ring, (sqe) => sqe.prepMadvise64(pages.address, 2 ** 33, MADV_NORMAL))).toBe("ENOMEM");
+  });
+
+  test("a file takes no command, and a discard is one", () => {
+    expect(fail(ring, (sqe) => sqe.prepCmdDiscard(fd, 0, 4096))).toBe("EOPNOTSUPP");
+    expect(fail(ring, (sqe) => sqe.prepUringCmd(1, fd))).toBe("EOPNOTSUPP");
   });
 
   test("splice moves a file's bytes into a pipe, and a pipe's into a file", () => {

@@ -73,6 +73,16 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
   /** The address of a path in mapped memory. */
   const address = (name: string): number => memory.cString(name).address;
 
+  test("open and openDirect start from the working directory", () => {
+    const path = memory.cString(join(directory, "new")).address;
+    const fd = succeed(ring, (sqe) => sqe.prepOpen(path, O_WRONLY | O_CREAT | O_EXCL, 0o600));
+    closeSync(fd);
+    expect(statSync(join(directory, "new")).mode & 0o777).toBe(0o600);
+    ring.registerFilesSparse(2);
+    expect(succeed(ring, (sqe) => sqe.prepOpenDirect(path, O_RDONLY, 0, 1))).toBe(0);
+    expect(succeed(ring, (sqe) => sqe.prepRead(1, memory.allocate(1).address, 1, 0).fixedFile())).toBe(0);
+  });
+
   test("openat creates a file relative to a directory, with its mode", () => {
     const name = address("created");
     const fd = succeed(ring, (sqe) => sqe.prepOpenat(directoryFd, name, O_WRONLY | O_CREAT | O_EXCL, 0o600));

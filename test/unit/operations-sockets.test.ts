@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import {
   AF_INET,
+  type BufRing,
   errnoName,
   IORING_CQE_F_MORE,
   IORING_CQE_F_NOTIF,
@@ -10,6 +11,7 @@ import {
   IORING_OP_FIXED_FD_INSTALL,
   IORING_OP_FUTEX_WAIT,
   IORING_OP_LISTEN,
+  IORING_OP_READV_FIXED,
   IORING_OP_SEND_ZC,
   IORING_OP_SENDMSG_ZC,
   IORING_RECVSEND_POLL_FIRST,
@@ -293,6 +295,66 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
       expect(notified!.flags & IORING_CQE_F_NOTIF).toBe(IORING_CQE_F_NOTIF);
       expect(into.buffer.toString("latin1", 0, 10)).toBe("not copied");
     }
+  });
+
+  /** A group of `count` provided buffers of `bytes` bytes each, the first ones filled with `texts`. */
+  function bufferGroup(bgid: number, count: number, bytes: number, texts: string[] = []): [BufRing, Region] {
+    const buffers = ring.setupBufRing(count, bgid);
+    const pool = memory.allocate(count * bytes);
+    const used = texts.length || count;
+    for (let bid = 0; bid < used; bid++) {
+      const size = texts[bid] === undefined ? bytes : pool.buffer.write(texts[bid]!, bid * bytes);
+      buffers.add(pool.address + bid * bytes, size, bid, bid);
+    }
+    buffers.advance(used);
+    return [buffers, pool];
+  }
+
+  // Both came with Linux 6.10; BIND with 6.11.
+  testWith(IORING_OP_BIND)("bundles send and receive several provided buffers at once", () => {
+    using pair = new SocketPair();
+    bufferGroup(1, 4, 8, ["one", "two", "three"]);
+    expect(succeed(ring, (sqe) => sqe.prepSendBundle(pair.near, 0, 1))).toBe(11);
+    const [, pool] = bufferGroup(2, 4, 4);
+    nextSqe(ring).prepRecvBundle(pair.far, 0, 2);
+    ring.submit();
+    const { res, flags } = nextCompletion(ring);
+    expect([res, flags >>> 16]).toEqual([11, 0]);
+    expect(pool.buffer.toString("latin1", 0, 11)).toBe("onetwothree");
+  });
+
+  testWith(IORING_OP_BIND)("a multishot bundle goes on, and says where its first buffer is", () => {
+    using pair = new SocketPair();
+    const [, pool] = bufferGroup(3, 8, 4);
+    nextSqe(ring).prepRecvMultishotBundle(pair.far, 3);
+    ring.submit();
+    for (const [text, bid] of [
+      ["1234567", 0],
+      ["abcd", 2],
+    ] as const) {
+      nextSqe(ring).prepSend(pair.near, memory.copy(text).address, text.length).skipSuccess();
+      ring.submit();
+      const { res, flags } = nextCompletion(ring);
+      expect([res, flags >>> 16, flags & IORING_CQE_F_MORE]).toEqual([text.length, bid, IORING_CQE_F_MORE]);
+      expect(pool.buffer.toString("latin1", bid * 4, bid * 4 + text.length)).toBe(text);
+    }
+  });
+
+  testWith(IORING_OP_READV_FIXED)("sendmsgZcFixed sends pieces of a registered buffer", () => {
+    using pair = new SocketPair();
+    const text = memory.copy("fixed pieces");
+    ring.registerBuffers([text]);
+    const pieces = memory.iovec([
+      { address: text.address, bytes: 5 },
+      { address: text.address + 5, bytes: 7 },
+    ]);
+    const message = memory.msghdr({ iovec: pieces });
+    const into = memory.allocate(12);
+    nextSqe(ring).prepSendmsgZcFixed(pair.near, message.address, 0, 0);
+    nextSqe(ring).prepRecv(pair.far, into.address, 12, MSG_WAITALL).setData(1);
+    ring.submit();
+    expect(nextCompletions(ring, 3).filter(({ data }) => data === 0n)[0]!.res).toBe(12);
+    expect(into.buffer.toString()).toBe("fixed pieces");
   });
 
   testWith(IORING_OP_SENDMSG_ZC)("sendmsgZc completes twice as well; sendZc takes an address", () => {

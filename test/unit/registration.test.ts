@@ -3,18 +3,32 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  CLOCK_BOOTTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_REALTIME,
   getProbe,
   IORING_ASYNC_CANCEL_ALL,
+  IORING_MEM_REGION_TYPE_USER,
+  IORING_OP_EPOLL_WAIT,
   IORING_OP_NOP,
   IORING_OP_PIPE,
+  IORING_OP_POLL_ADD,
   IORING_OP_READ,
+  IORING_OP_RECV,
+  IORING_OP_RECV_ZC,
+  IORING_RECV_MULTISHOT,
+  IORING_REGISTER_DST_REPLACE,
   IORING_REGISTER_FILES_SKIP,
   IORING_REGISTER_IOWQ_MAX_WORKERS,
+  IORING_REGISTER_ZCRX_IFQ,
   IORING_RESTRICTION_REGISTER_OP,
   IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
   IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
   IORING_RESTRICTION_SQE_OP,
+  IORING_SETUP_CQE32,
+  IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_R_DISABLED,
+  IORING_SETUP_SINGLE_ISSUER,
   IOSQE_ASYNC,
   IOSQE_IO_LINK,
   POLLIN,
@@ -31,6 +45,7 @@ import {
   openRing,
   ringKinds,
   succeed,
+  testWith,
 } from "./ring-kinds.ts";
 import { SocketPair } from "./socket-pair.ts";
 
@@ -190,6 +205,66 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     ring.unregisterRingFd();
     expect(succeed(ring, (sqe) => sqe.prepNop())).toBe(0);
     expect(refusal(() => ring.unregisterRingFd())).toBe("EINVAL");
+  });
+
+  // The last of them came with Linux 6.13; EPOLL_WAIT with 6.15.
+  testWith(IORING_OP_EPOLL_WAIT)("buffers of another ring, all or some of them", () => {
+    const [first, second] = [memory.copy("first"), memory.copy("second")];
+    ring.registerBuffers([first, second]);
+    using other = openRing(4, flags);
+    other.cloneBuffers(ring);
+    expect(succeed(other, (sqe) => sqe.prepReadFixed(fds[0]!, second.address, 1, 0, 1))).toBe(1);
+    expect(second.buffer.toString()).toBe("aecond");
+    expect(refusal(() => other.cloneBuffers(ring))).toBe("EBUSY");
+    using third = openRing(4, flags);
+    third.cloneBuffersOffset(ring, 0, 1, 1);
+    expect(succeed(third, (sqe) => sqe.prepReadFixed(fds[1]!, second.address, 1, 0, 0))).toBe(1);
+    expect(fail(third, (sqe) => sqe.prepReadFixed(fds[1]!, first.address, 1, 0, 1))).toBe("EFAULT");
+    third.cloneBuffersOffset(ring, 0, 0, 1, IORING_REGISTER_DST_REPLACE);
+    expect(succeed(third, (sqe) => sqe.prepReadFixed(fds[1]!, first.address, 1, 0, 0))).toBe(1);
+    expect(() => third.cloneBuffers({} as never)).toThrow(TypeError);
+  });
+
+  testWith(IORING_OP_EPOLL_WAIT)("busy polling is set, and says what was set before", () => {
+    expect(ring.registerNapi({ busyPollUs: 50, preferBusyPoll: true })).toEqual({
+      busyPollUs: 0,
+      preferBusyPoll: false,
+    });
+    expect(ring.registerNapi({ busyPollUs: 70 })).toEqual({ busyPollUs: 50, preferBusyPoll: true });
+    expect(ring.unregisterNapi()).toEqual({ busyPollUs: 70, preferBusyPoll: false });
+  });
+
+  testWith(IORING_OP_EPOLL_WAIT)("the waits' clock is one that counts up", () => {
+    for (const clock of [CLOCK_BOOTTIME, CLOCK_MONOTONIC]) ring.registerClock(clock);
+    expect(refusal(() => ring.registerClock(CLOCK_REALTIME))).toBe("EINVAL");
+  });
+
+  testWith(IORING_OP_EPOLL_WAIT)("a network device without queues for it gives no zero-copy receives", () => {
+    using zc = openRing(4, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQE32);
+    const area = [memory.allocate(4096, 4096), memory.allocate(64)] as const;
+    area[1].writeU64(0, area[0].address);
+    area[1].writeU64(8, 4096);
+    const queue = [memory.allocate(8192, 4096), memory.allocate(64)] as const;
+    queue[1].writeU64(0, queue[0].address);
+    queue[1].writeU64(8, 8192);
+    queue[1].writeU64(16, IORING_MEM_REGION_TYPE_USER);
+    const argument = new BigUint64Array(12); // struct io_uring_zcrx_ifq_reg: the loopback device, 64 entries.
+    argument.set([1n, 64n, BigInt(area[1].address), BigInt(queue[1].address)]);
+    expect(refusal(() => zc.register(IORING_REGISTER_ZCRX_IFQ, argument, 1))).toMatch(/^(EOPNOTSUPP|EPERM|EINVAL)$/);
+    expect(fail(zc, (sqe) => sqe.prep(IORING_OP_RECV_ZC, 0, 0, 0, 0, 0, IORING_RECV_MULTISHOT).setFileIndex(0))).toBe(
+      "EINVAL",
+    );
+  });
+
+  testWith(IORING_OP_EPOLL_WAIT)("a synchronous cancellation of one kind of operation", () => {
+    using pair = new SocketPair();
+    nextSqe(ring).prepPollAdd(pair.near, POLLIN).setData(1);
+    nextSqe(ring).prepRecv(pair.far, memory.allocate(1).address, 1).setData(2);
+    ring.submit();
+    const flags = IORING_ASYNC_CANCEL_ALL;
+    while (ring.registerSyncCancel({ opcode: IORING_OP_RECV, flags }) === 0); // The SQ thread may not have taken it yet.
+    expect(nextCompletion(ring).data).toBe(2n);
+    expect(ring.registerSyncCancel({ fd: pair.near, opcode: IORING_OP_POLL_ADD, flags })).toBe(1);
   });
 
   test("limits of the worker threads, and the CPUs that they run on", () => {

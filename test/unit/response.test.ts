@@ -2,7 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { installGlobals } from "../../src/http/globals.ts";
 import { NativeResponse } from "../../src/http/native-globals.ts";
 import { HeadCache } from "../../src/http/head.ts";
-import { type BodySource, type Exchange, planResponse, type ResponsePlan, takeBody } from "../../src/http/response.ts";
+import {
+  type BodySource,
+  type ResponseContext,
+  planResponse,
+  type ResponsePlan,
+  takeBody,
+} from "../../src/http/response.ts";
 import { fieldsOf, isResponse, Memory, PlainJson } from "../../src/http/tracked-response.ts";
 
 installGlobals();
@@ -10,13 +16,13 @@ installGlobals();
 const TEXT_TYPE = "text/plain;charset=utf-8";
 const DATE = "Tue, 01 Jan 2030 00:00:00 GMT";
 
-function planOf(response: Response, exchange: Partial<Exchange> = {}): ResponsePlan {
-  return planResponse(response, { isHead: false, http10: false, keepAlive: true, ...exchange }, DATE);
+function planOf(response: Response, context: Partial<ResponseContext> = {}): ResponsePlan {
+  return planResponse(response, { isHead: false, http10: false, keepAlive: true, ...context }, DATE);
 }
 
 /** The lines of a head as it is written. */
-function linesOf(response: Response, exchange: Partial<Exchange> = {}): string[] {
-  const { head } = planOf(response, exchange);
+function linesOf(response: Response, context: Partial<ResponseContext> = {}): string[] {
+  const { head } = planOf(response, context);
   expect(head).toEndWith("\r\n\r\n");
   return Buffer.from(head, "latin1").toString("latin1").slice(0, -4).split("\r\n");
 }
@@ -451,8 +457,8 @@ describe("a head", () => {
 });
 
 /** The fields that say where a body ends and what becomes of the connection. */
-function framingOf(response: Response, exchange: Partial<Exchange> = {}): string[] {
-  return linesOf(response, exchange).filter((line) => /^(content-length|transfer-encoding|connection):/i.test(line));
+function framingOf(response: Response, context: Partial<ResponseContext> = {}): string[] {
+  return linesOf(response, context).filter((line) => /^(content-length|transfer-encoding|connection):/i.test(line));
 }
 
 describe("a body's end is", () => {
@@ -502,21 +508,21 @@ describe("a body's end is", () => {
 });
 
 describe("a body is not sent", () => {
-  const cases: [why: string, init: ResponseInit, exchange: Partial<Exchange>][] = [
+  const cases: [why: string, init: ResponseInit, context: Partial<ResponseContext>][] = [
     ["in answer to HEAD", {}, { isHead: true }],
     ["with 204", { status: 204 }, {}],
     ["with 205", { status: 205 }, {}],
     ["with 304", { status: 304 }, {}],
   ];
-  test.each(cases)("%s", (_, init, exchange) => {
+  test.each(cases)("%s", (_, init, context) => {
     for (const body of ["x", Buffer.from("x")])
-      expect(planOf(new Response(body, init), exchange).body).toEqual({ kind: "none" });
+      expect(planOf(new Response(body, init), context).body).toEqual({ kind: "none" });
   });
 
-  test.each(cases)("%s, and a stream is cancelled", async (_, init, exchange) => {
+  test.each(cases)("%s, and a stream is cancelled", async (_, init, context) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const stream = new ReadableStream({ cancel: () => resolve() });
-    expect(planOf(new Response(stream, init), exchange).body).toEqual({ kind: "none" });
+    expect(planOf(new Response(stream, init), context).body).toEqual({ kind: "none" });
     await promise;
   });
 });
@@ -531,10 +537,10 @@ describe("a connection", () => {
     ["closes when the Response says Close among others", "upgrade , Close", {}, ["Connection: close"]],
     ["stays open when the Response says closed", "closed", {}, []],
     ["closes though the Response says keep-alive", "keep-alive", { keepAlive: false }, ["Connection: close"]],
-  ] as [string, string | undefined, Partial<Exchange>, string[]][])("%s", (_, connection, exchange, fields) => {
+  ] as [string, string | undefined, Partial<ResponseContext>, string[]][])("%s", (_, connection, context, fields) => {
     const make = (): Response => new Response("x", connection === undefined ? undefined : { headers: { connection } });
-    expect(framingOf(make(), exchange)).toEqual(["Content-Length: 1", ...fields]);
-    expect(planOf(make(), exchange).keepAlive).toBe(!fields.includes("Connection: close"));
+    expect(framingOf(make(), context)).toEqual(["Content-Length: 1", ...fields]);
+    expect(planOf(make(), context).keepAlive).toBe(!fields.includes("Connection: close"));
   });
 });
 
@@ -566,8 +572,8 @@ describe("the head cache", () => {
     const fieldsOf = (head: string): string[] => head.toLowerCase().split("\r\n").toSorted();
     for (const nowMs of [startMs + 1, startMs + 2, startMs + 1001]) {
       for (const bytes of [2, 5, 4095, 4096, 100_000]) {
-        const exchange = { isHead: false, http10: false, keepAlive: true };
-        const planned = planResponse(make(bytes), exchange, heads.date(nowMs)).head;
+        const context = { isHead: false, http10: false, keepAlive: true };
+        const planned = planResponse(make(bytes), context, heads.date(nowMs)).head;
         expect(fieldsOf(heads.of(nowMs, type, bytes))).toEqual(fieldsOf(planned));
       }
     }

@@ -3,9 +3,16 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { IOSQE_ASYNC, type Ring, RingMemory } from "../../src/ring/index.ts";
+import {
+  IORING_MEM_REGION_REG_WAIT_ARG,
+  IORING_OP_EPOLL_WAIT,
+  IORING_SETUP_R_DISABLED,
+  IOSQE_ASYNC,
+  type Ring,
+  RingMemory,
+} from "../../src/ring/index.ts";
 import { Program } from "../behaviour/process.ts";
-import { nextCompletions, nextSqe, openRing, ringKinds } from "./ring-kinds.ts";
+import { nextCompletions, nextSqe, openRing, ringKinds, testWith } from "./ring-kinds.ts";
 import { Pipe } from "./pipe.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
@@ -55,6 +62,63 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(20);
     ring.cqeSeen();
     expect(ring.waitCqes(2, 1000)).toBeNull();
+  });
+
+  // Both came with Linux 6.12; EPOLL_WAIT with 6.15.
+  testWith(IORING_OP_EPOLL_WAIT)(
+    "a wait for several goes on for all of them for the least time, and then takes one",
+    () => {
+      using pipe = new Pipe();
+      stall(pipe);
+      nops(1);
+      const start = performance.now();
+      expect(ring.submitAndWaitMinTimeout(2, 5_000_000, 20_000)!.data).toBe(0);
+      const afterMs = performance.now() - start;
+      expect(afterMs).toBeGreaterThanOrEqual(20);
+      expect(afterMs).toBeLessThan(4000);
+      expect(ring.waitCqesMinTimeout(2, -1, 1000)!.data).toBe(0);
+      expect(ring.waitCqesMinTimeout(1, -1, 1000)!.data).toBe(0);
+      ring.cqeSeen();
+      expect(ring.waitCqesMinTimeout(1, 1000, 100)).toBeNull();
+      nops(2);
+      ring.submit();
+      expect(ring.waitCqesMinTimeout(2, -1, 5_000_000)).not.toBeNull();
+      expect(ring.cqReady).toBe(2);
+      expect(() => ring.submitAndWaitMinTimeout(1, -1, -1)).toThrow("minWaitUs must be from 0 to 4294967295, not -1");
+    },
+  );
+
+  testWith(IORING_OP_EPOLL_WAIT)("a wait goes by an argument that was registered", () => {
+    using waiting = openRing(4, flags | IORING_SETUP_R_DISABLED);
+    using own = new RingMemory();
+    const times = own.waitArguments(3).set(0, { timeoutMs: 5 }).set(1, { timeoutMs: 5000, minWaitUs: 2000 });
+    waiting.registerRegion(times, IORING_MEM_REGION_REG_WAIT_ARG);
+    waiting.enableRings();
+    const start = performance.now();
+    expect(waiting.submitAndWaitReg(1, 0)).toBeNull();
+    expect(performance.now() - start).toBeGreaterThanOrEqual(5);
+    waiting.getSqe()!.prepNop().setData(7);
+    expect(waiting.submitAndWaitReg(2, 1)!.data).toBe(7);
+    waiting.cqeSeen();
+    times.set(2, { timeoutMs: 1 }); // Long ago, by the clock.
+    expect(waiting.submitAndWaitReg(1, 2, true)).toBeNull();
+    expect(() => waiting.submitAndWaitReg(1, times.count)).toThrow(expect.objectContaining({ code: "EFAULT" }));
+    expect(() => times.set(times.count, {})).toThrow(RangeError);
+    using enabled = openRing(2, flags);
+    expect(() => enabled.registerRegion(times, IORING_MEM_REGION_REG_WAIT_ARG)).toThrow(
+      expect.objectContaining({ code: "EINVAL" }),
+    );
+  });
+
+  testWith(IORING_OP_EPOLL_WAIT)("a wait that counts as none for I/O waits all the same", () => {
+    ring.setIowait(false);
+    nops(1);
+    expect(ring.submitAndWait(1)).toBe(1);
+    ring.registerRingFd();
+    ring.setIowait(true);
+    nops(1);
+    ring.submit();
+    expect(ring.waitCqeNr(2)).not.toBeNull();
   });
 
   test("waitCqeTimeout gives up after its time", () => {

@@ -91,6 +91,11 @@ int main(void) {
   ENTRY("kernel:ftruncate", kernel(OP_FTRUNCATE, 7, NULL, 0, OFFSET, 0));
   ENTRY("fadvise", io_uring_prep_fadvise(s, 7, OFFSET, BYTES, 4));
   ENTRY("madvise", io_uring_prep_madvise(s, A, BYTES, 4));
+  ENTRY("kernel:fadvise64", (kernel(IORING_OP_FADVISE, 7, (void *)0x0edcba987654ULL, 0, OFFSET, 4)));
+  ENTRY("kernel:madvise64", (kernel(IORING_OP_MADVISE, -1, A, 0, 0x0edcba987654ULL, 4)));
+  ENTRY("kernel:uringCmd", kernel(IORING_OP_URING_CMD, 7, NULL, 0, BYTES, 0));
+  /* _IO(0x12, 0) at cmd_op, which is the offset's place; the offset at addr, the bytes at addr3. */
+  ENTRY("kernel:cmdDiscard", (kernel(IORING_OP_URING_CMD, 7, (void *)OFFSET, 0, 0x1200, 0), s->addr3 = 0x0edcba987654ULL));
   ENTRY("splice", io_uring_prep_splice(s, 8, OFFSET, 9, 0x0edcba987654LL, BYTES, SPLICE_F_FD_IN_FIXED | 1));
   ENTRY("splice between pipes", io_uring_prep_splice(s, 8, -1, 9, -1, BYTES, 0));
   ENTRY("tee", io_uring_prep_tee(s, 8, 9, BYTES, 2));
@@ -101,6 +106,8 @@ int main(void) {
   ENTRY("openat", io_uring_prep_openat(s, AT_FDCWD, A, O_RDWR | O_CREAT | O_EXCL, 0640));
   ENTRY("openatDirect", io_uring_prep_openat_direct(s, AT_FDCWD, A, O_RDWR, 0640, 5));
   ENTRY("kernel:openatDirect into a free slot", (io_uring_prep_openat(s, AT_FDCWD, A, O_RDWR, 0640), s->file_index = IORING_FILE_INDEX_ALLOC));
+  ENTRY("kernel:open", io_uring_prep_openat(s, AT_FDCWD, A, O_RDWR | O_CREAT, 0640));
+  ENTRY("kernel:openDirect", io_uring_prep_openat_direct(s, AT_FDCWD, A, O_RDWR, 0640, 5));
   ENTRY("openat2", io_uring_prep_openat2(s, 7, A, B));
   ENTRY("openat2Direct", io_uring_prep_openat2_direct(s, 7, A, B, 5));
   ENTRY("statx", io_uring_prep_statx(s, AT_FDCWD, A, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, B));
@@ -133,6 +140,13 @@ int main(void) {
   ENTRY("recv", io_uring_prep_recv(s, 7, A, BYTES, MSG_WAITALL));
   ENTRY("recvMultishot",
         (io_uring_prep_recv_multishot(s, 7, NULL, 0, MSG_DONTWAIT), s->buf_group = 3, s->flags |= IOSQE_BUFFER_SELECT));
+  ENTRY("kernel:recvBundle", (io_uring_prep_recv(s, 7, NULL, BYTES, MSG_DONTWAIT), s->ioprio = 1 << 4, s->buf_group = 0xabcd,
+                              s->flags = IOSQE_BUFFER_SELECT));
+  ENTRY("kernel:recvMultishotBundle", (io_uring_prep_recv(s, 7, NULL, 0, MSG_DONTWAIT), s->ioprio = 1 << 4 | IORING_RECV_MULTISHOT,
+                                       s->buf_group = 0xabcd, s->flags = IOSQE_BUFFER_SELECT));
+  ENTRY("kernel:sendBundle", (io_uring_prep_send(s, 7, NULL, BYTES, MSG_NOSIGNAL), s->ioprio = 1 << 4, s->buf_group = 0xabcd,
+                              s->flags = IOSQE_BUFFER_SELECT));
+  ENTRY("kernel:sendmsgZcFixed", (io_uring_prep_sendmsg_zc(s, 7, A, MSG_NOSIGNAL), s->ioprio = IORING_RECVSEND_FIXED_BUF, s->buf_index = 0xabcd));
   ENTRY("sendmsg", io_uring_prep_sendmsg(s, 7, A, MSG_NOSIGNAL));
   ENTRY("sendmsgZc", io_uring_prep_sendmsg_zc(s, 7, A, MSG_NOSIGNAL));
   ENTRY("recvmsg", io_uring_prep_recvmsg(s, 7, A, MSG_TRUNC));
@@ -145,6 +159,10 @@ int main(void) {
   ENTRY("shutdown", io_uring_prep_shutdown(s, 7, 2));
   /* struct { __u32 cmd_op, __pad1; } at off; struct { __u32 level, optname; } at addr; optlen at splice_fd_in; optval at addr3. */
   ENTRY("kernel:cmdSock", (kernel(IORING_OP_URING_CMD, 7, (void *)(1ULL | 9ULL << 32), 0, 3, 0), s->file_index = 4, s->addr3 = (uintptr_t)A));
+
+  ENTRY("every word by itself",
+        (kernel(0x5a, 7, A, BYTES, OFFSET, FLAGS), s->flags = 0x70, s->ioprio = 0x1234, s->user_data = DATA, s->buf_index = 0xabcd, s->personality = 0xfedc,
+         s->file_index = 0x89abcdef, s->addr3 = (uintptr_t)B, s->__pad2[0] = (uintptr_t)C));
 
   ENTRY("pollAdd", io_uring_prep_poll_add(s, 7, EPOLLIN | EPOLLRDHUP | EPOLLEXCLUSIVE));
   ENTRY("pollMultishot", io_uring_prep_poll_multishot(s, 7, EPOLLOUT));

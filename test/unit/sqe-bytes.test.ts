@@ -45,6 +45,10 @@ const entries: Record<string, (sqe: Sqe) => Sqe> = {
   "kernel:ftruncate": (sqe) => sqe.prepFtruncate(7, OFFSET),
   fadvise: (sqe) => sqe.prepFadvise(7, OFFSET, BYTES, 4),
   madvise: (sqe) => sqe.prepMadvise(A, BYTES, 4),
+  "kernel:fadvise64": (sqe) => sqe.prepFadvise64(7, OFFSET, OFFSET2, 4),
+  "kernel:madvise64": (sqe) => sqe.prepMadvise64(A, OFFSET2, 4),
+  "kernel:uringCmd": (sqe) => sqe.prepUringCmd(BYTES, 7),
+  "kernel:cmdDiscard": (sqe) => sqe.prepCmdDiscard(7, OFFSET, OFFSET2),
   splice: (sqe) => sqe.prepSplice(8, OFFSET, 9, OFFSET2, BYTES, ring.SPLICE_F_FD_IN_FIXED | ring.SPLICE_F_MOVE),
   "splice between pipes": (sqe) => sqe.prepSplice(8, -1, 9, -1, BYTES),
   tee: (sqe) => sqe.prepTee(8, 9, BYTES, ring.SPLICE_F_NONBLOCK),
@@ -56,6 +60,8 @@ const entries: Record<string, (sqe: Sqe) => Sqe> = {
   openatDirect: (sqe) => sqe.prepOpenatDirect(ring.AT_FDCWD, A, O_RDWR, 0o640, 5),
   "kernel:openatDirect into a free slot": (sqe) =>
     sqe.prepOpenatDirect(ring.AT_FDCWD, A, O_RDWR, 0o640, ring.IORING_FILE_INDEX_ALLOC),
+  "kernel:open": (sqe) => sqe.prepOpen(A, O_RDWR | O_CREAT, 0o640),
+  "kernel:openDirect": (sqe) => sqe.prepOpenDirect(A, O_RDWR, 0o640, 5),
   openat2: (sqe) => sqe.prepOpenat2(7, A, B),
   openat2Direct: (sqe) => sqe.prepOpenat2Direct(7, A, B, 5),
   statx: (sqe) => sqe.prepStatx(ring.AT_FDCWD, A, ring.AT_SYMLINK_NOFOLLOW, ring.STATX_BASIC_STATS, B),
@@ -87,6 +93,10 @@ const entries: Record<string, (sqe: Sqe) => Sqe> = {
   connect: (sqe) => sqe.prepConnect(7, A, 28),
   recv: (sqe) => sqe.prepRecv(7, A, BYTES, ring.MSG_WAITALL),
   recvMultishot: (sqe) => sqe.prepRecvMultishot(7, 3, ring.MSG_DONTWAIT),
+  "kernel:recvBundle": (sqe) => sqe.prepRecvBundle(7, BYTES, 0xabcd, ring.MSG_DONTWAIT),
+  "kernel:recvMultishotBundle": (sqe) => sqe.prepRecvMultishotBundle(7, 0xabcd, ring.MSG_DONTWAIT),
+  "kernel:sendBundle": (sqe) => sqe.prepSendBundle(7, BYTES, 0xabcd, ring.MSG_NOSIGNAL),
+  "kernel:sendmsgZcFixed": (sqe) => sqe.prepSendmsgZcFixed(7, A, ring.MSG_NOSIGNAL, 0xabcd),
   sendmsg: (sqe) => sqe.prepSendmsg(7, A, ring.MSG_NOSIGNAL),
   sendmsgZc: (sqe) => sqe.prepSendmsgZc(7, A, ring.MSG_NOSIGNAL),
   recvmsg: (sqe) => sqe.prepRecvmsg(7, A, ring.MSG_TRUNC),
@@ -99,6 +109,26 @@ const entries: Record<string, (sqe: Sqe) => Sqe> = {
   shutdown: (sqe) => sqe.prepShutdown(7, ring.SHUT_RDWR),
   "kernel:cmdSock": (sqe) =>
     sqe.prepCmdSock(ring.SOCKET_URING_OP_SETSOCKOPT, 7, ring.SOL_SOCKET, ring.SO_KEEPALIVE, A, 4),
+
+  "every word by itself": (sqe) => {
+    const set = sqe
+      .prepNop()
+      .setOpcode(0x5a)
+      .setFlags(0x70)
+      .setFd(7)
+      .setOff(OFFSET)
+      .setAddr(A)
+      .setOpFlags(FLAGS)
+      .setUserData(...DATA)
+      .setBufIndex(0xabcd)
+      .setPersonality(0xfedc)
+      .setFileIndex(0x89abcdef)
+      .setAddr3(B)
+      .setAttrTypeMask(C);
+    set.ioprio = 0x1234;
+    set.length = BYTES;
+    return set;
+  },
 
   pollAdd: (sqe) => sqe.prepPollAdd(7, ring.POLLIN | ring.POLLRDHUP | ring.EPOLLEXCLUSIVE),
   pollMultishot: (sqe) => sqe.prepPollMultishot(7, ring.POLLOUT),
@@ -247,7 +277,8 @@ type AnyPrep = (...args: unknown[]) => unknown;
 const wide =
   /^(address|offset|offsetIn|offsetOut|path|how|statx|oldPath|newPath|target|linkPath|name|value|message|to|addressLength|event|info|waiters|fds|mask|data|low|oldLow|newLow)$/;
 const isWide = (name: string, parameter: string): boolean => {
-  if (/^prep(Fallocate|Ftruncate)$/.test(name) && parameter === "bytes") return true;
+  if (name === "prepUringCmd") return false;
+  if (/^prep(CmdDiscard|Fadvise64|Fallocate|Ftruncate|Madvise64)$/.test(name) && parameter === "bytes") return true;
   if (name === "prepFilesUpdate" && parameter === "offset") return false; // A slot.
   if (name === "prepEpollWait" && parameter === "events") return true;
   if (/^prep(CmdSock name|Shutdown how|Statx mask)$/.test(`${name} ${parameter}`)) return false;
@@ -321,6 +352,15 @@ describe("a wrong argument leaves an entry that does nothing, and is named:", ()
     ["setData64 of a number", (sqe) => sqe.setData64(5 as never)],
     ["setData64 of too much", (sqe) => sqe.setData64(2n ** 64n)],
     ["setData of a BigInt of too much", (sqe) => sqe.setData(2n ** 64n)],
+    ["setOpcode", (sqe) => sqe.setOpcode(256)],
+    ["setFd", (sqe) => sqe.setFd(2 ** 32)],
+    ["setOff", (sqe) => sqe.setOff(-2)],
+    ["setAddr", (sqe) => sqe.setAddr(-1)],
+    ["setOpFlags", (sqe) => sqe.setOpFlags(0.5)],
+    ["setBufIndex", (sqe) => sqe.setBufIndex(65536)],
+    ["setFileIndex", (sqe) => sqe.setFileIndex(-1)],
+    ["setAddr3", (sqe) => sqe.setAddr3(NaN)],
+    ["setAttrTypeMask", (sqe) => sqe.setAttrTypeMask(2n ** 64n)],
     ["length", (sqe) => (sqe.length = 2 ** 32)],
     ["ioprio", (sqe) => (sqe.ioprio = -1)],
   ])("%s", (_, set) => {

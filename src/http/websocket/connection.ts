@@ -12,7 +12,7 @@ import { copyFor } from "../../net/socket-data.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import type { HttpHost } from "../host.ts";
-import { setIdleTimeout } from "../idle-connections.ts";
+import { setIdleTimeout } from "../idle-timeout.ts";
 import { closePayload, mayBeReceived, readReason } from "./close-frame.ts";
 import { type Agreement, SocketDeflate } from "./deflate.ts";
 import { CloseCode, type FrameParser, type FrameSink, type Message, Opcode } from "./frame-parser.ts";

@@ -4,7 +4,7 @@
  * Guarantees: each character is looked at once. An offer that is not well-formed is left out, and the next one read; a comma, a semicolon or
  * a backslash within quotes is what the grammar says it is.
  */
-import { isTokenByte } from "../parser.ts";
+import { isTokenByte } from "../byte-classes.ts";
 
 /** An extension and its parameters: undefined for one without a value. */
 export interface Offer {

@@ -5,7 +5,7 @@
  */
 import type { Consumer } from "../../net/transport.ts";
 import { FreeList } from "../../reactor/free-list.ts";
-import type { HttpConnection } from "../connection.ts";
+import type { FetchResponder } from "../fetch-responder.ts";
 import type { HttpHost } from "../host.ts";
 import type { RingRequest } from "../request.ts";
 import { isBytes, messageBytes, requireCompress, requireMessage, requireTopic } from "./arguments.ts";
@@ -36,8 +36,8 @@ export class WebSocketHub {
     this.options = readWebSocketOptions(options);
   }
 
-  upgrade(connection: HttpConnection, request: RingRequest, options?: UpgradeOptions): boolean {
-    return upgrade(this, connection, request, options);
+  upgrade(responder: FetchResponder, request: RingRequest, options?: UpgradeOptions): boolean {
+    return upgrade(this, responder, request, options);
   }
 
   publish(topic: string, message: Sendable, compress: boolean): number {

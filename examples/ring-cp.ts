@@ -1,0 +1,105 @@
+/**
+ * cp(1) on a ring: each block is a read and a write that are linked, so that none comes back to this program in between; the buffers and both files
+ * are registered. With --direct they pass by the page cache (O_DIRECT).
+ *
+ *   bun examples/ring-cp.ts [--direct] FROM TO
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, openSync } from "node:fs";
+import { errnoName, Ring, RingMemory, type Sqe } from "../src/ring/index.ts";
+
+const BLOCK_BYTES = 262144;
+const DEPTH = 8;
+/** What positions, lengths and addresses are multiples of with O_DIRECT. */
+const ALIGNMENT_BYTES = 4096;
+/** Indices of the registered files, and which of a block's two operations a completion is of. */
+const FROM = 0;
+const TO = 1;
+
+interface Block {
+  offset: number;
+  bytes: number;
+  completions: number;
+  isShort: boolean;
+}
+
+const args = process.argv.slice(2);
+const isDirect = args[0] === "--direct";
+const [from, to] = isDirect ? args.slice(1) : args;
+if (from === undefined || to === undefined) throw new Error("usage: ring-cp.ts [--direct] FROM TO");
+
+const flags = isDirect ? constants.O_DIRECT : 0;
+const source = openSync(from, constants.O_RDONLY | flags);
+const target = openSync(to, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | flags);
+const { size } = fstatSync(source);
+/** What comes behind is less than a block of the device's. */
+const wholeBytes = isDirect ? Math.floor(size / ALIGNMENT_BYTES) * ALIGNMENT_BYTES : size;
+
+using ring = Ring.queueInit(2 * DEPTH);
+using memory = new RingMemory(DEPTH * BLOCK_BYTES);
+const buffers = Array.from({ length: DEPTH }, () => memory.allocate(BLOCK_BYTES, ALIGNMENT_BYTES));
+ring.registerBuffers(buffers);
+ring.registerFiles([source, target]);
+
+const blocks: (Block | undefined)[] = Array.from({ length: DEPTH });
+
+/** Both operations of a block, whose number is the low half of their user data. */
+function copy(slot: number, block: Block): void {
+  blocks[slot] = block;
+  const { offset, bytes } = block;
+  const { address } = buffers[slot]!;
+  ring.getSqe()!.prepReadFixed(FROM, address, bytes, offset, slot).fixedFile().link().setUserData(slot, FROM);
+  ring.getSqe()!.prepWriteFixed(TO, address, bytes, offset, slot).fixedFile().setUserData(slot, TO);
+}
+
+/**
+ * Both operations' completions: a short read or write ends the chain, and what is linked to it is ECANCELED. Returns how many bytes of the file are done
+ * with it.
+ */
+function completed(slot: number, which: number, res: number): number {
+  const block = blocks[slot]!;
+  if (res !== block.bytes) block.isShort = true;
+  if (res < 0 && errnoName(-res) !== "ECANCELED") throw new Error(`${which === FROM ? from : to}: ${errnoName(-res)}`);
+  if (res === 0) throw new Error(`${from}: it has become shorter`);
+  if (++block.completions < 2) return 0;
+  blocks[slot] = undefined;
+  if (!block.isShort) return block.bytes;
+  copy(slot, { ...block, completions: 0, isShort: false });
+  return 0;
+}
+
+function copyBlocks(total: number): void {
+  let asked = 0;
+  for (let left = total; left > 0;) {
+    for (let slot = 0; slot < DEPTH && asked < total; slot++) {
+      if (blocks[slot] !== undefined) continue;
+      const bytes = Math.min(BLOCK_BYTES, total - asked);
+      copy(slot, { offset: asked, bytes, completions: 0, isShort: false });
+      asked += bytes;
+    }
+    ring.submitAndWait(1);
+    const seen = ring.peekBatchCqe(ring.cqReady);
+    for (const { userDataLow, userDataHigh, res } of seen) left -= completed(userDataLow, userDataHigh, res);
+    ring.cqAdvance(seen.length);
+  }
+}
+
+/** The rest of a file with O_DIRECT: read as a whole block, which ends at the file's end, written as a whole one, and cut. */
+function copyRest(offset: number): void {
+  const { address } = buffers[0]!;
+  const once = (path: string, expected: number, prepare: (sqe: Sqe) => Sqe): void => {
+    prepare(ring.getSqe()!).fixedFile();
+    ring.submitAndWait(1);
+    const { res } = ring.peekCqe()!;
+    ring.cqeSeen();
+    if (res !== expected) throw new Error(`${path}: ${res < 0 ? errnoName(-res) : `${res} of ${expected} bytes`}`);
+  };
+  once(from!, size - offset, (sqe) => sqe.prepReadFixed(FROM, address, ALIGNMENT_BYTES, offset, 0));
+  once(to!, ALIGNMENT_BYTES, (sqe) => sqe.prepWriteFixed(TO, address, ALIGNMENT_BYTES, offset, 0));
+  ftruncateSync(target, size);
+}
+
+copyBlocks(wholeBytes);
+if (wholeBytes < size) copyRest(wholeBytes);
+closeSync(source);
+closeSync(target);
+console.log(`${size} bytes copied`);

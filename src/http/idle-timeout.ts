@@ -1,0 +1,8 @@
+import type { Transport } from "../net/transport.ts";
+
+/** Ends the connection after that time without traffic, or, with 0, never. */
+export function setIdleTimeout(transport: Transport, ms: number): void {
+  if (transport.isGone) return;
+  if (ms > 0) transport.setTimeout(ms);
+  else transport.clearTimeout();
+}

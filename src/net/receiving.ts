@@ -1,0 +1,97 @@
+/**
+ * The receive of a connection: a multishot one, into the lane's provided buffers, that is armed again whenever it ends and
+ * nobody holds the connection.
+ *
+ * Guarantees: at most one receive is in flight, and none after the peer's end; every buffer that the kernel has picked goes
+ * back to it. Leaves to others: who is offered the bytes (intake.ts).
+ */
+import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
+import { assert } from "../sys/assert.ts";
+import { EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import type { Lane } from "../reactor/lane.ts";
+import type { Flushable } from "../reactor/flush-queue.ts";
+import { RingIntegrityError } from "../ring/buffer-ring.ts";
+import { Flag, HELD, Kind } from "./connection-state.ts";
+import * as intake from "./intake.ts";
+
+/** What is needed of a connection. */
+export interface Receiving extends intake.Intake, Flushable {
+  readonly lane: Lane;
+  readonly slot: number;
+  readonly fd: number;
+  readonly isClosing: boolean;
+  /** The peer sends no more. */
+  endedByPeer(): void;
+  /** After a completion while the connection closes. */
+  settle(): void;
+}
+
+export function arm(connection: Receiving): void {
+  const { lane } = connection;
+  assert(
+    (connection.bits & (Flag.ReceiveArmed | Flag.PeerEnded)) === 0,
+    "a connection has one receive in flight, and none after the end",
+  );
+  connection.bits |= Flag.ReceiveArmed;
+  lane.tag(lane.nextSqe().prepRecvMultishot(connection.fd, lane.receiveBuffers.bgid), connection.slot, Kind.Receive);
+}
+
+export function cancel(connection: Receiving): void {
+  if ((connection.bits & (Flag.ReceiveArmed | Flag.CancelInFlight)) !== Flag.ReceiveArmed) return;
+  connection.bits |= Flag.CancelInFlight;
+  connection.lane.cancel(connection.slot, Kind.Receive, Kind.Cancel);
+}
+
+/** A receive is neither in flight nor forbidden. */
+export function isDue({ bits }: { bits: number }): boolean {
+  return (bits & (Flag.ReceiveArmed | Flag.PeerEnded | Flag.Backlogged | HELD)) === 0;
+}
+
+/** One completion. */
+export function received(connection: Receiving, result: number, flags: number): void {
+  const { lane } = connection;
+  if ((flags & IORING_CQE_F_MORE) === 0) connection.bits &= ~Flag.ReceiveArmed;
+  if (result > 0) {
+    if ((flags & IORING_CQE_F_BUFFER) === 0)
+      throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
+    const buffers = lane.receiveBuffers;
+    const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
+    const start = buffers.take(bid, result);
+    // Before the consumer, which may run the event loop until more comes.
+    if ((connection.bits & Flag.ReceiveArmed) === 0) goOn(connection);
+    try {
+      intake.arrived(connection, buffers.memory, start, start + result);
+    } finally {
+      buffers.recycle(bid);
+    }
+    return;
+  }
+  // A receive that ends without data may still have picked a buffer.
+  if ((flags & IORING_CQE_F_BUFFER) !== 0) {
+    const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
+    lane.receiveBuffers.take(bid, 0);
+    lane.receiveBuffers.recycle(bid);
+  }
+  if (connection.isClosing) return connection.settle();
+  switch (-result) {
+    case 0:
+      return connection.endedByPeer();
+    case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
+      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection);
+      return;
+    case ECANCELED: // By a hold, which may have been released since.
+    case EINTR:
+    case EAGAIN:
+      return goOn(connection);
+    default:
+      // ECONNRESET and others: the peer is gone, and so are the bytes that it has not read.
+      return connection.destroy(new SystemError(-result, "recv"));
+  }
+}
+
+/** A multishot receive may end at any completion, a successful one too. */
+function goOn(connection: Receiving): void {
+  if (!isDue(connection) || connection.isClosing) return;
+  connection.lane.counters.rearms++;
+  arm(connection);
+}

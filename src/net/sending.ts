@@ -1,0 +1,84 @@
+/**
+ * The send of a connection: one at a time, for all that is queued.
+ *
+ * Guarantees: bytes leave in the order in which they were written; an outbox serves another connection only when nothing of
+ * this one is left in it and no send is in flight. Leaves to others: what follows the last byte (connection.ts).
+ */
+import { assert } from "../sys/assert.ts";
+import { EAGAIN, ECONNRESET, EINTR, EPIPE, SystemError } from "../sys/errno.ts";
+import { native, pointerTo } from "../sys/library.ts";
+import type { Lane } from "../reactor/lane.ts";
+import { Flag, Kind } from "./connection-state.ts";
+import { Outbox } from "./outbox.ts";
+import type { Transport } from "./transport.ts";
+
+/** What is needed of a connection. */
+export interface Sending extends Transport {
+  readonly lane: Lane;
+  readonly slot: number;
+  readonly fd: number;
+  /** See connection-state.ts. */
+  bits: number;
+  /** What waits to be sent; null for nothing. */
+  queue: Outbox | null;
+  sentBytes: number;
+  readonly isClosing: boolean;
+  scheduleFlush(): void;
+  /** Nothing is queued and no send is in flight. */
+  drained(): void;
+  /** After a completion while the connection closes. */
+  settle(): void;
+}
+
+/** Sends what is queued. */
+export function send(connection: Sending): void {
+  assert((connection.bits & Flag.SendInFlight) === 0, "a connection has one send in flight");
+  connection.bits |= Flag.SendInFlight;
+  connection.lane.tag(connection.queue!.prepareSend(connection.fd), connection.slot, Kind.Send);
+}
+
+/** The send has completed. */
+export function sent(connection: Sending, result: number): void {
+  const queue = connection.queue!;
+  connection.bits &= ~Flag.SendInFlight;
+  queue.settle();
+  if (connection.isClosing) {
+    dropQueue(connection);
+    return connection.settle();
+  }
+  if (result < 0) {
+    if (result === -EINTR || result === -EAGAIN) return connection.scheduleFlush();
+    return connection.destroy(new SystemError(-result, "send"));
+  }
+  queue.took(result);
+  connection.sentBytes += result;
+  if (!queue.isEmpty) {
+    connection.bits |= Flag.Progressed;
+    return send(connection);
+  }
+  connection.queue = null;
+  Outbox.give(queue);
+  connection.drained();
+}
+
+/** See Transport. */
+export function sendFile(connection: Sending, head: Uint8Array, file: number, offset: number, bytes: number): number {
+  if (connection.isClosing) return -EAGAIN;
+  const address = head.length > 0 ? pointerTo(head) : null;
+  const taken = native().rl_send_file(connection.fd, address, head.length, file, offset, bytes);
+  if (taken === -EPIPE || taken === -ECONNRESET) {
+    connection.destroy(new SystemError(-taken, "sendfile")); // The peer is gone.
+    return -EAGAIN;
+  }
+  if (taken > 0) connection.sentBytes += taken;
+  return taken;
+}
+
+/** Drops what is queued. No send may be in flight. */
+export function dropQueue(connection: Sending): void {
+  const { queue } = connection;
+  if (queue === null) return;
+  connection.queue = null;
+  queue.clear();
+  Outbox.give(queue);
+}

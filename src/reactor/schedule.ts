@@ -1,0 +1,146 @@
+/**
+ * When the next turn comes: by an immediate, or, parked, when a completion, a deadline or somebody with work wakes the
+ * reactor.
+ *
+ * Guarantees: a parked reactor schedules nothing and uses no CPU; whatever came while it fell asleep wakes it; it holds the
+ * process only while somebody holds the reactor.
+ */
+import type { Faults } from "./faults.ts";
+import type { Lane } from "./lane.ts";
+import type { Reactor } from "./reactor.ts";
+import { Waker } from "./waker.ts";
+
+export class Schedule {
+  isParked = true;
+  parks = 0;
+  readonly waker: Waker;
+
+  private readonly reactor: Reactor;
+  private readonly lane: Lane;
+  private readonly faults: Faults | undefined;
+  private readonly turn: () => void;
+  private immediate: NodeJS.Immediate | undefined;
+  private wheelTimer: NodeJS.Timeout | undefined;
+  /** Bun's number of the last immediate that was made here. */
+  private lastTimer = 0;
+
+  constructor(reactor: Reactor, lane: Lane, turn: () => void, faults: Faults | undefined) {
+    this.reactor = reactor;
+    this.lane = lane;
+    this.turn = turn;
+    this.faults = faults;
+    const wake = (): void => this.arrive();
+    this.waker = new Waker(faults === undefined ? wake : () => faults.wake(wake));
+    lane.owned.add(this.waker.eventFd);
+    lane.ring.registerEventfd(this.waker.eventFd);
+    lane.ring.cqEventfdToggle(false);
+  }
+
+  /** A turn comes soon. */
+  request(): void {
+    if (this.immediate !== undefined || this.reactor.isOver) return;
+    this.leavePark();
+    this.immediate = setImmediate(this.turn);
+    this.lastTimer = Number(this.immediate);
+  }
+
+  /** Another turn comes after the one that begins. */
+  repeat(): void {
+    this.immediate = setImmediate(this.turn);
+  }
+
+  /** Whether the program has made a timer or an immediate since this was asked. Bun numbers them all. */
+  seesTimers(): boolean {
+    const last = this.lastTimer;
+    this.lastTimer = Number(this.immediate);
+    return this.lastTimer !== last + 1 && this.numbersTimers;
+  }
+
+  /** Whether this Bun numbers its timers. */
+  get numbersTimers(): boolean {
+    return !Number.isNaN(this.lastTimer);
+  }
+
+  /** Nothing was to do for some time: schedules no turn until there is. */
+  park(): void {
+    const { reactor } = this;
+    // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
+    let isCalm = false;
+    try {
+      isCalm = reactor.turn.quiesce(); // Somebody's handler may throw in it.
+    } finally {
+      if (!isCalm) {
+        reactor.turn.markBusy();
+        this.request();
+      }
+    }
+    if (!isCalm) return;
+    this.sleep();
+    if (!this.isParked) return;
+    this.parks++;
+    reactor.trim();
+  }
+
+  /** Leaves the waiting to Bun's loop: it knows what comes next. */
+  rest(): void {
+    this.reactor.turn.beginRest();
+    this.sleep();
+  }
+
+  /** No turn comes any more. */
+  stop(): void {
+    clearImmediate(this.immediate);
+    clearTimeout(this.wheelTimer);
+    this.waker.disarm(false);
+  }
+
+  close(): void {
+    this.lane.owned.delete(this.waker.eventFd);
+    this.waker.close();
+  }
+
+  private leavePark(): void {
+    if (!this.isParked) return;
+    this.isParked = false;
+    this.reactor.turn.markBusy();
+    this.lane.ring.cqEventfdToggle(false);
+    this.waker.disarm(this.reactor.isReferenced);
+    clearTimeout(this.wheelTimer);
+    this.wheelTimer = undefined;
+  }
+
+  /** The waker saw a signal. This is a promise job: the turn, which runs jobs itself, waits until it is over. */
+  private arrive(): void {
+    if (this.reactor.isOver || !this.isParked) return;
+    if (this.lane.hasKernelWork) this.request();
+    else this.waker.arm(this.reactor.isReferenced);
+  }
+
+  /** Schedules nothing until a completion wakes the reactor, or somebody who has work for it. */
+  private sleep(): void {
+    const { lane, reactor } = this;
+    clearImmediate(this.immediate);
+    this.immediate = undefined;
+    this.isParked = true;
+    lane.ring.cqEventfdToggle(true);
+    // Whatever came before the eventfd was enabled has not signalled it. And the kernel may have refused what was to be
+    // submitted.
+    if (lane.undelivered > 0 || lane.hasKernelWork || !reactor.flushes.isEmpty || lane.hasEntries) {
+      this.request();
+      return;
+    }
+    if (reactor.isReferenced || lane.operations.inFlight > 0) this.waker.arm(reactor.isReferenced);
+    else this.waker.disarm(false);
+    if (this.faults?.wakesForNothing()) this.waker.signal();
+    this.armWheelTimer();
+  }
+
+  private armWheelTimer(): void {
+    const now = performance.now();
+    const delay = this.reactor.wheel.untilNextMs(now);
+    this.reactor.turn.expectLook(now + delay + 1);
+    if (delay === Infinity) return;
+    this.wheelTimer = setTimeout(() => this.request(), delay + 1);
+    this.wheelTimer.unref();
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Ancillary data of sendmsg(2) and recvmsg(2), cmsg(3): descriptors, credentials, times, sizes of segments, beside a message's bytes.
+ *
+ * Guarantees: what is decoded lies within the bytes that were given; a header that says otherwise is a RangeError. Leaves to others: closing
+ * descriptors that have come (SCM_RIGHTS): whoever decodes them owns them.
+ */
+import { SOL_SOCKET } from "../sys/abi.ts";
+import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import {
+  IPPROTO_UDP,
+  SCM_CREDENTIALS,
+  SCM_RIGHTS,
+  SO_TIMESTAMP,
+  SO_TIMESTAMPING,
+  SO_TIMESTAMPNS,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from "../sys/linux.ts";
+import { byteLengthOf, copyAll } from "../sys/views.ts";
+import { I32_MIN, requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+
+/** One piece of ancillary data. */
+export interface ControlMessage {
+  /** SOL_SOCKET, IPPROTO_IP, IPPROTO_UDP and so on. */
+  level: number;
+  /** SCM_RIGHTS, UDP_SEGMENT and so on: a number of that level. */
+  type: number;
+  data: Uint8Array;
+}
+
+/** struct ucred. */
+export interface Credentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+/** sizeof(struct cmsghdr), and what each begins at a multiple of. */
+const HEADER_BYTES = 16;
+const ALIGNMENT_BYTES = 8;
+/** SCM_MAX_FD. */
+const RIGHTS_MAX = 253;
+
+const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+
+/** CMSG_SPACE(3): room for a message of so many bytes, with its header. */
+export function controlSpace(...dataBytes: readonly number[]): number {
+  return dataBytes.reduce((sum, bytes, i) => {
+    requireInteger(`dataBytes[${i}]`, bytes, 0, U32_MAX);
+    return sum + HEADER_BYTES + aligned(bytes);
+  }, 0);
+}
+
+/** The bytes of these messages, one after the other, as `msg_control` has them. */
+export function encodeControl(messages: readonly ControlMessage[]): Buffer {
+  for (const [i, message] of messages.entries()) {
+    requireInteger(`messages[${i}].level`, message.level, 0, 0x7fffffff);
+    requireInteger(`messages[${i}].type`, message.type, 0, 0x7fffffff);
+    if (!(message.data instanceof Uint8Array)) throw invalidType(`messages[${i}].data`, "a Uint8Array", message.data);
+  }
+  const lengths = messages.map(({ data }) => byteLengthOf(data));
+  const bytes = Buffer.alloc(controlSpace(...lengths));
+  let at = 0;
+  for (const [i, { level, type, data }] of messages.entries()) {
+    const length = lengths[i]!;
+    bytes.writeUInt32LE(HEADER_BYTES + length, at);
+    bytes.writeInt32LE(level, at + 8);
+    bytes.writeInt32LE(type, at + 12);
+    copyAll(data, 0, length, bytes, at + HEADER_BYTES);
+    at += HEADER_BYTES + aligned(length);
+  }
+  return bytes;
+}
+
+/** The messages in as many bytes as `msg_controllen` says after a receive; their data are copies. Throws a RangeError for none. */
+export function decodeControl(control: Uint8Array): ControlMessage[] {
+  const bytes = Buffer.from(control);
+  const messages: ControlMessage[] = [];
+  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
+    const length = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+    if (length < HEADER_BYTES || at + length > bytes.length)
+      throw outOfRange("control", `messages within their ${bytes.length} bytes`, `one of ${length} bytes at ${at}`);
+    const data = new Uint8Array(bytes.subarray(at + HEADER_BYTES, at + length));
+    messages.push({ level: bytes.readInt32LE(at + 8), type: bytes.readInt32LE(at + 12), data });
+    at += aligned(length);
+  }
+  return messages;
+}
+
+// ---- unix(7) -----------------------------------------------------------------------------------------------------------
+
+/** SCM_RIGHTS: 1 to 253 descriptors, which the receiver gets duplicates of. They may be closed once the message is sent. */
+export function scmRights(fds: readonly number[]): ControlMessage {
+  requireInteger("fds.length", fds.length, 1, RIGHTS_MAX);
+  for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, 0, 0x7fffffff);
+  return { level: SOL_SOCKET, type: SCM_RIGHTS, data: new Uint8Array(Int32Array.from(fds).buffer) };
+}
+
+/** SCM_CREDENTIALS: who sends. What is not this process's own takes CAP_SYS_ADMIN, CAP_SETUID or CAP_SETGID. */
+export function scmCredentials({ pid, uid, gid }: Credentials): ControlMessage {
+  for (const [name, value] of Object.entries({ pid, uid, gid })) requireInteger(name, value, I32_MIN, U32_MAX);
+  return { level: SOL_SOCKET, type: SCM_CREDENTIALS, data: new Uint8Array(Uint32Array.of(pid, uid, gid).buffer) };
+}
+
+/** Descriptors that have come, of all messages: the caller's to close. Close-on-exec where the receive had MSG_CMSG_CLOEXEC. */
+export function rightsOf(messages: readonly ControlMessage[]): number[] {
+  return messages
+    .filter(({ level, type }) => level === SOL_SOCKET && type === SCM_RIGHTS)
+    .flatMap(({ data }) => [...new Int32Array(data.slice().buffer, 0, data.length >> 2)]);
+}
+
+/** Who has sent, where the socket has SO_PASSCRED. */
+export function credentialsOf(messages: readonly ControlMessage[]): Credentials | undefined {
+  const words = wordsOf(messages, SOL_SOCKET, SCM_CREDENTIALS, 12);
+  return words && { pid: words.getInt32(0, true), uid: words.getUint32(4, true), gid: words.getUint32(8, true) };
+}
+
+// ---- socket(7), udp(7) -------------------------------------------------------------------------------------------------
+
+/**
+ * When the datagram has come, in nanoseconds since 1970: of SO_TIMESTAMP, SO_TIMESTAMPNS, or the kernel's own of SO_TIMESTAMPING. Undefined where
+ * the socket has none of them, or the kernel did not yet take the time.
+ */
+export function timestampOf(messages: readonly ControlMessage[]): bigint | undefined {
+  const micro = wordsOf(messages, SOL_SOCKET, SO_TIMESTAMP, 16);
+  if (micro) return micro.getBigInt64(0, true) * 1_000_000_000n + micro.getBigInt64(8, true) * 1000n;
+  const nano = wordsOf(messages, SOL_SOCKET, SO_TIMESTAMPNS, 16) ?? wordsOf(messages, SOL_SOCKET, SO_TIMESTAMPING, 16);
+  return nsAt(nano, 0);
+}
+
+/** When the network card has received it, by its own clock, in nanoseconds: of SO_TIMESTAMPING. Undefined where it does not say. */
+export function hardwareTimestampOf(messages: readonly ControlMessage[]): bigint | undefined {
+  return nsAt(wordsOf(messages, SOL_SOCKET, SO_TIMESTAMPING, 48), 32);
+}
+
+/** A struct timespec, of which one of zeroes is none. */
+function nsAt(words: DataView | undefined, at: number): bigint | undefined {
+  const ns = words && words.getBigInt64(at, true) * 1_000_000_000n + words.getBigInt64(at + 8, true);
+  return ns === 0n ? undefined : ns;
+}
+
+/** UDP_SEGMENT: the kernel cuts the message into datagrams of so many bytes. */
+export function udpSegment(bytes: number): ControlMessage {
+  requireInteger("bytes", bytes, 1, U16_MAX);
+  return { level: IPPROTO_UDP, type: UDP_SEGMENT, data: new Uint8Array(Uint16Array.of(bytes).buffer) };
+}
+
+/** UDP_GRO: how many bytes each of the datagrams has that have come as one message; the last may be shorter. Undefined for a single one. */
+export function groBytesOf(messages: readonly ControlMessage[]): number | undefined {
+  return wordsOf(messages, IPPROTO_UDP, UDP_GRO, 4)?.getInt32(0, true);
+}
+
+/** The first message of a kind, if it has as many bytes as it must. */
+function wordsOf(
+  messages: readonly ControlMessage[],
+  level: number,
+  type: number,
+  bytes: number,
+): DataView | undefined {
+  const data = messages.find((message) => message.level === level && message.type === type)?.data;
+  return data === undefined || data.length < bytes
+    ? undefined
+    : new DataView(data.buffer, data.byteOffset, data.length);
+}

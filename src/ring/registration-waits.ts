@@ -1,0 +1,68 @@
+/** What is registered with a ring for its waits, io_uring_register(2): busy polling, the clock, and arguments that are not copied each time. */
+import {
+  IORING_REGISTER_CLOCK,
+  IORING_REGISTER_MEM_REGION,
+  IORING_REGISTER_NAPI,
+  IORING_MEM_REGION_TYPE_USER,
+  IORING_UNREGISTER_NAPI,
+} from "../sys/abi.ts";
+import { Registrations } from "./registration.ts";
+import { type BufferPiece, bytesOf, scratch } from "./registration-arguments.ts";
+import { requireInteger, U32_MAX, wideOf } from "./require-integer.ts";
+
+/** struct io_uring_napi. */
+export interface Napi {
+  /** How long a wait polls the network card's queues before it sleeps, in microseconds. */
+  busyPollUs: number;
+  /** SO_PREFER_BUSY_POLL: the card's interrupts stay off meanwhile. Default false. */
+  preferBusyPoll?: boolean;
+}
+
+/** sizeof(struct io_uring_region_desc). */
+const REGION_BYTES = 64;
+
+export abstract class WaitRegistrations extends Registrations {
+  /**
+   * io_uring_register_napi(3): waits poll the queues of the network cards whose sockets the ring has used. Returns what was set before. Linux 6.9, with
+   * CONFIG_NET_RX_BUSY_POLL (EINVAL without); not on a ring with IORING_SETUP_IOPOLL. It changes nothing for the loopback device, which has no queues.
+   */
+  registerNapi({ busyPollUs, preferBusyPoll = false }: Napi): Required<Napi> {
+    requireInteger("busyPollUs", busyPollUs, 0, U32_MAX);
+    return this.napi(IORING_REGISTER_NAPI, busyPollUs, preferBusyPoll);
+  }
+
+  /** io_uring_unregister_napi(3). Returns what was set. */
+  unregisterNapi(): Required<Napi> {
+    return this.napi(IORING_UNREGISTER_NAPI, 0, false);
+  }
+
+  private napi(opcode: number, busyPollUs: number, preferBusyPoll: boolean): Required<Napi> {
+    const argument = Uint32Array.of(busyPollUs, preferBusyPoll ? 1 : 0, 0, 0);
+    this.register(opcode, argument, 1);
+    return { busyPollUs: argument[0]!, preferBusyPoll: (argument[1]! & 0xff) !== 0 };
+  }
+
+  /** io_uring_register_clock(3): the clock of the waits' limits, CLOCK_MONOTONIC (the default) or CLOCK_BOOTTIME. Linux 6.12. */
+  registerClock(clock: number): void {
+    requireInteger("clock", clock, 0, U32_MAX);
+    this.register(IORING_REGISTER_CLOCK, Uint32Array.of(clock, 0, 0, 0), 0);
+  }
+
+  /**
+   * io_uring_register_region(3): memory that the kernel keeps mapped; whole pages, at a page's start, once for a ring. `flags`:
+   * IORING_MEM_REGION_REG_WAIT_ARG for the arguments of `submitAndWaitReg` (`RingMemory.waitArguments`), on a ring that was set up with
+   * IORING_SETUP_R_DISABLED and is not enabled yet (EINVAL). It must live as long as the ring. Linux 6.13.
+   */
+  registerRegion({ address, bytes }: BufferPiece, flags = 0): void {
+    requireInteger("flags", flags, 0, U32_MAX);
+    using memory = scratch();
+    const region = memory.allocate(REGION_BYTES);
+    const words = BigUint64Array.of(
+      wideOf("address", address),
+      wideOf("bytes", bytes),
+      BigInt(IORING_MEM_REGION_TYPE_USER),
+    );
+    region.buffer.set(bytesOf(words));
+    this.register(IORING_REGISTER_MEM_REGION, BigUint64Array.of(BigInt(region.address), BigInt(flags), 0n, 0n), 1);
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Submission and completion queues of one io_uring instance, as the kernel maps them: entries are written and read in place, and nothing here
+ * enters the kernel but `enter`, and what has to look for completions.
+ *
+ * Guarantees: entries reach the kernel in the order of `getSqe()`; no completion is handed out twice. Leaves to others: submitting and waiting
+ * (ring-waits.ts), setting up and closing (ring.ts).
+ */
+import {
+  IORING_ENTER_GETEVENTS,
+  IORING_SETUP_IOPOLL,
+  IORING_SETUP_SQPOLL,
+  IORING_SQ_CQ_OVERFLOW,
+  IORING_SQ_NEED_WAKEUP,
+} from "../sys/abi.ts";
+import { outOfRange } from "../sys/argument-errors.ts";
+import { EAGAIN, EBADF, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
+import { type Native, native } from "../sys/library.ts";
+import { Cqe } from "./cqe.ts";
+import { WaitRegistrations } from "./registration-waits.ts";
+import { requireInteger, U32_MAX } from "./require-integer.ts";
+import type { MappedRing } from "./ring-map.ts";
+import { Sqe } from "./sqe.ts";
+
+/** The longest limit of a wait, about 35 minutes: rl_enter takes a signed 32-bit number. */
+export const TIMEOUT_US_MAX = 0x7fffffff;
+
+export abstract class RingQueues extends WaitRegistrations {
+  /** IORING_FEAT_*. */
+  readonly features: number;
+  /** IORING_SETUP_* as the kernel took them. */
+  readonly flags: number;
+  readonly sqpoll: boolean;
+  /** System calls made by `enter`, for measurements. */
+  enters = 0;
+
+  protected readonly native: Native;
+  protected buffers!: ArrayBuffer[];
+  private sqHead!: Uint32Array;
+  private sqTail!: Uint32Array;
+  private sqFlags!: Uint32Array;
+  private sqDropped!: Uint32Array;
+  private cqHead!: Uint32Array;
+  private cqTail!: Uint32Array;
+  private cqOverflow!: Uint32Array;
+  protected cqFlags!: Uint32Array;
+  private cqeWords!: Int32Array;
+  private sqes: Sqe[] = [];
+  private cqes: Cqe[] = [];
+  private sqMask = 0;
+  private cqMask = 0;
+  private cqeShift: 0 | 1 = 0;
+  /** What `getSqe` has handed out, what the kernel was told of, and what it was last seen to have taken. */
+  private localTail = 0;
+  private publishedTail = 0;
+  private seenHead = 0;
+  private localCqHead = 0;
+  /** What to enter by: a descriptor, or an index of the registered ones with IORING_ENTER_REGISTERED_RING among the flags. */
+  protected enterFd: number;
+  protected enterFlags = 0;
+  protected closed = false;
+
+  protected constructor(map: MappedRing) {
+    super();
+    this.native = native();
+    this.features = map.features;
+    this.flags = map.flags;
+    this.sqpoll = (map.flags & IORING_SETUP_SQPOLL) !== 0;
+    this.enterFd = map.fd;
+    this.adopt(map);
+  }
+
+  /** Reads and writes the queues here from now on. */
+  protected adopt(map: MappedRing): void {
+    this.buffers = map.buffers;
+    ({ sqHead: this.sqHead, sqTail: this.sqTail, sqFlags: this.sqFlags, sqDropped: this.sqDropped } = map);
+    ({ cqHead: this.cqHead, cqTail: this.cqTail, cqOverflow: this.cqOverflow, cqFlags: this.cqFlags } = map);
+    ({ cqeWords: this.cqeWords, cqeShift: this.cqeShift } = map);
+    const isBig = map.sqeShift === 1;
+    const sqEntries = (map.sqeWords.length >> 4) >> map.sqeShift;
+    this.sqMask = sqEntries - 1;
+    this.cqMask = ((map.cqeWords.length >> 2) >> map.cqeShift) - 1;
+    this.sqes = Array.from({ length: sqEntries }, (_, i) => new Sqe(map.sqeWords, i << map.sqeShift, isBig));
+    this.cqes = [];
+  }
+
+  get sqEntries(): number {
+    return this.sqMask + 1;
+  }
+
+  get cqEntries(): number {
+    return this.cqMask + 1;
+  }
+
+  // ---- submission ----------------------------------------------------------------------------------------------
+
+  /**
+   * io_uring_get_sqe(3): the next free entry, or null when the queue is full: submit, then ask again. It does nothing until it is prepared,
+   * also when its preparation throws: then it is submitted as a NOP without a completion.
+   */
+  getSqe(): Sqe | null {
+    const tail = this.localTail;
+    if ((tail - this.seenHead) >>> 0 > this.sqMask) {
+      this.requireOpen("io_uring_get_sqe");
+      this.seenHead = Atomics.load(this.sqHead, 0);
+      if ((tail - this.seenHead) >>> 0 > this.sqMask) return null;
+    }
+    this.localTail = (tail + 1) >>> 0;
+    const sqe = this.sqes[tail & this.sqMask]!;
+    sqe.disarm();
+    return sqe;
+  }
+
+  /** Entries that were written and that the kernel has not been told of. */
+  get unpublished(): number {
+    return (this.localTail - this.publishedTail) >>> 0;
+  }
+
+  /** Entries that the kernel has not taken yet, io_uring_sq_ready(3). */
+  get sqReady(): number {
+    return (this.localTail - Atomics.load(this.sqHead, 0)) >>> 0;
+  }
+
+  /** io_uring_sq_space_left(3). */
+  get sqSpaceLeft(): number {
+    return this.sqEntries - this.sqReady;
+  }
+
+  /** Entries that the kernel dropped because they were invalid. */
+  get dropped(): number {
+    return Atomics.load(this.sqDropped, 0);
+  }
+
+  /** Makes everything written since the last call visible to the kernel; an SQPOLL thread needs nothing more while it is awake. */
+  publish(): void {
+    if (this.publishedTail === this.localTail) return;
+    this.publishedTail = this.localTail;
+    // A full barrier, not just a release: needsWakeup() reads the flags right after this, and the SQ thread re-reads the tail
+    // right after it raises NEED_WAKEUP. One of the two must see the other, or a submission sleeps until the next one.
+    Atomics.store(this.sqTail, 0, this.localTail);
+  }
+
+  /** Whether the SQPOLL thread sleeps. Ask after `publish()`. */
+  get needsWakeup(): boolean {
+    return (Atomics.load(this.sqFlags, 0) & IORING_SQ_NEED_WAKEUP) !== 0;
+  }
+
+  /** IORING_SQ_*: work that waits for this thread to enter the kernel. */
+  get kernelFlags(): number {
+    return Atomics.load(this.sqFlags, 0);
+  }
+
+  /**
+   * One io_uring_enter(2). `timeoutUs` limits a wait (IORING_ENTER_GETEVENTS with `minComplete`); -1 is no limit.
+   * Returns what the kernel took, or -errno: -ETIME, -EINTR and -EBUSY are for the caller to judge.
+   */
+  enter(toSubmit: number, minComplete: number, flags: number, timeoutUs = -1): number {
+    if (toSubmit >>> 0 !== toSubmit || minComplete >>> 0 !== minComplete || (timeoutUs | 0) !== timeoutUs) {
+      requireInteger("toSubmit", toSubmit, 0, U32_MAX);
+      requireInteger("minComplete", minComplete, 0, U32_MAX);
+      requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
+    }
+    this.enters++;
+    return this.native.rl_enter(this.enterFd, toSubmit, minComplete, flags | this.enterFlags, timeoutUs);
+  }
+
+  // ---- completion ----------------------------------------------------------------------------------------------
+
+  /** Completions that wait to be read, io_uring_cq_ready(3). */
+  get cqReady(): number {
+    return (Atomics.load(this.cqTail, 0) - this.localCqHead) >>> 0;
+  }
+
+  /** Completions that found the queue full. The kernel keeps them (IORING_FEAT_NODROP) until an enter flushes them. */
+  get overflow(): number {
+    return Atomics.load(this.cqOverflow, 0);
+  }
+
+  /** io_uring_cq_has_overflow(3): whether such completions wait for that. */
+  get cqHasOverflow(): boolean {
+    return (Atomics.load(this.sqFlags, 0) & IORING_SQ_CQ_OVERFLOW) !== 0;
+  }
+
+  /** Whether completions may be had by entering the kernel, without waiting. */
+  protected get needsEnter(): boolean {
+    return this.kernelFlags !== 0 || (this.flags & IORING_SETUP_IOPOLL) !== 0;
+  }
+
+  /** io_uring_peek_cqe(3): the oldest completion, or null. It stays in the queue until `cqeSeen`. */
+  peekCqe(): Cqe | null {
+    if (this.cqReady === 0 && this.needsEnter) this.getEvents();
+    return this.cqReady === 0 ? null : this.cqeAt(this.localCqHead);
+  }
+
+  /** io_uring_peek_batch_cqe: up to `count` completions, oldest first. They stay in the queue until `cqAdvance`. */
+  peekBatchCqe(count: number): Cqe[] {
+    requireInteger("count", count, 0, this.cqEntries);
+    if (this.cqReady === 0 && this.needsEnter) this.getEvents();
+    return Array.from({ length: Math.min(count, this.cqReady) }, (_, i) => this.cqeAt(this.localCqHead + i));
+  }
+
+  private cqeAt(position: number): Cqe {
+    const index = position & this.cqMask;
+    return (this.cqes[index] ??= new Cqe(this.cqeWords, index << this.cqeShift, this.cqeShift === 1));
+  }
+
+  /** io_uring_for_each_cqe: calls `visit` with each waiting completion, oldest first. Returns how many there were, for `cqAdvance`. */
+  forEachCqe(visit: (cqe: Cqe) => void): number {
+    const ready = this.cqReady;
+    const head = this.localCqHead;
+    for (let i = 0; i < ready; i++) visit(this.cqeAt(head + i));
+    return ready;
+  }
+
+  /** io_uring_cqe_seen(3): gives the oldest completion's entry back. */
+  cqeSeen(): void {
+    this.cqAdvance(1);
+  }
+
+  /** io_uring_cq_advance(3): gives the `count` oldest entries back. */
+  cqAdvance(count: number): void {
+    if (!Number.isInteger(count) || count < 0 || count > this.cqReady)
+      throw outOfRange("count", `from 0 to ${this.cqReady}, the completions that wait`, count);
+    this.localCqHead = (this.localCqHead + count) >>> 0;
+    Atomics.store(this.cqHead, 0, this.localCqHead);
+  }
+
+  /** Copies waiting completions into `into`, four words each (user data low and high, res, flags), and gives their entries back. */
+  reap(into: Int32Array): number {
+    const head = this.localCqHead;
+    const count = Math.min((Atomics.load(this.cqTail, 0) - head) >>> 0, into.length >>> 2);
+    if (count === 0) return 0;
+    const words = this.cqeWords;
+    const mask = this.cqMask;
+    const shift = 2 + this.cqeShift;
+    for (let i = 0, to = 0; i < count; i++, to += 4) {
+      const from = ((head + i) & mask) << shift;
+      into[to] = words[from]!;
+      into[to + 1] = words[from + 1]!;
+      into[to + 2] = words[from + 2]!;
+      into[to + 3] = words[from + 3]!;
+    }
+    this.localCqHead = (head + count) >>> 0;
+    Atomics.store(this.cqHead, 0, this.localCqHead);
+    return count;
+  }
+
+  /** io_uring_get_events(3): enters without waiting, runs task work that is due (DEFER_TASKRUN) and flushes overflowed completions. */
+  getEvents(): void {
+    const result = this.enter(0, 0, IORING_ENTER_GETEVENTS);
+    if (result < 0 && result !== -EINTR && result !== -EBUSY && result !== -EAGAIN)
+      throw new SystemError(-result, "io_uring_enter");
+  }
+
+  /** `getSqe` finds the queue full from now on, and says why. */
+  protected endQueues(): void {
+    this.seenHead = (this.localTail - this.sqEntries) >>> 0;
+  }
+
+  protected requireOpen(syscall: string): void {
+    if (this.closed) throw new SystemError(EBADF, syscall);
+  }
+}

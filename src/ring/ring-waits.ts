@@ -1,0 +1,154 @@
+/**
+ * Submitting and waiting, io_uring_submit(3) and io_uring_wait_cqe(3) with their like: what enters the kernel, and how long it stays there.
+ * There is no signal mask anywhere: Bun handles signals.
+ */
+import {
+  IORING_ENTER_ABS_TIMER,
+  IORING_ENTER_GETEVENTS,
+  IORING_ENTER_SQ_WAIT,
+  IORING_ENTER_SQ_WAKEUP,
+  IORING_FEAT_MIN_TIMEOUT,
+} from "../sys/abi.ts";
+import { check, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
+import type { Cqe } from "./cqe.ts";
+import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { RingQueues, TIMEOUT_US_MAX } from "./ring-queues.ts";
+
+/** One io_uring_enter(2) that may wait. */
+type Wait = (toSubmit: number, minComplete: number, flags: number) => number;
+
+export abstract class RingWaits extends RingQueues {
+  private readonly plainWait: Wait = (toSubmit, minComplete, flags) => this.enter(toSubmit, minComplete, flags);
+
+  /** io_uring_submit(3). Returns how many entries were submitted. Throws SystemError. */
+  submit(): number {
+    return check(this.submitAnd(0, 0), "io_uring_enter");
+  }
+
+  /** io_uring_submit_and_wait(3): blocks the thread until `minComplete` completions are there. Throws SystemError. */
+  submitAndWait(minComplete: number): number {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    return check(this.submitAnd(minComplete, 0), "io_uring_enter");
+  }
+
+  /**
+   * io_uring_submit_and_wait_timeout(3): for at most `timeoutUs` microseconds. Returns the oldest completion, or null where there is none by
+   * then.
+   */
+  submitAndWaitTimeout(minComplete: number, timeoutUs: number): Cqe | null {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    requireInteger("timeoutUs", timeoutUs, 0, TIMEOUT_US_MAX);
+    const wait: Wait = (toSubmit, least, flags) => this.enter(toSubmit, least, flags, timeoutUs);
+    return this.oldestAfter(this.submitAnd(minComplete, IORING_ENTER_GETEVENTS, wait));
+  }
+
+  /** io_uring_submit_and_get_events(3): submits, and runs task work that is due, without waiting. Returns how many were submitted. */
+  submitAndGetEvents(): number {
+    return check(this.submitAnd(0, IORING_ENTER_GETEVENTS), "io_uring_enter");
+  }
+
+  /**
+   * io_uring_submit_and_wait_min_timeout: for `minWaitUs` microseconds until `minComplete` completions are there, and from then on until one is;
+   * for at most `timeoutUs` in all (-1: no limit). Returns the oldest completion, or null. So a batch may grow, and a single completion waits no
+   * longer than `minWaitUs`. Linux 6.12; EINVAL before.
+   */
+  submitAndWaitMinTimeout(minComplete: number, timeoutUs: number, minWaitUs: number): Cqe | null {
+    const wait = this.minWait(minComplete, timeoutUs, minWaitUs);
+    return this.oldestAfter(this.submitAnd(minComplete, IORING_ENTER_GETEVENTS, wait));
+  }
+
+  /** io_uring_wait_cqes_min_timeout: the same, and submits nothing. */
+  waitCqesMinTimeout(count: number, timeoutUs: number, minWaitUs: number): Cqe | null {
+    const wait = this.minWait(count, timeoutUs, minWaitUs);
+    if (this.cqReady >= count && count > 0) return this.peekCqe();
+    return this.oldestAfter(wait(0, count, IORING_ENTER_GETEVENTS));
+  }
+
+  /**
+   * io_uring_submit_and_wait_reg: waits as argument `index` of the registered region says (`RingMemory.waitArguments`, `registerRegion`), which
+   * spares the kernel to copy it. Returns the oldest completion, or null. `isAbsolute`: the argument's time is one of the ring's clock
+   * (IORING_ENTER_ABS_TIMER, `registerClock`). Linux 6.13.
+   */
+  submitAndWaitReg(minComplete: number, index: number, isAbsolute = false): Cqe | null {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    requireInteger("index", index, 0, U32_MAX);
+    const wait = (toSubmit: number, least: number, flags: number): number =>
+      this.native.rl_enter_registered(this.enterFd, toSubmit, least, flags | this.enterFlags, index);
+    const flags = IORING_ENTER_GETEVENTS | (isAbsolute ? IORING_ENTER_ABS_TIMER : 0);
+    return this.oldestAfter(this.submitAnd(minComplete, flags, wait));
+  }
+
+  private minWait(minComplete: number, timeoutUs: number, minWaitUs: number): Wait {
+    requireInteger("minComplete", minComplete, 0, this.cqEntries);
+    requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
+    requireInteger("minWaitUs", minWaitUs, 0, U32_MAX);
+    if ((this.features & IORING_FEAT_MIN_TIMEOUT) === 0) throw new SystemError(EINVAL, "io_uring_enter");
+    return (toSubmit, least, flags) =>
+      this.native.rl_enter_min(this.enterFd, toSubmit, least, flags | this.enterFlags, timeoutUs, minWaitUs);
+  }
+
+  /** After a wait with a limit: that it was over is no error. */
+  private oldestAfter(result: number): Cqe | null {
+    if (result < 0 && result !== -ETIME && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    return this.peekCqe();
+  }
+
+  private submitAnd(minComplete: number, enterFlags: number, wait: Wait = this.plainWait): number {
+    const count = this.sqpoll ? this.unpublished : this.sqReady;
+    this.publish();
+    let flags = minComplete > 0 || this.needsEnter ? enterFlags | IORING_ENTER_GETEVENTS : enterFlags;
+    if (this.sqpoll) {
+      if (this.needsWakeup) flags |= IORING_ENTER_SQ_WAKEUP;
+      if (flags === 0) return count;
+    } else if (count === 0 && flags === 0) return 0;
+    const taken = wait(this.sqpoll ? 0 : count, minComplete, flags);
+    return this.sqpoll && taken >= 0 ? count : taken;
+  }
+
+  /** io_uring_sqring_wait(3): blocks until the SQPOLL thread has made room in a full queue. */
+  sqringWait(): void {
+    this.requireOpen("io_uring_enter");
+    if (!this.sqpoll) return;
+    // A signal, or task work of another ring, ends the kernel's wait early, and not with EINTR.
+    while (this.sqSpaceLeft === 0) {
+      this.publish();
+      const flags = IORING_ENTER_SQ_WAIT | (this.needsWakeup ? IORING_ENTER_SQ_WAKEUP : 0);
+      const result = this.enter(0, 0, flags);
+      if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    }
+  }
+
+  /**
+   * io_uring_wait_cqe(3), or io_uring_wait_cqe_timeout(3): blocks the thread until there is a completion; with `timeoutUs` null after that time.
+   * Submits nothing. Throws SystemError.
+   */
+  waitCqe(timeoutUs = -1): Cqe | null {
+    return this.waitCqes(1, timeoutUs);
+  }
+
+  /** io_uring_wait_cqe_timeout(3). */
+  waitCqeTimeout(timeoutUs: number): Cqe | null {
+    requireInteger("timeoutUs", timeoutUs, 0, TIMEOUT_US_MAX);
+    return this.waitCqes(1, timeoutUs);
+  }
+
+  /** io_uring_wait_cqe_nr(3): blocks until `count` completions are there, and returns the oldest. */
+  waitCqeNr(count: number): Cqe | null {
+    return this.waitCqes(count);
+  }
+
+  /** io_uring_wait_cqes(3): the same for at most `timeoutUs` microseconds; then null, unless a completion is there. */
+  waitCqes(count: number, timeoutUs = -1): Cqe | null {
+    requireInteger("count", count, 0, this.cqEntries);
+    requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
+    for (;;) {
+      const cqe = this.peekCqe();
+      // Not by cqReady alone: a completion may have come since the peek.
+      if (count === 0 || (cqe !== null && this.cqReady >= count)) return cqe;
+      const result = this.enter(0, count, IORING_ENTER_GETEVENTS, timeoutUs);
+      // When time is up and some completions are there, though not all, the kernel's answer is 0.
+      if (result === -ETIME || (result >= 0 && timeoutUs >= 0 && this.cqReady > 0)) return this.peekCqe();
+      if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Every word of struct io_uring_sqe by itself, under its name in C, for what has no prep function and for what a prepared entry is to have
+ * besides. Each replaces what the word holds; user data, flags and personality are in sqe-fields.ts.
+ *
+ * | bytes | here             | in C                                                           |
+ * | ----- | ---------------- | -------------------------------------------------------------- |
+ * | 0     | `opcode`         | opcode                                                         |
+ * | 1     | `setFlags`       | flags                                                          |
+ * | 2     | `ioprio`         | ioprio                                                         |
+ * | 4     | `setFd`          | fd                                                             |
+ * | 8     | `setOff`         | off, addr2, cmd_op                                             |
+ * | 16    | `setAddr`        | addr, splice_off_in, level and optname                         |
+ * | 24    | `length`         | len                                                            |
+ * | 28    | `setOpFlags`     | rw_flags, msg_flags and so on                                  |
+ * | 32    | `setUserData`    | user_data                                                      |
+ * | 40    | `setBufIndex`    | buf_index, buf_group                                           |
+ * | 42    | `setPersonality` | personality                                                    |
+ * | 44    | `setFileIndex`   | file_index, splice_fd_in, zcrx_ifq_idx, optlen, addr_len       |
+ * | 48    | `setAddr3`       | addr3, attr_ptr, optval                                        |
+ * | 56    | `setAttrTypeMask`| attr_type_mask                                                 |
+ * | 48    | `command`        | cmd                                                            |
+ */
+import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import { SqeFields, type Wide } from "./sqe-fields.ts";
+
+export class SqeWords extends SqeFields {
+  /** Another operation, IORING_OP_*, with the same words. */
+  setOpcode(opcode: number): this {
+    this.require("opcode", opcode, 0, 0xff);
+    this.words[this.base] = (this.words[this.base]! & ~0xff) | opcode;
+    return this;
+  }
+
+  /** A descriptor, or what an operation has in its place. */
+  setFd(fd: number): this {
+    this.words[this.base + 1] = this.require32("fd", fd);
+    return this;
+  }
+
+  /** -1 is a file's own position. */
+  setOff(off: Wide): this {
+    this.requireWide("off", off, -1);
+    return this.writeWide(2, typeof off === "bigint" ? BigInt.asUintN(64, off) : off);
+  }
+
+  setAddr(addr: Wide): this {
+    return this.putWide("addr", 4, addr);
+  }
+
+  /** The operation's own flags: RWF_*, MSG_*, IORING_TIMEOUT_* and so on. */
+  setOpFlags(flags: number): this {
+    this.words[this.base + 7] = this.require32("flags", flags);
+    return this;
+  }
+
+  /** A registered buffer, or a group of provided ones (`setBufferGroup` sets IOSQE_BUFFER_SELECT, too). */
+  setBufIndex(index: number): this {
+    this.require("index", index, 0, U16_MAX);
+    this.words[this.base + 10] = (this.words[this.base + 10]! & ~U16_MAX) | index;
+    return this;
+  }
+
+  /** As in C: 0 is an ordinary descriptor, a slot of the registered files counts from 1, IORING_FILE_INDEX_ALLOC is a free one. */
+  setFileIndex(index: number): this {
+    this.require("index", index, 0, U32_MAX);
+    return this.putWord11("index", index);
+  }
+
+  setAddr3(addr3: Wide): this {
+    return this.putAddress3("addr3", addr3);
+  }
+
+  /** Which attributes `setAddr3` points at: IORING_RW_ATTR_FLAG_PI for a struct io_uring_attr_pi. Linux 6.14. */
+  setAttrTypeMask(mask: Wide): this {
+    return this.putWide("mask", 14, mask);
+  }
+}
