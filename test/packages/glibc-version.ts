@@ -3,5 +3,5 @@ export function glibcVersion(library: string): string | undefined {
   const { success, stdout, stderr } = Bun.spawnSync(["readelf", "--version-info", library]);
   if (!success) throw new Error(`readelf: ${stderr.toString()}`);
   const versions = [...stdout.toString().matchAll(/GLIBC_([0-9.]+)/g)].map(([, version]) => version!);
-  return versions.toSorted((a, b) => Bun.semver.order(`${a}.0`, `${b}.0`)).at(-1);
+  return versions.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
 }
