@@ -6,7 +6,7 @@
  * - modules.js is the same for bundlers, and loading.cjs chooses between the two.
  * - register.js, the preload, is a file of its own, because every Bun process of a program loads it; so is cli.js, the command.
  * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name what the package's entries export.
- * - needs-bun.js stands for each of them in Node.
+ * - needs-bun.cjs stands for each of them in Node.
  * - types/ has the declarations.
  *
  * The same sources give the same bytes, in whichever directory they are. Does nothing when dist/ is newer than its sources and Bun, unless
@@ -69,13 +69,13 @@ async function facade(part: string, script: string): Promise<void> {
   await write(script.slice("dist/".length), text);
 }
 
-/** Has the names, so that an import of one is not the first thing that fails. */
+/** Has the names, so that an import of one is not the first thing that fails: Node reads them before it runs the file. */
 async function needsBun(): Promise<void> {
   const names = new Set(entries.flatMap(({ part }) => exportsOf(part)));
-  names.delete("default");
+  names.delete("default"); // Every CommonJS module has one.
   const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
   const error = `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);`;
-  await write("needs-bun.js", `${error}\nexport let ${[...names].join(", ")};\nexport default undefined;\n`);
+  await write("needs-bun.cjs", `${error}\n${[...names].map((name) => `exports.${name} = 0;\n`).join("")}`);
 }
 
 /** They bring Bun's own types with them. Whether the types are right is not asked here. */

@@ -418,7 +418,8 @@ EXPORT int rl_timerfd_gettime(int fd, void *value) { return result(timerfd_getti
 
 EXPORT int rl_make_pidfd(int pid, uint32_t flags) { return result(syscall(SYS_pidfd_open, pid, flags)); }
 
-EXPORT int rl_make_memfd(const char *name, uint32_t flags) { return result(memfd_create(name, flags)); }
+/* By number: glibc has the function since 2.27 only. */
+EXPORT int rl_make_memfd(const char *name, uint32_t flags) { return result(syscall(SYS_memfd_create, name, flags)); }
 
 EXPORT int rl_make_pipe(int *out, int flags) { return result(pipe2(out, flags)); }
 

@@ -8,6 +8,8 @@ import { dlopen, ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
 import { isMusl } from "./library-places.ts";
 
+/** By number: glibc has the function since 2.27 only. */
+const SYS_memfd_create = process.arch === "arm64" ? 279 : 319;
 const MFD_CLOEXEC = 1;
 
 /** Copies the file into memory, unless a thread of this process has done so. Returns a path of the copy; throws when the system allows none. */
@@ -28,9 +30,9 @@ function targetOf(fd: string): string {
 
 function copyOf(bytes: Uint8Array, name: string): number {
   const { symbols } = dlopen(isMusl() ? "libc.so" : "libc.so.6", {
-    memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+    syscall: { args: ["i64", "ptr", "u32"], returns: "i64" },
   });
-  const fd = symbols.memfd_create(ptr(Buffer.from(`${name}\0`)), MFD_CLOEXEC);
+  const fd = Number(symbols.syscall(SYS_memfd_create, ptr(Buffer.from(`${name}\0`)), MFD_CLOEXEC));
   if (fd < 0) throw new Error("memfd_create failed");
   for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
   return fd;

@@ -158,7 +158,10 @@ function find(): Opened {
       failures.push((error as Error).message);
     }
   }
-  const missing = `there is no shared object for ${process.platform} ${process.arch}: ${packageName()} is not installed, and none is built`;
+  const system = `${process.platform} ${process.arch}`;
+  const missing = /^linux (x64|arm64)$/.test(system)
+    ? `there is no shared object for ${system}: ${packageName()} is not installed, and none is built`
+    : `there is no shared object for ${system}, but for Linux on x64 and arm64`;
   throw new LibraryError(failures.join("; ") || missing, advice());
 }
 

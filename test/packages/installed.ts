@@ -108,6 +108,16 @@ export function testInstalled(
         expect(await bare.run(["/bin/bun", `${place}/app.js`], {}, true)).toEqual(served);
       });
 
+    for (const options of isShort ? [] : [[], ["--bytecode"]])
+      test(`a bundle (${["bun build", ...options].join(" ")}) with the preload in it is redirected, and is no preload of its children`, async () => {
+        const text = `import "ringloop/register";\n${unmodified}\nconsole.log(process.env.BUN_OPTIONS);`;
+        await Bun.write(installed.path("/home/app/app.ts"), text);
+        await build("--target=bun", "--outdir=out", ...options).finally(() =>
+          Bun.write(installed.path("/home/app/app.ts"), app),
+        );
+        expect(await bun("out/app.js")).toEqual({ ...served, stdout: `undefined\n${served.stdout}` });
+      });
+
     test("the app as an executable runs on the ring elsewhere, where nothing can be written to", async () => {
       await build("--compile", "--outfile=compiled");
       renameSync(installed.path("/home/app/compiled"), bare.path("/an app"));

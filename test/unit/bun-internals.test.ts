@@ -1,5 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TESTED_BUN } from "../../src/sys/tested-bun.ts";
+
+const root = join(import.meta.dir, "../..");
 
 /** Serves a request with the preload in a Bun in which `change` has run, and says on what. */
 function serveWith(change: string): { stdout: string; stderr: string } {
@@ -11,9 +15,14 @@ function serveWith(change: string): { stdout: string; stderr: string } {
     await server.stop(true);
   `;
   const command = [process.execPath, "--eval", program];
-  const { stdout, stderr } = Bun.spawnSync(command, { cwd: join(import.meta.dir, "../..") });
+  const { stdout, stderr } = Bun.spawnSync(command, { cwd: root });
   return { stdout: stdout.toString(), stderr: stderr.toString() };
 }
+
+test("the Bun that the tests run on counts as tested", () => {
+  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  expect(TESTED_BUN).toContain(devDependencies.bun);
+});
 
 const other = `process.versions.bun = "99.0.0";`;
 

@@ -8,14 +8,16 @@ import { targets } from "../../ffi/targets.ts";
 import { packageFile } from "../../src/sys/library-places.ts";
 import { ownBun } from "../packages/bare-root.ts";
 import { Consumer, settings } from "../packages/consumer.ts";
+import { glibcVersion } from "../packages/glibc-version.ts";
 import { testInstalled } from "../packages/installed.ts";
 
+const ownBuild = packageFile(`ffi/build/libringloop-linux-${process.arch}.so`);
 const packages = mkdtempSync(join(tmpdir(), "ringloop-package-"));
 let consumer: Consumer;
 
 beforeAll(() => {
   const own = targets.find(({ cpu, libc }) => cpu === process.arch && libc === "glibc")!;
-  packLibrary(own, packageFile(`ffi/build/libringloop-linux-${process.arch}.so`), undefined, packages);
+  packLibrary(own, ownBuild, undefined, packages);
   packMain(packages);
   consumer = new Consumer(packages);
 });
@@ -26,6 +28,10 @@ afterAll(() => {
 });
 
 testInstalled("Bun", ownBun, () => packages, true);
+
+test("the shared object asks for no version of glibc after 2.17, as Bun does", () => {
+  expect(glibcVersion(ownBuild)).toBe("2.17");
+});
 
 describe("the package", () => {
   const markdown = (): string[] => [...new Bun.Glob("**/*.md").scanSync({ cwd: consumer.package, absolute: true })];
@@ -72,9 +78,12 @@ describe("the package", () => {
     expect([...new Set(read)].filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
   });
 
-  for (const name of ["ringloop", "ringloop/ring"])
-    test(`says in Node in one sentence that it needs Bun, when ${name} is imported`, () => {
-      const program = `import { serve, open, Ring } from "${name}"; console.log(serve, open, Ring);`;
+  for (const [how, program] of Object.entries({
+    "imported by name": 'import { serve, listen } from "ringloop"; console.log(serve, listen);',
+    "imported whole": 'import * as ring from "ringloop/ring"; console.log(ring);',
+    required: 'import { createRequire } from "node:module"; createRequire(`${process.cwd()}/`)("ringloop/register");',
+  }))
+    test(`says in Node in one sentence that it needs Bun, when it is ${how}`, () => {
       const command = ["node", "--input-type=module", "--eval", program];
       const { stderr, success } = Bun.spawnSync(command, { cwd: consumer.directory });
       expect(success).toBe(false);
