@@ -1,64 +1,166 @@
 /**
- * `bun bench/small-files.ts`: 10,000 files of 1 KiB written and then read, 64 at a time, by ringloop/fs in both modes and by
- * node:fs/promises on Bun and Node. Three rounds with subjects taking turns, medians, each file checked. Writes bench/results/small-files.json.
+ * `npm run bench:small-files`: many files of 1 KiB, 64 at a time, written anew, written over and read, and one large file copied, by ringloop/fs in
+ * both modes and by node:fs/promises on Bun and Node.
+ *
+ * Every subject has a process of its own, and they take turns: a pass of one subject, then of the next, some milliseconds each, so that what else the
+ * machine does meets them alike. Ratios are medians of those to Bun's pass of the same round; the passes of the first rounds, in which code is still
+ * translated, do not count. Contents are checked. CPU is that of the whole process. Options: `--files` of a pass (2000), `--rounds` (9), `--copy-mib`
+ * (256), `--directory` (the system's for temporary files). Writes bench/results/small-files.json.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { median, printTable, ratio, thousands } from "./runner/report.ts";
+import { parseArgs } from "node:util";
+import { machine, median, printTable, ratio, thousands } from "./runner/report.ts";
 
-const FILES = 10_000;
-const ROUNDS = 3;
-const program = (module: string): string => `
-  const { readFile, writeFile } = await import(${JSON.stringify(module)});
-  const directory = process.argv[process.argv.length - 1];
-  const content = Buffer.alloc(1024, "a small file ");
-  const each = async (work) => {
-    let next = 0;
-    const worker = async () => { while (next < ${FILES}) await work(directory + "/" + next++); };
-    const start = performance.now();
-    await Promise.all(Array.from({ length: 64 }, worker));
-    return ${FILES} / ((performance.now() - start) / 1000);
-  };
-  await writeFile(directory + "/warm", content);
-  const written = await each((path) => writeFile(path, content));
-  const read = await each(async (path) => { if (!(await readFile(path)).equals(content)) throw new Error(path); });
-  console.log(JSON.stringify({ written, read }));
-  process.exit(0);`;
-const ringloop = join(import.meta.dir, "../src/fs/index.ts");
-const subjects: Record<string, { command: string[]; env?: Record<string, string> }> = {
-  "fs.promises, Bun": { command: [process.execPath, "-e", program("node:fs/promises")] },
-  "fs.promises, Node": { command: ["node", "--input-type=module", "-e", program("node:fs/promises")] },
-  "ringloop/fs, defer": { command: [process.execPath, "-e", program(ringloop)], env: { RINGLOOP_MODE: "defer" } },
-  "ringloop/fs, sqpoll": { command: [process.execPath, "-e", program(ringloop)], env: { RINGLOOP_MODE: "sqpoll" } },
+const WARM_ROUNDS = 3;
+const MIB = 1048576;
+/** Between passes, so that the threads of one subject sleep when the next begins. */
+const QUIET_MS = 50;
+
+const { values } = parseArgs({
+  options: {
+    files: { type: "string", default: "2000" },
+    rounds: { type: "string", default: "9" },
+    "copy-mib": { type: "string", default: "256" },
+    directory: { type: "string", default: tmpdir() },
+  },
+});
+const positive = (name: "files" | "rounds" | "copy-mib"): number => {
+  const value = Number(values[name]);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new TypeError(`--${name} must be a positive integer, not ${values[name]}`);
 };
+const files = positive("files");
+const rounds = positive("rounds");
+const copyMib = positive("copy-mib");
 
-const samples = new Map(Object.keys(subjects).map((name) => [name, [] as { written: number; read: number }[]]));
-for (let round = 0; round < ROUNDS; round++) {
-  for (const [name, { command, env }] of Object.entries(subjects)) {
-    const directory = mkdtempSync(join(tmpdir(), "ringloop-small-"));
-    const child = Bun.spawn([...command, directory], { stdout: "pipe", env: { ...process.env, ...env } });
-    samples.get(name)!.push(await child.stdout.json());
-    rmSync(directory, { recursive: true });
+interface Pass {
+  ms: number;
+  cpuUs: number;
+}
+
+/** A subject's process, which answers one line with one. */
+class Subject {
+  readonly name: string;
+  private readonly child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  private readonly answers: AsyncIterator<string>;
+
+  constructor(name: string, runtime: string, module: string, env: Record<string, string> = {}) {
+    this.name = name;
+    this.child = Bun.spawn([runtime, join(import.meta.dir, "servers/whole-files.mjs"), module], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...process.env, ...env },
+    });
+    this.answers = this.lines();
+  }
+
+  private async *lines(): AsyncGenerator<string> {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const bytes of this.child.stdout) {
+      text += decoder.decode(bytes, { stream: true });
+      const lines = text.split("\n");
+      text = lines.pop()!;
+      yield* lines;
+    }
+  }
+
+  async run(operation: string, directory: string): Promise<Pass> {
+    this.child.stdin.write(`${JSON.stringify({ operation, directory, files })}\n`);
+    await this.child.stdin.flush();
+    const { value, done } = await this.answers.next();
+    if (done) throw new Error(`${this.name} has ended`);
+    return JSON.parse(value) as Pass;
+  }
+
+  end(): void {
+    this.child.kill();
   }
 }
+
+const directory = mkdtempSync(join(values.directory, "ringloop-small-files-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+const ringloop = join(import.meta.dir, "../src/fs/index.ts");
+const subjects = [
+  new Subject("fs.promises, Bun", process.execPath, "node:fs/promises"),
+  new Subject("fs.promises, Node", "node", "node:fs/promises"),
+  new Subject("ringloop/fs, defer", process.execPath, ringloop, { RINGLOOP_MODE: "defer" }),
+  new Subject("ringloop/fs, sqpoll", process.execPath, ringloop, { RINGLOOP_MODE: "sqpoll" }),
+];
+
+/** What a pass does, and of how much: files, or MiB. */
+const operations = {
+  "written anew": { operation: "write", amount: files, unit: "files a second", isAnew: true },
+  "written over": { operation: "write", amount: files, unit: "files a second", isAnew: false },
+  read: { operation: "read", amount: files, unit: "files a second", isAnew: false },
+  copied: { operation: "copy", amount: copyMib, unit: "MiB a second", isAnew: false },
+};
+
+const passes = Object.fromEntries(
+  Object.keys(operations).map((name) => [name, subjects.map((): Pass[] => [])]),
+) as Record<keyof typeof operations, Pass[][]>;
+const startMs = performance.now();
+const homes = subjects.map((_, i) => join(directory, String(i)));
+const block = Buffer.alloc(copyMib * MIB, "a large file ");
+for (const home of homes) {
+  mkdirSync(home);
+  writeFileSync(join(home, "from"), block);
+}
+for (let round = -WARM_ROUNDS; round < rounds; round++)
+  for (const [name, { operation, isAnew }] of Object.entries(operations))
+    for (let turn = 0; turn < subjects.length; turn++) {
+      const i = (turn + round + WARM_ROUNDS) % subjects.length; // Nobody always follows the same one.
+      const subject = subjects[i]!;
+      await Bun.sleep(QUIET_MS);
+      const home = isAnew ? join(homes[i]!, `round ${round}`) : homes[i]!;
+      if (isAnew) mkdirSync(home);
+      const pass = await subject.run(operation, home);
+      if (round >= 0) passes[name as keyof typeof operations][i]!.push(pass);
+    }
+for (const subject of subjects) subject.end();
+
 const results = Object.fromEntries(
-  [...samples].map(([name, runs]) => [
-    name,
-    { written: median(runs.map((run) => run.written)), read: median(runs.map((run) => run.read)) },
-  ]),
+  Object.entries(operations).map(([name, { amount, unit }]) => {
+    const all = passes[name as keyof typeof operations];
+    const bun = all[0]!;
+    const of = (list: Pass[]) => ({
+      rate: (amount * 1000) / median(list.map(({ ms }) => ms)),
+      cpuUs: median(list.map(({ cpuUs }) => cpuUs)) / amount,
+      timeOfBuns: median(list.map(({ ms }, i) => ms / bun[i]!.ms)),
+      cpuOfBuns: median(list.map(({ cpuUs }, i) => cpuUs / bun[i]!.cpuUs)),
+    });
+    const bySubject = Object.fromEntries(subjects.map((subject, i) => [subject.name, of(all[i]!)]));
+    const what = name === "copied" ? `A file of ${copyMib} MiB copied` : `Files of 1 KiB ${name}, 64 at a time`;
+    printTable(
+      what,
+      ["subject", unit, "time, of Bun's", name === "copied" ? "CPU us a MiB" : "CPU us a file", "of Bun's"],
+      Object.entries(bySubject).map(([subject, { rate, cpuUs, timeOfBuns, cpuOfBuns }]) => [
+        subject,
+        thousands(rate),
+        ratio(timeOfBuns),
+        cpuUs.toFixed(1),
+        ratio(cpuOfBuns),
+      ]),
+    );
+    return [name, bySubject];
+  }),
 );
-const bun = results["fs.promises, Bun"]!;
-printTable(
-  `${FILES.toLocaleString("en")} files of 1 KiB, 64 at a time`,
-  ["subject", "written a second", "", "read a second", ""],
-  Object.entries(results).map(([name, { written, read }]) => [
-    name,
-    thousands(written),
-    ratio(written / bun.written),
-    thousands(read),
-    ratio(read / bun.read),
-  ]),
-);
+
+const report = {
+  machine: { ...machine(), bun: Bun.version },
+  date: new Date().toISOString(),
+  rounds,
+  files,
+  copyMib,
+  results,
+  seconds: (performance.now() - startMs) / 1000,
+};
 mkdirSync(join(import.meta.dir, "results"), { recursive: true });
-writeFileSync(join(import.meta.dir, "results/small-files.json"), `${JSON.stringify(results, null, 2)}\n`);
+writeFileSync(join(import.meta.dir, "results/small-files.json"), `${JSON.stringify(report, null, 2)}\n`);
+console.log(`\n${Math.round(report.seconds)} s; bench/results/small-files.json`);
+process.exit(0);

@@ -482,7 +482,7 @@ export const mutations: Mutation[] = [
   {
     what: "whose: a copy gets its permissions when it is whole",
     file: "fs/copy-file.ts",
-    from: "    await promisify(fchmod)(output.fd, stats.mode & 0o7777);\n",
+    from: "if ((bits & constants.COPYFILE_EXCL) === 0) await narrow(source, target);",
     to: "",
     tests: ["behaviour/files-memory.test.ts"],
   },
@@ -534,5 +534,19 @@ export const mutations: Mutation[] = [
     from: " || at + length > bytes.length",
     to: "",
     tests: ["unit/control-messages.test.ts"],
+  },
+  {
+    what: "whole: a short read is taken for the end of what is no regular file",
+    file: "fs/whole-read.ts",
+    from: "if (first === 0 || second === 0) {",
+    to: "if (first < FIRST_BYTES || second === 0) {",
+    tests: ["behaviour/whole-files.test.ts"],
+  },
+  {
+    what: "whole: a file that is written over keeps its old end",
+    file: "fs/whole-write.ts",
+    from: "if (this.isCut) this.expect(",
+    to: "if (this.length < 0) this.expect(",
+    tests: ["behaviour/whole-files.test.ts"],
   },
 ];

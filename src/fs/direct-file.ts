@@ -8,7 +8,7 @@ import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Kind, Operation } from "../reactor/operation.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { ECANCELED, EINTR, SystemError } from "../sys/errno.ts";
+import { EINTR, SystemError } from "../sys/errno.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { Path } from "./arguments.ts";
@@ -25,7 +25,6 @@ export const OPEN = 0;
 export const MOVE = 1;
 export const AFTER = 2;
 export const CLOSE = 3;
-const KINDS = 4;
 /** The result of an entry that had to tell of a failure alone. */
 export const SUCCESS = Infinity;
 
@@ -149,7 +148,7 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.outstanding &= ~(1 << kind);
     const isChainOver = (this.silent & (1 << kind)) !== 0;
     if (!isChainOver && (this.outstanding & ~this.silent) !== 0) return;
-    this.endSilent(isChainOver ? kind : KINDS);
+    this.endSilent();
     if (this.isClosing) {
       this.free();
       this.closed?.();
@@ -162,14 +161,14 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.free();
   }
 
-  /** No more completions come. What was silent before the entry of kind `failed` has succeeded, and nothing behind it was done. */
-  private endSilent(failed: number): void {
+  /** No more completions come: what was silent has succeeded, or was behind a failure. */
+  private endSilent(): void {
     for (let kind = 0; this.outstanding !== 0; kind++) {
       const bit = 1 << kind;
       if ((this.outstanding & bit) === 0) continue;
       this.outstanding &= ~bit;
       this.reactor.lane.operations.end(this.slot, kind);
-      this.results[kind] = kind < failed ? SUCCESS : -ECANCELED;
+      this.results[kind] = SUCCESS;
     }
     this.silent = 0;
   }
