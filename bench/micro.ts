@@ -2,8 +2,8 @@
 import { bench, group, run } from "mitata";
 import { HeadCache } from "../src/http/head.ts";
 import { RequestParser } from "../src/http/parser.ts";
-import { RingRequest } from "../src/http/request.ts";
-import { Router } from "../src/http/router.ts";
+import { RingRequest } from "../src/bun/serve/request.ts";
+import { Router } from "../src/bun/serve/router.ts";
 import { Wheel, WheelEntry } from "../src/reactor/wheel.ts";
 import { Arena, IORING_OP_SEND, Mapping, Ring } from "../src/ring/index.ts";
 import { currentContext, outside } from "../src/sys/async-context.ts";

@@ -4,7 +4,7 @@
  * Guarantees: what can be tried is tried, a request over the ring among it. Never throws.
  */
 import type { Check } from "./doctor.ts";
-import { serve } from "./http/server.ts";
+import { serve } from "./bun/serve/server.ts";
 import { missedReliance } from "./sys/bun-internals.ts";
 import { native } from "./sys/library.ts";
 import { isTestedBun, TESTED_BUN } from "./sys/tested-bun.ts";

@@ -11,7 +11,7 @@ import { bunVersion, reliances, request } from "./doctor-bun.ts";
 import { requestedMode, resolveMode, SQPOLL_PROCESSORS_MIN } from "./reactor/mode.ts";
 import { availableProcessors } from "./reactor/processors.ts";
 import { defaultOptions } from "./reactor/options.ts";
-import { useReactor } from "./reactor/thread.ts";
+import { useReactor } from "./operations/thread.ts";
 import { type Features, getProbe, probeFeatures } from "./ring/features.ts";
 import { lockedBytesOf } from "./ring/locked-bytes.ts";
 import { IORING_OP_FTRUNCATE } from "./sys/abi.ts";

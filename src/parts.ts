@@ -12,10 +12,16 @@ export const ring = lazily(() => require("./ring/index.ts") as typeof import("./
 export const doctor = lazily(() => require("./doctor.ts") as typeof import("./doctor.ts"));
 
 // What the preload needs; a server that uses nothing else loads nothing else.
-export const serve = lazily(() => (require("./http/server.ts") as typeof import("./http/server.ts")).serve);
-export const listen = lazily(() => (require("./net/listen.ts") as typeof import("./net/listen.ts")).listen);
-export const connect = lazily(() => (require("./net/connect.ts") as typeof import("./net/connect.ts")).connect);
-export const udpSocket = lazily(() => (require("./net/udp.ts") as typeof import("./net/udp.ts")).udpSocket);
-export const globals = lazily(() => require("./http/globals.ts") as typeof import("./http/globals.ts"));
-export const notices = lazily(() => require("./reactor/notice.ts") as typeof import("./reactor/notice.ts"));
-export const fallback = lazily(() => require("./reactor/fallback.ts") as typeof import("./reactor/fallback.ts"));
+export const serve = lazily(() => (require("./bun/serve/server.ts") as typeof import("./bun/serve/server.ts")).serve);
+export const listen = lazily(
+  () => (require("./bun/sockets/listen.ts") as typeof import("./bun/sockets/listen.ts")).listen,
+);
+export const connect = lazily(
+  () => (require("./bun/sockets/connect.ts") as typeof import("./bun/sockets/connect.ts")).connect,
+);
+export const udpSocket = lazily(
+  () => (require("./bun/sockets/udp.ts") as typeof import("./bun/sockets/udp.ts")).udpSocket,
+);
+export const globals = lazily(() => require("./bun/serve/globals.ts") as typeof import("./bun/serve/globals.ts"));
+export const notices = lazily(() => require("./operations/notice.ts") as typeof import("./operations/notice.ts"));
+export const fallback = lazily(() => require("./operations/fallback.ts") as typeof import("./operations/fallback.ts"));

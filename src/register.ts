@@ -9,7 +9,7 @@
  * Every Bun process of a program pays for this file. So it loads next to nothing, and the first call of a function loads the rest.
  */
 import { reachChildren } from "./children.ts";
-import { installGlobalsAtFirstUse } from "./http/globals-at-first-use.ts";
+import { installGlobalsAtFirstUse } from "./bun/serve/globals-at-first-use.ts";
 import { isUnbundled, parts } from "./loading.ts";
 import { originals } from "./sys/bun-originals.ts";
 import { checkVariables, readVariable } from "./sys/environment.ts";

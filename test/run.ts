@@ -1,6 +1,6 @@
 /**
  * `npm test`: unit tests and the HTTP parser's comparison with llhttp once, then the behaviour tests against three subjects: Bun's own
- * functions, and ringloop in each ring mode; some of them once more while the ring's operations are disturbed (src/reactor/faults.ts).
+ * functions, and ringloop in each ring mode; some of them once more while the ring's operations are disturbed (src/reactor/faults/faults.ts).
  *
  * Ends with the tests that failed and their errors, once more, and the counts of all runs on one line, `N passed, N failed`; exits 1
  * unless all passed. Arguments after `--` go to `bun test`, for instance `-t` and a name.

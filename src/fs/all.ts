@@ -60,4 +60,4 @@ export {
   writeFile,
   type WriteFileOptions,
 } from "./whole-files.ts";
-export type { OperationOptions } from "../reactor/operation.ts";
+export type { OperationOptions } from "../operations/operation.ts";

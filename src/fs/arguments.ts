@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { requirePath } from "../reactor/operation-paths.ts";
+import { requirePath } from "../operations/operation-paths.ts";
 import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
 import { plainBytes } from "../sys/views.ts";
 

@@ -2,8 +2,8 @@
  * What files are made of: the operations beneath a FileHandle and the functions of `ringloop/fs`, on the ring or, where there is none, on
  * node:fs. Arguments are checked by then; errors have Node's `code`, `errno`, `syscall` and `path`.
  */
-import { reactorFor } from "../reactor/fallback.ts";
-import type { OperationOptions } from "../reactor/operation.ts";
+import { reactorFor } from "../operations/fallback.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import type { Path } from "./arguments.ts";
 import { NodeBackend } from "./node-backend.ts";
 import type { OpenFile } from "./open-file.ts";

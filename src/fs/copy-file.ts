@@ -7,7 +7,7 @@
 import { constants, fchmod } from "node:fs";
 import * as node from "node:fs/promises";
 import { promisify } from "node:util";
-import { isUnlimited, type OperationOptions } from "../reactor/operation-options.ts";
+import { isUnlimited, type OperationOptions } from "../operations/operation-options.ts";
 import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";

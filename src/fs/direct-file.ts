@@ -3,10 +3,10 @@
  *
  * Guarantees: no memory and no slot is free before the last completion; a promise that is pending holds the process.
  */
-import { giveBack, copyIn } from "../reactor/operation-data.ts";
+import { giveBack, copyIn } from "../operations/operation-data.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
-import type { Kind, Operation } from "../reactor/operation.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import type { Kind, Operation } from "../operations/operation.ts";
+import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { EINTR, SystemError } from "../sys/errno.ts";
 import type { Sqe } from "../ring/sqe.ts";
@@ -74,7 +74,7 @@ const truncateKind: Kind<void> = {
 export abstract class DirectFile<T> implements OperationOwner {
   readonly promise: Promise<T>;
 
-  protected readonly reactor: Reactor;
+  protected readonly reactor: OperatingReactor;
   protected readonly path: Path;
   protected readonly flags: number;
   /** Of the registered files. */
@@ -96,7 +96,7 @@ export abstract class DirectFile<T> implements OperationOwner {
   private closed: (() => void) | undefined;
 
   /** Takes over the slot `index`. `flags`: O_*. */
-  constructor(reactor: Reactor, files: DirectFiles, index: number, path: Path, flags: number) {
+  constructor(reactor: OperatingReactor, files: DirectFiles, index: number, path: Path, flags: number) {
     this.reactor = reactor;
     this.files = files;
     this.index = index;

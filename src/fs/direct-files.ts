@@ -4,7 +4,7 @@
  *
  * Guarantees: a slot is one file's from `take` to `give`. Leaves to its owner: to close what is in it before.
  */
-import type { Reactor } from "../reactor/reactor.ts";
+import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { getProbe } from "../ring/features.ts";
 import { IORING_OP_FTRUNCATE } from "../sys/abi.ts";
 import { SystemError } from "../sys/errno.ts";
@@ -13,11 +13,11 @@ import { SystemError } from "../sys/errno.ts";
 const SLOTS = 256;
 
 export class DirectFiles {
-  private readonly reactor: Reactor;
+  private readonly reactor: OperatingReactor;
   /** Undefined until the first is asked for. */
   private free: number[] | undefined;
 
-  constructor(reactor: Reactor) {
+  constructor(reactor: OperatingReactor) {
     this.reactor = reactor;
   }
 

@@ -4,7 +4,7 @@
  * Guarantees: what is none of them is a TypeError before a file is opened, or emptied for it; a wrong piece is one where its turn comes. A
  * view's length is taken with the view: opening the file takes time, in which it may shrink.
  */
-import type { OperationOptions } from "../reactor/operation.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import { invalidType } from "../sys/argument-errors.ts";
 import { byteLengthOf, plainBytes } from "../sys/views.ts";
 

@@ -13,7 +13,7 @@ import {
   type ReadableWebStreamOptions,
 } from "node:fs/promises";
 import type { Interface } from "node:readline";
-import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
+import { type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { invalidType, invalidValue, oddHex } from "../sys/argument-errors.ts";
 import { abortable } from "./abort.ts";

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import { EOPNOTSUPP, ETIMEDOUT, SystemError } from "../sys/errno.ts";
-import { type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
+import { type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import type { OpenFile } from "./open-file.ts";

@@ -5,7 +5,7 @@
  * socket that was given the same number; once `close()` was called, nobody new gets it. An operation that was abandoned (a signal, a time limit)
  * uses it until its last completion. A stream uses it from its making to its end.
  */
-import type { Holder, OperationOptions } from "../reactor/operation.ts";
+import type { Holder, OperationOptions } from "../operations/operation.ts";
 import { invalidState } from "../sys/argument-errors.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import type { Path } from "./arguments.ts";

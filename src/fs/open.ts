@@ -1,6 +1,6 @@
 /** `open`, with the arguments of node:fs/promises, and `direct`. */
 import { constants } from "node:fs";
-import type { OperationOptions } from "../reactor/operation.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import { abortable } from "./abort.ts";
 import { modeOf, openFlags, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
 import { backend } from "./backend.ts";

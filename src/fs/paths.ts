@@ -1,7 +1,7 @@
 /** Functions on names, with the arguments, values and errors of node:fs/promises. Where the ring has no operation, there is no function. */
 import { dirname } from "node:path";
 import * as node from "node:fs/promises";
-import type { OperationOptions } from "../reactor/operation.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";

@@ -19,11 +19,11 @@ import {
 import { native } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../reactor/operation-data.ts";
-import { VECTOR_PIECES_MAX } from "../reactor/operation-files.ts";
-import { openKind, statKind } from "../reactor/operation-paths.ts";
-import type { Kind, Operation, OperationOptions } from "../reactor/operation.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../operations/operation-data.ts";
+import { VECTOR_PIECES_MAX } from "../operations/operation-files.ts";
+import { openKind, statKind } from "../operations/operation-paths.ts";
+import type { Kind, Operation, OperationOptions } from "../operations/operation.ts";
+import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
@@ -96,10 +96,10 @@ function throwAs(syscall: string, error: unknown): never {
 const identity = (bytes: number): number => bytes;
 
 export class RingBackend implements Backend {
-  private readonly reactor: Reactor;
+  private readonly reactor: OperatingReactor;
   private readonly directFiles: DirectFiles;
 
-  constructor(reactor: Reactor) {
+  constructor(reactor: OperatingReactor) {
     this.reactor = reactor;
     this.directFiles = new DirectFiles(reactor);
   }

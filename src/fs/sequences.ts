@@ -1,6 +1,6 @@
 /** Reads and writes that go on until all is done: short ones are continued. */
 import { fstatSync } from "node:fs";
-import type { OperationOptions } from "../reactor/operation.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import { EIO, SystemError } from "../sys/errno.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import type { Backend } from "./backend.ts";

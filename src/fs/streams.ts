@@ -1,5 +1,5 @@
 /** An open file as web streams and as an async iterator. */
-import type { OperationOptions } from "../reactor/operation.ts";
+import type { OperationOptions } from "../operations/operation.ts";
 import { invalidType } from "../sys/argument-errors.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { requireWithin } from "./arguments.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { isUnlimited, type OperationOptions, requireLimits } from "../reactor/operation-options.ts";
+import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { invalidValue } from "../sys/argument-errors.ts";
 import { abortable } from "./abort.ts";
 import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";

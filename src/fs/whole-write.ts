@@ -6,8 +6,8 @@
  * would let ext4 write it to the disk at once.
  */
 import { constants } from "node:fs";
-import { copyIn } from "../reactor/operation-data.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { copyIn } from "../operations/operation-data.ts";
+import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { EINVAL, EIO, SystemError } from "../sys/errno.ts";
@@ -37,7 +37,7 @@ export class WholeWrite extends DirectFile<void> {
   private readonly first: number;
   /** Writes the first `length` bytes of a view. */
   constructor(
-    reactor: Reactor,
+    reactor: OperatingReactor,
     files: DirectFiles,
     index: number,
     path: Path,

@@ -1,5 +1,5 @@
 /** What sends a response's body that is not in memory, and what it needs of the connection that it sends on. */
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../transport/transport.ts";
 import type { ExchangeHost } from "./host.ts";
 
 export interface BodySender {

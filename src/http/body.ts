@@ -5,7 +5,7 @@
  * holds at most `BUFFERED_BYTES_MAX` before its connection is paused; a body in tiny pieces takes little more memory than one in large ones;
  * it can be read once; a stream goes on in the async context in which it was asked for.
  */
-import { Hold } from "../net/transport.ts";
+import { Hold } from "../transport/transport.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 
 /** Where it comes from: asked to stop and go on delivering. */

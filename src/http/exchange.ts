@@ -7,7 +7,7 @@
  * Errors in the protocol are answered and end the connection. Leaves to the responder: what a request means, and its
  * answer's head and body.
  */
-import { type Consumer, Hold, type Transport } from "../net/transport.ts";
+import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
 import { RequestBody } from "./body.ts";

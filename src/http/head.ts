@@ -4,8 +4,7 @@
  * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the body; names and values come from a native
  * Headers, which refuses CR, LF and NUL, so a response cannot be split.
  */
-import { readWrittenNames, writtenName, type WrittenNames } from "./field-names.ts";
-import { fieldsOf, Memory } from "./tracked-response.ts";
+import { writtenName, type WrittenNames } from "./field-names.ts";
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
 export const BYTES_TYPE = "application/octet-stream";
@@ -82,28 +81,6 @@ export function framingLines({ contentLength, chunked, keepAlive, http10 }: Fram
   if (!keepAlive) lines += "Connection: close\r\n";
   else if (http10) lines += "Connection: keep-alive\r\n";
   return `${lines}\r\n`;
-}
-
-/** What a response's own fields say of its framing: whether it asks to close, and the length it promises for a stream. */
-export interface OwnFields {
-  fields: Fields;
-  names: WrittenNames | undefined;
-  close: boolean;
-  contentLength: number | undefined;
-  /** Only what a HEAD is answered with: the codings of the answer that a GET would have. */
-  transferEncoding: string | undefined;
-}
-
-export function readFields(response: Response): OwnFields {
-  const fields = fieldsOf(response);
-  const { connection, "content-length": length, "transfer-encoding": codings } = fields;
-  return {
-    fields,
-    names: readWrittenNames(Memory.givenFields(response)),
-    close: typeof connection === "string" && /(^|,)\s*close\s*(,|$)/i.test(connection),
-    transferEncoding: codings as string | undefined,
-    contentLength: typeof length === "string" && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
-  };
 }
 
 /** Status codes whose responses have no body (RFC 9110 section 6.4.1). */

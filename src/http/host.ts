@@ -5,10 +5,7 @@ import type { Exchange } from "./exchange.ts";
 import type { HeadCache } from "./head.ts";
 import type { IdleConnections } from "./idle-connections.ts";
 import type { RequestParser } from "./parser.ts";
-import type { RingRequest } from "./request.ts";
 import type { Responder } from "./responder.ts";
-import type { Router } from "./router.ts";
-import type { Route } from "./routes.ts";
 
 /** What speaks HTTP/1.1, whatever answers. */
 export interface ExchangeHost {
@@ -29,16 +26,6 @@ export interface ExchangeHost {
   reportFault(error: unknown): void;
   /** One of its connections is closed. */
   closed(): void;
-}
-
-/** What answers as Bun.serve does. */
-export interface HttpHost extends ExchangeHost {
-  readonly defaultOrigin: string;
-  /** Null for a server with a fetch handler alone. */
-  readonly router: Router<Route> | null;
-  /** Calls the route's handler, or the fetch handler. Whatever it throws or rejects with ends in a Response. */
-  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
-  handleError(error: unknown): Response | Promise<Response>;
 }
 
 export interface HttpLimits {

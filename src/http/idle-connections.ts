@@ -5,8 +5,8 @@
  * Guarantees: a head has its time from its first byte on, however steadily it comes; each of its lines is read once when it is whole, so
  * that a head costs what its bytes and its pieces cost, in whatever pieces it comes.
  */
-import { Connection } from "../net/connection.ts";
-import type { Consumer, Transport } from "../net/transport.ts";
+import { Connection } from "../transport/connection.ts";
+import type { Consumer, Transport } from "../transport/transport.ts";
 import { Exchange } from "./exchange.ts";
 import { reasons } from "./head.ts";
 import type { ExchangeHost, HttpLimits } from "./host.ts";

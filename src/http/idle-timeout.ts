@@ -1,4 +1,4 @@
-import type { Transport } from "../net/transport.ts";
+import type { Transport } from "../transport/transport.ts";
 
 /** Ends the connection after that time without traffic, or, with 0, never. */
 export function setIdleTimeout(transport: Transport, ms: number): void {

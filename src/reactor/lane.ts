@@ -15,7 +15,7 @@ import { receivesMultishot } from "../ring/features.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Batch } from "./batch.ts";
-import type { Faults } from "./faults.ts";
+import type { Faults } from "./faults/faults.ts";
 import type { Flushable } from "./flush-queue.ts";
 import { openRing } from "./mode.ts";
 import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";

@@ -14,12 +14,11 @@ import { adoptTicks, asEventLoop, isInTurn } from "../sys/program.ts";
 import { Arena } from "../ring/arena.ts";
 import type { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { findEventLoopFd } from "./bun-loop.ts";
-import type { Faults } from "./faults.ts";
+import type { Faults } from "./faults/faults.ts";
 import { type Flushable, FlushQueue } from "./flush-queue.ts";
 import { Lane } from "./lane.ts";
 import { requestedMode, resolveMode } from "./mode.ts";
 import { Nest } from "./nest.ts";
-import { Operations } from "./operations.ts";
 import { infoOf, type ReactorInfo, type ReactorOptions, type ReactorStats, readOptions } from "./options.ts";
 import { Schedule } from "./schedule.ts";
 import { SHORT_TURN_MS, Turn, TURN_MS } from "./turn.ts";
@@ -33,7 +32,7 @@ const EAGER_EXCHANGES_MAX = 6;
 /** How long an ending process waits for the SQ thread to take what is queued. */
 const EXIT_MS_MAX = 100;
 
-export class Reactor extends Operations {
+export class Reactor {
   readonly info: ReactorInfo;
   /** @internal Where entries go, and completions come from. */
   readonly lane: Lane;
@@ -62,7 +61,6 @@ export class Reactor extends Operations {
 
   /** Throws SystemError where io_uring cannot be had, LibraryError, and TypeError for a wrong option. */
   constructor(options: ReactorOptions = {}) {
-    super();
     const read = readOptions(options, resolveMode(requestedMode(options.mode)));
     const faults = faultsFromEnvironment();
     this.lane = new Lane(this, read, faults);
@@ -228,7 +226,6 @@ export class Reactor extends Operations {
   /** Gives memory back that idle moments do not need. */
   trim(): void {
     this.arena.trim();
-    this.trimOperations();
     this.lane.trim();
   }
 
@@ -243,7 +240,6 @@ export class Reactor extends Operations {
     this.schedule.stop();
     this.lane.close();
     this.arena.close();
-    this.closeOperations();
     this.nest.close();
     this.schedule.close();
   }
@@ -269,5 +265,5 @@ export class Reactor extends Operations {
 /** For tests: see faults.ts. */
 function faultsFromEnvironment(): Faults | undefined {
   if (!process.env.RINGLOOP_FAULTS) return undefined;
-  return (require("./faults.ts") as typeof import("./faults.ts")).Faults.fromEnvironment();
+  return (require("./faults/faults.ts") as typeof import("./faults/faults.ts")).Faults.fromEnvironment();
 }

@@ -5,7 +5,7 @@
  * Guarantees: a parked reactor schedules nothing and uses no CPU; whatever came while it fell asleep wakes it; it holds the
  * process only while somebody holds the reactor.
  */
-import type { Faults } from "./faults.ts";
+import type { Faults } from "./faults/faults.ts";
 import type { Lane } from "./lane.ts";
 import type { Reactor } from "./reactor.ts";
 import { Waker } from "./waker.ts";

@@ -8,7 +8,7 @@ import { IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAKEUP } from "../sys/abi.ts";
 import { EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Sqe } from "../ring/sqe.ts";
-import type { Faults } from "./faults.ts";
+import type { Faults } from "./faults/faults.ts";
 
 export class Submission {
   private readonly ring: Ring;

@@ -54,7 +54,7 @@ async function simulated(seed: number, rate: string, ring: object = {}): Promise
   return simulation;
 }
 
-// What breaks on purpose is in src/reactor/faults.ts. `bun test/behaviour/fixtures/simulation.ts` under the same variables runs one alone.
+// What breaks on purpose is in src/reactor/faults/faults.ts. `bun test/behaviour/fixtures/simulation.ts` under the same variables runs one alone.
 describe.skipIf(isBun)("nothing is lost, mixed up or leaked", () => {
   test("while operations fail, fall short, end early and come late", async () => {
     const { faults } = await simulated(SEED, "0.3");

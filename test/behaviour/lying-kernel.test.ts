@@ -2,7 +2,7 @@
  * A kernel that lies about completions can stop a program, and cannot make it read or write memory that it should not (an Iago attack): what
  * contradicts what the process knows is counted and dropped, or ends the process with a RingIntegrityError, before anybody is given a byte.
  *
- * `npm run fuzz:completions` does the same for hours. What could be true is not told from the truth; see src/reactor/lies.ts.
+ * `npm run fuzz:completions` does the same for hours. What could be true is not told from the truth; see src/reactor/faults/lies.ts.
  */
 import { describe, expect, test } from "bun:test";
 import { fixture, Program } from "./process.ts";

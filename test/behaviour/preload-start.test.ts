@@ -30,9 +30,9 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
     const { files, library } = await loadedAfter("");
     expect(library).toBe(false);
     expect(files.toSorted()).toEqual([
+      "bun/serve/globals-at-first-use.ts",
+      "bun/serve/native-globals.ts",
       "children.ts",
-      "http/globals-at-first-use.ts",
-      "http/native-globals.ts",
       "loading.ts",
       "register.ts",
       "sys/bun-originals.ts",
@@ -49,17 +49,17 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
   ] as const)
     test(`the globals with the first use of ${name}, but no server`, async () => {
       const { files, library } = await loadedAfter(`${text};`);
-      expect(files).toContain("http/globals.ts");
-      expect(files).not.toContain("http/server.ts");
+      expect(files).toContain("bun/serve/globals.ts");
+      expect(files).not.toContain("bun/serve/server.ts");
       expect(library).toBe(false);
     });
 
   test("nothing of WebSockets, files, streams, UDP and the operations until one is used", async () => {
     const { files, library } = await loadedAfter(serve + answer);
     expect(library).toBe(true);
-    expect(files).toContain("http/server.ts");
+    expect(files).toContain("bun/serve/server.ts");
     const spared =
-      /websocket|static-content|file-|stream-|chunked|default-port|udp|operation-|faults|net\/socket|^fs\//;
+      /websocket|static-content|file-|stream-|chunked|default-port|udp|operation-|faults|sockets\/socket|^fs\//;
     expect(files.filter((file) => spared.test(file))).toEqual([]);
   });
 });

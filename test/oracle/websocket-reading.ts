@@ -1,6 +1,6 @@
 /** A stream of frames read twice: by ringloop's parser in pieces, and by a plain reading of RFC 6455 section 5 that has all of it at once. */
 import { isUtf8 } from "node:buffer";
-import { FrameParser, type FrameSink, type Message } from "../../src/http/websocket/frame-parser.ts";
+import { FrameParser, type FrameSink, type Message } from "../../src/websocket/frame-parser.ts";
 
 export interface Limits {
   messageBytesMax: number;

@@ -1,6 +1,6 @@
 /** Ringloop's reading of WebSocket frames against a plain one, on random and mutated streams. */
 import { expect, test } from "bun:test";
-import { FrameParser } from "../../src/http/websocket/frame-parser.ts";
+import { FrameParser } from "../../src/websocket/frame-parser.ts";
 import { WebSocketFuzzer } from "./websocket-fuzzer.ts";
 import { frame } from "./websocket-frame.ts";
 import { readAtOnce, readInPieces } from "./websocket-reading.ts";

@@ -1,6 +1,6 @@
 /** Bytes that are kept until they can be read, in whatever pieces they come. */
 import { expect, test } from "bun:test";
-import { ByteQueue } from "../../src/net/byte-queue.ts";
+import { ByteQueue } from "../../src/transport/byte-queue.ts";
 import { growth, linear } from "../behaviour/growth.ts";
 import { SeededRandom } from "./seeded-random.ts";
 

@@ -1,9 +1,9 @@
 /** Small compressed messages and their windows, beside zlib and beside the plain reading of what a window is. */
 import { describe, expect, test } from "bun:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
-import { agree, readDeflate, SocketDeflate } from "../../src/http/websocket/deflate.ts";
-import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "../../src/http/websocket/inflate.ts";
-import { SentWindow, Window, WINDOW_BYTES_MAX } from "../../src/http/websocket/window.ts";
+import { agree, readDeflate, SocketDeflate } from "../../src/websocket/deflate.ts";
+import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "../../src/websocket/inflate.ts";
+import { SentWindow, Window, WINDOW_BYTES_MAX } from "../../src/websocket/window.ts";
 import { growth, linear } from "../behaviour/growth.ts";
 import { SeededRandom } from "./seeded-random.ts";
 

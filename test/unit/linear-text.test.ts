@@ -1,29 +1,29 @@
 /**
- * What looks at a client's text: each regular expression in src/http and src/net is listed here with what it sees. One that a client can
+ * What looks at a client's text: each regular expression in src/transport, src/http, src/websocket and src/bun is listed here with what it sees. One that a client can
  * reach is driven with texts that make expressions backtrack, and must stay linear; one that is not listed fails.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { judgeConditions, requestedRange } from "../../src/http/conditions.ts";
+import { judgeConditions, requestedRange } from "../../src/bun/serve/conditions.ts";
 import { RequestParser } from "../../src/http/parser.ts";
-import { RingRequest } from "../../src/http/request.ts";
-import { decodeParameter, Router } from "../../src/http/router.ts";
-import { readOffers } from "../../src/http/websocket/extensions.ts";
+import { RingRequest } from "../../src/bun/serve/request.ts";
+import { decodeParameter, Router } from "../../src/bun/serve/router.ts";
+import { readOffers } from "../../src/websocket/extensions.ts";
 import { growth, linear } from "../behaviour/growth.ts";
 
 const root = join(import.meta.dir, "../..");
 
 /** By file: why an expression that sees a client's text is linear, or whose text it sees instead. */
 const listed: Record<string, Record<string, { client: string } | { other: string }>> = {
-  "src/http/conditions.ts": {
+  "src/bun/serve/conditions.ts": {
     "/^bytes[ \\t]*=[ \\t]*(?:(\\d+)[ \\t]*)?-[ \\t]*(?:(\\d+)[ \\t]*)?$/i": {
       client: "anchored; neighbouring repetitions share no character",
     },
     "/^W\\//": { client: "anchored, and of fixed length" },
     '/(?:W\\/)?"[^"]*"/g': { client: "begins at a quote or before one, and goes to the next" },
   },
-  "src/http/blob-place.ts": {
+  "src/bun/serve/blob-place.ts": {
     "/^(?:FileRef|S3Ref) \\(/": { other: "Bun's picture of a Blob" },
     '/^FileRef \\("([^\\p{Cc}\\ufffd]+)"\\)(?: \\{)?$/u': { other: "Bun's picture of a Blob without its name" },
     '/^\\n(?: {2}name: "",?\\n)?(?: {2}offset: (\\d+)\\n,?\\n)?(?: {2}lastModified: \\d+\\n)?\\}$/': {
@@ -33,51 +33,53 @@ const listed: Record<string, Record<string, { client: string } | { other: string
   "src/http/field-names.ts": {
     "/^[!-~]*[A-Z][!-~]*$/": { other: "the program's name of a field" },
   },
-  "src/http/file-plan.ts": {
+  "src/bun/serve/file-plan.ts": {
     "/[^\\t\\x20-\\x7e]/g": { other: "the name of the program's file" },
     '/["\\\\]/g': { other: "the name of the program's file" },
   },
-  "src/http/head.ts": {
-    "/[^\\t\\x20-\\x7e\\x80-\\xff]/": { other: "the program's status text" },
+  "src/bun/serve/own-fields.ts": {
     "/(^|,)\\s*close\\s*(,|$)/i": {
       client: "the program's field, which may repeat a client's; a comma starts it once",
     },
     "/^\\d{1,15}$/": { other: "the program's Content-Length" },
   },
+  "src/http/head.ts": {
+    "/[^\\t\\x20-\\x7e\\x80-\\xff]/": { other: "the program's status text" },
+  },
   "src/http/byte-classes.ts": {
     "/[!#$%&'*+\\-.^_`|~0-9A-Za-z]/": { other: "the characters of a table" },
     "/[A-Za-z0-9\\-._~!$&'()*+,;=]/": { other: "the characters of a table" },
   },
-  "src/http/request.ts": {
+  "src/bun/serve/request.ts": {
     "/^http:\\/\\/(?:[a-z][a-z0-9.-]*|127\\.0\\.0\\.1)(?::[1-9]\\d{2,4})?$/": {
       client: "anchored; one repetition without a limit, and a colon behind it",
     },
     "/\\/\\.|%2e|[\"'<>\\\\^`{|}]|[^\\0-\\x7f]/i": { client: "of fixed length" },
     "/[\\x80-\\xff]/": { client: "one character" },
   },
-  "src/http/response.ts": {
+  "src/bun/serve/response.ts": {
     "/^ {2}(?:Blob|FileRef|S3Ref) \\(/m": { other: "Bun's picture of a Response" },
   },
-  "src/http/router.ts": {
+  "src/bun/serve/router.ts": {
     "/[^\\x20-\\x7e]/": { other: "the program's route" },
     "/[%\\x80-\\xff]/": { client: "one character" },
     "/%(?:([0-9a-f]{2})|.{0,2})/gi": { client: "of fixed length" },
   },
-  "src/http/static-content.ts": {
+  "src/bun/serve/static-content.ts": {
     "/[\\x80-\\xff]/g": { client: "one character" },
     "/%(..)/g": { client: "of fixed length" },
     "/[A-Za-z0-9\\-._~!$&'()*+,;=:@/\\0]/": { client: "one character" },
   },
-  "src/http/websocket/handshake.ts": {
+  "src/bun/websocket/handshake.ts": {
     "/^[A-Za-z0-9+/]{22}==$/": { client: "of fixed length" },
   },
-  "src/net/connect.ts": {
+  "src/bun/sockets/connect.ts": {
     "/^[\\d.]+$|:/": { client: "a host that the program connects to, perhaps a client's; one repetition, anchored" },
   },
-  "src/net/multicast.ts": {
+  "src/transport/multicast.ts": {
     "/^[\\d.]+$|:/": { client: "an address of the program's, perhaps a client's; one repetition, anchored" },
   },
-  "src/net/udp.ts": {
+  "src/bun/sockets/udp.ts": {
     "/^(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})$/": {
       client: "an address of the program's; of limited length",
     },
@@ -92,7 +94,7 @@ function expressionsIn(source: string): string[] {
   return [...source.matchAll(token)].map(([text]) => text).filter((text) => /^\/[^/*]/.test(text));
 }
 
-const files = [...new Bun.Glob("src/{http,net}/**/*.ts").scanSync({ cwd: root })].toSorted();
+const files = [...new Bun.Glob("src/{transport,http,websocket,bun}/**/*.ts").scanSync({ cwd: root })].toSorted();
 const found = files.map((file) => [file, expressionsIn(readFileSync(join(root, file), "utf8"))] as const);
 
 test("each regular expression is listed, and each that is listed is there", () => {

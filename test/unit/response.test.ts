@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { installGlobals } from "../../src/http/globals.ts";
-import { NativeResponse } from "../../src/http/native-globals.ts";
+import { installGlobals } from "../../src/bun/serve/globals.ts";
+import { NativeResponse } from "../../src/bun/serve/native-globals.ts";
 import { HeadCache } from "../../src/http/head.ts";
 import {
   type BodySource,
@@ -8,8 +8,8 @@ import {
   planResponse,
   type ResponsePlan,
   takeBody,
-} from "../../src/http/response.ts";
-import { fieldsOf, isResponse, Memory, PlainJson } from "../../src/http/tracked-response.ts";
+} from "../../src/bun/serve/response.ts";
+import { fieldsOf, isResponse, Memory, PlainJson } from "../../src/bun/serve/tracked-response.ts";
 
 installGlobals();
 

@@ -1,11 +1,11 @@
 /** The parts of WebSocket that look at bytes: UTF-8 in pieces, masking, Close frames, heads of frames, and offers of compression. */
 import { describe, expect, test } from "bun:test";
 import { isUtf8 } from "node:buffer";
-import { closePayload, mayBeReceived } from "../../src/http/websocket/close-frame.ts";
-import { agree, readDeflate } from "../../src/http/websocket/deflate.ts";
-import { encodeFrame } from "../../src/http/websocket/frame-writer.ts";
-import { unmask } from "../../src/http/websocket/unmask.ts";
-import { checkUtf8 } from "../../src/http/websocket/utf8.ts";
+import { closePayload, mayBeReceived } from "../../src/websocket/close-frame.ts";
+import { agree, readDeflate } from "../../src/websocket/deflate.ts";
+import { encodeFrame } from "../../src/websocket/frame-writer.ts";
+import { unmask } from "../../src/websocket/unmask.ts";
+import { checkUtf8 } from "../../src/websocket/utf8.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 /** Whether some bytes after these make them valid. */

@@ -1,0 +1,240 @@
+/** What makes a response's body: the reader of a stream, an iterator, and the source of a direct stream with its controller. */
+import { outside } from "../../sys/async-context.ts";
+import { plainBytes } from "../../sys/views.ts";
+import type { BodyIterable, DirectSource } from "./body-iterable.ts";
+import type { StreamBody } from "./response.ts";
+import type { BodyPump, StreamSender } from "./stream-sender.ts";
+
+/** Throws a TypeError for a stream that somebody else reads. */
+export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
+  const { stream, made } = body;
+  if (stream.locked) throw new TypeError("Stream already used, please create a new one");
+  const reader = stream.getReader() as ReadableStreamDefaultReader;
+  if (made === undefined) return new ReaderPump(reader, sender);
+  return "source" in made && typeof (made.source as DirectSource["source"]).pull === "function"
+    ? new DirectPump(made as DirectSource, sender)
+    : new IteratorPump(made as BodyIterable, sender);
+}
+
+/** A pump that asks for one piece after the other. */
+abstract class PullPump implements BodyPump {
+  protected readonly sender: StreamSender;
+
+  constructor(sender: StreamSender) {
+    this.sender = sender;
+  }
+
+  start(): void {
+    const { sender } = this;
+    this.run().then(
+      () => sender.end(),
+      (error) => {
+        this.cancel(error);
+        sender.fail(error);
+      },
+    );
+  }
+
+  abstract cancel(reason: unknown): void;
+
+  /** Resolves at the body's end, and rejects with its error. */
+  protected abstract run(): Promise<void>;
+}
+
+class ReaderPump extends PullPump {
+  private readonly reader: ReadableStreamDefaultReader;
+
+  constructor(reader: ReadableStreamDefaultReader, sender: StreamSender) {
+    super(sender);
+    this.reader = reader;
+  }
+
+  cancel(reason: unknown): void {
+    outside(cancelOf, this.reader, reason).catch(() => {});
+  }
+
+  protected async run(): Promise<void> {
+    const { reader, sender } = this;
+    for (;;) {
+      // The stream's `pull` may run in it. What that enters ends with it, and is not for whoever is served next.
+      const { done, value } = await outside(readFrom, reader);
+      if (done || sender.ended) return;
+      sender.write(dataOf(value));
+      if (sender.isFull) await sender.whenDrained();
+    }
+  }
+}
+
+function readFrom(reader: ReadableStreamDefaultReader): ReturnType<ReadableStreamDefaultReader["read"]> {
+  return reader.read();
+}
+
+function cancelOf(reader: ReadableStreamDefaultReader, reason: unknown): Promise<void> {
+  return reader.cancel(reason);
+}
+
+/** Each step gets the controller, as in Bun: `const controller = yield "first"`. */
+class IteratorPump extends PullPump {
+  private readonly made: BodyIterable;
+  private iterator: AsyncIterator<unknown> | undefined;
+
+  constructor(made: BodyIterable, sender: StreamSender) {
+    super(sender);
+    this.made = made;
+  }
+
+  cancel(): void {
+    const { iterator, made } = this;
+    this.iterator = undefined;
+    if (typeof iterator?.return !== "function") return;
+    try {
+      made.context(Promise.resolve.bind(Promise), made.context(stop, iterator)).catch(() => {});
+    } catch {
+      // The client is gone, or has been told of another error.
+    }
+  }
+
+  protected async run(): Promise<void> {
+    const { sender, made } = this;
+    const iterator = (this.iterator = made.context(iteratorOf, made.source));
+    const controller = new DirectController(sender);
+    for (;;) {
+      const { done, value } = await made.context(step, iterator, controller);
+      if (done) this.iterator = undefined;
+      if (done || sender.left) return;
+      if (sender.ended) return this.cancel(); // By the controller.
+      if (value !== undefined && value !== null) sender.write(dataOf(value));
+      if (sender.isFull) await sender.whenDrained();
+    }
+  }
+}
+
+function iteratorOf(source: BodyIterable["source"]): AsyncIterator<unknown> {
+  return (typeof source === "function" ? source() : source)[Symbol.asyncIterator]();
+}
+
+function step(iterator: AsyncIterator<unknown>, controller: DirectController): Promise<IteratorResult<unknown>> {
+  return iterator.next(controller as never);
+}
+
+function stop(iterator: AsyncIterator<unknown>): unknown {
+  return iterator.return!();
+}
+
+/** `pull` is called once. The body ends with the promise that it returns; where it returns none, when the controller says so. */
+class DirectPump implements BodyPump {
+  private readonly made: DirectSource;
+  private readonly sender: StreamSender;
+
+  constructor(made: DirectSource, sender: StreamSender) {
+    this.made = made;
+    this.sender = sender;
+  }
+
+  start(): void {
+    const { made, sender } = this;
+    let pulled: unknown;
+    try {
+      pulled = made.context(pull, made.source, new DirectController(sender));
+    } catch (error) {
+      return sender.fail(error);
+    }
+    if (pulled instanceof Promise)
+      pulled.then(
+        () => sender.end(),
+        (error) => sender.fail(error),
+      );
+  }
+
+  cancel(reason: unknown): void {
+    cancelDirect(this.made, reason);
+  }
+}
+
+/** Tells the source of a direct stream that nobody wants its data. */
+export function cancelDirect({ context, source }: DirectSource, reason: unknown): void {
+  if (typeof source.cancel !== "function") return;
+  try {
+    const result = context(tellCancelled, source, reason);
+    if (result instanceof Promise) result.catch(() => {});
+  } catch {
+    // The client is gone: there is nobody to tell.
+  }
+}
+
+function pull(source: DirectSource["source"], controller: DirectController): unknown {
+  return source.pull!(controller);
+}
+
+function tellCancelled(source: DirectSource["source"], reason: unknown): unknown {
+  return source.cancel!(reason);
+}
+
+const closedText =
+  'This HTTPResponseSink has already been closed. A "direct" ReadableStream terminates its underlying socket once `async pull()` returns.';
+
+/** What a direct stream's `pull` gets, with the methods of Bun's. */
+class DirectController {
+  readonly #sender: StreamSender;
+  #flushed = 0;
+
+  constructor(sender: StreamSender) {
+    this.#sender = sender;
+  }
+
+  start(): void {}
+
+  static #senderOf(controller: DirectController): StreamSender {
+    if (#sender in controller) return controller.#sender;
+    throw new TypeError("Expected HTTPResponseSink");
+  }
+
+  /** Returns the number of bytes, or a promise of it where the client is behind; 0 when the client is gone. Throws after the end. */
+  write(data: unknown): number | Promise<number> {
+    const sender = DirectController.#senderOf(this);
+    if (sender.left) return 0;
+    if (sender.ended) throw new Error(closedText);
+    const bytes = sender.write(dataOf(data));
+    return sender.isFull ? sender.whenDrained().then(() => bytes) : bytes;
+  }
+
+  /** What was written leaves with the turn in any case. Returns the number of bytes since the last call. Throws after the end. */
+  flush(): number {
+    const sender = DirectController.#senderOf(this);
+    if (sender.left) return 0;
+    if (sender.ended) throw new Error(closedText);
+    const bytes = sender.bytes - this.#flushed;
+    this.#flushed = sender.bytes;
+    return bytes;
+  }
+
+  /** Returns the number of bytes of the whole body, once. */
+  end(): number | undefined {
+    const sender = DirectController.#senderOf(this);
+    if (sender.left) return 0;
+    if (sender.ended) return undefined;
+    sender.end();
+    return sender.bytes;
+  }
+
+  /** With an error it is one of the body's. */
+  close(error?: unknown): void {
+    const sender = DirectController.#senderOf(this);
+    if (error === undefined || error === null) sender.end();
+    else sender.fail(error);
+  }
+}
+
+Object.defineProperty(DirectController.prototype, Symbol.toStringTag, {
+  value: "ReadableHTTPResponseSinkController",
+  configurable: true,
+});
+
+/** Bun's error is thrown for what is no data, wherever it comes from. */
+function dataOf(value: unknown): string | Uint8Array {
+  if (typeof value === "string") return value;
+  const bytes = plainBytes(value);
+  if (bytes !== undefined) return bytes;
+  const code = value === undefined || value === null ? "ERR_STREAM_NULL_VALUES" : "ERR_INVALID_ARG_TYPE";
+  throw Object.assign(new TypeError("write() expects a string, ArrayBufferView, or ArrayBuffer"), { code });
+}

@@ -1,0 +1,229 @@
+/**
+ * What is sent of a file: all of it, the slice that the program made, or the range that the client asks for.
+ *
+ * Guarantees: the length is that of the file as it was opened, not of what a BunFile remembers; a descriptor that is not handed on with the
+ * plan is closed; a missing file throws (ENOENT) before anything is sent.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { basename } from "node:path";
+import { type BlobFile, fileOf, knownLastModified } from "./blob-place.ts";
+import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
+import { bodilessLength, buildHead, BYTES_TYPE, type Fields, type HeadParts, isBodiless } from "../../http/head.ts";
+import type { ResponseContext, ResponsePlan } from "./response.ts";
+
+/** Part of an open file, as a response's body. Who gets it closes the descriptor. */
+export interface FileBody {
+  kind: "file";
+  fd: number;
+  offset: number;
+  bytes: number;
+}
+
+/** A file that is open, and the part of it that the program means. */
+interface OpenFile {
+  fd: number;
+  fileBytes: number;
+  lastModifiedMs: number;
+  offset: number;
+  bytes: number;
+}
+
+/**
+ * The file of a response that a handler returned: with the range that the client asks for, or, for a slice, as that part (206), as in Bun.
+ * It gets no Last-Modified, since the next request for this URL may be answered with another file. Undefined for what only a stream can
+ * send: pipes, devices, /proc, and a file whose path is not known beyond doubt. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
+ */
+export function planHandlersFile(
+  blob: Blob,
+  parts: HeadParts,
+  context: ResponseContext,
+  date: string,
+): ResponsePlan | undefined {
+  // Before the file is open: they may be the program's own getters. The name is for the client to see; what is opened goes by the Blob's store.
+  const { name: label, type } = blob as { name?: unknown; type: string };
+  const knownMs = knownLastModified(blob);
+  const part = fileOf(blob);
+  const file = part && openPart(part);
+  if (file === undefined) return undefined;
+  const plan = new FilePlan(file, parts, context, date);
+  const { fields } = parts;
+  if (type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
+    plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
+  if (file.bytes < file.fileBytes) labelPart(plan, file, type, knownMs, parts);
+  else if (parts.status === 200 && fields["content-range"] === undefined) {
+    plan.applyRange({ etag: fields["etag"] as string | undefined, lastModifiedMs: ownLastModified(fields) });
+  }
+  return plan.finish();
+}
+
+/**
+ * A part of a file is a 206 where the program says which part it is, in an answer of success; else, as in Bun, where the program has given no
+ * fields. A part from the first byte on may also be the whole file for the program, which has asked for its size before it grew: that is a 206
+ * only for a client that has asked for a part.
+ */
+function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number, { fields, status }: HeadParts): void {
+  const isSuccess = status >= 200 && status < 300 && !isBodiless(status);
+  if (fields["content-range"] !== undefined) {
+    if (isSuccess) plan.status = 206;
+    return;
+  }
+  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== type);
+  if (hasOwnFields || (status !== 200 && status !== 206)) return;
+  if (file.offset === 0 && status === 200 && knownMs < Math.floor(file.lastModifiedMs)) return;
+  plan.status = 206;
+  plan.addLine("Content-Range", `bytes ${file.offset}-${file.offset + Math.max(file.bytes, 1) - 1}/*`);
+}
+
+/** The program's own Last-Modified. */
+function ownLastModified(fields: Fields): number | undefined {
+  const own = fields["last-modified"];
+  const ms = typeof own === "string" ? Date.parse(own) : NaN;
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+/**
+ * The file of a route, with validators: conditional requests and ranges are answered. Throws as above; undefined for what only a stream can
+ * send.
+ */
+export function planRoutesFile(
+  part: BlobFile,
+  parts: HeadParts,
+  context: ResponseContext,
+  date: string,
+): ResponsePlan | undefined {
+  const file = openPart(part);
+  return file && planValidated(file, parts, context, date);
+}
+
+/** A file with a fixed place (a route's, or one in a route's directory). Takes over the descriptor. */
+export function planValidated(file: OpenFile, parts: HeadParts, context: ResponseContext, date: string): ResponsePlan {
+  const plan = new FilePlan(file, parts, context, date);
+  const { fields, status } = parts;
+  const isOwn = fields["last-modified"] !== undefined;
+  if (!isOwn) plan.addLine("Last-Modified", new Date(file.lastModifiedMs).toUTCString());
+  if (status !== 200) return plan.finish();
+  const lastModifiedMs = isOwn ? ownLastModified(fields) : file.lastModifiedMs;
+  const validators = { etag: fields["etag"] as string | undefined, lastModifiedMs };
+  switch (context.conditions ? judgeConditions(context.conditions, validators) : "proceed") {
+    case "not modified":
+      plan.status = 304;
+      break;
+    case "failed":
+      plan.sendNothing(412);
+      break;
+    case "proceed":
+      if (fields["content-range"] === undefined) plan.applyRange(validators); // Else the program has chosen the part.
+  }
+  return plan.finish();
+}
+
+/** Puts a plan together step by step. */
+class FilePlan {
+  status: number;
+
+  private readonly file: OpenFile;
+  private readonly parts: HeadParts;
+  private readonly context: ResponseContext;
+  private readonly date: string;
+  private offset: number;
+  private bytes: number;
+  private lines = "";
+
+  constructor(file: OpenFile, parts: HeadParts, context: ResponseContext, date: string) {
+    this.file = file;
+    this.parts = parts;
+    this.context = context;
+    this.date = date;
+    this.status = parts.status;
+    this.offset = file.offset;
+    this.bytes = file.bytes;
+  }
+
+  addLine(name: string, value: string): void {
+    this.lines += `${name}: ${value}\r\n`;
+  }
+
+  sendNothing(status: number): void {
+    this.status = status;
+    this.bytes = 0;
+  }
+
+  /** RFC 9110 section 14.2: only GET has ranges. */
+  applyRange(validators: Validators): void {
+    const { conditions, isHead } = this.context;
+    if (conditions === undefined || isHead) return;
+    const range = requestedRange(conditions, this.bytes, validators);
+    if (range === undefined) return;
+    if (range === "none") {
+      this.addLine("Content-Range", `bytes */${this.bytes}`);
+      this.sendNothing(416);
+    } else {
+      this.addLine("Content-Range", `bytes ${range.start}-${range.end - 1}/${this.bytes}`);
+      this.status = 206;
+      this.offset += range.start;
+      this.bytes = range.end - range.start;
+    }
+    if (this.parts.fields["accept-ranges"] === undefined) this.addLine("Accept-Ranges", "bytes");
+  }
+
+  finish(): ResponsePlan {
+    const { file, parts, context, status, bytes, offset } = this;
+    const { isHead, http10, keepAlive } = context;
+    try {
+      const bodiless = isBodiless(status);
+      const contentLength = bodiless ? bodilessLength(status) : bytes;
+      const head = buildHead(
+        {
+          ...parts,
+          status,
+          statusText: status === parts.status ? parts.statusText : "",
+          moreLines: parts.moreLines + this.lines,
+        },
+        { contentLength, chunked: false, keepAlive, http10 },
+        this.date,
+      );
+      const send = bytes > 0 && !isHead && !bodiless;
+      const body: ResponsePlan["body"] = send ? { kind: "file", fd: file.fd, offset, bytes } : { kind: "none" };
+      if (!send) closeSync(file.fd);
+      return { head, body, contentLength, chunked: false, keepAlive };
+    } catch (error) {
+      closeSync(file.fd);
+      throw error;
+    }
+  }
+}
+
+function openPart(part: BlobFile): OpenFile | undefined {
+  const { path } = part;
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that nobody writes to does not block.
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isDirectory()) {
+      const error = new Error(`EISDIR: illegal operation on a directory, read '${path}'`);
+      throw Object.assign(error, { code: "EISDIR", errno: -21, syscall: "read", path });
+    }
+    // Files of /proc and the like say 0, and yet there is something to read.
+    const { size } = stats;
+    if (stats.isFile() && (size > 0 || readSync(fd, new Uint8Array(1), 0, 1, 0) === 0))
+      return partOf(wholeFile(fd, stats), part);
+    closeSync(fd);
+    return undefined;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+export function wholeFile(fd: number, { size, mtimeMs }: Stats): OpenFile {
+  return { fd, fileBytes: size, lastModifiedMs: mtimeMs, offset: 0, bytes: size };
+}
+
+function partOf(file: OpenFile, { offset: begin, bytesMax }: BlobFile): OpenFile {
+  const offset = Math.min(begin, file.fileBytes);
+  return { ...file, offset, bytes: Math.min(bytesMax, file.fileBytes - offset) };
+}
+
+/** Content of a quoted-string (RFC 9110 section 5.6.4); what a field cannot hold becomes "_". */
+function quotable(text: string): string {
+  return text.replace(/[^\t\x20-\x7e]/g, "_").replace(/["\\]/g, "\\$&");
+}

@@ -1,0 +1,189 @@
+/**
+ * `listen`: a stream server on the ring, with the options, handlers and members of Bun.listen.
+ *
+ * What the ring does not serve yet goes to Bun.listen whole, with one notice; `fallback: false` makes that an error.
+ */
+import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
+import type { Mode } from "../../reactor/mode.ts";
+import type { Reactor } from "../../reactor/reactor.ts";
+import { originals } from "../../sys/bun-originals.ts";
+import { Listener } from "../../transport/listener.ts";
+import { listenFailure } from "./failure.ts";
+import { readEndpoint, requireBytes, requireObject } from "./options.ts";
+import { Socket, type SocketContext } from "./socket.ts";
+import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
+
+/** Options that `listen` and `connect` share. */
+export interface StreamOptions<Data = undefined> {
+  socket: SocketHandlers<Data>;
+  /** `data` of the listener and, at first, of each of its sockets. */
+  data?: Data;
+  /** The socket stays open for sending when the peer has ended. Default false. */
+  allowHalfOpen?: boolean;
+  /** Bytes that wait to be sent on a socket, above which `write` takes no more. Default 1048576. */
+  writeQueueBytesMax?: number;
+  /** See ReactorOptions.mode; the thread's first server or socket decides. */
+  mode?: Mode;
+  /** false: an error instead of Bun's own function where the ring cannot serve. Default true. */
+  fallback?: boolean;
+}
+
+export interface TcpListenOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
+  hostname?: string;
+  /** 0 to 65535; 0 takes a free one. */
+  port: number;
+  /** SO_REUSEPORT. Default false. */
+  reusePort?: boolean;
+  /** Nobody else may share the port: `reusePort` has no effect. Default false. */
+  exclusive?: boolean;
+  /** Default false. */
+  ipv6Only?: boolean;
+}
+
+export interface UnixOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A path, or an abstract name with a leading NUL. A path's file is removed when the listener stops. */
+  unix: string;
+}
+
+export interface DescriptorOptions<Data = undefined> extends StreamOptions<Data> {
+  /** A socket that was made elsewhere, and is the ring's from here on: for listen one that listens, as socket activation passes it. */
+  fd: number;
+}
+
+export interface SocketListener<Data = undefined> extends Disposable {
+  readonly hostname: string;
+  readonly port: number;
+  /** The path or name, of a Unix socket. */
+  readonly unix?: string;
+  /** Whether it runs on the ring. false: on Bun.listen, whose sockets have no `ring`. */
+  readonly ring: boolean;
+  /** The descriptor, -1 once it is stopped. */
+  readonly fd: number;
+  data: Data;
+  /** Puts address, port and family of the listening socket into `out`. */
+  getsockname(out: object): void;
+  /** Accepts no more. Open sockets live on, unless `closeActiveConnections`. */
+  stop(closeActiveConnections?: boolean): void;
+  ref(): void;
+  unref(): void;
+  /** Other handlers from now on, for open sockets too. */
+  reload(options: { socket: SocketHandlers<Data> }): void;
+}
+
+const WRITE_QUEUE_BYTES_MAX = 1048576;
+
+export function listen<Data = undefined>(
+  options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>,
+): SocketListener<Data> {
+  requireObject("options", options);
+  const left = leavesToBun("listen", options as unknown as Record<string, unknown>, ["tls"]);
+  const reactor = left ? undefined : reactorFor("listen", options);
+  if (!reactor) return markAsBuns(originals.listen(options as never) as unknown as SocketListener<Data>);
+  return new RingListener(reactor, options);
+}
+
+/** What sockets share that were not accepted together. Throws a TypeError for a wrong option. */
+export function readContext<Data>(
+  options: StreamOptions<Data>,
+): Omit<SocketContext<Data>, "closed"> & { handlers: SocketHandlers<Data> } {
+  return {
+    handlers: readHandlers(options.socket),
+    allowHalfOpen: options.allowHalfOpen ?? false,
+    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1),
+    listener: undefined,
+  };
+}
+
+class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
+  declare readonly hostname: string;
+  declare readonly port: number;
+  declare readonly unix?: string;
+  readonly allowHalfOpen: boolean;
+  readonly writeQueueBytesMax: number;
+  data: Data;
+  handlers: SocketHandlers<Data>;
+
+  private readonly reactor: Reactor;
+  private readonly acceptor: Listener;
+  private readonly sockets = new Set<Socket<Data>>();
+
+  constructor(reactor: Reactor, options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>) {
+    const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions<Data>;
+    const endpoint = readEndpoint(options);
+    const { handlers, allowHalfOpen, writeQueueBytesMax } = readContext(options);
+    this.reactor = reactor;
+    this.handlers = handlers;
+    this.allowHalfOpen = allowHalfOpen;
+    this.writeQueueBytesMax = writeQueueBytesMax;
+    this.data = options.data as Data;
+    try {
+      this.acceptor = new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => this.accept(fd));
+    } catch (error) {
+      throw endpoint.fd === undefined ? listenFailure(error, endpoint) : error;
+    }
+    const { address } = this.acceptor;
+    if (endpoint.unix !== undefined) this.unix = endpoint.unix;
+    if (!address) return;
+    this.hostname = endpoint.hostname ?? address.address;
+    this.port = address.port;
+  }
+
+  get listener(): SocketListener<Data> {
+    return this;
+  }
+
+  get ring(): boolean {
+    return true;
+  }
+
+  get fd(): number {
+    return this.acceptor.fd;
+  }
+
+  getsockname(out: object): void {
+    requireObject("out", out);
+    const { address } = this.acceptor;
+    if (address !== undefined && this.fd >= 0)
+      Object.assign(out, { family: address.family, address: address.address, port: address.port });
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { hostname, port, unix } = this;
+    return `SocketListener ${Bun.inspect({ hostname, port, unix })}`;
+  }
+
+  stop(closeActiveConnections = false): void {
+    this.acceptor.close();
+    if (!closeActiveConnections) return;
+    this.reactor.submitFinished(); // What was written, as with Bun's, whose write() is a send(2).
+    for (const socket of [...this.sockets]) socket.drop(false);
+  }
+
+  ref(): void {
+    this.acceptor.setReferenced(true);
+  }
+
+  unref(): void {
+    this.acceptor.setReferenced(false);
+  }
+
+  reload(options: { socket: SocketHandlers<Data> }): void {
+    requireObject("options", options);
+    this.handlers = readHandlers(options.socket);
+  }
+
+  closed(socket: Socket<Data>): void {
+    this.sockets.delete(socket);
+  }
+
+  [Symbol.dispose](): void {
+    this.stop(true);
+  }
+
+  private accept(fd: number): void {
+    const socket = new Socket<Data>(this.reactor, fd, this, this.data);
+    this.sockets.add(socket);
+    socket.onOpen();
+  }
+}

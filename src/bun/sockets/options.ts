@@ -1,0 +1,111 @@
+/** Checks what programs pass to listen, connect and serve. Every error names the option, the value and what is allowed. */
+import type { ListenTarget } from "../../transport/open-socket.ts";
+
+export function requireObject(name: string, value: unknown): void {
+  if (typeof value !== "object" || value === null)
+    throw new TypeError(`${name} must be an object, not ${Bun.inspect(value)}`);
+}
+
+/** As in Bun, an empty string or null is no value, and what is no string is taken for its text: a Buffer, or a number. */
+export function requireText(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  const text = textOf(value);
+  if (text === "") return undefined;
+  if (text !== undefined && !text.includes("\0")) return text;
+  throw new TypeError(`${name} must be a string without NUL, not ${Bun.inspect(value)}`);
+}
+
+/** As in Bun, what is no string is taken for its text. Undefined for none: null, a symbol, an object without toString. */
+export function textOf(value: unknown): string | undefined {
+  if (value === undefined || value === null || typeof value === "symbol") return undefined;
+  try {
+    return String(value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A host as the resolver takes it: an IPv6 address without its brackets, and "localhost." without its dot (RFC 6761 section 6.3). */
+export function hostOf(hostname: string): string {
+  if (hostname.startsWith("[") && hostname.endsWith("]") && hostname.includes(":")) return hostname.slice(1, -1);
+  return hostname.toLowerCase() === "localhost." ? "localhost" : hostname;
+}
+
+/** A number, a text of one, or, as in Bun, an object that has one, as an integer. NaN: none. */
+export function readInteger(value: unknown): number {
+  if (value === "" || typeof value === "symbol" || typeof value === "bigint") return NaN;
+  try {
+    const port = Number(value);
+    return Number.isInteger(port) ? port : NaN;
+  } catch {
+    return NaN; // An object that is neither a number nor a text.
+  }
+}
+
+/** The option `port` of listen and connect. Throws Bun's RangeError, or a TypeError for none. */
+function requireSocketPort(value: unknown): number {
+  if (value === undefined || value === null)
+    throw withCode(
+      "ERR_INVALID_ARG_TYPE",
+      new TypeError(`Missing "port": it must be an integer from 0 to 65535, not ${value}`),
+    );
+  const port = readInteger(value);
+  if (port >= 0 && port <= 65535) return port;
+  const rule = Number.isNaN(port) ? "an integer" : "in the range [0, 65535]";
+  throw withCode(
+    "ERR_OUT_OF_RANGE",
+    new RangeError(`SocketOptions.port must be ${rule} (received ${received(value)})`),
+  );
+}
+
+/** The option `port` of serve. Throws Bun's RangeError. */
+export function requireServerPort(value: unknown): number {
+  const port = readInteger(value);
+  if (port >= 0 && port <= 65535) return port;
+  const rule = Number.isNaN(port) ? "an integer" : ">= 0 and <= 65535";
+  const message = `The value of "options.port" is out of range. It must be ${rule}. Received ${received(value)}`;
+  throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
+}
+
+/** The number that a value stands for, as Bun names it. */
+function received(value: unknown): string {
+  return String(typeof value === "number" ? value : readInteger(value));
+}
+
+/** With a code as Node's errors have it. */
+export function withCode<E extends Error>(code: string, error: E): E {
+  return Object.assign(error, { code });
+}
+
+export function requireDescriptor(value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
+  throw new TypeError(`fd must be a descriptor, not ${Bun.inspect(value)}`);
+}
+
+export function requireBytes(name: string, value: number | undefined, byDefault: number, min: number): number {
+  if (value === undefined) return byDefault;
+  if ((Number.isSafeInteger(value) || value === Infinity) && value >= min) return value;
+  throw new TypeError(`${name} must be an integer number of bytes, at least ${min}, not ${Bun.inspect(value)}`);
+}
+
+/** Where `listen` or `connect` is to go: `fd`, or `unix`, or a host and a port. */
+export interface Endpoint {
+  hostname?: string | undefined;
+  port?: number | undefined;
+  unix?: string | undefined;
+  fd?: number | undefined;
+}
+
+export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" | "port" | "unix" | "fd"> {
+  const { fd, unix, port } = options;
+  if (fd !== undefined) return { fd: requireDescriptor(fd) };
+  if (unix !== undefined) {
+    if (typeof unix !== "string" || unix === "")
+      throw new TypeError(`SocketOptions.unix must be a string, a path or an abstract name, not ${Bun.inspect(unix)}`);
+    return { unix };
+  }
+  const hostname = requireText("hostname", options.hostname);
+  if (hostname === undefined && typeof options.hostname === "object" && options.hostname !== null)
+    throw new TypeError(`Expected a non-empty "hostname", not ${Bun.inspect(options.hostname)}`);
+  return { hostname, port: requireSocketPort(port) };
+}

@@ -1,0 +1,34 @@
+/** A socket's type of service (ip(7)) or traffic class (ipv6(7)): the same field in both versions. */
+import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS } from "../../sys/abi.ts";
+import { native } from "../../sys/library.ts";
+import { withCode } from "./options.ts";
+
+type Family = "IPv4" | "IPv6";
+
+const optionOf = (family: Family): [level: number, name: number] =>
+  family === "IPv6" ? [IPPROTO_IPV6, IPV6_TCLASS] : [IPPROTO_IP, IP_TOS];
+
+/** Returns the value, or a negative errno. */
+export function readTypeOfService(fd: number, family: Family): number {
+  const [level, name] = optionOf(family);
+  return native().rl_getsockopt(fd, level, name);
+}
+
+/** Returns 0, or a negative errno. */
+export function writeTypeOfService(fd: number, family: Family, value: number): number {
+  const [level, name] = optionOf(family);
+  return native().rl_setsockopt(fd, level, name, value);
+}
+
+/** Undefined is 0. Throws what Bun throws for what is no integer from 0 to 255. */
+export function requireTypeOfService(tos: unknown): number {
+  if (tos === undefined) return 0;
+  if (typeof tos !== "number" || !Number.isInteger(tos)) {
+    const type = typeof tos === "number" ? "integer" : "number";
+    const message = `The "tos" property must be of type ${type}. Received ${Bun.inspect(tos)}`;
+    throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
+  }
+  if (tos >= 0 && tos <= 255) return tos;
+  const message = `The value of "tos" is out of range. It must be >= 0 and <= 255. Received ${tos}`;
+  throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
+}

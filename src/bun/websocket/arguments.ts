@@ -1,0 +1,56 @@
+/** What the methods of a WebSocket take. All throw a TypeError that names the method and what was given. */
+import { toBytes } from "../sockets/socket-data.ts";
+
+const CONTROL_BYTES_MAX = 125;
+
+export function requireMessage(method: string, message: unknown): void {
+  if (message === undefined || message === null)
+    throw new TypeError(`${method} requires a non-empty message: a string, bytes or a Blob, not ${String(message)}`);
+}
+
+export function requireText(method: string, message: unknown): void {
+  if (typeof message !== "string") throw new TypeError(`${method} expects a string, not ${Bun.inspect(message)}`);
+}
+
+export function requireBytes(method: string, message: unknown): void {
+  if (typeof message !== "object" || message === null)
+    throw new TypeError(`${method} expects a Blob or BufferSource, not ${Bun.inspect(message)}`);
+}
+
+export function requireCompress(method: string, compress: unknown): void {
+  if (typeof compress !== "boolean")
+    throw new TypeError(`${method} expects compress to be a boolean, not ${Bun.inspect(compress)}`);
+}
+
+export function requireTopic(method: string, topic: unknown): void {
+  if (typeof topic !== "string") throw new TypeError(`${method} expects a topic string, not ${Bun.inspect(topic)}`);
+  if (topic === "") throw new TypeError(`${method} requires a non-empty topic name`);
+}
+
+/** A message as bytes, for those who get it from one encoding. */
+export function messageBytes(message: unknown): Uint8Array {
+  return isBytes(message) ? toBytes(message, 0, undefined) : Buffer.from(String(message));
+}
+
+/** Whether a message is binary. As in Bun, what is neither bytes nor a Blob is sent as the text that it becomes. */
+export function isBytes(message: unknown): message is ArrayBufferLike | NodeJS.ArrayBufferView | Blob {
+  return (
+    ArrayBuffer.isView(message) ||
+    message instanceof ArrayBuffer ||
+    message instanceof SharedArrayBuffer ||
+    message instanceof Blob
+  );
+}
+
+/** The payload of a ping or a pong (RFC 6455 section 5.5). */
+export function controlData(method: string, data: unknown): Uint8Array {
+  if (data === undefined || data === null) return Buffer.alloc(0);
+  if (typeof data !== "string" && typeof data !== "object")
+    throw new TypeError(`${method} expects a string, Blob, or BufferSource, not ${Bun.inspect(data)}`);
+  const bytes = toBytes(data, 0, undefined);
+  if (bytes.length > CONTROL_BYTES_MAX)
+    throw new RangeError(
+      `The data size must not be greater than ${CONTROL_BYTES_MAX} bytes. Received ${bytes.length} bytes, by ${method}()`,
+    );
+  return bytes;
+}

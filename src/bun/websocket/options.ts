@@ -1,0 +1,90 @@
+/** The option `websocket` of serve: handlers and limits, checked once. */
+import { inCurrentContext } from "../../sys/async-context.ts";
+import { readDeflate, type DeflateOptions } from "../../websocket/deflate.ts";
+import type { ServerWebSocket } from "./socket.ts";
+
+type Handler<Argument extends unknown[]> = (socket: ServerWebSocket, ...rest: Argument) => unknown;
+
+/** What the sockets of a server share; `reload` changes it for all of them. */
+export interface WebSocketOptions {
+  readonly open: Handler<[]> | undefined;
+  readonly message: Handler<[message: unknown]> | undefined;
+  readonly drain: Handler<[]> | undefined;
+  readonly close: Handler<[code: number, reason: string]> | undefined;
+  readonly ping: Handler<[data: unknown]> | undefined;
+  readonly pong: Handler<[data: unknown]> | undefined;
+  readonly error: ((error: unknown, socket: ServerWebSocket) => unknown) | undefined;
+  /** Bytes of a received message, after decompression. */
+  readonly messageBytesMax: number;
+  /** Bytes that wait to be sent, above which a message is dropped; 0 is no limit. */
+  readonly backpressureLimit: number;
+  readonly closeOnBackpressureLimit: boolean;
+  readonly publishToSelf: boolean;
+  /** Without traffic until a ping is sent, or, without pings, until the end; 0 is never. */
+  readonly quietMs: number;
+  /** From the ping until the end; 0 without pings. */
+  readonly answerMs: number;
+  readonly deflate: DeflateOptions | undefined;
+}
+
+const handlerNames = ["open", "message", "drain", "close", "ping", "pong", "error"] as const;
+const DEFAULT_BYTES_MAX = 16777216;
+const INTEGER_MAX = 4294967295;
+const IDLE_SECONDS_MAX = 960;
+/** As in Bun, whose clock for this has four seconds' grain. */
+const IDLE_SECONDS_MIN = 8;
+
+/** Throws a TypeError that names the wrong option. */
+export function readWebSocketOptions(given: unknown): WebSocketOptions {
+  if (typeof given !== "object" || given === null)
+    throw new TypeError(`websocket must be an object with handlers, not ${Bun.inspect(given)}`);
+  const options = given as Record<string, unknown>;
+  const handlers = {} as Record<(typeof handlerNames)[number], any>;
+  for (const name of handlerNames) handlers[name] = readHandler(name, options[name]);
+  return {
+    ...handlers,
+    messageBytesMax: readInteger("maxPayloadLength", options.maxPayloadLength, DEFAULT_BYTES_MAX),
+    backpressureLimit: readInteger("backpressureLimit", options.backpressureLimit, DEFAULT_BYTES_MAX),
+    closeOnBackpressureLimit: readBoolean("closeOnBackpressureLimit", options.closeOnBackpressureLimit, false),
+    publishToSelf: readBoolean("publishToSelf", options.publishToSelf, false),
+    ...readTimes(options),
+    deflate: readDeflate(options.perMessageDeflate),
+  };
+}
+
+function readHandler(name: string, value: unknown): unknown {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "function") return inCurrentContext(value);
+  throw new TypeError(`websocket.${name} must be a function, not ${Bun.inspect(value)}`);
+}
+
+function readBoolean(name: string, value: unknown, byDefault: boolean): boolean {
+  if (value === undefined || value === null) return byDefault;
+  if (typeof value !== "boolean") throw new TypeError(`websocket.${name} must be a boolean, not ${Bun.inspect(value)}`);
+  return value;
+}
+
+/** As in Bun, what is too small or too large counts as the nearest that is allowed. */
+function readInteger(name: string, value: unknown, byDefault: number): number {
+  if (value === undefined || value === null) return byDefault;
+  if (!Number.isInteger(value))
+    throw new TypeError(`websocket.${name} must be an integer from 0 to ${INTEGER_MAX}, not ${Bun.inspect(value)}`);
+  return Math.min(Math.max(value as number, 0), INTEGER_MAX);
+}
+
+function readTimes({ idleTimeout, sendPings }: Record<string, unknown>): { quietMs: number; answerMs: number } {
+  const given = readInteger("idleTimeout", idleTimeout, 120);
+  const pings = readBoolean("sendPings", sendPings, true);
+  if (given > IDLE_SECONDS_MAX)
+    throw new TypeError(
+      `websocket.idleTimeout must be a number of seconds from 0 to ${IDLE_SECONDS_MAX}, not ${given}`,
+    );
+  if (given === 0) return { quietMs: 0, answerMs: 0 };
+  const seconds = Math.max(given, IDLE_SECONDS_MIN);
+  // The client has 4, 8 or 16 seconds for its pong, and at most half of the whole.
+  let answer = 4;
+  while (answer < 16 && seconds - answer >= 2 * answer) answer *= 2;
+  return pings
+    ? { quietMs: (seconds - answer) * 1000, answerMs: answer * 1000 }
+    : { quietMs: seconds * 1000, answerMs: 0 };
+}

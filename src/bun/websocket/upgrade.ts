@@ -1,0 +1,50 @@
+/** `server.upgrade`: from a request to a WebSocket. */
+import type { FetchResponder } from "../serve/fetch-responder.ts";
+import type { RingRequest } from "../serve/request.ts";
+import { answer, askedOf, judge, VERSION } from "./handshake.ts";
+import type { WebSocketHub } from "./hub.ts";
+import { ServerWebSocket } from "./socket.ts";
+
+export interface UpgradeOptions {
+  /** Fields of the 101 response besides the handshake's own. Sec-WebSocket-Protocol chooses among the client's subprotocols. */
+  headers?: Bun.HeadersInit;
+  /** What the socket's `data` is at first. */
+  data?: unknown;
+}
+
+/** Returns whether the connection is a WebSocket now. Throws a TypeError for wrong options. */
+export function upgrade(
+  hub: WebSocketHub,
+  responder: FetchResponder,
+  request: RingRequest,
+  options: UpgradeOptions = {},
+): boolean {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`upgrade options must be an object, not ${Bun.inspect(options)}`);
+  const judgement = responder.canHandOver(request) ? judge(request) : "refused";
+  // Before the options, whose getters may change the request's fields.
+  const asked = askedOf(request);
+  const { headers, data } = options;
+  if (headers !== undefined && headers !== null && typeof headers !== "object")
+    throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
+  if (judgement === "refused" || !responder.canHandOver(request)) return false;
+  if (judgement === "another version") {
+    // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
+    responder.refuseUpgrade(request, `Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
+    return false;
+  }
+  const { reactor, heads } = hub.host;
+  const { head, agreement } = answer(
+    request,
+    asked,
+    headers ?? undefined,
+    hub.options.deflate,
+    heads.date(reactor.nowMs),
+  );
+  // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
+  if (!responder.canHandOver(request)) return false;
+  const transport = responder.handOver(request);
+  transport.outbox.writeLatin1(head);
+  new ServerWebSocket(hub, transport, agreement, data).begin();
+  return true;
+}
