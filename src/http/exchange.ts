@@ -8,6 +8,7 @@
  * answer's head and body.
  */
 import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
+import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
 import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
 import { RequestBody } from "./body.ts";
@@ -130,6 +131,7 @@ export class Exchange implements Consumer, BodyTarget {
   /** The whole answer is in the outbox. */
   complete(keepAlive: boolean): void {
     this.keepAlive = keepAlive;
+    if (this.transport.queuedBytes >= DIRECT_BYTES_MIN) this.transport.outbox.hasten();
     if (!this.phase.is(BODY_COMING)) {
       this.move(UNANSWERED, Phase.Head);
       return this.afterAnswer();

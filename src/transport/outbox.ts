@@ -8,6 +8,7 @@
  */
 import { MSG_NOSIGNAL } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
+import { native } from "../sys/library.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
@@ -19,9 +20,19 @@ import { gather } from "./gather.ts";
 /** The smallest chunk for a write, so that a few small writes share it. */
 const CHUNK_BYTES_MIN = 4096;
 
+/**
+ * From so many bytes on, a large write is given to the kernel at once, while it is in the processor's cache, and not with the
+ * next submission.
+ */
+export const DIRECT_BYTES_MIN = 32768;
+
 /** Sends what is in an outbox. */
 export interface Sender {
   readonly reactor: Reactor;
+  /** `sendNow()` can give bytes to the kernel: nothing is in flight before them. */
+  readonly canSendNow: boolean;
+  /** Gives the kernel as much as it takes at once. The rest stays queued. */
+  sendNow(): void;
   /** Something was queued. */
   scheduleSend(): void;
 }
@@ -111,10 +122,23 @@ export class Outbox {
   }
 
   /**
-   * Copies `length` bytes into the queue. Asks for the length once: that of shared memory may grow meanwhile. Throws an
-   * Error for a view that has fewer.
+   * Queues `length` bytes, and `suffix` (Latin-1) behind them. Many bytes are sent at once if they can be, and what the
+   * kernel does not take is copied, like few bytes. Asks for the length once: that of shared memory may grow meanwhile.
+   * Throws an Error for a view that has fewer bytes.
    */
-  write(bytes: Uint8Array, length: number = byteLengthOf(bytes)): void {
+  write(bytes: Uint8Array, length: number = byteLengthOf(bytes), suffix = ""): void {
+    if (length >= DIRECT_BYTES_MIN && bytes.byteLength >= length && this.sender.canSendNow)
+      return this.writeThrough(bytes, length, suffix);
+    this.copy(bytes, length);
+    if (suffix !== "") this.writeLatin1(suffix);
+  }
+
+  /** Everything that belongs together is queued: if it is much, it leaves now. */
+  hasten(): void {
+    if (this.queuedBytes >= DIRECT_BYTES_MIN && this.sender.canSendNow) this.sender.sendNow();
+  }
+
+  private copy(bytes: Uint8Array, length: number): void {
     for (let at = 0; at < length;) {
       const tail = this.tail;
       const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(length - at, CHUNK_BYTES_MAX));
@@ -127,14 +151,14 @@ export class Outbox {
 
   /** A string of characters up to U+00FF, one byte each. */
   writeLatin1(text: string): void {
-    if (text.length > CHUNK_BYTES_MAX) return this.write(Buffer.from(text, "latin1"));
+    if (text.length > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text, "latin1"));
     const chunk = this.reserve(text.length);
     this.commit(chunk, chunk.buffer.latin1Write(text, chunk.length, text.length));
   }
 
   /** A string as UTF-8, which is `bytes` long. */
   writeUtf8(text: string, bytes: number): void {
-    if (bytes > CHUNK_BYTES_MAX) return this.write(Buffer.from(text));
+    if (bytes > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text));
     const chunk = this.reserve(bytes);
     this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
   }
@@ -159,6 +183,21 @@ export class Outbox {
     this.message = header;
     this.requested = bytes;
     return reactor.lane.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL);
+  }
+
+  /** Sends as much as the kernel takes at once. Returns how many bytes, for `took()`, or -errno. No send may be in flight. */
+  sendNow(fd: number): number {
+    const { arena } = this.sender.reactor;
+    const head = this.head!;
+    if (head.next === null) {
+      this.requested = head.unsent;
+      return native().rl_send_now(fd, head.address + head.sent, this.requested, 0);
+    }
+    const { header, bytes } = gather(arena, head);
+    this.requested = bytes;
+    const result = native().rl_send_now(fd, 0, 0, header.address);
+    arena.free(header);
+    return result;
   }
 
   /** The send in flight is over: the kernel uses its memory no more. */
@@ -200,7 +239,40 @@ export class Outbox {
 
   private adopt(bytes: Uint8Array, dispose: boolean): void {
     if (bytes.length >= ADOPTED_BYTES_MIN) this.append(this.sender.reactor.arena.adopt(bytes, dispose));
-    else this.write(bytes);
+    else this.copy(bytes, bytes.length);
+  }
+
+  /** Sends bytes from where they are, and copies what the kernel does not take. */
+  private writeThrough(bytes: Uint8Array, length: number, suffix: string): void {
+    const { sender } = this;
+    const borrowed = sender.reactor.arena.adopt(length === bytes.length ? bytes : bytes.subarray(0, length), false);
+    this.append(borrowed);
+    if (suffix !== "") this.writeLatin1(suffix);
+    try {
+      sender.sendNow();
+    } finally {
+      if (!borrowed.free) this.keep(borrowed);
+    }
+  }
+
+  /** Puts a copy of what is unsent of a chunk into its place. */
+  private keep(borrowed: Chunk): void {
+    const { arena } = this.sender.reactor;
+    let before: Chunk | null = null;
+    for (let chunk = this.head!; chunk !== borrowed; chunk = chunk.next!) before = chunk;
+    for (let at = borrowed.sent; at < borrowed.length;) {
+      const copy = arena.allocate(Math.min(borrowed.length - at, CHUNK_BYTES_MAX));
+      const part = Math.min(copy.room, borrowed.length - at);
+      copyAll(borrowed.buffer, at, part, copy.buffer, 0);
+      copy.length = part;
+      at += part;
+      if (before === null) this.head = copy;
+      else before.next = copy;
+      before = copy;
+    }
+    before!.next = borrowed.next;
+    if (this.tail === borrowed) this.tail = before;
+    arena.free(borrowed);
   }
 
   private link(chunk: Chunk): void {
@@ -216,5 +288,7 @@ const nobody: Sender = {
   get reactor(): never {
     throw new Error("a spare outbox was written to");
   },
+  canSendNow: false,
+  sendNow() {},
   scheduleSend() {},
 };

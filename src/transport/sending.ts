@@ -37,6 +37,18 @@ export function send(connection: Sending): void {
   connection.lane.tag(connection.queue!.prepareSend(connection.fd), connection.slot, Kind.Send);
 }
 
+/** Gives the kernel as much of what is queued as it takes at once. The ring sends the rest, and meets with the error, if any. */
+export function sendNow(connection: Sending): void {
+  const { queue, lane } = connection;
+  if (queue === null || !queue.hasUnsent || lane.faults?.refusesSend() === true) return;
+  const result = queue.sendNow(connection.fd);
+  if (result <= 0) return;
+  queue.took(result);
+  connection.sentBytes += result;
+  lane.reactor.unsubmittedBytes = Math.max(0, lane.reactor.unsubmittedBytes - result);
+  if (!queue.isEmpty) connection.bits |= Flag.Progressed;
+}
+
 /** The send has completed. */
 export function sent(connection: Sending, result: number): void {
   const queue = connection.queue!;

@@ -99,6 +99,7 @@ export class FileSender implements BodySender {
     this.headSent = true;
     chunk.length += result;
     transport.outbox.append(chunk);
+    transport.outbox.hasten();
     this.advance(result);
     if (this.left > 0) transport.requestDrain();
   }

@@ -119,7 +119,7 @@ export class StreamSender implements BodySender, Flushable {
       const { keepAlive } = this.plan;
       const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
       transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
-      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk));
+      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk), "");
       this.held = [];
     } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");
     this.state = State.Ended;
@@ -152,15 +152,16 @@ export class StreamSender implements BodySender, Flushable {
     const { outbox } = this.target.transport;
     const { chunked } = this.plan;
     if (chunked) outbox.writeLatin1(`${bytes.toString(16)}\r\n`);
-    this.writeData(chunk, bytes);
-    if (chunked) outbox.writeLatin1("\r\n");
+    this.writeData(chunk, bytes, chunked ? "\r\n" : "");
     this.target.bodyProgressed();
   }
 
-  private writeData(chunk: string | Uint8Array, bytes: number): void {
+  private writeData(chunk: string | Uint8Array, bytes: number, suffix: string): void {
     const { outbox } = this.target.transport;
-    if (typeof chunk === "string") outbox.writeUtf8(chunk, bytes);
-    else outbox.write(chunk, bytes);
+    if (typeof chunk !== "string") return outbox.write(chunk, bytes, suffix);
+    outbox.writeUtf8(chunk, bytes);
+    outbox.writeLatin1(suffix);
+    outbox.hasten();
   }
 }
 

@@ -178,6 +178,13 @@ export class Faults {
     return true;
   }
 
+  /** Whether a socket takes nothing of what is sent past the ring. */
+  refusesSend(): boolean {
+    if (this.random() >= this.rate) return false;
+    this.count("send refused");
+    return true;
+  }
+
   /** What io_uring_enter answers without having done anything; undefined to enter. */
   enterFails(): number | undefined {
     if (this.random() >= this.rate) return undefined;
