@@ -42,9 +42,9 @@ export async function copyFile(
 
 /** Takes from a file that is there the permissions that its new contents are not to have: Bun's own does so behind the last byte. */
 async function narrow(source: Path, target: Path): Promise<void> {
-  const replaced = await node.stat(target).catch(() => undefined);
-  if (!replaced?.isFile()) return;
-  const { mode } = await node.stat(source).catch(() => replaced);
+  const [replaced, copied] = await Promise.all([target, source].map((path) => node.stat(path).catch(() => undefined)));
+  if (copied === undefined || !replaced?.isFile()) return;
+  const { mode } = copied;
   if ((replaced.mode & ~mode & 0o777) !== 0) await node.chmod(target, replaced.mode & mode & 0o7777);
 }
 
