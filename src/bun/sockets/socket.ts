@@ -80,15 +80,16 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     if (!this.takesBytes) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
     const { length } = bytes; // Once: shared memory may grow.
-    const room = this.context.writeQueueBytesMax - connection.queuedBytes;
-    if (length <= room) {
-      connection.outbox.write(bytes, length);
-      return length;
+    const { writeQueueBytesMax } = this.context;
+    let taken = 0;
+    for (;;) {
+      const part = Math.min(writeQueueBytesMax - connection.queuedBytes, length - taken);
+      if (part <= 0) break;
+      connection.outbox.write(taken === 0 ? bytes : bytes.subarray(taken), part);
+      taken += part; // The kernel may have taken it already, and there is room again.
     }
-    connection.requestDrain();
-    if (room <= 0) return 0;
-    connection.outbox.write(bytes, room);
-    return room;
+    if (taken < length) connection.requestDrain();
+    return taken;
   }
 
   /**
