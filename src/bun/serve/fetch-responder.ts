@@ -141,16 +141,14 @@ export class FetchResponder implements Responder, RequestOrigin {
   }
 
   private respondLater(request: RingRequest, response: unknown): void {
-    // The connection is gone.
-    if (this.request !== request) return;
+    if (this.request !== request) return; // The connection is gone.
     this.exchange.resume();
     if (isResponse(response)) return this.respond(request, response);
     this.failResponse(request, errorOf(response));
   }
 
   private respond(request: RingRequest, response: Response): void {
-    // The connection is gone.
-    if (this.request !== request) return;
+    if (this.request !== request) return; // The connection is gone.
     const { host, exchange } = this;
     if (exchange.mayStayOpen && !exchange.http10 && request.method !== "HEAD") {
       const changesCookies = host.router !== null && RoutedRequest.changedCookies(request) !== undefined;

@@ -26,7 +26,7 @@ export interface RingServeOptions {
   writeQueueBytesMax?: number;
   /**
    * The descriptor of a socket that already listens, for example from socket activation. It
-   * replaces a port or a path. The server closes it.
+   * replaces a port or a path. It belongs to the server from this call on.
    */
   fd?: number;
   /** See ReactorOptions.mode. The first server or socket of the thread decides. */
