@@ -89,7 +89,7 @@ function wholeSeconds(ms: number): number {
 }
 
 /**
- * Returns an HTTP date in milliseconds since 1970. Returns undefined for a text that is no date;
+ * Returns an HTTP date in milliseconds since 1970. Returns undefined for a text that is not a date;
  * such a field is ignored.
  */
 function dateOf(text: string | null): number | undefined {

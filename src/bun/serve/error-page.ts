@@ -5,7 +5,7 @@
 import { TEXT_TYPE } from "../../http/head.ts";
 
 /**
- * Returns the value that the error handler gets for a handler's result that is no Response. An
+ * Returns the value that the error handler gets for a handler's result that is not a Response. An
  * Error is passed on unchanged, as in Bun.
  */
 export function errorOf(result: unknown): unknown {

@@ -219,7 +219,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     else this.sendPlan(request, plan);
   }
 
-  /** Sends a route's content that does not depend on the request. No Request is made. */
+  /** Sends a route's content that needs no field of the request. No Request is made. */
   private sendAtOnce(content: StaticContent, target: string, method: string): void {
     const { http10, mayStayOpen } = this.exchange;
     const context = { isHead: method === "HEAD", http10, keepAlive: mayStayOpen };

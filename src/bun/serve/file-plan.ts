@@ -70,10 +70,10 @@ export function planHandlersFile(
  * Decides whether a part of a file is sent with status 206.
  *
  * If the program gives a Content-Range, the status is 206 for every successful status that allows a
- * body. Otherwise, as in Bun, the program must have given no fields, and status 200 or 206. One
- * case is special: the part starts at the first byte, and the file has changed since the Blob read
- * its size. The program may then mean the whole file, so the status is 206 only if the program set
- * it.
+ * body. Otherwise, as in Bun, the status is 206 only if the program gave no fields, and status 200
+ * or 206. One case is special: the part starts at the first byte, and the file has changed since
+ * the Blob read its size. The program may then mean the whole file, so the status is 206 only if
+ * the program set it.
  */
 function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number, { fields, status }: HeadParts): void {
   const isSuccess = status >= 200 && status < 300 && !isBodiless(status);

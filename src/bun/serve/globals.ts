@@ -3,8 +3,9 @@
  * remember the values that they were made of. Request and fetch accept the ring's requests, where
  * native code would accept only its own.
  *
- * Guarantees: the constructors make native objects, and `instanceof` works for both kinds. The
- * replacement happens once for each thread, by the first `serve` or by the preload.
+ * Guarantees: the constructors make native objects, and `instanceof` works for native objects and
+ * for the ring's. The replacement happens once for each thread, by the first `serve` or by the
+ * preload.
  */
 import { TrackedReadableStream } from "./body-iterable.ts";
 import { globalsState, NativeReadableStream, NativeRequest, NativeResponse, nativeFetch } from "./native-globals.ts";

@@ -4,8 +4,7 @@
  *
  * The prototype of the ring's requests is the prototype of the global constructor. Its members work
  * for native requests too, because the native prototype inherits from it. So a member that a
- * program reads from `Request.prototype`, calls with any request, or replaces there, works as in
- * Bun.
+ * program reads from `Request.prototype`, calls with any request, or replaces, works as in Bun.
  *
  * Guarantees: `new Request(request)` and `fetch(request)` work (globals.ts). A request stays valid
  * after the handler has returned, because it does not refer to a receive buffer. The first use of
@@ -91,15 +90,12 @@ export class RingRequest {
     if (abort !== undefined) contexts().currentContext()(tellAborted, abort);
   }
 
-  /**
-   * @internal Marks that the exchange has given the connection away, and that no response is
-   * needed.
-   */
+  /** @internal Marks that the connection was given away, and that no response is needed. */
   static handOver(request: RingRequest): void {
     (request.#rare ??= {}).handedOver = true;
   }
 
-  /** @internal Whether the exchange has given the connection away. */
+  /** @internal Whether the connection was given away. */
   static isHandedOver(request: RingRequest): boolean {
     return request.#rare?.handedOver === true;
   }
@@ -119,10 +115,7 @@ export class RingRequest {
     return request.#body !== null;
   }
 
-  /**
-   * @internal Returns the value that native code gets in place of `value`: a native Request for a
-   * request of the ring, or `value` itself.
-   */
+  /** @internal Returns the value for native code: a native Request for a ring's, or `value`. */
   static unwrap(value: unknown): unknown {
     return RingRequest.is(value) ? value.#toNative() : value;
   }
@@ -297,8 +290,7 @@ export class RingRequest {
 
   #buildUrl(): string {
     const host = this.#text.slice(this.#hostStart, this.#hostEnd);
-    // The scheme is always http, because the request came over http. The scheme in the target does
-    // not count.
+    // Always http, because the request came over http. The scheme in the target does not count.
     return this.#urlWithin(host === "" ? this.#origin.defaultOrigin : `http://${host}`);
   }
 
@@ -317,8 +309,7 @@ export class RingRequest {
       const lineEnd = text.indexOf("\r\n", at);
       if (lineEnd <= at) break; // The empty line that ends the head.
       const colon = text.indexOf(":", at);
-      // Only SP and HTAB are white space here. trim() would also remove U+00A0, which is part of
-      // the value.
+      // Only SP and HTAB are white space. trim() would also remove U+00A0, a part of the value.
       let from = colon + 1;
       let to = lineEnd;
       while (isBlank(text.charCodeAt(from))) from++;
@@ -342,10 +333,8 @@ for (const name of Object.keys(native))
 /**
  * Makes the prototype of the ring's requests the parent of the native prototype. So native requests
  * inherit from it, and have the members that a program adds there. The methods of native requests
- * call the methods of the ring's prototype.
- *
- * The native requests keep their own prototype, because native code has a fast path for requests
- * with exactly that prototype.
+ * call the methods of the ring's prototype. The native requests keep their own prototype, because
+ * native code has a fast path for requests with exactly that prototype.
  */
 export function adoptNativeRequests(): void {
   const own = RingRequest.prototype as unknown as Record<string, Function>;

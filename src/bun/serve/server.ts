@@ -61,10 +61,7 @@ const SPARE_EXCHANGES_MAX = 256;
 /** Options that only Bun's server has. */
 const unserved = ["tls", "app", "http2", "http3", "h3", "key", "cert"];
 
-/**
- * Starts an HTTP server. Accepts the options of Bun.serve. If it refuses an option, the error names
- * it.
- */
+/** Starts an HTTP server with Bun.serve's options. If it refuses an option, the error names it. */
 export function serve<WebSocketData = undefined, R extends string = string>(
   options: ServeOptions<WebSocketData, R>,
 ): Server<WebSocketData> {
@@ -88,8 +85,7 @@ function startServer(options: Options): Server {
   const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
   if (!reactor) {
-    // After a hot reload, the options need Bun's server. It replaces the server of the ring, and
-    // stays.
+    // After a hot reload, the options need Bun's server. It replaces the ring's server, and stays.
     void running?.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
     return markAsBuns(originals.serve(options as never) as unknown as Server);
@@ -153,8 +149,7 @@ class RingServer implements Server, ServeHost {
     this.port = address?.port;
     this.hostname = address && (requireText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
-    // As with Bun's server, `{ ...server }` is empty. Elysia gives such an object as options to
-    // reload().
+    // As with Bun's server, `{ ...server }` is empty. Elysia gives this to reload() as options.
     for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
   }
 
@@ -197,8 +192,7 @@ class RingServer implements Server, ServeHost {
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
     const { fetch, error, websocket, port } = options as Options;
-    // As in Bun, the port is checked and then ignored.
-    if (port !== undefined && port !== null) requireServerPort(port);
+    if (port !== undefined && port !== null) requireServerPort(port); // As in Bun, only checked.
     const routes = routesOf(options as Options);
     const html = findHtml(routes);
     if (html !== undefined)
@@ -220,8 +214,8 @@ class RingServer implements Server, ServeHost {
   }
 
   /**
-   * Calls the fetch handler without a network. As in Bun, routes are not used, and an error rejects
-   * the promise. A server without a fetch handler rejects it too.
+   * Calls the fetch handler without a network. As in Bun, routes are not used. An error rejects the
+   * promise, and so does a missing fetch handler.
    */
   async fetch(...given: [request: Request | string | URL]): Promise<Response> {
     if (this.fetchHandler === notFound) throw new Error("fetch() requires the server to have a fetch handler");
@@ -249,12 +243,10 @@ class RingServer implements Server, ServeHost {
   }
 
   /**
-   * Makes a WebSocket from the connection of the request, and calls `open`. Returns true; then the
-   * handler needs to return no Response.
-   *
-   * Returns false if the request is not a correct WebSocket handshake (RFC 6455 section 4.2.1), or
-   * is already answered. A client of another version than 13 is answered here, with 426, and the
-   * result is false.
+   * Makes a WebSocket from the connection of the request, and calls `open`. Returns true; the
+   * handler then needs no Response. Returns false if the request is not a correct WebSocket
+   * handshake (RFC 6455 section 4.2.1), or is already answered. A client of another version than 13
+   * is answered here, with 426, and the result is false.
    */
   upgrade(request: Request, options?: UpgradeOptions): boolean {
     const { webSockets } = this;
@@ -347,8 +339,7 @@ class RingServer implements Server, ServeHost {
   }
 
   /**
-   * Returns all open connections. They are found in the reactor's table. A second list would cost
-   * memory for each connection, and this call is rare.
+   * Finds all open connections in the reactor's table. The call is rare, so no list uses memory.
    */
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>

@@ -194,8 +194,8 @@ function planStream(blob: Blob, parts: HeadParts, context: ResponseContext, date
 }
 
 /**
- * The files in a directory, for a route that ends in a wildcard. A file that does not exist gets a
- * 404. The fetch handler is not called.
+ * The files below a directory, for a route that ends in a wildcard. A file that does not exist gets
+ * a 404. The fetch handler is not called.
  */
 export class ContentOfDirectory implements StaticContent {
   readonly inMemory = false;
@@ -204,7 +204,7 @@ export class ContentOfDirectory implements StaticContent {
 
   /**
    * Opens the directory. `prefix` is the route's path without its `*`. Throws an Error with `code`
-   * if `dir` is no directory.
+   * if `dir` is not a directory.
    */
   constructor(dir: string, prefix: string) {
     this.directory = new Directory(dir);

@@ -240,7 +240,7 @@ const nativeClone = NativeResponse.prototype.clone;
  *
  * Native code does not recognize a Response that has a remembered body as one of its own. It would
  * read the body, although it copies the body of its own Responses. So it gets a native copy. A
- * Response that was read, and a value that is no Response, are passed on unchanged.
+ * Response that was read, and a value that is not a Response, are passed on unchanged.
  */
 export function unremembered(value: unknown): unknown {
   return isResponse(value) && Memory.has(value) && !value.bodyUsed ? nativeClone.call(value) : value;

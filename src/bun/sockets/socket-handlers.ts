@@ -46,7 +46,7 @@ export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandle
 
 /**
  * Copies the functions with these names, as they are now. Throws a TypeError that names a value
- * that is no function.
+ * that is not a function.
  */
 export function takeHandlers<Name extends string>(
   names: readonly Name[],

@@ -204,10 +204,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.connection.sentBytes + this.connection.queuedBytes;
   }
 
-  /**
-   * Sets TCP_NODELAY. Default: true. Small writes are joined within a turn, so the kernel does not
-   * need to delay them.
-   */
+  /** Sets TCP_NODELAY. Default: true, because small writes are already joined within a turn. */
   setNoDelay(noDelay = true): boolean {
     return this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
   }
@@ -224,8 +221,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   }
 
   /**
-   * Returns the type of service (IPV6_TCLASS for an IPv6 socket), or a negative errno, for example
-   * -9 once the socket is closed.
+   * Returns the type of service (IPv6: IPV6_TCLASS), or a negative errno, such as -9 once closed.
    */
   getTypeOfService(): number {
     return this.isClosed ? -EBADF : readTypeOfService(this.connection.fd, this.localFamily);
@@ -241,8 +237,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   }
 
   /**
-   * Addresses are numeric. Their types are those of Bun. All of them are undefined for Unix
-   * sockets, and once the socket is closed.
+   * Addresses are numeric, typed as in Bun. They are undefined for Unix sockets, and once closed.
    */
   get remoteAddress(): string {
     return this.remote.address;
@@ -338,9 +333,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return connection.isOpen && connection.consumer === this;
   }
 
-  /**
-   * Closes the socket for the program at once. The connection closes when its last bytes have left.
-   */
+  /** Closes the socket for the program now. The connection closes when its last bytes have left. */
   private leave(): void {
     const { connection } = this;
     connection.setConsumer(leaving);
@@ -396,8 +389,8 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   }
 
   /**
-   * Calls `open`. As in Bun, a socket is closed if its `open` throws or returns an Error. If `open`
-   * rejects, the rejection is unhandled.
+   * Calls `open`. As in Bun, a throw or a returned Error closes the socket. A rejection is
+   * unhandled.
    */
   private static open(socket: Socket<any>, handler: Handler): void {
     let error: unknown;

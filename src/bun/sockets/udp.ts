@@ -92,10 +92,7 @@ export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
 export class UdpSocket {
   readonly hostname: string;
   readonly port: number;
-  /**
-   * The type of the received data. The declared type is Bun's, which lacks the typed arrays of
-   * other numbers.
-   */
+  /** The type of received data, declared as in Bun, which lacks the other typed arrays. */
   readonly binaryType: BinaryType;
 
   private readonly local: SocketAddress;
@@ -106,10 +103,7 @@ export class UdpSocket {
   private lastSenderBytes = 0;
   private lastSender = "";
 
-  /**
-   * @internal Throws an Error with `code`, `errno`, `syscall` and `address` if the socket cannot be
-   * bound or connected.
-   */
+  /** @internal If bind or connect fails, throws an Error with `code`, `errno` and `syscall`. */
   constructor(reactor: Reactor, options: UdpOptions) {
     const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
     const port = requireDatagramPort("port", options.port ?? 0, 0);
@@ -153,9 +147,7 @@ export class UdpSocket {
     return `UdpSocket ${Bun.inspect({ address, remoteAddress: connectedTo, binaryType, closed })}`;
   }
 
-  /**
-   * Whether the socket runs on the ring: true. False on a socket of Bun that `udpSocket` returns.
-   */
+  /** Whether the socket runs on the ring: true. False on a socket of Bun from `udpSocket`. */
   get ring(): boolean {
     return true;
   }
@@ -291,8 +283,7 @@ export class UdpSocket {
     const { length } = bytes; // Read once, because shared memory may grow.
     if (!this.connected && typeof address !== "string")
       throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
-    // A dotted IPv4 address is parsed here, which is the usual case. The system encodes any other
-    // address.
+    // A dotted IPv4 address is the usual case, and is read here. The system reads any other one.
     const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
     let to: Destination;
     if (ipv4 !== undefined) to = { ipv4, port: port! };
@@ -390,8 +381,8 @@ export class UdpSocket {
 type Handler = (...args: any[]) => unknown;
 
 /**
- * Checks a port: a number, or, as in Bun, a text of digits. `least` is 0 for a port to receive on
- * (any port), and 1 for a port to send to.
+ * Checks a port: a number, or, as in Bun, a text of digits. `least` is 0 for a local port, where 0
+ * means any port, and 1 for a peer's port.
  */
 function requireDatagramPort(name: string, value: number | string | undefined, least: 0 | 1): number {
   const port = readInteger(value);
