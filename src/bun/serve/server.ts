@@ -338,9 +338,7 @@ class RingServer implements Server, ServeHost {
     if (this.connectionCount === 0 && this.stopping) this.end();
   }
 
-  /**
-   * Finds all open connections in the reactor's table. The call is rare, so no list uses memory.
-   */
+  /** Finds all open connections in the reactor's table. This is rare, so no list uses memory. */
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>
       owner instanceof Connection && (owner.consumer as { host?: unknown }).host === this;

@@ -204,7 +204,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.connection.sentBytes + this.connection.queuedBytes;
   }
 
-  /** Sets TCP_NODELAY. Default: true, because small writes are already joined within a turn. */
+  /** Sets TCP_NODELAY (default: true). Small writes are joined within a turn, and not delayed. */
   setNoDelay(noDelay = true): boolean {
     return this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
   }
@@ -220,9 +220,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.isClosed ? -1 : this.connection.fd;
   }
 
-  /**
-   * Returns the type of service (IPv6: IPV6_TCLASS), or a negative errno, such as -9 once closed.
-   */
+  /** Returns the type of service (IPv6: IPV6_TCLASS), or a negative errno: -9 once closed. */
   getTypeOfService(): number {
     return this.isClosed ? -EBADF : readTypeOfService(this.connection.fd, this.localFamily);
   }
@@ -236,9 +234,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.isClosed ? -EBADF : writeTypeOfService(this.connection.fd, this.localFamily, value);
   }
 
-  /**
-   * Addresses are numeric, typed as in Bun. They are undefined for Unix sockets, and once closed.
-   */
+  /** Addresses are numeric, typed as in Bun. Undefined for Unix sockets, and once closed. */
   get remoteAddress(): string {
     return this.remote.address;
   }
@@ -389,7 +385,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   }
 
   /**
-   * Calls `open`. As in Bun, a throw or a returned Error closes the socket. A rejection is
+   * Calls `open`. As in Bun, a throw or a returned Error closes the socket; a rejection is
    * unhandled.
    */
   private static open(socket: Socket<any>, handler: Handler): void {
