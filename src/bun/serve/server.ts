@@ -11,24 +11,20 @@ import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import { FreeList } from "../../reactor/free-list.ts";
 import type { Reactor } from "../../reactor/reactor.ts";
-import { currentContext, outside } from "../../sys/async-context.ts";
-import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
+import { currentContext } from "../../sys/async-context.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { showUncaught } from "../../sys/uncaught.ts";
 import { Connection } from "../../transport/connection.ts";
 import { askedOf } from "./asked-request.ts";
 import { Exchange } from "../../http/exchange.ts";
 import { FetchResponder } from "./fetch-responder.ts";
-import { errorOf, errorResponse } from "./error-page.ts";
+import { callFetch, Handlers } from "./handlers.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "../../http/head.ts";
 import { hotKey, hotServers } from "./hot-servers.ts";
 import type { HttpLimits } from "../../http/host.ts";
 import type { ServeHost } from "./serve-host.ts";
 import {
-  type Answer,
-  type ErrorHandler,
-  type FetchHandler,
   type Options,
   readLimits,
   readSeconds,
@@ -118,8 +114,7 @@ class RingServer implements Server, ServeHost {
   private ownUrl: URL | undefined;
   private connectionCount = 0;
   private routes: RouteTable;
-  private fetchHandler: FetchHandler;
-  private errorHandler: ErrorHandler | undefined;
+  readonly handlers: Handlers;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
   private webSockets: WebSocketHub | undefined;
@@ -132,8 +127,8 @@ class RingServer implements Server, ServeHost {
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
-    this.errorHandler = requireFunction("error", options.error, true);
-    this.fetchHandler = requireFunction("fetch", options.fetch, true) ?? notFound;
+    const error = requireFunction("error", options.error, true);
+    this.handlers = new Handlers(this, requireFunction("fetch", options.fetch, true), error);
     this.setWebSockets(options.websocket);
     this.routes = readRoutes(routesOf(options));
     try {
@@ -208,8 +203,8 @@ class RingServer implements Server, ServeHost {
       this.routes = table;
     }
     this.setWebSockets(websocket);
-    if (fetchHandler) this.fetchHandler = fetchHandler;
-    this.errorHandler = errorHandler;
+    if (fetchHandler) this.handlers.fetch = fetchHandler;
+    this.handlers.error = errorHandler;
     return this;
   }
 
@@ -218,9 +213,9 @@ class RingServer implements Server, ServeHost {
    * promise, and so does a missing fetch handler.
    */
   async fetch(...given: [request: Request | string | URL]): Promise<Response> {
-    if (this.fetchHandler === notFound) throw new Error("fetch() requires the server to have a fetch handler");
+    if (!this.handlers.hasFetch) throw new Error("fetch() requires the server to have a fetch handler");
     const asked = askedOf(given, this.url);
-    const response = await currentContext()(callFetch, this.fetchHandler, this, asked);
+    const response = await currentContext()(callFetch, this.handlers.fetch, this, asked);
     if (!isResponse(response)) throw new Error("fetch() returned an empty value");
     return Object.defineProperty(response, "url", { value: asked.url, configurable: true });
   }
@@ -290,49 +285,6 @@ class RingServer implements Server, ServeHost {
     return new FetchResponder(exchange, this);
   }
 
-  handle(request: RingRequest, handler?: Route["handler"]): Answer {
-    let result: Answer;
-    let threw = true;
-    enterProgram();
-    try {
-      result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);
-      threw = false;
-    } catch (error) {
-      result = error as Response;
-    } finally {
-      leaveProgram();
-    }
-    if (threw) {
-      runJobs(); // As in Bun, jobs that the handler started run before the error handler.
-      return this.handleError(result);
-    }
-    if (isResponse(result)) return result;
-    if (result instanceof Promise) {
-      const settled = Bun.peek.status(result) === "fulfilled" ? Bun.peek(result) : undefined;
-      return isResponse(settled) ? settled : result;
-    }
-    if (RingRequest.isHandedOver(request)) return noResponse;
-    return this.handleError(errorOf(result));
-  }
-
-  handleError(error: unknown): Answer {
-    if (!this.errorHandler) return this.reportError(error);
-    let result: ReturnType<ErrorHandler>;
-    enterProgram();
-    try {
-      result = outside(callError, this.errorHandler, this, error as Error);
-    } catch (failure) {
-      return this.reportError(failure);
-    } finally {
-      leaveProgram();
-    }
-    if (isResponse(result)) return result;
-    return Promise.resolve(result).then(
-      (response) => (isResponse(response) ? response : this.reportError(error)),
-      (failure) => this.reportError(failure),
-    );
-  }
-
   closed(): void {
     this.connectionCount--;
     if (this.connectionCount === 0 && this.stopping) this.end();
@@ -367,11 +319,6 @@ class RingServer implements Server, ServeHost {
     showUncaught(error);
   }
 
-  private reportError(error: unknown): Response {
-    showUncaught(error);
-    return errorResponse(error, this.development);
-  }
-
   private accept(fd: number): void {
     const connection = this.idle.accept(fd);
     if (!this.referenced) connection.setReferenced(false);
@@ -383,19 +330,6 @@ class RingServer implements Server, ServeHost {
     this.listener.setReferenced(referenced);
     for (const connection of this.connections()) connection.setReferenced(referenced);
   }
-}
-
-/** Returned in place of a response when the connection of the request has been given away. */
-const noResponse = new Response(null);
-
-const notFound: FetchHandler = () => new Response(null, { status: 404 });
-
-function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
-  return handler.call(server, request, server);
-}
-
-function callError(handler: ErrorHandler, server: Server, error: Error): ReturnType<ErrorHandler> {
-  return handler.call(server, error);
 }
 
 /** Returns the responder of a request that is not answered yet. */
