@@ -197,8 +197,7 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   onEnd(): void {
-    // The body will never be whole. A handler that waits for it must hear of that; nobody is left
-    // to get an answer.
+    // The body will never be whole. A handler that waits for it must hear of that.
     if (this.phase.is(BODY_COMING)) return this.abort();
     // As in Bun, Node and nginx, an end during a handler or a stream means that the client has
     // left. A client that closes only its side still gets the answer of a handler that answers at
