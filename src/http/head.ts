@@ -141,8 +141,8 @@ export class HeadCache {
   }
 
   /**
-   * Returns the head of a body of `bytes` bytes, with status 200 and no fields of its own, on a
-   * connection that stays open.
+   * Returns the head of a 200 with a body of `bytes` bytes and no fields of its own. The connection
+   * stays open.
    */
   of(nowMs: number, type: PlainType, bytes: number): string {
     const date = this.date(nowMs);

@@ -206,8 +206,8 @@ export class RequestParser {
     if (scheme === undefined) return false;
     const authority = start + scheme.length;
     const path = endOfAuthority(bytes, authority, end);
-    // There must be a host (RFC 9110 section 4.2.1), without a user before it (section 4.2.4), and
-    // without a byte that another parser regards as its end, as URL parsers do with "\\".
+    // There must be a host (RFC 9110 section 4.2.1). No user may come before it (section 4.2.4).
+    // And no byte may follow it that other parsers regard as its end, as URL parsers do with "\\".
     if (path === authority) return false;
     if (path < end && bytes[path] !== SLASH && bytes[path] !== QUESTION_MARK) return false;
     this.pathStart += path - start;

@@ -7,7 +7,7 @@ import type { RequestBody } from "./body.ts";
 /** Answers the requests of one exchange, one after the other. */
 export interface Responder {
   /**
-   * Called when a head is complete. The host's parser has its content until this returns. `text`
+   * Called when a head is whole. The host's parser has its content until this returns. `text`
    * contains the head, from `base` to `headersEnd`. A body may still be coming. The answer may be
    * given at once, by `complete()` or `send()`.
    */

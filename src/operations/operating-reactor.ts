@@ -144,9 +144,10 @@ export class OperatingReactor extends Reactor implements Runs {
    * `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
    *
    * Fulfilled with the values in order, once all operations are over. Rejects with the error of the
-   * first one that failed, once the operations after it are cancelled and nothing of the chain uses
-   * a descriptor any more. The same holds after a signal or a time limit: the kernel looks up a
-   * linked operation's descriptor when that operation starts, not before.
+   * first operation that failed. It rejects only when the operations after that are cancelled and
+   * nothing of the chain uses a descriptor any more. A signal or a time limit changes nothing in
+   * that: the kernel looks up a linked operation's descriptor when that operation starts, not
+   * before.
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const { Operation: Single } = single();

@@ -75,8 +75,8 @@ export class FileOperations {
   private readonly pool: FreeList<Operation> | null;
 
   /**
-   * `pool`: list that operations are taken from and given back to. With null each operation is a
-   * new object, for callers that keep them.
+   * `pool`: list of operation objects to use and to give back. With null each operation is a new
+   * object, for callers that keep them.
    */
   constructor(reactor: OperatingReactor, pool: FreeList<Operation> | null) {
     this.reactor = reactor;

@@ -353,11 +353,11 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   }
 
   /**
-   * Handles the completion of a cancellation.
+   * Handles the completion of a cancellation. It is repeated until the operation's last completion
+   * has come.
    *
-   * A cancellation misses an operation that is being woken or runs on a worker (EALREADY), and one
-   * that waits for the entry it is linked to (ENOENT). It is repeated until the operation's own
-   * completion has come.
+   * A cancellation misses (EALREADY) an operation that is being woken or runs on a worker. It
+   * misses (ENOENT) an operation that waits for the entry it is linked to.
    */
   private cancellationCompleted(result: number): void {
     if (result >= 0 || this.reactor.lane.operations.inFlightOf(this.slot) === 0) return;

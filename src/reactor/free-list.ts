@@ -1,6 +1,6 @@
 /**
- * A list of used objects that keeps them for their next use. Objects are given back up to a maximum
- * number, and taken out before a new one is made.
+ * A list of used objects that keeps them for their next use. The list has a maximum length. A new
+ * object is made only if the list is empty.
  */
 export class FreeList<T> {
   private readonly items: T[] = [];

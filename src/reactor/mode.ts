@@ -1,6 +1,6 @@
 /**
  * Chooses the ring to set up. There are two modes. Each mode has a list of flag sets, from the
- * newest kernel to the oldest, and the first set that the kernel accepts is used.
+ * newest kernel to the oldest. The first set that the kernel accepts is used.
  *
  * The choice is made by trial and never by kernel version: distributions backport features, and
  * containers forbid them.

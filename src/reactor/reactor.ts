@@ -2,11 +2,11 @@
  * The event loop: io_uring outside, Bun's epoll inside.
  *
  * A turn is a setImmediate callback. It reaps completions, dispatches each, submits what the
- * handlers wrote, and waits in the ring. The wait ends when Bun has work (the ring polls Bun's
- * epoll descriptor), or after a millisecond, since Bun's timers cannot be seen from outside:
- * turn.ts. After idle turns the reactor parks: it schedules nothing, Bun sleeps in its own wait,
- * and a completion wakes the reactor through an eventfd: schedule.ts. Entries and completions go
- * through a lane: lane.ts.
+ * handlers wrote, and waits in the ring (turn.ts). The wait ends when Bun has work: the ring polls
+ * Bun's epoll descriptor. Or it ends after a millisecond, since Bun's timers cannot be seen from
+ * outside. After idle turns the reactor parks (schedule.ts): it schedules nothing, Bun sleeps in
+ * its own wait, and a completion wakes the reactor through an eventfd. Entries and completions go
+ * through a lane (lane.ts).
  *
  * Guarantees: the ring continues while a handler runs Bun's loop itself, in turns inside the turn.
  * An idle process uses no CPU. A process in which nothing is referenced exits.

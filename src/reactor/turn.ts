@@ -4,10 +4,10 @@
  *
  * A handler may leave work in Bun's loop that the reactor cannot see: an immediate, the flush of a
  * database's socket, a deferred task. The turn waits in the ring only when there can be no such
- * work. So it does not wait if it has called the program, or if the program has made a timer or an
- * immediate before the turn. An exception is a turn in which each call was a request's handler that
- * has answered: nobody waits for what those handlers left. Such a turn serves the requests that
- * have come meanwhile, for SHORT_TURN_MS at most.
+ * work. So it does not wait after a call of the program. Nor does it wait if the program has made a
+ * timer or an immediate before the turn. An exception is a turn in which each call was a request's
+ * handler that has answered: nobody waits for what those handlers left. Such a turn serves the
+ * requests that have come meanwhile, for SHORT_TURN_MS at most.
  *
  * Guarantees: completions are delivered after the reap, never inside it. Promise jobs run after
  * each completion. Written data waits for other handlers for FINISHED_MS_MAX at most. Bun's loop

@@ -53,8 +53,8 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   private closeError: SystemError | undefined;
 
   /**
-   * Starts a connection on a connected, blocking descriptor, whose owner becomes the lane. The
-   * connection receives from the next submission on. NEVER_OPEN makes a closed connection.
+   * Starts a connection on a connected, blocking descriptor, and makes the lane its owner. Receives
+   * from the next submission on. NEVER_OPEN makes a closed connection.
    */
   constructor(lane: Lane, fd: number, consumer: Consumer) {
     super();

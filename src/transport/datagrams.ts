@@ -339,8 +339,8 @@ class Send implements OperationOwner {
 }
 
 /**
- * Returns how many times a send is repeated after an error that came from the network, and that
- * another datagram may have caused (ip(7), IP_RECVERR).
+ * Returns how many times a send is repeated after an error of the network: another datagram may
+ * have caused the error (ip(7), IP_RECVERR).
  */
 function failuresMax(result: number): number {
   switch (-result) {
