@@ -63,7 +63,7 @@ export class RequestBody {
     return body;
   }
 
-  // ---- from the connection ---------------------------------------------------------------------------------------
+  // ---- from the connection ----------------------------------------------------------------------
 
   push(memory: Buffer, start: number, end: number): void {
     if (this.discarding || start === end) return;
@@ -125,7 +125,7 @@ export class RequestBody {
     if (isWanted && controller) this.context!(breakOff, controller, error);
   }
 
-  // ---- for the reader --------------------------------------------------------------------------------------------
+  // ---- for the reader ---------------------------------------------------------------------------
 
   /**
    * Returns the whole body, at once if it is there. Throws a TypeError if it was read before, and

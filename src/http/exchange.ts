@@ -48,7 +48,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.responder = host.createResponder(this);
   }
 
-  // ---- for idle connections --------------------------------------------------------------------------------------
+  // ---- for idle connections ---------------------------------------------------------------------
 
   /** Begins to serve a connection that was idle. */
   attach(transport: Transport): void {
@@ -103,7 +103,7 @@ export class Exchange implements Consumer, BodyTarget {
     return at;
   }
 
-  // ---- for the responder -----------------------------------------------------------------------------------------
+  // ---- for the responder ------------------------------------------------------------------------
 
   /** Whether the request and the server let the connection stay open after the answer. */
   get mayStayOpen(): boolean {
@@ -185,7 +185,7 @@ export class Exchange implements Consumer, BodyTarget {
     });
   }
 
-  // ---- from the transport ----------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
   get backlogBytesMax(): number {
     return this.host.idle.backlogBytesMax;
@@ -234,7 +234,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.abandon(() => this.host.closed());
   }
 
-  // ---- the request -----------------------------------------------------------------------------------------------
+  // ---- the request ------------------------------------------------------------------------------
 
   /**
    * Begins a request whose head is whole, from `start` to `bodyStart`. Returns the next position.
@@ -304,7 +304,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.abandon((transport) => this.host.idle.refuse(transport, status));
   }
 
-  // ---- the answer ------------------------------------------------------------------------------------------------
+  // ---- the answer -------------------------------------------------------------------------------
 
   bodyProgressed(): void {
     this.extendTimeout();
@@ -346,7 +346,7 @@ export class Exchange implements Consumer, BodyTarget {
     if (!this.transport.offer()) this.rest(0);
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   /** Lets the connection rest: every request is answered. `headBytes` of the next one have come. */
   private rest(headBytes: number): void {

@@ -88,7 +88,7 @@ export class IdleConnections implements Consumer {
     this.finish(transport, true);
   }
 
-  // ---- from the transport ----------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
   /** Bytes that may wait: a head may be longer than AHEAD_BYTES_MAX. */
   get backlogBytesMax(): number {

@@ -164,7 +164,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     await this.return();
   }
 
-  // ---- completions -------------------------------------------------------------------------------------------------------
+  // ---- completions ------------------------------------------------------------------------------
 
   /** @internal */
   complete(kind: number, result: number, flags: number): void {
@@ -262,7 +262,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     return value;
   }
 
-  // ---- states ------------------------------------------------------------------------------------------------------------
+  // ---- states -----------------------------------------------------------------------------------
 
   private get isFull(): boolean {
     return this.values.length >= WAITING_MAX || this.bytes >= WAITING_BYTES_MAX;

@@ -263,7 +263,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     new Timespec(this.timer, this.timeoutMs);
   }
 
-  // ---- completion ----------------------------------------------------------------------------------------------------
+  // ---- completion -------------------------------------------------------------------------------
 
   complete(part: number, result: number, flags: number): void {
     switch (part) {

@@ -82,7 +82,7 @@ export class Lane {
     this.owned.addBatch(this.ring.handle, this.batch.address);
   }
 
-  // ---- entries ---------------------------------------------------------------------------------------------------
+  // ---- entries ----------------------------------------------------------------------------------
 
   /** Returns the next submission entry. The caller prepares it and then calls `tag`. */
   nextSqe(): Sqe {
@@ -137,7 +137,7 @@ export class Lane {
     return this.ring.getSqe() ?? this.submission.waitForRoom();
   }
 
-  // ---- buffers ---------------------------------------------------------------------------------------------------
+  // ---- buffers ----------------------------------------------------------------------------------
 
   /** Returns the group of provided buffers with the id `bgid`. The first call sets the group up. */
   bufferGroup(options: BufferRingOptions): BufferRing {
@@ -174,7 +174,7 @@ export class Lane {
     for (const target of this.starved.splice(0)) this.reactor.flushes.add(target);
   }
 
-  // ---- completions -----------------------------------------------------------------------------------------------
+  // ---- completions ------------------------------------------------------------------------------
 
   /** Number of reaped completions that are not delivered yet. */
   get undelivered(): number {
@@ -264,7 +264,7 @@ export class Lane {
     throw error;
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   /** Gives back memory that is not needed while idle. */
   trim(): void {

@@ -121,7 +121,7 @@ export class Reactor {
     };
   }
 
-  // ---- for owners of operations ----------------------------------------------------------------------------------
+  // ---- for owners of operations -----------------------------------------------------------------
 
   /**
    * Calls `target.flush()` before the next submission. The caller must schedule a target only once.
@@ -212,7 +212,7 @@ export class Reactor {
     return this.closed || this.lane.isBroken;
   }
 
-  // ---- the turn --------------------------------------------------------------------------------------------------
+  // ---- the turn ---------------------------------------------------------------------------------
 
   /** Leaves the async context of the code that has scheduled the turn. */
   private readonly begin = (): void => outside(asEventLoop, this.takeTurn);
@@ -238,7 +238,7 @@ export class Reactor {
     }
   };
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   /** Stops the reactor: the lane has found that the kernel is not reliable. */
   breakOff(error: RingIntegrityError): void {

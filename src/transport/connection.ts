@@ -107,7 +107,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     return remoteAddress(this.fd);
   }
 
-  // ---- sending -----------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   get outbox(): Outbox {
     return (this.queue ??= Outbox.take(this));
@@ -184,7 +184,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     native().rl_shutdown(this.fd, SHUT_WR);
   }
 
-  // ---- receiving ---------------------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   hold(reason: Hold): void {
     if (this.has(reason) || this.isGone) return;
@@ -203,7 +203,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     receiving.cancel(this);
   }
 
-  // ---- the consumer ------------------------------------------------------------------------------------------------
+  // ---- the consumer -----------------------------------------------------------------------------
 
   setConsumer(consumer: Consumer): void {
     this.consumer = consumer;
@@ -225,7 +225,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     else intake.tellEnd(this);
   }
 
-  // ---- the end -----------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   finish(how: Finish): void {
     if (this.isGone) return;
@@ -278,7 +278,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     this.consumer.onClose(this.closeError, this);
   }
 
-  // ---- timers and references ---------------------------------------------------------------------------------------
+  // ---- timers and references --------------------------------------------------------------------
 
   setTimeout(delayMs: number): void {
     if (!this.isGone) this.reactor.setDeadline(this, delayMs);
@@ -305,7 +305,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     }
   }
 
-  // ---- from the reactor --------------------------------------------------------------------------------------------
+  // ---- from the reactor -------------------------------------------------------------------------
 
   /** Does what is due, before the reactor submits. */
   flush(): void {

@@ -153,7 +153,7 @@ export class Datagrams implements OperationOwner, Flushable {
     this.fd = -1;
   }
 
-  // ---- sending ---------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
    * Sends a copy of the first `length` bytes. Returns false if too many sends are in flight;
@@ -221,7 +221,7 @@ export class Datagrams implements OperationOwner, Flushable {
     }
   }
 
-  // ---- receiving -------------------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   private armReceive(): void {
     assert(!this.receiveArmed, "a datagram socket has one receive in flight");

@@ -66,7 +66,7 @@ export class Outbox {
     return this.head === null;
   }
 
-  // ---- for who writes ----------------------------------------------------------------------------------------------
+  // ---- for who writes ---------------------------------------------------------------------------
 
   /**
    * Returns a chunk with room for `bytes` (at most CHUNK_BYTES_MAX) after its `length`. The caller
@@ -147,7 +147,7 @@ export class Outbox {
     this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
   }
 
-  // ---- for the connection ------------------------------------------------------------------------------------------
+  // ---- for the connection -----------------------------------------------------------------------
 
   /** Whether a byte is queued that is in no send in flight. */
   get hasUnsent(): boolean {
