@@ -154,7 +154,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     const from = offset ?? 0;
     requireWithin("offset", from, byteLength);
     const bytes = length ?? byteLength - from;
-    if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
+    if (byteLength === 0 && typeof bytes === "number" && bytes > 0)
+      throw invalidValue("buffer", "a view with room", view);
     requireWithin("length", bytes, byteLength - from);
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }

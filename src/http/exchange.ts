@@ -9,6 +9,7 @@
  * Leaves to the responder: what a request means, and its answer's head and body.
  */
 import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
+import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
 import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
 import { RequestBody } from "./body.ts";
@@ -59,10 +60,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.idleTimeoutMs = this.host.limits.idleTimeoutMs;
   }
 
-  /**
-   * Takes requests one after the other, until one is not answered at once. Detaches an idle
-   * connection. Returns the position after the last taken byte.
-   */
+  /** Takes requests one by one, until one is not answered at once. Returns the next position. */
   read(memory: Buffer, start: number, end: number): number {
     const { host, transport } = this;
     let at = start;
@@ -128,6 +126,7 @@ export class Exchange implements Consumer, BodyTarget {
   /** Ends a request: its whole answer is in the outbox. */
   complete(keepAlive: boolean): void {
     this.keepAlive = keepAlive;
+    if (this.transport.queuedBytes >= DIRECT_BYTES_MIN) this.transport.outbox.hasten();
     if (!this.phase.is(BODY_COMING)) {
       this.move(UNANSWERED, Phase.Head);
       return this.afterAnswer();

@@ -122,6 +122,14 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (!this.has(Flag.SendInFlight)) this.scheduleFlush();
   }
 
+  get canSendNow(): boolean {
+    return (this.bits & Flag.SendInFlight) === 0 && !this.isClosing && !this.lane.ring.sqpoll;
+  }
+
+  sendNow(): void {
+    sending.sendNow(this);
+  }
+
   requestDrain(): void {
     this.set(Flag.DrainRequested);
   }

@@ -10,6 +10,7 @@
  */
 import { MSG_NOSIGNAL } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
+import { native } from "../sys/library.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
 import { ADOPTED_BYTES_MIN, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
@@ -21,9 +22,19 @@ import { gather } from "./gather.ts";
 /** Bytes of the smallest chunk for a write, so that a few small writes share it. */
 const CHUNK_BYTES_MIN = 4096;
 
+/**
+ * Number of bytes from which a write is sent at once, while the bytes are in the processor's cache,
+ * and not with the next submission.
+ */
+export const DIRECT_BYTES_MIN = 32768;
+
 /** Sends the bytes of an outbox. */
 export interface Sender {
   readonly reactor: Reactor;
+  /** Whether `sendNow()` may send bytes: no send is in flight before them. */
+  readonly canSendNow: boolean;
+  /** Sends as many bytes as the kernel accepts at once. The rest stays queued. */
+  sendNow(): void;
   /** Called when something was queued. */
   scheduleSend(): void;
 }
@@ -119,10 +130,24 @@ export class Outbox {
   }
 
   /**
-   * Copies `length` bytes into the queue. The length is read only once, because shared memory may
-   * grow meanwhile. Throws an Error for a view with fewer bytes.
+   * Queues `length` bytes, followed by `suffix` (Latin-1). Large writes are sent at once if that is
+   * possible. The bytes that the kernel does not accept are copied, and so are small writes. The
+   * length is read only once, because shared memory may grow meanwhile. Throws an Error for a view
+   * with fewer bytes.
    */
-  write(bytes: Uint8Array, length: number = byteLengthOf(bytes)): void {
+  write(bytes: Uint8Array, length: number = byteLengthOf(bytes), suffix = ""): void {
+    if (length >= DIRECT_BYTES_MIN && bytes.byteLength >= length && this.sender.canSendNow)
+      return this.writeThrough(bytes, length, suffix);
+    this.copy(bytes, length);
+    if (suffix !== "") this.writeLatin1(suffix);
+  }
+
+  /** Sends a large queue now. Called when all bytes that belong together are queued. */
+  hasten(): void {
+    if (this.queuedBytes >= DIRECT_BYTES_MIN && this.sender.canSendNow) this.sender.sendNow();
+  }
+
+  private copy(bytes: Uint8Array, length: number): void {
     for (let at = 0; at < length;) {
       const tail = this.tail;
       const chunk = tail !== null && tail.room > 0 ? tail : this.reserve(Math.min(length - at, CHUNK_BYTES_MAX));
@@ -135,14 +160,14 @@ export class Outbox {
 
   /** Writes a string of characters up to U+00FF, one byte for each. */
   writeLatin1(text: string): void {
-    if (text.length > CHUNK_BYTES_MAX) return this.write(Buffer.from(text, "latin1"));
+    if (text.length > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text, "latin1"));
     const chunk = this.reserve(text.length);
     this.commit(chunk, chunk.buffer.latin1Write(text, chunk.length, text.length));
   }
 
   /** Writes a string as UTF-8. `bytes` is its length in UTF-8. */
   writeUtf8(text: string, bytes: number): void {
-    if (bytes > CHUNK_BYTES_MAX) return this.write(Buffer.from(text));
+    if (bytes > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text));
     const chunk = this.reserve(bytes);
     this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
   }
@@ -167,6 +192,24 @@ export class Outbox {
     this.message = header;
     this.requested = bytes;
     return reactor.lane.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL);
+  }
+
+  /**
+   * Sends as many bytes as the kernel accepts at once. Returns their number, for `took()`, or
+   * -errno. No send may be in flight.
+   */
+  sendNow(fd: number): number {
+    const { arena } = this.sender.reactor;
+    const head = this.head!;
+    if (head.next === null) {
+      this.requested = head.unsent;
+      return native().rl_send_now(fd, head.address + head.sent, this.requested, 0);
+    }
+    const { header, bytes } = gather(arena, head);
+    this.requested = bytes;
+    const result = native().rl_send_now(fd, 0, 0, header.address);
+    arena.free(header);
+    return result;
   }
 
   /**
@@ -211,7 +254,40 @@ export class Outbox {
 
   private adopt(bytes: Uint8Array, dispose: boolean): void {
     if (bytes.length >= ADOPTED_BYTES_MIN) this.append(this.sender.reactor.arena.adopt(bytes, dispose));
-    else this.write(bytes);
+    else this.copy(bytes, bytes.length);
+  }
+
+  /** Sends bytes from where they are, and copies those that the kernel does not accept. */
+  private writeThrough(bytes: Uint8Array, length: number, suffix: string): void {
+    const { sender } = this;
+    const borrowed = sender.reactor.arena.adopt(length === bytes.length ? bytes : bytes.subarray(0, length), false);
+    this.append(borrowed);
+    if (suffix !== "") this.writeLatin1(suffix);
+    try {
+      sender.sendNow();
+    } finally {
+      if (!borrowed.free) this.keep(borrowed);
+    }
+  }
+
+  /** Replaces a chunk by a copy of its unsent bytes. */
+  private keep(borrowed: Chunk): void {
+    const { arena } = this.sender.reactor;
+    let before: Chunk | null = null;
+    for (let chunk = this.head!; chunk !== borrowed; chunk = chunk.next!) before = chunk;
+    for (let at = borrowed.sent; at < borrowed.length;) {
+      const copy = arena.allocate(Math.min(borrowed.length - at, CHUNK_BYTES_MAX));
+      const part = Math.min(copy.room, borrowed.length - at);
+      copyAll(borrowed.buffer, at, part, copy.buffer, 0);
+      copy.length = part;
+      at += part;
+      if (before === null) this.head = copy;
+      else before.next = copy;
+      before = copy;
+    }
+    before!.next = borrowed.next;
+    if (this.tail === borrowed) this.tail = before;
+    arena.free(borrowed);
   }
 
   private link(chunk: Chunk): void {
@@ -227,5 +303,7 @@ const nobody: Sender = {
   get reactor(): never {
     throw new Error("a spare outbox was written to");
   },
+  canSendNow: false,
+  sendNow() {},
   scheduleSend() {},
 };

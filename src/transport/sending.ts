@@ -38,6 +38,21 @@ export function send(connection: Sending): void {
   connection.lane.tag(connection.queue!.prepareSend(connection.fd), connection.slot, Kind.Send);
 }
 
+/**
+ * Sends as many queued bytes as the kernel accepts at once. The ring sends the rest, and finds the
+ * error if there is one.
+ */
+export function sendNow(connection: Sending): void {
+  const { queue, lane } = connection;
+  if (queue === null || !queue.hasUnsent || lane.faults?.refusesSend() === true) return;
+  const result = queue.sendNow(connection.fd);
+  if (result <= 0) return;
+  queue.took(result);
+  connection.sentBytes += result;
+  lane.reactor.unsubmittedBytes = Math.max(0, lane.reactor.unsubmittedBytes - result);
+  if (!queue.isEmpty) connection.bits |= Flag.Progressed;
+}
+
 /** Handles the completion of the send. */
 export function sent(connection: Sending, result: number): void {
   const queue = connection.queue!;

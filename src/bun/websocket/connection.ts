@@ -278,6 +278,7 @@ export abstract class WebSocketConnection implements Consumer, FrameSink {
   /** -1 tells the program to wait for `drain`. It comes before the message that would be dropped, however large the last one was. */
   private afterQueueing(transport: Transport, waiting: number, sent: number): number {
     this.flags |= Flag.Sent;
+    transport.outbox.hasten();
     if (waiting <= BEHIND_BYTES && !this.isBeyondLimit(transport)) return sent;
     transport.requestDrain();
     return -1;

@@ -194,6 +194,13 @@ export class Faults {
     return true;
   }
 
+  /** Returns whether a socket accepts no byte of a send that bypasses the ring. */
+  refusesSend(): boolean {
+    if (this.random() >= this.rate) return false;
+    this.count("send refused");
+    return true;
+  }
+
   /** Returns the failure that replaces a call of io_uring_enter(2), or undefined for no failure. */
   enterFails(): number | undefined {
     if (this.random() >= this.rate) return undefined;
