@@ -58,8 +58,7 @@ import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-int
 export type { BufferPiece } from "./registration-arguments.ts";
 
 /**
- * One rule of io_uring_register_restrictions(3). `type`: IORING_RESTRICTION_*. `value`: an opcode,
- * or IOSQE_* flags.
+ * A rule of io_uring_register_restrictions(3): IORING_RESTRICTION_*; an opcode or IOSQE_* flags.
  */
 export interface Restriction {
   type: number;
@@ -100,10 +99,7 @@ const PROBE_OPS_MAX = 256;
 const IOVEC_COUNT_MAX = 16384;
 
 export abstract class Registrations {
-  /**
-   * io_uring_register(2) with an argument in JavaScript's own memory. The kernel reads it before
-   * the call returns.
-   */
+  /** io_uring_register(2). The kernel reads `argument` before the call returns. */
   abstract register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number;
 
   /** The ring's descriptor, or the index of its registered descriptor. */
@@ -126,10 +122,7 @@ export abstract class Registrations {
     this.registerResources(IORING_REGISTER_BUFFERS2, buffers.length, 0, iovecs(buffers), tags);
   }
 
-  /**
-   * io_uring_register_buffers_sparse. Registers `count` empty slots, for registerBuffersUpdateTag.
-   * Linux 5.19.
-   */
+  /** io_uring_register_buffers_sparse. `count` slots for registerBuffersUpdateTag. Linux 5.19. */
   registerBuffersSparse(count: number): void {
     requireInteger("count", count, 1, IOVEC_COUNT_MAX);
     this.registerResources(IORING_REGISTER_BUFFERS2, count, IORING_RSRC_REGISTER_SPARSE);
@@ -214,10 +207,7 @@ export abstract class Registrations {
     return this.updateResources(IORING_REGISTER_FILES_UPDATE2, offset, fds.length, descriptors(fds), tags);
   }
 
-  /**
-   * io_uring_register_file_alloc_range(3). Sets the slots that IORING_FILE_INDEX_ALLOC may use.
-   * Linux 6.0.
-   */
+  /** io_uring_register_file_alloc_range(3). Slots for IORING_FILE_INDEX_ALLOC. Linux 6.0. */
   registerFileAllocRange(offset: number, count: number): void {
     requireInteger("offset", offset, 0, U32_MAX);
     requireInteger("count", count, 0, U32_MAX);
@@ -229,10 +219,7 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_FILES, null, 0);
   }
 
-  /**
-   * io_uring_register_eventfd(3). Every completion signals the eventfd, unless cqEventfdToggle has
-   * turned that off.
-   */
+  /** io_uring_register_eventfd(3). Completions signal it while cqEventfdToggle allows that. */
   registerEventfd(fd: number): void {
     this.register(IORING_REGISTER_EVENTFD, oneDescriptor(fd), 1);
   }
@@ -250,10 +237,7 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_EVENTFD, null, 0);
   }
 
-  /**
-   * io_uring_get_probe_ring(3), io_uring_register_probe. Returns the operations that the kernel
-   * has.
-   */
+  /** io_uring_get_probe_ring(3), io_uring_register_probe. Returns the kernel's operations. */
   getProbe(): Probe {
     const bytes = new Uint8Array(16 + PROBE_OPS_MAX * 8);
     this.register(IORING_REGISTER_PROBE, bytes, PROBE_OPS_MAX);

@@ -201,10 +201,7 @@ export class SqeFields {
     return this.words[this.base + 9]!;
   }
 
-  /**
-   * io_uring_sqe_set_flags(3). Adds IOSQE_* flags to the entry's flags. A prep function removes all
-   * flags.
-   */
+  /** io_uring_sqe_set_flags(3). Adds IOSQE_* flags. A prep function removes all flags. */
   setFlags(flags: number): this {
     if (!isWithin(flags, 0xff)) this.require("flags", flags, 0, 0xff);
     this.words[this.base]! |= flags << 8;
@@ -242,32 +239,23 @@ export class SqeFields {
   }
 
   /**
-   * Makes the next entry start after this one has succeeded. If this one fails, the next one is
-   * cancelled (ECANCELED). IOSQE_IO_LINK.
+   * Starts the next entry if this one succeeds; otherwise cancels it (IOSQE_IO_LINK, ECANCELED).
    */
   link(): this {
     return this.setFlags(IOSQE_IO_LINK);
   }
 
-  /**
-   * Makes the next entry start after this one is over, also after a failure (IOSQE_IO_HARDLINK).
-   */
+  /** Starts the next entry when this one is over, also after a failure (IOSQE_IO_HARDLINK). */
   hardLink(): this {
     return this.setFlags(IOSQE_IO_HARDLINK);
   }
 
-  /**
-   * Makes this entry start after all earlier submissions are over. Later submissions wait for it
-   * (IOSQE_IO_DRAIN).
-   */
+  /** Starts after all earlier submissions are over; later ones wait (IOSQE_IO_DRAIN). */
   drain(): this {
     return this.setFlags(IOSQE_IO_DRAIN);
   }
 
-  /**
-   * Suppresses the completion of a success; a failure still has one (IOSQE_CQE_SKIP_SUCCESS, Linux
-   * 5.17).
-   */
+  /** Suppresses the completion of a success (IOSQE_CQE_SKIP_SUCCESS, Linux 5.17). */
   skipSuccess(): this {
     return this.setFlags(IOSQE_CQE_SKIP_SUCCESS);
   }
@@ -277,10 +265,7 @@ export class SqeFields {
     return this.setFlags(IOSQE_FIXED_FILE);
   }
 
-  /**
-   * Sets the group of provided buffers that the operation uses (IOSQE_BUFFER_SELECT), from 0 to
-   * 65535.
-   */
+  /** Sets the group of provided buffers to use, 0 to 65535 (IOSQE_BUFFER_SELECT). */
   setBufferGroup(bgid: number): this {
     if (!isWithin(bgid, U16_MAX)) this.require("bgid", bgid, 0, U16_MAX);
     this.words[this.base + 10]! |= bgid;
@@ -295,20 +280,14 @@ export class SqeFields {
     return new Uint8Array(this.words.buffer, this.words.byteOffset + this.base * 4 + 48, this.commandBytes);
   }
 
-  /**
-   * Makes the operation run with the credentials of `ring.registerPersonality()`,
-   * io_uring_register(2).
-   */
+  /** Sets the credentials to run with, by an id of `ring.registerPersonality()`. */
   setPersonality(id: number): this {
     this.require("id", id, 0, U16_MAX);
     this.words[this.base + 10] = (this.words[this.base + 10]! & U16_MAX) | (id << 16);
     return this;
   }
 
-  /**
-   * Makes the operation open into this slot of the registered files, or into a free one
-   * (IORING_FILE_INDEX_ALLOC).
-   */
+  /** Opens into this slot of the registered files, or a free one (IORING_FILE_INDEX_ALLOC). */
   protected putTargetFile(fileIndex: number, name = "fileIndex"): this {
     this.require(name, fileIndex, 0, U32_MAX);
     // The kernel counts slots from 1 here; 0 means an ordinary descriptor.
@@ -323,10 +302,7 @@ export class SqeFields {
     return this;
   }
 
-  /**
-   * Sets the user data of another operation as an argument: its halves, or one BigInt without a
-   * high half or with 0.
-   */
+  /** Sets another operation's user data: two halves, or one BigInt and a high half of 0. */
   protected putTarget(low: Wide, high = 0, lowName = "low", highName = "high"): this {
     return this.setHalves(4, low, high, lowName, highName);
   }
@@ -349,10 +325,7 @@ export class SqeFields {
     return this;
   }
 
-  /**
-   * Sets the word that has a third argument of some operations (splice_fd_in, file_index,
-   * addr_len).
-   */
+  /** Sets the third argument of some operations (splice_fd_in, file_index, addr_len). */
   protected putWord11(name: string, value: number): this {
     this.require32(name, value);
     this.words[this.base + 11] = value;
@@ -416,10 +389,7 @@ export class SqeFields {
     throw typeof value === "bigint" ? outOfRange(name, allowed, value) : invalidType(name, allowed, value);
   }
 
-  /**
-   * Throws for a number that does not fit its field. The error uses the prep function's argument
-   * name.
-   */
+  /** Throws for a number that does not fit its field, under the prep function's name for it. */
   private check(names: FieldNames, fd: number, address: Wide, length: number, offset: Wide, opFlags: number): void {
     this.require(names.fd, fd, I32_MIN, U32_MAX);
     this.requireWide(names.address, address, 0);

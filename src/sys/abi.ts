@@ -1,24 +1,19 @@
 /**
- * Constants and layouts of the io_uring interface, under the kernel's names
- * (include/uapi/linux/io_uring.h).
+ * Constants and layouts of io_uring under the kernel's names (include/uapi/linux/io_uring.h).
  *
- * Guarantees: layout.ts compares every constant of io_uring with the C compiler's value before a
- * ring is set up. A constant that is newer than liburing 2.3's header names its first Linux
- * version. It is compared where the header has it.
+ * Guarantees: layout.ts compares each constant with the C compiler's value before a ring is set up.
+ * A constant newer than liburing 2.3 names its first Linux version; older headers lack it.
  */
 
 /** Equals RL_ABI_VERSION in ffi/ringloop.c. */
 export const RL_ABI_VERSION = 5;
-/**
- * Capacities of the list of rings and descriptors that are closed at a thread's end: see owned.ts.
- */
+/** How many rings and descriptors of a thread its end can close: see owned.ts. */
 export const RL_OWNED_RINGS = 64;
 export const RL_OWNED_DESCRIPTORS = 1048576;
 /** The kind of an operation whose result is a descriptor: see op-table.ts. */
 export const RL_DESCRIPTOR_KIND = 7;
 
-// Opcodes (enum io_uring_op). Opcodes after SENDMSG_ZC are newer than liburing 2.3's header. Each
-// of them names its first Linux version.
+// Opcodes (enum io_uring_op). Those after SENDMSG_ZC name their first Linux version.
 export const IORING_OP_NOP = 0;
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
@@ -106,10 +101,7 @@ export const IOSQE_IO_HARDLINK = 1 << 3;
 export const IOSQE_ASYNC = 1 << 4;
 export const IOSQE_BUFFER_SELECT = 1 << 5;
 export const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
-/**
- * As a file index: the kernel picks a free slot of the registered files, and the completion's `res`
- * says which.
- */
+/** A file index for which the kernel picks a free slot; the completion's `res` is that slot. */
 export const IORING_FILE_INDEX_ALLOC = 0xffffffff;
 
 // io_uring_setup(2) flags.
@@ -350,20 +342,14 @@ export const IORING_RESTRICTION_SQE_OP = 1;
 export const IORING_RESTRICTION_SQE_FLAGS_ALLOWED = 2;
 export const IORING_RESTRICTION_SQE_FLAGS_REQUIRED = 3;
 
-/**
- * struct io_uring_buf, an entry of a provided buffer ring; the ring's tail lies in the first
- * entry's last two bytes.
- */
+/** struct io_uring_buf. The ring's tail lies in the last two bytes of the first entry. */
 export const BUF_BYTES = 16;
 export const BUF_RING_TAIL_OFFSET = 14;
 
 /** struct epoll_event, which is packed on x86-64 alone. */
 export const EPOLL_EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 
-/**
- * struct msghdr and struct iovec on 64-bit Linux; what a multishot recvmsg puts before the address
- * and the payload.
- */
+/** struct msghdr, struct iovec and struct io_uring_recvmsg_out on 64-bit Linux. */
 export const MSGHDR_BYTES = 56;
 export const IOVEC_BYTES = 16;
 export const RECVMSG_OUT_BYTES = 16;
