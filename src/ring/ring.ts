@@ -125,7 +125,7 @@ export class Ring extends RingWaits {
     this.requireOpen("io_uring_register");
     if ((this.flags & IORING_SETUP_NO_SQARRAY) === 0)
       throw new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not");
-    this.publish(); // The kernel moves only entries that it has been told of.
+    this.publish(); // The kernel moves what it has been told of.
     const { buffers } = this;
     const map = resizeMappedRing(this, entries, cqEntries, () => this.close());
     for (const buffer of buffers) detach(buffer);
