@@ -1,7 +1,10 @@
 /**
- * A subject of bench/small-files.ts: does what a line of its input asks for, with the module that its first argument names, and answers with a line.
- * `{ operation, directory, files }`: `write` or `read` of so many files of 1 KiB, 64 at a time, or `copy` of the directory's file "from". The answer
- * has milliseconds, and microseconds of CPU of the whole process.
+ * A subject of bench/small-files.ts. It runs the operation in each line of its input, with the
+ * module that its first argument names, and answers with a line.
+ *
+ * The input is `{ operation, directory, files }`: `write` or `read` of `files` files of 1 KiB, 64
+ * at a time, or `copy` of the directory's file "from". The answer has milliseconds, and
+ * microseconds of CPU of the whole process.
  */
 import { readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
