@@ -17,7 +17,7 @@ export class AbortError extends Error {
 /**
  * Converts the errors of an operation's promise for its caller. A signal's reason becomes an
  * AbortError, as in Node. An error of the kernel gets the stack of the functions that await it, as
- * in Bun. Its first stack is that of the completion, which says nothing.
+ * in Bun. The stack of the completion would not help the caller.
  */
 export async function abortable<T>(
   options: { signal?: AbortSignal | null | undefined } | undefined,

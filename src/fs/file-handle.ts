@@ -251,7 +251,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     if (flush) await this.sync();
   }
 
-  /** Another name of `writeFile`, as in Node. To append to a file, open it with "a". */
+  /** Writes as `writeFile` does, as in Node. To append to a file, open it with "a". */
   async appendFile(data: FileData, options?: Parameters<FileHandle["writeFile"]>[1]): Promise<void> {
     return this.writeFile(data, options);
   }
@@ -267,17 +267,12 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(options, writing);
   }
 
-  /**
-   * A stream of chunks of new memory, from `start` or the file's position on. Cancelling it leaves
-   * the file open.
-   */
+  /** Returns a stream of the contents, in new memory. Cancelling it leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
     return readableOf((chunk) => this.read(chunk), options);
   }
 
-  /**
-   * A stream that writes from `start` or the file's position on. Closing it leaves the file open.
-   */
+  /** Returns a stream that writes to the file. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<FileChunk> {
     this.file.requireOpen("write");
     return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
@@ -318,7 +313,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
-  /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
+  /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
     requireWithin("bytes", bytes, BYTES_MAX);
     requireWithin("position", position, BYTES_MAX);
@@ -343,29 +338,33 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return file.during(() => futimes(file.fd, atime, mtime));
   }
 
-  /** A ReadStream of node:fs. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a ReadStream of node:fs. `autoClose` (default true) also closes the handle. */
   createReadStream(options?: CreateReadStreamOptions): ReadStream {
     return readStreamOf(this.heldOpen("createReadStream"), options);
   }
 
-  /** A WriteStream of node:fs. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a WriteStream of node:fs. `autoClose` (default true) also closes the handle. */
   createWriteStream(options?: CreateWriteStreamOptions): WriteStream {
     return writeStreamOf(this.heldOpen("createWriteStream"), options);
   }
 
-  /** Returns the lines of the file as an interface of node:readline. */
+  /** Returns the lines of the file, as node:readline gives them. */
   readLines(options?: CreateReadStreamOptions): Interface {
     return linesOf(this.heldOpen("createReadStream"), options);
   }
 
   /**
-   * A stream of bytes, once for a handle. Readers may bring buffers. `autoClose`: default false.
+   * Returns a stream of bytes, also for readers with buffers of their own. It can be called once
+   * for a handle. `autoClose`: default false.
    */
   readableWebStream(options: ReadableWebStreamOptions = {}): ReadableStream {
     return byteStreamOf(this.held, options);
   }
 
-  /** Batches of chunks for node:stream/iter, experimental in Node. Options follow transforms. */
+  /**
+   * Returns batches of chunks for node:stream/iter, which is experimental in Node. The options
+   * follow the transforms.
+   */
   pull(...transformsAndOptions: (Transform | PullOptions)[]): AsyncIterable<Batch> {
     return pullOf(this.held, transformsAndOptions);
   }

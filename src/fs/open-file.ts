@@ -112,7 +112,7 @@ export class OpenFile implements Holder {
     this.isLocked = false;
   }
 
-  /** Ends the uses of streams that nobody has any more. */
+  /** Ends the uses of streams that are unreachable. */
   endHolds(): void {
     for (; this.holds > 0; this.holds--) this.release();
   }

@@ -94,7 +94,7 @@ export class WholeRead extends DirectFile<Buffer> {
       };
       if (size > whole.length) {
         grow(size);
-        // Looks for the end at the same time. It is usually where the name's size says.
+        // Looks for the end at the same time. The end is usually at that size.
         const rest = this.read(whole.subarray(total, total + READ_BYTES_MAX), total);
         const [bytesRead, behind] = await Promise.all([rest, this.read(Buffer.allocUnsafeSlow(1), size)]);
         total += bytesRead;

@@ -132,8 +132,8 @@ export function credentialsOf(messages: readonly ControlMessage[]): Credentials 
 // ---- socket(7), udp(7) ----
 
 /**
- * Returns the time at which the datagram has arrived, in nanoseconds since 1970: that of
- * SO_TIMESTAMP, of SO_TIMESTAMPNS, or the kernel's own of SO_TIMESTAMPING. Undefined if the socket
+ * Returns the time at which the datagram has arrived, in nanoseconds since 1970. It comes from
+ * SO_TIMESTAMP, SO_TIMESTAMPNS, or the kernel's part of SO_TIMESTAMPING. Undefined if the socket
  * has none of these options, or if the kernel did not record the time yet.
  */
 export function timestampOf(messages: readonly ControlMessage[]): bigint | undefined {

@@ -254,8 +254,8 @@ export class EventSqe extends SocketSqe {
   }
 
   /**
-   * Puts both ends of a pipe into the registered files: into the slots `fileIndex` and `fileIndex`
-   * + 1, or into two free ones (IORING_FILE_INDEX_ALLOC).
+   * Puts both ends of a pipe into the registered files: into slot `fileIndex` and the next one, or
+   * into two free slots (IORING_FILE_INDEX_ALLOC).
    */
   prepPipeDirect(fds: Wide, flags: number, fileIndex: number): this {
     return this.prepPipe(fds, flags).putTargetFile(fileIndex);

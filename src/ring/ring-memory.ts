@@ -72,24 +72,24 @@ export class RingMemory {
   }
 
   /**
-   * struct iovec for readv, writev and messages: pieces of memory, in order. The pieces must live
-   * as long as the iovec.
+   * Makes a struct iovec for readv, writev and messages: pieces of memory, in order. The pieces
+   * must live as long as the iovec.
    */
   iovec(pieces: readonly { address: number | bigint; bytes: number | bigint }[]): Iovec {
     return this.place(Iovec.bytesFor(pieces), ALIGNMENT_BYTES, (place) => new Iovec(place, pieces));
   }
 
   /**
-   * struct __kernel_timespec for `ms` milliseconds, fractions included. The time counts from now;
-   * with IORING_TIMEOUT_ABS, it is a time of a clock.
+   * Makes a struct __kernel_timespec for `ms` milliseconds, fractions included. The time counts
+   * from now; with IORING_TIMEOUT_ABS, it is a time of a clock.
    */
   timespec(ms: number): Timespec {
     return this.place(Timespec.bytes, ALIGNMENT_BYTES, (place) => new Timespec(place, ms));
   }
 
   /**
-   * Whole pages with at least `count` arguments for `Ring.submitAndWaitReg`. `Ring.registerRegion`
-   * registers them.
+   * Allocates whole pages for at least `count` arguments of `Ring.submitAndWaitReg`.
+   * `Ring.registerRegion` registers them.
    */
   waitArguments(count: number): WaitArguments {
     requireInteger("count", count, 1, BYTES_MAX);
@@ -97,69 +97,74 @@ export class RingMemory {
     return this.place(bytes, PAGE_BYTES, (place) => new WaitArguments(place, bytes / WaitArguments.bytesEach));
   }
 
-  /** struct open_how of openat2(2). `flags`: O_*. `resolve`: RESOLVE_*. Each is 0 by default. */
+  /**
+   * Makes a struct open_how of openat2(2). `flags`: O_*. `resolve`: RESOLVE_*. Each is 0 by
+   * default.
+   */
   openHow(how: { flags?: number; mode?: number; resolve?: number }): OpenHow {
     return this.place(OpenHow.bytes, ALIGNMENT_BYTES, (place) => new OpenHow(place, how));
   }
 
-  /** Room for a struct statx. Read it after the completion. */
+  /** Allocates room for a struct statx. Read it after the completion. */
   statx(): Statx {
     return this.place(Statx.bytes, ALIGNMENT_BYTES, (place) => new Statx(place));
   }
 
-  /** struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long as the message. */
+  /**
+   * Makes a struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long as the message.
+   */
   msghdr(parts: MessageParts): Msghdr {
     return this.place(Msghdr.bytes, ALIGNMENT_BYTES, (place) => new Msghdr(place, parts));
   }
 
   /**
-   * Ancillary data to send (`scmRights`, `udpSegment` and so on), for the `control` of a `msghdr`.
-   * `allocate(controlSpace(...))` makes room for received data.
+   * Makes ancillary data to send (`scmRights`, `udpSegment` and so on), for the `control` of a
+   * `msghdr`. `allocate(controlSpace(...))` makes room for received data.
    */
   control(messages: readonly ControlMessage[]): Region {
     return this.copy(encodeControl(messages));
   }
 
   /**
-   * A sockaddr: a numeric `hostname` and a `port`, or `unix`, a path or an abstract name with a
-   * leading NUL. Throws a TypeError.
+   * Makes a sockaddr: a numeric `hostname` and a `port`, or `unix`, a path or an abstract name with
+   * a leading NUL. Throws a TypeError.
    */
   sockaddr(options: SockaddrOptions): Region {
     return this.copy(sockaddrBytes(options));
   }
 
-  /** Room for the address that accept or recvmsg reports. */
+  /** Allocates room for the address that accept or recvmsg reports. */
   roomForSockaddr(): RoomForSockaddr {
     return this.place(RoomForSockaddr.bytes, ALIGNMENT_BYTES, (place) => new RoomForSockaddr(place));
   }
 
-  /** Room for the siginfo_t of waitid(2). */
+  /** Allocates room for the siginfo_t of waitid(2). */
   siginfo(): Siginfo {
     return this.place(Siginfo.bytes, ALIGNMENT_BYTES, (place) => new Siginfo(place));
   }
 
   /**
-   * struct epoll_event: `events` (EPOLL*), and the two halves of the data that epoll_wait(2)
-   * returns with them.
+   * Makes a struct epoll_event: `events` (EPOLL*), and the two halves of the data that
+   * epoll_wait(2) returns with them.
    */
   epollEvent(events: number, low = 0, high = 0): EpollEvents {
     return this.epollEvents(1).set(0, events, low, high);
   }
 
-  /** Room for `count` struct epoll_event. */
+  /** Allocates room for `count` struct epoll_event. */
   epollEvents(count: number): EpollEvents {
     requireInteger("count", count, 1, U32_MAX);
     return this.place(count * EpollEvents.bytesEach, ALIGNMENT_BYTES, (place) => new EpollEvents(place, count));
   }
 
-  /** 32-bit words: descriptors for prepFilesUpdate, room for prepPipe, or a futex. */
+  /** Makes 32-bit words: descriptors for prepFilesUpdate, room for prepPipe, or a futex. */
   int32(...values: readonly number[]): Int32s {
     return this.place(Math.max(1, values.length) * 4, ALIGNMENT_BYTES, (place) => new Int32s(place, values));
   }
 
   /**
-   * `count` struct futex_waitv. Each waits while the 32 bits at `address` equal `value`. `flags`:
-   * FUTEX2_*.
+   * Makes `count` struct futex_waitv. Each waits while the 32 bits at `address` equal `value`.
+   * `flags`: FUTEX2_*.
    */
   futexWaitv(waiters: readonly { address: number; value: number; flags: number }[]): Region {
     const region = this.allocate(waiters.length * 24);

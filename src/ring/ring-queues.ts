@@ -54,8 +54,9 @@ export abstract class RingQueues extends WaitRegistrations {
   private cqMask = 0;
   private cqeShift: 0 | 1 = 0;
   /**
-   * Three positions in the submission queue: after the entries that `getSqe` has handed out, after
-   * the entries that the kernel was told of, and the kernel's head when it was last read.
+   * Positions in the submission queue. `localTail` is after the entries that `getSqe` has handed
+   * out. `publishedTail` is after the entries that the kernel can see. `seenHead` is the kernel's
+   * head at its last read.
    */
   private localTail = 0;
   private publishedTail = 0;
@@ -121,7 +122,7 @@ export abstract class RingQueues extends WaitRegistrations {
     return sqe;
   }
 
-  /** Number of written entries that the kernel has not been told of. */
+  /** Number of written entries that the kernel cannot see yet. */
   get unpublished(): number {
     return (this.localTail - this.publishedTail) >>> 0;
   }

@@ -180,8 +180,8 @@ export class Ring extends RingWaits {
   }
 
   /**
-   * io_uring_queue_exit(3). The kernel ends operations in flight later, at a time of its own. Wait
-   * for their completions first if their memory must be reused.
+   * io_uring_queue_exit(3). The kernel ends operations in flight later. Wait for their completions
+   * first if their memory must be reused.
    */
   queueExit(): void {
     this.close();

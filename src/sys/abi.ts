@@ -132,7 +132,7 @@ export const IORING_SETUP_CQE_MIXED = 1 << 18;
 /** Linux 6.19. */
 export const IORING_SETUP_SQE_MIXED = 1 << 19;
 
-// What io_uring_setup(2) says the kernel has.
+// Features that io_uring_setup(2) reports.
 export const IORING_FEAT_SINGLE_MMAP = 1 << 0;
 export const IORING_FEAT_NODROP = 1 << 1;
 export const IORING_FEAT_SUBMIT_STABLE = 1 << 2;
@@ -183,7 +183,7 @@ export const IORING_TIMESTAMP_HW_SHIFT = 16;
 export const IORING_TIMESTAMP_TYPE_SHIFT = 17;
 export const IORING_CQE_BUFFER_SHIFT = 16;
 
-// Operation flags, grouped by the operation that takes them.
+// Operation flags, grouped by operation.
 export const IORING_FSYNC_DATASYNC = 1 << 0;
 export const IORING_TIMEOUT_ABS = 1 << 0;
 export const IORING_TIMEOUT_UPDATE = 1 << 1;

@@ -46,8 +46,8 @@ function hasFile(path: string): boolean {
 type Place = () => string | undefined;
 
 /**
- * Returns functions, each of which gives a path or undefined. The path names a file, or a file
- * inside of the compiled executable. Most programs call only the first function.
+ * Returns functions that give a path or undefined. The path names a file, or a file inside of the
+ * compiled executable. Most programs call only the first function.
  *
  * The code avoids patterns, generators and chains of array functions. Each of them would cost a
  * tenth of a millisecond at its first use.

@@ -21,8 +21,8 @@ export function asPointer(address: number): Pointer {
 }
 
 /**
- * Returns an ArrayBuffer over memory that somebody else owns. The caller detaches it before that
- * memory goes.
+ * Returns an ArrayBuffer over memory of another owner. The caller detaches it before the memory is
+ * unmapped.
  */
 export function viewMemory(address: number, bytes: number): ArrayBuffer {
   return toArrayBuffer(asPointer(address), 0, bytes);

@@ -1,8 +1,8 @@
 /**
  * The rings and descriptors that a thread owns. A terminated Worker runs no more of its code and
  * closes nothing. So the end of its thread closes the rings and descriptors listed here (`struct
- * owned` of ffi/ringloop.c). It also closes connections that a reactor has accepted and not yet
- * taken over. At the end of the process, the kernel closes everything anyway.
+ * owned` of ffi/ringloop.c). It also closes new descriptors in completions that the reactor has not
+ * handled yet. At the end of the process, the kernel closes everything anyway.
  *
  * Leaves to others: the caller removes a descriptor from the list before it closes it. The kernel
  * may reuse the number at once, perhaps for another thread.

@@ -3,9 +3,9 @@
  * behind.
  *
  * The rule is Bun's. The ticks and jobs of a callback run as soon as the callback has returned to
- * the event loop: before the next message of the same segment, before `close`, and before the next
- * request. Ticks run first. Some callbacks run inside of a call of the program (`close` inside of
- * `terminate()`). They return to the program, and their ticks and jobs wait.
+ * the event loop. So they run before the next message of the same segment, before `close`, and
+ * before the next request. Ticks run first. Some callbacks run inside of a call of the program
+ * (`close` inside of `terminate()`). They return to the program, and their ticks and jobs wait.
  *
  * When JavaScript asks Bun to run its queues, Bun runs its own ticks only after the promise jobs.
  * So this file has a queue for the ticks of ring callbacks. A function that replaces
@@ -25,7 +25,7 @@ interface Tick {
 
 /**
  * Number of functions of the program on the stack. Outside of a turn, the stack may have functions
- * that nobody has counted.
+ * that are not counted.
  */
 let depth = 1;
 /** Number of turns on the stack. */
