@@ -1,6 +1,6 @@
 /**
- * System calls per request: from the ring's own counter in a run without strace, and from `strace
- * -c` in a second run.
+ * System calls per request: from the ring's own counter in a run without strace, and from
+ * `strace -c` in a second run.
  */
 import { bunPeers, type Peer } from "./peers.ts";
 import { wrk } from "./load.ts";

@@ -115,8 +115,8 @@ export class Stats extends CommonStats<number> implements Omit<NodeStats, Instan
 }
 
 /**
- * The same fields as BigInts, and times in nanoseconds: the result of `stat(path, { bigint: true
- * })`.
+ * The same fields as BigInts, and times in nanoseconds: the result of
+ * `stat(path, { bigint: true })`.
  */
 export class BigIntStats extends CommonStats<bigint> implements Omit<NodeBigIntStats, Instants> {
   readonly dev: bigint;
