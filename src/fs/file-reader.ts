@@ -1,9 +1,9 @@
 /**
- * Reads from an open file into the arena's memory, through the ring: what is in the page cache comes with the submission, the rest is
- * waited for without a thread of ours.
+ * Reads from an open file into the arena's memory, through the ring. Bytes in the page cache arrive
+ * with the submission. The ring waits for other bytes without a thread of ringloop.
  *
- * Guarantees: one read at a time; the memory and the descriptor live until the read in flight has completed, whatever happens
- * meanwhile; after `close()` nobody is called.
+ * Guarantees: one read is in flight at a time. The memory and the descriptor live until that read
+ * has completed. After `close()`, no callback is called.
  */
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -12,7 +12,10 @@ import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { EAGAIN, EINTR } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
-/** Gets the chunk back with what was read after its `length` (0 bytes at the end of the file), or -errno. */
+/**
+ * Receives the chunk. The bytes read follow its `length`; `result` is their number (0 at the end of
+ * the file), or -errno.
+ */
 export type ReadDone = (chunk: Chunk, result: number) => void;
 
 export class FileReader implements OperationOwner {
@@ -25,7 +28,7 @@ export class FileReader implements OperationOwner {
   private offset = 0;
   private closed = false;
 
-  /** Takes over `fd`. */
+  /** Owns `fd` from now on. */
   constructor(reactor: Reactor, fd: number, done: ReadDone) {
     this.reactor = reactor;
     this.descriptor = fd;
@@ -34,12 +37,15 @@ export class FileReader implements OperationOwner {
     reactor.lane.owned.add(fd);
   }
 
-  /** For what else is done with the file; -1 once it is closed. */
+  /** The descriptor, for other operations on the file; -1 after `close()`. */
   get fd(): number {
     return this.closed ? -1 : this.descriptor;
   }
 
-  /** Reads up to `bytes` at `offset` of the file behind what the chunk holds. The chunk is the reader's until `done`. */
+  /**
+   * Reads up to `bytes` at `offset` of the file, and puts them after the chunk's content. The
+   * reader owns the chunk until `done`.
+   */
   read(chunk: Chunk, bytes: number, offset: number): void {
     if (this.chunk !== null || this.closed) throw new Error("a file is read once at a time, and not after close()");
     if (!(bytes >= 0 && bytes <= chunk.room)) throw new Error(`a chunk has room for ${chunk.room} bytes, not ${bytes}`);
@@ -49,7 +55,7 @@ export class FileReader implements OperationOwner {
     this.submit();
   }
 
-  /** Closes the file, after the read in flight. */
+  /** Closes the file after the read in flight. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
