@@ -5,8 +5,8 @@
  * Guarantees: bytes are copied once, out of the receive buffer; the ends of blocks are copied once
  * more. A body that is not read uses at most BUFFERED_BYTES_MAX before its connection is held, a
  * stream that is read slowly at most STREAM_BYTES_MAX. A body in tiny pieces uses no more memory
- * than one in large pieces. A body can be read once. A stream runs in the async context of the code
- * that asked for it, and gets what has arrived in a turn together.
+ * than one in large pieces: a stream gets the tiny pieces of one turn together. A body can be read
+ * once. A stream runs in the async context of the code that asked for it.
  */
 import { Hold } from "../transport/transport.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
@@ -23,9 +23,11 @@ export interface BodySource {
 /** Bytes that wait for a reader before the connection is held. */
 const BUFFERED_BYTES_MAX = 262144;
 /** Bytes that wait in a stream before the connection is held. */
-const STREAM_BYTES_MAX = 1048576;
+const STREAM_BYTES_MAX = 524288;
 /** Bytes that a piece of a stream costs besides its content. */
 const PIECE_BYTES = 256;
+/** Pieces that are smaller than this wait in a stream for the end of the turn. */
+const SMALL_PIECE_BYTES = 1024;
 /** Sizes of blocks: small at first, and then as large as what arrives. */
 const BLOCK_BYTES_MIN = 4096;
 const BLOCK_BYTES_MAX = 262144;
@@ -83,6 +85,11 @@ export class RequestBody implements Flushable {
 
   push(memory: Buffer, start: number, end: number): void {
     if (this.discarding || start === end) return;
+    if (this.controller && end - start >= SMALL_PIECE_BYTES) {
+      this.giveFilled();
+      if (this.controller) this.give(copyOf(memory, start, end));
+      return;
+    }
     for (let at = start; at < end;) {
       const block = (this.block ??= this.makeBlock(end - at));
       const part = Math.min(block.length - this.filled, end - at);
@@ -118,13 +125,13 @@ export class RequestBody implements Flushable {
   private shelve(block: Buffer): void {
     this.block = null;
     this.filled = 0;
-    if (this.controller) this.give(block);
-    else this.blocks.push(block);
+    if (!this.controller) return void this.blocks.push(block);
+    this.bufferedBytes -= block.length;
+    this.give(block);
   }
 
   /** Puts bytes into the stream. */
   private give(bytes: Buffer): void {
-    this.bufferedBytes -= bytes.length;
     this.context!(enqueue, this.controller!, bytes);
     if ((this.controller?.desiredSize ?? 0) <= 0) this.pause();
   }
@@ -145,10 +152,11 @@ export class RequestBody implements Flushable {
 
   /** Gives the stream a copy of the bytes in the block, which is filled again. */
   private giveFilled(): void {
-    if (this.filled === 0) return;
-    const bytes = copyOf(this.block!, 0, this.filled);
+    const { filled } = this;
+    if (filled === 0) return;
     this.filled = 0;
-    this.give(bytes);
+    this.bufferedBytes -= filled;
+    this.give(copyOf(this.block!, 0, filled));
   }
 
   finish(): void {
