@@ -229,9 +229,9 @@ export const mutations: Mutation[] = [
   },
   {
     what: "what a message's handler enters stays for the next",
-    file: "bun/websocket/connection.ts",
-    from: "outside(WebSocketConnection.giveTo, this, handler, received);",
-    to: "WebSocketConnection.giveTo(this, handler, received);",
+    file: "bun/websocket/calls.ts",
+    from: "outside(callWith, socket, handler, received);",
+    to: "callWith(socket, handler, received);",
     tests: ["behaviour/async-context.test.ts"],
   },
   {

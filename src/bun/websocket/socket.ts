@@ -1,9 +1,17 @@
 /**
- * A WebSocket as the handlers of Bun.serve know it: its members, with the checks of what they are given.
+ * A WebSocket: the members that the handlers of Bun.serve know, with the checks of what they are given, and the ends of
+ * its transport and its parser. What these do is in sending.ts, receiving.ts, keep-alive.ts, ending.ts and calls.ts, as
+ * functions over the socket: there are many sockets, and each object costs.
  *
- * Guarantees: what is sent within a turn leaves in one send; a closed socket does nothing, and says so.
+ * Guarantees: messages arrive and leave whole and in order; a closed socket does nothing, and says so. An idle socket costs
+ * this object alone.
  */
-import { Hold } from "../../transport/transport.ts";
+import { assert } from "../../sys/assert.ts";
+import type { ServeHost } from "../serve/serve-host.ts";
+import { Hold, type Consumer, type Transport } from "../../transport/transport.ts";
+import { closePayload, readReason } from "../../websocket/close-frame.ts";
+import { type Agreement, SocketDeflate } from "../../websocket/deflate.ts";
+import { CloseCode, type FrameParser, type Message, Opcode } from "../../websocket/frame-parser.ts";
 import { toBytes } from "../sockets/socket-data.ts";
 import {
   controlData,
@@ -15,16 +23,44 @@ import {
   requireText,
   requireTopic,
 } from "./arguments.ts";
-import { closePayload, readReason } from "../../websocket/close-frame.ts";
-import { binaryTypes, Flag, WebSocketConnection } from "./connection.ts";
-import { CloseCode, Opcode } from "../../websocket/frame-parser.ts";
-import { writeBytes } from "../../websocket/frame-writer.ts";
+import * as calls from "./calls.ts";
+import * as ending from "./ending.ts";
+import type { WebSocketHub } from "./hub.ts";
+import * as keepAlive from "./keep-alive.ts";
+import type { WebSocketOptions } from "./options.ts";
+import * as receiving from "./receiving.ts";
+import * as sending from "./sending.ts";
+import { BINARY_TYPE, binaryTypes, Flag, isOpen, SocketState, transportOf } from "./socket-state.ts";
+import type { Broadcast } from "./topics.ts";
 
 /** What can be sent. A Blob must be in memory. */
 export type Sendable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
 export type WebSocketBinaryType = (typeof binaryTypes)[number];
 
-export class ServerWebSocket extends WebSocketConnection {
+export class ServerWebSocket implements Consumer, receiving.Receiving, sending.Sending {
+  data: unknown;
+
+  /** @internal */
+  readonly hub: WebSocketHub;
+  /** @internal Null unless the socket is open. */
+  transport: Transport | null;
+  /** @internal Null where no compression was agreed on. */
+  readonly deflate: SocketDeflate | null;
+  /** @internal While a frame or a message has begun. */
+  parser: FrameParser | null = null;
+  /** @internal Those that the socket has subscribed to. */
+  topics: Set<string> | null = null;
+  /** @internal State and flags: see socket-state.ts. */
+  bits: number = SocketState.Open;
+
+  /** @internal */
+  constructor(hub: WebSocketHub, transport: Transport, agreement: Agreement | undefined, data: unknown) {
+    this.hub = hub;
+    this.transport = transport;
+    this.data = data;
+    this.deflate = agreement ? new SocketDeflate(agreement) : null;
+  }
+
   // ---- sending ---------------------------------------------------------------------------------------------------
 
   /**
@@ -35,29 +71,29 @@ export class ServerWebSocket extends WebSocketConnection {
     requireMessage("send", message);
     requireCompress("send", compress);
     return isBytes(message)
-      ? this.queue(Opcode.Binary, toBytes(message, 0, undefined), compress)
-      : this.queue(Opcode.Text, String(message), compress);
+      ? sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress)
+      : sending.queue(this, Opcode.Text, String(message), compress);
   }
 
   sendText(message: string, compress = false): number {
     requireText("sendText", message);
     requireCompress("sendText", compress);
-    return this.queue(Opcode.Text, message, compress);
+    return sending.queue(this, Opcode.Text, message, compress);
   }
 
   sendBinary(message: Exclude<Sendable, string>, compress = false): number {
     requireBytes("sendBinary", message);
     requireCompress("sendBinary", compress);
-    return this.queue(Opcode.Binary, toBytes(message, 0, undefined), compress);
+    return sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
   /** `data` is at most 125 bytes. Returns what `send` does. */
   ping(data?: Sendable): number {
-    return this.queue(Opcode.Ping, controlData("ping", data), false);
+    return sending.queue(this, Opcode.Ping, controlData("ping", data), false);
   }
 
   pong(data?: Sendable): number {
-    return this.queue(Opcode.Pong, controlData("pong", data), false);
+    return sending.queue(this, Opcode.Pong, controlData("pong", data), false);
   }
 
   /** Sends to all subscribers of the topic, itself excepted unless `publishToSelf`. Returns what Server.publish does. */
@@ -65,21 +101,21 @@ export class ServerWebSocket extends WebSocketConnection {
     requireTopic("publish", topic);
     requireMessage("publish", message);
     requireCompress("publish", compress);
-    return this.broadcast(topic, isBytes(message) ? Opcode.Binary : Opcode.Text, messageBytes(message), compress);
+    return this.publishTo(topic, isBytes(message) ? Opcode.Binary : Opcode.Text, messageBytes(message), compress);
   }
 
   publishText(topic: string, message: string, compress = false): number {
     requireTopic("publishText", topic);
     requireText("publishText", message);
     requireCompress("publishText", compress);
-    return this.broadcast(topic, Opcode.Text, Buffer.from(message), compress);
+    return this.publishTo(topic, Opcode.Text, Buffer.from(message), compress);
   }
 
   publishBinary(topic: string, message: Exclude<Sendable, string>, compress = false): number {
     requireTopic("publishBinary", topic);
     requireBytes("publishBinary", message);
     requireCompress("publishBinary", compress);
-    return this.broadcast(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
+    return this.publishTo(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
   /** What is sent within a turn leaves together anyway. */
@@ -97,7 +133,7 @@ export class ServerWebSocket extends WebSocketConnection {
 
   subscribe(topic: string): boolean {
     requireTopic("subscribe", topic);
-    if (this.transport === null) return false;
+    if (!isOpen(this)) return false;
     (this.topics ??= new Set()).add(topic);
     this.hub.topics.add(topic, this);
     return true;
@@ -127,34 +163,34 @@ export class ServerWebSocket extends WebSocketConnection {
   close(code: number = CloseCode.Normal, reason = ""): void {
     if (typeof code !== "number") throw new TypeError(`code must be a number, not ${Bun.inspect(code)}`);
     const payload = closePayload(code, String(reason ?? ""));
-    const { transport } = this;
-    if (transport === null) return;
-    writeBytes(transport.outbox, Opcode.Close, payload, false);
-    this.leave(code, readReason(payload), true);
+    if (!isOpen(this)) return;
+    ending.queueClose(this, payload);
+    ending.leave(this, code, readReason(payload), true);
   }
 
   /** Closes without a Close frame, after what is queued. */
   terminate(): void {
-    if (this.transport !== null) this.leave(CloseCode.Abnormal, "", true);
+    if (isOpen(this)) ending.leave(this, CloseCode.Abnormal, "", true);
   }
 
   /** Stops reading, and the idle timeout with it. Messages that are there already are still delivered. */
   pause(): void {
-    if (this.transport === null || this.isPaused) return;
-    this.flags |= Flag.Paused;
-    this.transport.hold(Hold.Program);
-    this.transport.clearTimeout();
+    if (!isOpen(this) || this.isPaused) return;
+    this.bits |= Flag.Paused;
+    const transport = transportOf(this);
+    transport.hold(Hold.Program);
+    transport.clearTimeout();
   }
 
   resume(): void {
-    if (this.transport === null || !this.isPaused) return;
-    this.flags &= ~Flag.Paused;
-    this.transport.release(Hold.Program);
-    this.awaitTraffic();
+    if (!this.isPaused) return;
+    this.bits &= ~Flag.Paused;
+    transportOf(this).release(Hold.Program);
+    keepAlive.awaitTraffic(this);
   }
 
   get isPaused(): boolean {
-    return this.transport !== null && (this.flags & Flag.Paused) !== 0;
+    return isOpen(this) && (this.bits & Flag.Paused) !== 0;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -164,7 +200,7 @@ export class ServerWebSocket extends WebSocketConnection {
 
   /** 1 open, 3 closed. */
   get readyState(): 1 | 3 {
-    return this.transport === null ? 3 : 1;
+    return isOpen(this) ? 1 : 3;
   }
 
   get remoteAddress(): string | undefined {
@@ -172,13 +208,121 @@ export class ServerWebSocket extends WebSocketConnection {
   }
 
   get binaryType(): WebSocketBinaryType {
-    return binaryTypes[this.flags & Flag.BinaryType]!;
+    return binaryTypes[this.bits & BINARY_TYPE]!;
   }
 
   set binaryType(type: WebSocketBinaryType) {
     const index = type === ("buffer" as string) ? 0 : binaryTypes.indexOf(type);
     if (index < 0) throw new TypeError(`binaryType must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(type)}`);
-    this.flags = (this.flags & ~Flag.BinaryType) | index;
+    this.bits = (this.bits & ~BINARY_TYPE) | index;
+  }
+
+  private publishTo(topic: string, opcode: number, payload: Uint8Array, compress: boolean): number {
+    const { topics, options } = this.hub;
+    return topics.publish(topic, opcode, payload, compress, options.publishToSelf ? undefined : this);
+  }
+
+  // ---- from the server and its topics ----------------------------------------------------------------------------
+
+  /** @internal */
+  get host(): ServeHost {
+    return this.hub.host;
+  }
+
+  /** @internal The handshake is queued: the transport is this socket's. */
+  begin(): void {
+    this.hub.count++;
+    transportOf(this).setConsumer(this);
+    keepAlive.awaitTraffic(this);
+    calls.open(this, this.hub.options.open);
+  }
+
+  /** @internal */
+  take(broadcast: Broadcast): number {
+    return sending.queueShared(this, broadcast);
+  }
+
+  // ---- from the transport ----------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isReentrant(): boolean {
+    return false;
+  }
+
+  /** @internal */
+  get backlogBytesMax(): number {
+    return Infinity;
+  }
+
+  /** @internal */
+  consume(memory: Buffer, start: number, end: number): number {
+    receiving.received(this, memory, start, end);
+    return end;
+  }
+
+  /** @internal The client sends no more, and did not close. */
+  onEnd(): void {
+    ending.leave(this, CloseCode.Abnormal, "", false);
+  }
+
+  /** @internal */
+  onDrain(): void {
+    assert(isOpen(this), "a WebSocket hears of room while it is open");
+    calls.call(this, this.hub.options.drain);
+  }
+
+  /** @internal */
+  onTimeout(): void {
+    keepAlive.timedOut(this);
+  }
+
+  /** @internal */
+  onClose(): void {
+    ending.transportClosed(this);
+  }
+
+  // ---- from the parser -------------------------------------------------------------------------------------------
+
+  /** @internal */
+  get isOpen(): boolean {
+    return isOpen(this) && !this.transport!.isGone;
+  }
+
+  /** @internal */
+  get messageBytesMax(): number {
+    return this.hub.options.messageBytesMax;
+  }
+
+  /** @internal */
+  get inflates(): boolean {
+    return this.deflate !== null;
+  }
+
+  /** @internal */
+  onMessage(message: Message, memory: Buffer, start: number, end: number): void {
+    receiving.onMessage(this, message, memory, start, end);
+  }
+
+  /** @internal */
+  onControl(opcode: number, memory: Buffer, start: number, end: number): void {
+    receiving.onControl(this, opcode, memory, start, end);
+  }
+
+  /** @internal */
+  onViolation(code: number, reason: string): void {
+    receiving.violated(this, code, reason);
+  }
+
+  // ---- the handlers ----------------------------------------------------------------------------------------------
+
+  /** @internal */
+  give(handler: NonNullable<WebSocketOptions["message"]>, received: unknown): void {
+    calls.give(this, handler, received);
+  }
+
+  /** @internal */
+  callClose(handler: WebSocketOptions["close"], code: number, reason: string): void {
+    calls.call(this, handler, code, reason);
   }
 }
 

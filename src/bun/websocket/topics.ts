@@ -5,45 +5,50 @@
  */
 import { deflate } from "../../websocket/deflate.ts";
 import { encodeFrame } from "../../websocket/frame-writer.ts";
-import type { ServerWebSocket } from "./socket.ts";
 import { WINDOW_BYTES_MAX } from "../../websocket/window.ts";
 
-export class Topics {
-  private readonly sockets = new Map<string, Set<ServerWebSocket>>();
+/** Who can subscribe. */
+export interface Subscriber {
+  /** Gets a message that many get. Returns 1, -1 when it is queued behind others, or 0 when it was dropped. */
+  take(broadcast: Broadcast): number;
+}
 
-  add(topic: string, socket: ServerWebSocket): void {
-    const subscribers = this.sockets.get(topic);
-    if (subscribers) subscribers.add(socket);
-    else this.sockets.set(topic, new Set([socket]));
+export class Topics {
+  private readonly subscribers = new Map<string, Set<Subscriber>>();
+
+  add(topic: string, subscriber: Subscriber): void {
+    const subscribers = this.subscribers.get(topic);
+    if (subscribers) subscribers.add(subscriber);
+    else this.subscribers.set(topic, new Set([subscriber]));
   }
 
   /** Returns whether it was subscribed. */
-  delete(topic: string, socket: ServerWebSocket): boolean {
-    const subscribers = this.sockets.get(topic);
-    if (!subscribers?.delete(socket)) return false;
-    if (subscribers.size === 0) this.sockets.delete(topic);
+  delete(topic: string, subscriber: Subscriber): boolean {
+    const subscribers = this.subscribers.get(topic);
+    if (!subscribers?.delete(subscriber)) return false;
+    if (subscribers.size === 0) this.subscribers.delete(topic);
     return true;
   }
 
   count(topic: string): number {
-    return this.sockets.get(topic)?.size ?? 0;
+    return this.subscribers.get(topic)?.size ?? 0;
   }
 
   /**
    * Sends to all subscribers but `except`. Returns 0 if one of them was left out for its backpressure, or there is none; -1 if one of
    * them is behind; else the payload's bytes.
    */
-  publish(topic: string, opcode: number, payload: Uint8Array, compress: boolean, except?: ServerWebSocket): number {
-    const subscribers = this.sockets.get(topic);
+  publish(topic: string, opcode: number, payload: Uint8Array, compress: boolean, except?: Subscriber): number {
+    const subscribers = this.subscribers.get(topic);
     if (subscribers === undefined) return 0;
     const broadcast = new Broadcast(opcode, payload, compress);
     let count = 0;
     let dropped = false;
     let behind = false;
-    for (const socket of subscribers) {
-      if (socket === except) continue;
+    for (const subscriber of subscribers) {
+      if (subscriber === except) continue;
       count++;
-      const sent = socket.take(broadcast);
+      const sent = subscriber.take(broadcast);
       if (sent < 0) behind = true;
       else if (sent === 0) dropped = true;
     }
