@@ -5,6 +5,7 @@
  * when some are free again.
  */
 import { IORING_CQE_F_MORE, SHUT_RDWR, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { assert } from "../sys/assert.ts";
 import { ECANCELED, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -24,6 +25,27 @@ const enum Kind {
   Accept = 7,
 }
 
+/** The life of a listener. The comment says what may be in flight. */
+const State = {
+  /** An accept. */
+  Listening: 0,
+  /** An accept that is being cancelled, and its cancellation. What it has accepted before still comes. */
+  Paused: 1,
+  /** The close, and the last completions of what was in flight before. The descriptor is given up. */
+  Closing: 2,
+  /** Nothing. */
+  Closed: 3,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** What each state may become. */
+const successors: Record<State, readonly State[]> = {
+  [State.Listening]: [State.Paused, State.Closing],
+  [State.Paused]: [State.Listening, State.Closing],
+  [State.Closing]: [State.Closed],
+  [State.Closed]: [],
+};
+
 export class Listener extends WheelEntry implements OperationOwner, Flushable {
   /** As bound: the numeric address and the port that was taken. Undefined for other than IP sockets. */
   readonly address: SocketAddress | undefined;
@@ -32,12 +54,10 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private readonly slot: number;
   private readonly onConnection: (fd: number) => void;
   private readonly target: ListenTarget;
-  /** -1 once it is closed. */
+  /** -1 once it is closing. */
   fd: number;
+  private state: State = State.Listening;
   private acceptArmed = false;
-  private paused = false;
-  private closing = false;
-  private closed = false;
   private referenced = true;
 
   /** `onConnection` takes over each accepted descriptor. Throws SystemError with `syscall: "listen"`, address and port. */
@@ -55,10 +75,14 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     reactor.scheduleFlush(this);
   }
 
+  private get isClosing(): boolean {
+    return this.state >= State.Closing;
+  }
+
   /** Accepts no more. Connections that were accepted live on. */
   close(): void {
-    if (this.closing) return;
-    this.closing = true;
+    if (this.isClosing) return;
+    this.move(State.Closing);
     const { reactor, slot } = this;
     reactor.wheel.clear(this);
     this.cancelAccept();
@@ -73,14 +97,15 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
 
   /** Leaves new connections in the kernel's queue, or takes them again. What was accepted meanwhile still comes. */
   setPaused(paused: boolean): void {
-    if (this.paused === paused || this.closing) return;
-    this.paused = paused;
+    const wanted = paused ? State.Paused : State.Listening;
+    if (this.state === wanted || this.isClosing) return;
+    this.move(wanted);
     if (paused) this.cancelAccept();
     else this.reactor.scheduleFlush(this);
   }
 
   setReferenced(referenced: boolean): void {
-    if (this.referenced === referenced || this.closed) return;
+    if (this.referenced === referenced || this.state === State.Closed) return;
     this.referenced = referenced;
     if (referenced) this.reactor.ref();
     else this.reactor.unref();
@@ -92,7 +117,12 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   }
 
   flush(): void {
-    if (this.acceptArmed || this.closing || this.paused) return;
+    if (!this.acceptArmed && this.state === State.Listening) this.armAccept();
+  }
+
+  private armAccept(): void {
+    assert(!this.acceptArmed, "a listener has one accept in flight");
+    assert(this.state === State.Listening, "a listener accepts while it listens");
     this.acceptArmed = true;
     this.reactor.lane.tag(
       this.reactor.lane.nextSqe().prepMultishotAccept(this.fd, SOCK_CLOEXEC),
@@ -104,9 +134,13 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Accept) this.acceptCompleted(result, flags);
     // A cancellation misses (EALREADY) an accept that is just being woken.
-    if (kind === Kind.Cancel && result < 0 && (this.closing || this.paused)) this.cancelAccept();
-    if (!this.closing || this.closed || this.reactor.lane.operations.inFlightOf(this.slot) > 0) return;
-    this.closed = true;
+    if (kind === Kind.Cancel && result < 0 && this.state !== State.Listening) this.cancelAccept();
+    if (this.state === State.Closing && this.reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
+  }
+
+  /** Nothing is in flight any more. */
+  private release(): void {
+    this.move(State.Closed);
     this.reactor.lane.operations.release(this.slot);
     this.reactor.quietSlots--;
     if (this.referenced) this.reactor.unref();
@@ -120,7 +154,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     if ((flags & IORING_CQE_F_MORE) === 0) this.acceptArmed = false;
     if (result >= 0) {
       this.reactor.lane.own(result);
-      if (this.closing) {
+      if (this.isClosing) {
         this.reactor.lane.owned.delete(result);
         native().rl_close(result); // Was accepted while the cancel was under way.
       } else {
@@ -129,7 +163,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
         return;
       }
     }
-    if (this.closing) return;
+    if (this.isClosing) return;
     switch (-result) {
       case EMFILE:
       case ENFILE:
@@ -148,5 +182,13 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private rearm(): void {
     this.reactor.lane.counters.rearms++;
     this.flush();
+  }
+
+  private move(to: State): void {
+    assert(
+      successors[this.state].includes(to),
+      "a listener is paused and goes on until it closes, and does not open again",
+    );
+    this.state = to;
   }
 }
