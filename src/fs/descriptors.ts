@@ -2,7 +2,7 @@
  * The functions on descriptors that Bun's node:fs/promises has and Node's has not: of a descriptor of one's own, which stays open but for `close`.
  * Arguments are those of FileHandle's methods.
  */
-import { outOfRange } from "../sys/argument-errors.ts";
+import { I32_MAX, requireNodeInteger } from "../sys/check.ts";
 import { SystemError } from "../sys/errno.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
@@ -11,12 +11,10 @@ import type { BigIntStats, Stats } from "./stats.ts";
 
 type Views = readonly NodeJS.ArrayBufferView[];
 
-const FD_MAX = 0x7fffffff;
-
 /** An integer that can be one: the kernel knows whether it is. */
 export function requireDescriptor(fd: number): number {
-  if (Number.isInteger(fd) && fd >= 0 && fd <= FD_MAX) return fd;
-  throw outOfRange("fd", `an integer from 0 to ${FD_MAX}`, fd);
+  requireNodeInteger("fd", fd, 0, I32_MAX);
+  return fd;
 }
 
 /** Runs on the handle of a descriptor, with which an error says `fd`. */

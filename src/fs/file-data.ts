@@ -5,7 +5,7 @@
  * view's length is taken with the view: opening the file takes time, in which it may shrink.
  */
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType } from "../sys/check.ts";
 import { byteLengthOf, plainBytes } from "../sys/views.ts";
 
 /** A piece: text, a view, or an ArrayBuffer. */

@@ -15,9 +15,18 @@ import {
 import type { Interface } from "node:readline";
 import { type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { invalidType, invalidValue, oddHex } from "../sys/argument-errors.ts";
+import {
+  invalidType,
+  invalidValue,
+  requireArray,
+  requireNodeInteger,
+  requireNumber,
+  requireOptionalBoolean,
+  requireView,
+} from "../sys/check.ts";
+import { oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
+import { encodingOf, positionOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -137,7 +146,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       return this.readInto(view, offset, length, position, options);
     }
     const bytes = length ?? READ_BYTES_DEFAULT;
-    requireWithin("length", bytes, 0x7fffffff);
+    requireNodeInteger("length", bytes, 0, 0x7fffffff);
     const fresh = Buffer.alloc(bytes); // Zeroes: what lies behind the bytes that are read is the caller's to see.
     const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
     return abortable(options, read as unknown as Promise<ReadResult<View>>);
@@ -152,10 +161,11 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<ReadResult<View>> {
     const byteLength = byteLengthOf(view);
     const from = offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const bytes = length ?? byteLength - from;
+    requireNumber("length", bytes);
     if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
-    requireWithin("length", bytes, byteLength - from);
+    requireNodeInteger("length", bytes, 0, byteLength - from);
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
 
@@ -182,9 +192,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
     const byteLength = byteLengthOf(data);
     const from = named.offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
-    requireWithin("length", count, byteLength - from);
+    requireNodeInteger("length", count, 0, byteLength - from);
     const write = this.backend.write(file, data, from, count, positionOf(named.position));
     const bytesWritten = await abortable(undefined, write);
     return { bytesWritten, buffer: data };
@@ -215,7 +225,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** A copy of the array: the caller may change it while the operation is under way. */
   private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    if (!Array.isArray(buffers)) throw invalidType("buffers", "an array of views", buffers);
+    requireArray("buffers", buffers, "an array of views");
     return buffers.map((view, i) => {
       requireView(`buffers[${i}]`, view);
       return view;
@@ -244,7 +254,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<void> {
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
-    requireBoolean("flush", flush ?? undefined);
+    requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
     if (flush) await this.sync();
   }
@@ -290,7 +300,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   stat(options?: { bigint?: boolean } | null): Promise<Stats>;
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
     const bigint = options?.bigint;
-    requireBoolean("bigint", bigint);
+    requireOptionalBoolean("bigint", bigint);
     return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
   }
 
@@ -307,14 +317,14 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   /** ftruncate(2), to `bytes`; default 0, and as in Node what is below counts as that. */
   async truncate(bytes = 0): Promise<void> {
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
-    requireWithin("bytes", length, BYTES_MAX);
+    requireNodeInteger("bytes", length, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
   /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
-    requireWithin("bytes", bytes, BYTES_MAX);
-    requireWithin("position", position, BYTES_MAX);
+    requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
+    requireNodeInteger("position", position, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
   }
 

@@ -5,7 +5,8 @@
  * Guarantees: the handle is locked, and open, until the writer has ended or failed. After a write that failed, all others fail with the same error.
  */
 import { writeSync } from "node:fs";
-import { invalidState, invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { invalidType, outOfRange, requireArray, requireObject, requireSignal } from "../sys/check.ts";
+import { invalidState } from "./state-errors.ts";
 import { byteLengthOf, bytesOf } from "../sys/views.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 import type { Held } from "./node-streams.ts";
@@ -208,7 +209,7 @@ function viewOf(chunk: unknown): NodeJS.ArrayBufferView {
 }
 
 function viewsOf(chunks: unknown): NodeJS.ArrayBufferView[] {
-  if (!Array.isArray(chunks)) throw invalidType("chunks", "an array", chunks);
+  requireArray("chunks", chunks);
   return chunks.map(viewOf);
 }
 
@@ -216,9 +217,8 @@ const bytesIn = (views: NodeJS.ArrayBufferView[]): number => views.reduce((sum, 
 
 function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType("options.signal", "an AbortSignal", signal);
+  requireSignal("options.signal", signal);
   return signal;
 }

@@ -3,7 +3,7 @@ import type { Dirent } from "node:fs";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
 import { readdir } from "./bun-own.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { requireNumber } from "../sys/check.ts";
 
 export interface WalkOptions {
   /** How deep, 0 for what is in the directory itself. Default Infinity. */
@@ -22,7 +22,7 @@ export interface WalkEntry {
 /** Every entry, a directory before what is in it, names in order. Symbolic links are not followed. Throws SystemError-like errors of readdir. */
 export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
-  if (!(typeof depthMax === "number" && depthMax >= 0)) throw outOfRange("depthMax", "at least 0", depthMax);
+  requireNumber("depthMax", depthMax, 0);
   yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
 }
 

@@ -1,6 +1,6 @@
 /** Which operations the kernel has, io_uring_get_probe(3). Not which flags they take: those are found by trying (features.ts). */
 import { IO_URING_OP_SUPPORTED } from "../sys/abi.ts";
-import { requireInteger } from "./require-integer.ts";
+import { requireInteger } from "../sys/check.ts";
 
 export class Probe {
   /** The last opcode that the kernel knows. */

@@ -1,5 +1,5 @@
 /** A piece of mapped memory, which the kernel may see. `RingMemory` hands them out. */
-import { wideOf } from "./require-integer.ts";
+import { wideOf } from "../sys/check.ts";
 
 const TWO_32 = 4294967296;
 

@@ -4,6 +4,8 @@
  * RINGLOOP decides what the preload does: `on` (the default) redirects Bun's functions, `off` does nothing, `require` refuses to run without
  * a ring. RINGLOOP_MODE is the mode of every ring, whatever the program asks for. RINGLOOP_LOG: `1` makes the preload say what it did.
  */
+import { requireOneOf } from "./check.ts";
+
 const allowed = {
   RINGLOOP: ["on", "off", "require"],
   RINGLOOP_MODE: ["auto", "sqpoll", "defer"],
@@ -16,10 +18,9 @@ type Name = keyof typeof allowed;
 export function readVariable<N extends Name>(name: N): (typeof allowed)[N][number] | undefined {
   const value = process.env[name];
   if (value === undefined || value === "") return undefined;
-  const values: readonly string[] = allowed[name];
-  if (values.includes(value)) return value as (typeof allowed)[N][number];
-  const list = values.map((each) => JSON.stringify(each)).join(", ");
-  throw new TypeError(`${name} must be one of ${list}, not ${JSON.stringify(value)}`);
+  const values: readonly (typeof allowed)[N][number][] = allowed[name];
+  requireOneOf(name, value, values);
+  return value;
 }
 
 /** Reads every variable, to find a wrong value at once. Throws as `readVariable` does. */

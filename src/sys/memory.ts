@@ -5,7 +5,7 @@
  * `undefined` or throws and never touches pages that belong to someone else.
  */
 import { type Pointer, toArrayBuffer } from "bun:ffi";
-import { outOfRange } from "./argument-errors.ts";
+import { outOfRange } from "./check.ts";
 import { SystemError } from "./errno.ts";
 import { native } from "./library.ts";
 

@@ -1,4 +1,5 @@
 /** Socket addresses: between the kernel's sockaddr bytes and host, port and family as Node and Bun name them. */
+import { invalidValue } from "./check.ts";
 import { AF_INET, AF_UNIX } from "./abi.ts";
 import { check } from "./errno.ts";
 import { native, pointerTo } from "./library.ts";
@@ -36,9 +37,7 @@ export function encodeUnixAddress(unix: string): Uint8Array {
   const isAbstract = path[0] === 0;
   // unix(7): a path may fill sun_path without its NUL, an abstract name is as long as the address says.
   if (path.length === 0 || path.length > UNIX_PATH_BYTES - (isAbstract ? 0 : 1) || path.indexOf(0, 1) >= 0)
-    throw new TypeError(
-      `unix must be a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL, not ${Bun.inspect(unix)}`,
-    );
+    throw invalidValue("unix", `a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL`, unix);
   const bytes = new Uint8Array(2 + path.length + (isAbstract ? 0 : 1));
   bytes[0] = AF_UNIX;
   bytes.set(path, 2);

@@ -8,11 +8,11 @@ export function requireMessage(method: string, message: unknown): void {
     throw new TypeError(`${method} requires a non-empty message: a string, bytes or a Blob, not ${String(message)}`);
 }
 
-export function requireText(method: string, message: unknown): void {
+export function requireTextMessage(method: string, message: unknown): void {
   if (typeof message !== "string") throw new TypeError(`${method} expects a string, not ${Bun.inspect(message)}`);
 }
 
-export function requireBytes(method: string, message: unknown): void {
+export function requireBytesMessage(method: string, message: unknown): void {
   if (typeof message !== "object" || message === null)
     throw new TypeError(`${method} expects a Blob or BufferSource, not ${Bun.inspect(message)}`);
 }

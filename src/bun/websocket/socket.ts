@@ -6,6 +6,7 @@
  * Guarantees: messages arrive and leave whole and in order; a closed socket does nothing, and says so. An idle socket costs
  * this object alone.
  */
+import { invalidOption, requireFunction, requireNumber } from "../../sys/check.ts";
 import { assert } from "../../sys/assert.ts";
 import type { ServeHost } from "../serve/serve-host.ts";
 import { Hold, type Consumer, type Transport } from "../../transport/transport.ts";
@@ -17,10 +18,10 @@ import {
   controlData,
   isBytes,
   messageBytes,
-  requireBytes,
+  requireBytesMessage,
   requireCompress,
   requireMessage,
-  requireText,
+  requireTextMessage,
   requireTopic,
 } from "./arguments.ts";
 import * as calls from "./calls.ts";
@@ -76,13 +77,13 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
   }
 
   sendText(message: string, compress = false): number {
-    requireText("sendText", message);
+    requireTextMessage("sendText", message);
     requireCompress("sendText", compress);
     return sending.queue(this, Opcode.Text, message, compress);
   }
 
   sendBinary(message: Exclude<Sendable, string>, compress = false): number {
-    requireBytes("sendBinary", message);
+    requireBytesMessage("sendBinary", message);
     requireCompress("sendBinary", compress);
     return sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
@@ -106,21 +107,21 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
 
   publishText(topic: string, message: string, compress = false): number {
     requireTopic("publishText", topic);
-    requireText("publishText", message);
+    requireTextMessage("publishText", message);
     requireCompress("publishText", compress);
     return this.publishTo(topic, Opcode.Text, Buffer.from(message), compress);
   }
 
   publishBinary(topic: string, message: Exclude<Sendable, string>, compress = false): number {
     requireTopic("publishBinary", topic);
-    requireBytes("publishBinary", message);
+    requireBytesMessage("publishBinary", message);
     requireCompress("publishBinary", compress);
     return this.publishTo(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
   /** What is sent within a turn leaves together anyway. */
   cork<Result>(callback: (this: this, socket: this) => Result): Result {
-    if (typeof callback !== "function") throw new TypeError(`cork takes a function, not ${Bun.inspect(callback)}`);
+    requireFunction("callback", callback);
     return callback.call(this, this);
   }
 
@@ -161,7 +162,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
    * bytes. Throws a RangeError for a code that RFC 6455 section 7.4 does not let an endpoint send.
    */
   close(code: number = CloseCode.Normal, reason = ""): void {
-    if (typeof code !== "number") throw new TypeError(`code must be a number, not ${Bun.inspect(code)}`);
+    requireNumber("code", code);
     const payload = closePayload(code, String(reason ?? ""));
     if (!isOpen(this)) return;
     ending.queueClose(this, payload);
@@ -213,7 +214,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
 
   set binaryType(type: WebSocketBinaryType) {
     const index = type === ("buffer" as string) ? 0 : binaryTypes.indexOf(type);
-    if (index < 0) throw new TypeError(`binaryType must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(type)}`);
+    if (index < 0) throw invalidOption("binaryType", "string", `one of ${binaryTypes.join(", ")}`, type);
     this.bits = (this.bits & ~BINARY_TYPE) | index;
   }
 

@@ -1,4 +1,5 @@
 /** `server.upgrade`: from a request to a WebSocket. */
+import { invalidType, requireObject } from "../../sys/check.ts";
 import type { FetchResponder } from "../serve/fetch-responder.ts";
 import type { RingRequest } from "../serve/request.ts";
 import { answer, askedOf, judge, VERSION } from "./handshake.ts";
@@ -19,14 +20,13 @@ export function upgrade(
   request: RingRequest,
   options: UpgradeOptions = {},
 ): boolean {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`upgrade options must be an object, not ${Bun.inspect(options)}`);
+  requireObject("upgrade options", options);
   const judgement = responder.canHandOver(request) ? judge(request) : "refused";
   // Before the options, whose getters may change the request's fields.
   const asked = askedOf(request);
   const { headers, data } = options;
   if (headers !== undefined && headers !== null && typeof headers !== "object")
-    throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
+    throw invalidType("upgrade options.headers", "a Headers or an object", headers);
   if (judgement === "refused" || !responder.canHandOver(request)) return false;
   if (judgement === "another version") {
     // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
