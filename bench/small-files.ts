@@ -4,8 +4,9 @@
  *
  * Every subject has a process of its own, and they take turns: a pass of one subject, then of the next, some milliseconds each, so that what else the
  * machine does meets them alike. Ratios are medians of those to Bun's pass of the same round; the passes of the first rounds, in which code is still
- * translated, do not count. Contents are checked. CPU is that of the whole process. Options: `--files` of a pass (2000), `--rounds` (9), `--copy-mib`
- * (256), `--directory` (the system's for temporary files). Writes bench/results/small-files.json.
+ * translated, do not count. Contents are checked. CPU is that of the whole process. Options: `--files` of a pass (2000), their `--bytes`
+ * (1024), `--at-once` (64), `--rounds` (9), `--copy-mib` (256), `--directory` (the system's for temporary files). Writes
+ * bench/results/small-files.json.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,17 +22,21 @@ const QUIET_MS = 50;
 const { values } = parseArgs({
   options: {
     files: { type: "string", default: "2000" },
+    bytes: { type: "string", default: "1024" },
+    "at-once": { type: "string", default: "64" },
     rounds: { type: "string", default: "9" },
     "copy-mib": { type: "string", default: "256" },
     directory: { type: "string", default: tmpdir() },
   },
 });
-const positive = (name: "files" | "rounds" | "copy-mib"): number => {
+const positive = (name: "files" | "bytes" | "at-once" | "rounds" | "copy-mib"): number => {
   const value = Number(values[name]);
   if (Number.isInteger(value) && value > 0) return value;
   throw new TypeError(`--${name} must be a positive integer, not ${values[name]}`);
 };
 const files = positive("files");
+const fileBytes = positive("bytes");
+const atOnce = positive("at-once");
 const rounds = positive("rounds");
 const copyMib = positive("copy-mib");
 
@@ -69,7 +74,7 @@ class Subject {
   }
 
   async run(operation: string, directory: string): Promise<Pass> {
-    this.child.stdin.write(`${JSON.stringify({ operation, directory, files })}\n`);
+    this.child.stdin.write(`${JSON.stringify({ operation, directory, files, bytes: fileBytes, atOnce })}\n`);
     await this.child.stdin.flush();
     const { value, done } = await this.answers.next();
     if (done) throw new Error(`${this.name} has ended`);
@@ -135,7 +140,10 @@ const results = Object.fromEntries(
       cpuOfBuns: median(list.map(({ cpuUs }, i) => cpuUs / bun[i]!.cpuUs)),
     });
     const bySubject = Object.fromEntries(subjects.map((subject, i) => [subject.name, of(all[i]!)]));
-    const what = name === "copied" ? `A file of ${copyMib} MiB copied` : `Files of 1 KiB ${name}, 64 at a time`;
+    const what =
+      name === "copied"
+        ? `A file of ${copyMib} MiB copied`
+        : `Files of ${thousands(fileBytes)} bytes ${name}, ${atOnce} at a time`;
     printTable(
       what,
       ["subject", unit, "time, of Bun's", name === "copied" ? "CPU us a MiB" : "CPU us a file", "of Bun's"],
@@ -156,6 +164,8 @@ const report = {
   date: new Date().toISOString(),
   rounds,
   files,
+  fileBytes,
+  atOnce,
   copyMib,
   results,
   seconds: (performance.now() - startMs) / 1000,

@@ -1,6 +1,7 @@
 /**
- * The chat in several processes: start `PORT=3000 bun examples/chat-cluster.ts` and `PORT=3001 bun examples/chat-cluster.ts`, with a Redis
- * server at REDIS_URL (default redis://127.0.0.1:6379). Rooms reach over all of them.
+ * The chat in several processes. Start `PORT=3000 bun examples/chat-cluster.ts` and
+ * `PORT=3001 bun examples/chat-cluster.ts`, with a Redis server at REDIS_URL (default:
+ * redis://127.0.0.1:6379). All processes share the rooms.
  */
 import { serve, useReactor } from "../src/index.ts";
 import { chat, type Member } from "./chat.ts";

@@ -1,6 +1,7 @@
 /**
- * A chat with rooms: `bun examples/chat.ts`, then open http://localhost:3000/?room=tea in a few windows. Whoever opens a room subscribes
- * to a topic of its name; whoever writes publishes there.
+ * A chat with rooms: start `bun examples/chat.ts`, then open http://localhost:3000/?room=tea in
+ * several windows. A client that opens a room subscribes to the topic with the name of the room. A
+ * client that writes a line publishes it to this topic.
  */
 import { serve, useReactor } from "../src/index.ts";
 import { options } from "./options.ts";
@@ -15,7 +16,7 @@ export interface Line {
   text: string;
 }
 
-/** Sends to everybody in a room. */
+/** Sends a line to all members of a room. */
 export type Publish = (room: string, line: Line) => void;
 
 const page = `<!doctype html>
@@ -59,7 +60,7 @@ const page = `<!doctype html>
   };
 </script>`;
 
-/** The options of `serve` for a chat. */
+/** Returns the options of `serve` for a chat. */
 export function chat(publish: Publish) {
   let guests = 0;
   const say = ({ data: { name, room } }: Bun.ServerWebSocket<Member>, text: string): void =>
@@ -75,7 +76,7 @@ export function chat(publish: Publish) {
     },
     websocket: {
       data: {} as Member,
-      // A line of a chat is short, and who does not read for long need not stay.
+      // A line of a chat is short. A client that does not read for a long time is disconnected.
       maxPayloadLength: 4096,
       backpressureLimit: 1048576,
       closeOnBackpressureLimit: true,

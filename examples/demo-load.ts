@@ -1,5 +1,8 @@
-/** The demo's load: keep-alive HTTP requests and echoes over Bun's own client sockets, each answer checked. Exits 1 on a wrong one. */
-export {}; // A module, for the await at its end.
+/**
+ * The load of the demo: keep-alive HTTP requests and echoes over Bun's client sockets. It checks
+ * each answer, and exits with 1 if one is wrong.
+ */
+export {}; // Makes this file a module, for the await at its end.
 
 const httpPort = Number(process.env.HTTP_PORT);
 const echoPort = Number(process.env.ECHO_PORT);
@@ -44,7 +47,7 @@ async function connect(
   return promise;
 }
 
-/** Sixteen answers with the right body; undefined while some are missing. */
+/** Checks sixteen answers and their bodies. Returns undefined while some are missing. */
 function httpAnswer(received: string): boolean | undefined {
   const answers = received.split("Hello from the ring\n").length - 1;
   if (answers < 16) return undefined;

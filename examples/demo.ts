@@ -1,8 +1,9 @@
 /**
- * The demo: an HTTP and an echo server on one ring, and a live line of what the ring does.
+ * The demo: an HTTP server and an echo server on one ring, and a live line of the ring's work.
  *
  *   npm run demo                             serves until it is interrupted
- *   npm run demo -- --load --seconds 5       also drives itself, from a child process, and ends with a summary
+ *   npm run demo -- --load --seconds 5       also makes load in a child process, and ends with a
+ *                                            summary
  */
 import { parseArgs } from "node:util";
 import { listen, type Mode, type ReactorStats, serve, useReactor } from "../src/index.ts";

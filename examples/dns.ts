@@ -1,5 +1,6 @@
 /**
- * A small UDP responder: answers every DNS question for an IPv4 address with 127.0.0.1 (RFC 1035 section 4).
+ * A small UDP server that answers every DNS question for an IPv4 address with 127.0.0.1 (RFC 1035
+ * section 4).
  *
  *   bun examples/dns.ts --port 5300     then: dig @127.0.0.1 -p 5300 anything.example
  */
@@ -21,7 +22,7 @@ const server = await udpSocket({
       if (end > query.length) return;
       const answer = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
       const reply = Buffer.concat([query.subarray(0, end), answer]);
-      reply.writeUInt16BE(0x8400, 2); // A response, authoritative.
+      reply.writeUInt16BE(0x8400, 2); // A response, with the flag "authoritative".
       reply.writeUInt16BE(1, 4);
       reply.writeUInt16BE(1, 6);
       reply.writeUInt32BE(0, 8);

@@ -1,5 +1,6 @@
 /**
- * The classic first program of io_uring: writes "Hello world" to a file through a ring, and does other work while the kernel is at it.
+ * The classic first program of io_uring: writes "Hello world" to a file through a ring, and does
+ * other work while the kernel writes.
  *
  *   bun examples/hello-writev.ts hello.txt
  */
@@ -8,7 +9,7 @@ import { errnoName, Ring, RingMemory } from "../src/ring/index.ts";
 
 const path = process.argv[2] ?? "/dev/null";
 const ring = Ring.queueInit(32);
-const memory = new RingMemory(); // What the kernel sees lies here until the completion.
+const memory = new RingMemory(); // Memory that the kernel uses until the completion.
 const fd = openSync(path, "w");
 
 const iovec = memory.iovec([memory.copy("Hello "), memory.copy("world\n")]);

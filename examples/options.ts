@@ -1,4 +1,4 @@
-/** `--port` and `--mode` of the examples. */
+/** Reads `--port` and `--mode` for the examples. */
 import { parseArgs } from "node:util";
 import type { Mode } from "../src/index.ts";
 

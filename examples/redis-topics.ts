@@ -1,12 +1,16 @@
 /**
- * Topics across processes: what one publishes reaches the subscribers of all, by way of Redis and the client that comes with Bun.
+ * Topics across processes: a message that one process publishes reaches the subscribers of all
+ * processes. It goes through Redis, with the client that comes with Bun.
  *
- * Guarantees: one's own subscribers get a message at once, and once, whether Redis is there or not; the order of each process's messages
- * is kept. While Redis is away the processes are separate, and what they publish then does not reach the others afterwards: Redis keeps
- * nothing of a channel. When it is back they are together again by themselves.
+ * Guarantees: the subscribers of the same process get a message at once, and once, with or without
+ * Redis. The messages of each process keep their order.
+ *
+ * While Redis is away, the processes are separate. The messages of that time do not reach the other
+ * processes later, because Redis stores nothing for a channel. When Redis is back, the processes
+ * connect again by themselves.
  */
 export class RedisTopics {
-  /** Messages that did not reach the others, because Redis was away. */
+  /** Number of messages that did not reach the other processes, because Redis was away. */
   lost = 0;
 
   private readonly id = crypto.randomUUID();
@@ -16,21 +20,21 @@ export class RedisTopics {
   private readonly receiver: Bun.RedisClient;
   private isClosed = false;
 
-  /** `deliver` gives a message to the subscribers of this process. */
+  /** Makes the topics. `deliver` gives a message to the subscribers of this process. */
   constructor(url: string, channel: string, deliver: (topic: string, message: string) => void) {
     this.channel = channel;
     this.deliver = deliver;
-    // What cannot be sent now is old news later.
+    // A message that cannot be sent now is too old later, so there is no offline queue.
     const options = { autoReconnect: true, maxRetries: 2 ** 31 - 1, enableOfflineQueue: false };
     this.sender = new Bun.RedisClient(url, options);
     this.receiver = new Bun.RedisClient(url, options);
   }
 
-  /** Rejects where Redis cannot be reached. */
+  /** Connects to Redis. Rejects if Redis cannot be reached. */
   async connect(): Promise<void> {
     await Promise.all([this.sender.connect(), this.receiver.connect()]);
     await this.subscribe();
-    // A connection that was made anew knows nothing of the former one's channels.
+    // A new connection does not know the channels of the former one.
     this.receiver.onconnect = () => void this.resubscribe();
   }
 
@@ -54,10 +58,11 @@ export class RedisTopics {
 
   private async resubscribe(): Promise<void> {
     try {
-      await this.receiver.unsubscribe(this.channel); // Of the client's own book, where the former listener still is.
+      // Removes the former listener, which is still in the client's list.
+      await this.receiver.unsubscribe(this.channel);
       await this.subscribe();
     } catch (error) {
-      // Away again: the next connection is the next try.
+      // Redis is away again. The next connection tries again.
       if (!this.isClosed) console.error(`redis: ${(error as Error).message}`);
     }
   }

@@ -1,5 +1,6 @@
 /**
- * A small Redis-like server over `listen`: PING, ECHO, SET, GET, DEL, INCR, in RESP, the protocol of Redis (redis.io/docs/reference/protocol-spec).
+ * A small server like Redis, over `listen`: PING, ECHO, SET, GET, DEL and INCR, in RESP, the
+ * protocol of Redis (redis.io/docs/reference/protocol-spec).
  *
  *   bun examples/resp.ts --port 6380     then: redis-cli -p 6380 set name ring
  */
@@ -8,7 +9,10 @@ import { options } from "./options.ts";
 
 const store = new Map<string, string>();
 
-/** One whole command at the start of `text`, one character a byte, and where it ends; undefined while it is not all there. */
+/**
+ * Parses one whole command at the start of `text`, which has one character for each byte. Returns
+ * the command and the position of its end, or undefined if a part is missing.
+ */
 function parse(text: string): { words: string[]; end: number } | undefined {
   const line = (from: number): [string, number] | undefined => {
     const end = text.indexOf("\r\n", from);

@@ -1,5 +1,6 @@
 /**
- * cat(1) on a ring: several reads of a file are under way at once, and their bytes leave in order.
+ * cat(1) on a ring: several reads of a file are in flight at once, and their bytes are printed in
+ * order.
  *
  *   bun examples/ring-cat.ts FILE...     - is standard input
  */
@@ -17,7 +18,10 @@ function print(block: Region, bytes: number): void {
   for (let from = 0; from < bytes;) from += writeSync(1, block.buffer, from, bytes - from);
 }
 
-/** A regular file: reads at `DEPTH` places at once. Which block is whose turn is told by its number, the completion's user data. */
+/**
+ * Prints a regular file, with up to `DEPTH` reads in flight. The user data of a completion is the
+ * number of its block.
+ */
 function catFile(fd: number, size: number): void {
   const count = Math.ceil(size / BLOCK_BYTES);
   const results = new Map<number, number>();
@@ -39,7 +43,7 @@ function catFile(fd: number, size: number): void {
   }
 }
 
-/** A pipe or a terminal: one read after the other, each at its own position. */
+/** Prints a pipe or a terminal, with one read after another. */
 function catStream(fd: number): void {
   for (;;) {
     ring.getSqe()!.prepRead(fd, blocks[0]!.address, BLOCK_BYTES, -1);
@@ -59,7 +63,7 @@ function checked(res: number): number {
 for (const path of process.argv.slice(2)) {
   const fd = path === "-" ? 0 : openSync(path, "r");
   const stat = fstatSync(fd);
-  // Files of /proc have no size, and are read to their end.
+  // A file of /proc has size 0, and is read to its end.
   if (stat.isFile() && stat.size > 0) catFile(fd, stat.size);
   else catStream(fd);
   if (fd !== 0) closeSync(fd);

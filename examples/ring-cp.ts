@@ -1,6 +1,7 @@
 /**
- * cp(1) on a ring: each block is a read and a write that are linked, so that none comes back to this program in between; the buffers and both files
- * are registered. With --direct they pass by the page cache (O_DIRECT).
+ * cp(1) on a ring. Each block is a read and a write that are linked, so this program does nothing
+ * between them. The buffers and both files are registered. With --direct, the bytes do not go
+ * through the page cache (O_DIRECT).
  *
  *   bun examples/ring-cp.ts [--direct] FROM TO
  */
@@ -9,9 +10,12 @@ import { errnoName, Ring, RingMemory, type Sqe } from "../src/ring/index.ts";
 
 const BLOCK_BYTES = 262144;
 const DEPTH = 8;
-/** What positions, lengths and addresses are multiples of with O_DIRECT. */
+/** With O_DIRECT, positions, lengths and addresses are multiples of this number. */
 const ALIGNMENT_BYTES = 4096;
-/** Indices of the registered files, and which of a block's two operations a completion is of. */
+/**
+ * Indices of the registered files. They also tell which of a block's two operations a completion
+ * belongs to.
+ */
 const FROM = 0;
 const TO = 1;
 
@@ -31,7 +35,9 @@ const flags = isDirect ? constants.O_DIRECT : 0;
 const source = openSync(from, constants.O_RDONLY | flags);
 const target = openSync(to, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | flags);
 const { size } = fstatSync(source);
-/** What comes behind is less than a block of the device's. */
+/**
+ * Bytes that are copied in blocks. With O_DIRECT, the rest is smaller than one block of the device.
+ */
 const wholeBytes = isDirect ? Math.floor(size / ALIGNMENT_BYTES) * ALIGNMENT_BYTES : size;
 
 using ring = Ring.queueInit(2 * DEPTH);
@@ -42,7 +48,7 @@ ring.registerFiles([source, target]);
 
 const blocks: (Block | undefined)[] = Array.from({ length: DEPTH });
 
-/** Both operations of a block, whose number is the low half of their user data. */
+/** Submits both operations of a block. The low half of their user data is the block's slot. */
 function copy(slot: number, block: Block): void {
   blocks[slot] = block;
   const { offset, bytes } = block;
@@ -52,8 +58,9 @@ function copy(slot: number, block: Block): void {
 }
 
 /**
- * Both operations' completions: a short read or write ends the chain, and what is linked to it is ECANCELED. Returns how many bytes of the file are done
- * with it.
+ * Counts the two completions of a block. A short read or write ends the chain, and the operation
+ * linked to it gets ECANCELED; then the block is copied again. Returns the number of bytes of the
+ * file that are now copied.
  */
 function completed(slot: number, which: number, res: number): number {
   const block = blocks[slot]!;
@@ -83,7 +90,10 @@ function copyBlocks(total: number): void {
   }
 }
 
-/** The rest of a file with O_DIRECT: read as a whole block, which ends at the file's end, written as a whole one, and cut. */
+/**
+ * Copies the rest of a file with O_DIRECT. The read of a whole block ends at the end of the file.
+ * The write is a whole block, which is then cut.
+ */
 function copyRest(offset: number): void {
   const { address } = buffers[0]!;
   const once = (path: string, expected: number, prepare: (sqe: Sqe) => Sqe): void => {

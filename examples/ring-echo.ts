@@ -1,6 +1,7 @@
 /**
- * A whole TCP server on a bare ring: accepts, receives into provided buffers, sends from them, and ends in order. It runs beside Bun's own
- * loop, which gets a turn after each wait, for signals and timers.
+ * A whole TCP server on a bare ring: accepts, receives into provided buffers, sends from them, and
+ * ends in order. It runs beside Bun's loop, which gets a turn after each wait, for signals and
+ * timers.
  *
  *   bun examples/ring-echo.ts --mode plain|defer|sqpoll --port 4000     then: nc 127.0.0.1 4000
  */
@@ -36,18 +37,27 @@ if (setup === undefined) throw new Error(`--mode must be one of ${Object.keys(mo
 const BUFFERS = 256;
 const BUFFER_BYTES = 4096;
 const GROUP = 0;
-/** How long a wait keeps signals and timers from Bun's loop. A signal that comes to this thread ends it at once. */
+/**
+ * Largest wait, in microseconds. A wait delays signals and timers of Bun's loop. A signal to this
+ * thread ends the wait at once.
+ */
 const WAIT_US = 100_000;
 
-/** What a completion is of: the high half of its user data. The low one is the connection. */
+/**
+ * The kind of a completion, in the high half of its user data. The low half is the connection's
+ * number.
+ */
 const Kind = { Accept: 0, Receive: 1, Send: 2, Close: 3, Other: 4 } as const;
 
 interface Connection {
   fd: number;
-  /** Operations whose last completion has not come: while there are any, the descriptor and the number stay taken. */
+  /**
+   * Operations whose last completion has not come. While there are any, the descriptor and the
+   * number stay in use.
+   */
   inFlight: number;
   receives: boolean;
-  /** Filled buffers that wait to be sent, the first of them under way. */
+  /** Filled buffers to send. The first one is being sent. */
   queue: { bid: number; offset: number; bytes: number }[];
   ended: boolean;
 }
@@ -61,7 +71,7 @@ buffers.advance(BUFFERS);
 
 const connections: Connection[] = [];
 const freeNumbers: number[] = [];
-/** Connections that were to receive when there was no buffer left. */
+/** Numbers of connections that could not receive because no buffer was free. */
 let starved: number[] = [];
 let inFlight = 0;
 let ending = false;
@@ -70,7 +80,7 @@ function provide(bid: number, at: number): void {
   buffers.add(pool.address + bid * BUFFER_BYTES, BUFFER_BYTES, bid, at);
 }
 
-/** An entry of the queue. On a full one what is there is submitted first. */
+/** Returns an entry of the submission queue. If the queue is full, submits its entries first. */
 function entry(): Sqe {
   for (;;) {
     const sqe = ring.getSqe();
@@ -80,16 +90,16 @@ function entry(): Sqe {
   }
 }
 
-/** Says whose an entry is that was prepared. */
+/** Assigns a prepared entry to a connection and a kind. */
 function own(sqe: Sqe, number: number, kind: number): void {
   inFlight++;
   if (number >= 0) connections[number]!.inFlight++;
   sqe.setUserData(number, kind);
 }
 
-// ---- the listening socket ------------------------------------------------------------------------------------------------
+// ---- the listening socket -----------------------------------------------------------------------
 
-/** Before anything else is in flight: waits for one operation. */
+/** Runs one operation and waits for it, before any other operation is in flight. */
 function once(prepare: (sqe: Sqe) => Sqe): number {
   prepare(entry());
   ring.submit();
@@ -105,7 +115,7 @@ once((sqe) => sqe.prepBind(listener, address.address, address.bytes));
 once((sqe) => sqe.prepListen(listener, 512));
 own(entry().prepMultishotAccept(listener, SOCK_CLOEXEC), -1, Kind.Accept);
 
-// ---- connections ---------------------------------------------------------------------------------------------------------
+// ---- connections --------------------------------------------------------------------------------
 
 function accepted(fd: number): void {
   const number = freeNumbers.pop() ?? connections.length;
@@ -128,10 +138,13 @@ function received(number: number, res: number, bid: number, more: boolean): void
     if (connection.queue.length === 1) send(number);
     if (!more) receive(number); // A multishot operation may end at any completion.
   } else if (errnoName(-res) === "ENOBUFS") starved.push(number);
-  else connection.ended = true; // 0: the peer has ended. Else it is gone.
+  else connection.ended = true; // 0: the peer has ended. An error: the peer is gone.
 }
 
-/** One at a time: two sends of one socket could change places. */
+/**
+ * Sends the first buffer. Only one send is in flight, because two sends of one socket could change
+ * their order.
+ */
 function send(number: number): void {
   const { fd, queue } = connections[number]!;
   const { bid, offset, bytes } = queue[0]!;
@@ -153,7 +166,7 @@ function sent(number: number, res: number): void {
   if (queue.length > 0) send(number);
 }
 
-/** The descriptor is closed when nothing of the connection is in flight any more. */
+/** Closes the descriptor when no operation of the connection is in flight. */
 function settle(number: number): void {
   const connection = connections[number]!;
   if (!connection.ended || connection.inFlight > 0 || connection.fd < 0) return;
@@ -165,11 +178,12 @@ function settle(number: number): void {
   connection.fd = -1;
 }
 
-// ---- the turn ------------------------------------------------------------------------------------------------------------
+// ---- the turn -----------------------------------------------------------------------------------
 
 function turn(): void {
   ring.submitAndWaitTimeout(1, WAIT_US);
-  // Copied before anything is done with it, since what follows may submit, and a completion is read in place.
+  // Completions are copied before they are handled: a completion is read in place, and handling it
+  // may submit.
   const batch = ring.peekBatchCqe(ring.cqReady).map(({ userDataLow, userDataHigh, res, flags, bufferId, more }) => ({
     number: userDataLow | 0,
     kind: userDataHigh,
@@ -196,7 +210,7 @@ function turn(): void {
   setImmediate(turn);
 }
 
-/** Accepts no more; whoever is connected gets what was received, and then the end. */
+/** Stops accepting. Connected clients get the bytes that were received, and then the end. */
 function end(): void {
   if (ending) return;
   ending = true;
@@ -205,7 +219,7 @@ function end(): void {
     if (fd >= 0) own(entry().prepShutdown(fd, SHUT_RDWR), number, Kind.Other);
 }
 
-/** Nothing is in flight: the kernel does not use the memory any more. */
+/** Frees everything. Nothing is in flight, so the kernel does not use the memory any more. */
 function exit(): void {
   closeSync(listener);
   buffers.free();

@@ -1,5 +1,6 @@
 /**
- * Prints what happens in a directory: an inotify descriptor, whose readiness is a multishot poll, which is an async iterator.
+ * Prints the events in a directory. A multishot poll, as an async iterator, tells when the inotify
+ * descriptor is readable.
  *
  *   bun examples/watch.ts DIRECTORY     ends with Ctrl-C
  */

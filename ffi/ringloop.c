@@ -579,6 +579,14 @@ EXPORT int rl_send_file(int socket, const void *head, uint32_t head_bytes, int f
   return sent >= 0 ? (int)(sent_head + sent) : sent_head > 0 ? (int)sent_head : -errno;
 }
 
+/* Sends what the socket takes at once: bytes, or, with `message`, the iovecs of a msghdr. Returns how many, or -errno. */
+EXPORT int rl_send_now(int socket, double bytes, uint32_t length, double message) {
+  int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  ssize_t sent = message != 0 ? sendmsg(socket, (const struct msghdr *)(uintptr_t)message, flags)
+                              : send(socket, (const void *)(uintptr_t)bytes, length, flags);
+  return result(sent);
+}
+
 /*
  * Unmasks a WebSocket frame's bytes where they are (RFC 6455 section 5.3). `key` is the mask of the first four bytes as a little-endian word.
  * Returns whether all of them are ASCII. The compiler makes vector instructions of it.

@@ -1,26 +1,34 @@
 /**
- * Hands the preload on to the Bun processes that a program starts, in the variable BUN_OPTIONS.
+ * Passes the preload on to the Bun processes that a program starts, by the variable BUN_OPTIONS.
  *
- * Guarantees: Bun's subcommands (`bun run`, `bun test`, `bun install`) do what they do without it; what the user has put into BUN_OPTIONS
- * stays; nothing is added twice. A child that is given an environment of its own without BUN_OPTIONS is not reached.
+ * Guarantees: Bun's subcommands (`bun run`, `bun test`, `bun install`) work as they do without the
+ * preload. The user's value of BUN_OPTIONS stays. Nothing is added twice. The preload does not
+ * reach a child that gets another environment without BUN_OPTIONS.
  */
 type Spawn = typeof Bun.spawn | typeof Bun.spawnSync;
 
-/** `path`: the preload's file. */
+/** Adds the preload to the environment of children. `path` is the file of the preload. */
 export function reachChildren(path: string): void {
-  // One quoted word: Bun puts the variable before a child's arguments, and would take the second of two words for a subcommand.
+  // One quoted word. Bun puts the variable before a child's arguments. Of two words, it would
+  // regard the second as a subcommand.
   const word = `"--preload=${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   const options = process.env.BUN_OPTIONS ?? "";
-  if (options.includes(word)) return; // So this process has it from its parent, and hands it on by itself.
-  // In front: Bun reads a quoted word that follows an option as that option's value.
+  // The parent process has set it, and children inherit it.
+  if (options.includes(word)) return;
+  // In front of the other options: Bun reads a quoted word after an option as the value of that
+  // option.
   process.env.BUN_OPTIONS = options === "" ? word : `${word} ${options}`;
-  // Bun.spawn without `env` hands on the environment of the process's start, which cannot be changed any more: this is that, with BUN_OPTIONS.
+  // Without `env`, Bun.spawn passes on the environment of the process's start, which cannot be
+  // changed later. This object is that environment with BUN_OPTIONS.
   const environment = { ...process.env };
   Bun.spawn = withEnvironment(Bun.spawn, environment);
   Bun.spawnSync = withEnvironment(Bun.spawnSync, environment);
 }
 
-/** Both take either the command and options, or options with the command among them. */
+/**
+ * Wraps Bun.spawn or Bun.spawnSync, so that calls without `env` get the environment. Both accept
+ * either the command and options, or options that include the command.
+ */
 function withEnvironment<Function extends Spawn>(own: Function, environment: NodeJS.ProcessEnv): Function {
   const call = own as (...args: unknown[]) => unknown;
   const complete = (options: unknown): unknown => {

@@ -2,8 +2,9 @@
 /**
  * The command `ringloop`.
  *
- * `ringloop doctor [--json]`: what this machine has for ringloop and what it lacks. Exits with 0 when ringloop runs here on the ring, with 1 when
- * it would run on Bun's own functions, and with 2 for a wrong command or a wrong value of an environment variable.
+ * `ringloop doctor [--json]` shows what this machine has for ringloop, and what it lacks. It exits
+ * with 0 if ringloop runs on the ring here, and with 1 if it would run on Bun's functions. It exits
+ * with 2 for a wrong command or a wrong value of an environment variable.
  */
 import { parseArgs } from "node:util";
 import type { Check, Diagnosis } from "./doctor.ts";

@@ -1,7 +1,9 @@
 /**
- * The part of `ringloop doctor` that is about Bun: whether this version is one that ringloop was tested with, and does what ringloop relies on.
+ * The part of `ringloop doctor` about Bun: whether ringloop was tested with this version, and
+ * whether Bun does what ringloop relies on.
  *
- * Guarantees: what can be tried is tried, a request over the ring among it. Never throws.
+ * Guarantees: everything that can be tried is tried, including a request over the ring. Never
+ * throws.
  */
 import type { Check } from "./doctor.ts";
 import { serve } from "./bun/serve/server.ts";
@@ -9,7 +11,10 @@ import { missedReliance } from "./sys/bun-internals.ts";
 import { native } from "./sys/library.ts";
 import { isTestedBun, TESTED_BUN } from "./sys/tested-bun.ts";
 
-/** How long an answer may take that comes over the loopback interface of a machine with much else to do. */
+/**
+ * Largest time, in milliseconds, for an answer over the loopback interface. It allows for a busy
+ * machine.
+ */
 const ANSWER_MS_MAX = 5000;
 
 export function bunVersion(): Check {
@@ -23,7 +28,7 @@ export function bunVersion(): Check {
   };
 }
 
-/** Needs the shared object. */
+/** Checks what ringloop relies on. Needs the shared object. */
 export function reliances(): Check {
   const name = "what ringloop relies on";
   try {
@@ -35,7 +40,7 @@ export function reliances(): Check {
   }
 }
 
-/** Needs the ring. */
+/** Sends a request over the ring. Needs the ring. */
 export async function request(): Promise<Check> {
   const name = "a request over the ring";
   try {

@@ -1,8 +1,10 @@
 /**
- * What `ringloop doctor` finds: whether ringloop can run on this machine, what it has and lacks, and what to change.
+ * The findings of `ringloop doctor`: whether ringloop can run on this machine, what the machine has
+ * and lacks, and what to change.
  *
- * Guarantees: what can be tried is tried, not derived from version numbers; nothing is changed, and nothing stays open but the thread's
- * reactor. Never throws for what a machine lacks.
+ * Guarantees: everything that can be tried is tried, and not derived from version numbers. Nothing
+ * is changed. Nothing stays open except the thread's reactor. Never throws for something that a
+ * machine lacks.
  */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
@@ -22,27 +24,30 @@ import { textOfFile } from "./sys/text-of-file.ts";
 export interface Check {
   name: string;
   value: string;
-  /** `lacking`: ringloop would not run. `less`: it would run better with it. `unknown`: could not be asked. */
+  /**
+   * `lacking`: ringloop cannot run without it. `less`: ringloop runs better with it. `unknown`: it
+   * could not be checked.
+   */
   state: "good" | "less" | "lacking" | "unknown";
-  /** What to change, and what it would give. */
+  /** What to change, and the benefit of the change. */
   advice?: string;
 }
 
 export interface Diagnosis {
-  /** Of ringloop. */
+  /** The version of ringloop. */
   version: string;
-  /** Whether ringloop runs on the ring here; otherwise on Bun's own functions. */
+  /** Whether ringloop runs on the ring here. If not, programs run on Bun's functions. */
   runs: boolean;
-  /** The mode that `"auto"` (or RINGLOOP_MODE) takes; null when it does not run. */
+  /** The mode that `"auto"` (or RINGLOOP_MODE) chooses. Null if ringloop does not run. */
   mode: "defer" | "sqpoll" | null;
-  /** Why it does not run. */
+  /** Why ringloop does not run. */
   reason?: string;
   checks: Check[];
 }
 
 const REQUIRED = "Linux 6.0 or later has it; without it everything runs on Bun's own";
 
-/** Each feature that is probed: whether it is required, and what it gives. */
+/** For each probed feature: whether it is required, and its benefit. */
 const features: Record<keyof Features, { name: string; required: boolean; advice: string }> = {
   fastPoll: { name: "fast poll", required: true, advice: REQUIRED },
   providedBufferRing: { name: "provided buffer rings", required: true, advice: REQUIRED },
@@ -65,13 +70,13 @@ const features: Record<keyof Features, { name: string; required: boolean; advice
   },
 };
 
-/** The version of this package. */
+/** Returns the version of this package. */
 export function packageVersion(): string {
   const file = join(dirname(import.meta.path), "../package.json");
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
-/** Throws a TypeError for a wrong RINGLOOP_MODE. */
+/** Makes all checks. Throws a TypeError for a wrong RINGLOOP_MODE. */
 export async function diagnose(): Promise<Diagnosis> {
   const version = packageVersion();
   const checks = [...system(), library(), reliances(), ...limits(), ...probed()];
@@ -148,7 +153,8 @@ function limits(): Check[] {
 const CAP_IPC_LOCK = 14n;
 
 /**
- * The kernel counts a ring's memory as locked (RLIMIT_MEMLOCK), for each user over all processes, unless the process has CAP_IPC_LOCK outside of
+ * Checks the limit of locked memory (RLIMIT_MEMLOCK). The kernel counts a ring's memory as locked,
+ * for each user over all processes. It does not count it if the process has CAP_IPC_LOCK outside of
  * any user namespace.
  */
 function lockedMemory(capabilities: string | undefined): Check {
@@ -199,7 +205,7 @@ function sysctl(disabled: string | undefined, group: string | undefined): Check 
   }
 }
 
-/** By using them. */
+/** Checks the kernel's features by their use. */
 function probed(): Check[] {
   let found: Features;
   let truncates: boolean;

@@ -1,11 +1,15 @@
 /**
- * The way from the small files that a program imports (the preload, the command) to the rest.
+ * Loads the rest of the package for the small files that a program imports: the preload and the
+ * command.
  *
- * The built package has ffi/loading.cjs in the place of this file.
+ * In the built package, ffi/loading.cjs replaces this file.
  */
 
-/** Whether this file is where the package has it: in a bundle or an executable it is a part of the program. */
+/**
+ * Whether this file is at its place in the package. In a bundle or an executable, it is a part of
+ * the program.
+ */
 export const isUnbundled: boolean = true;
 
-/** The parts, loaded by the first call. */
+/** Returns the parts of the package. The first call loads them. */
 export const parts = (): typeof import("./parts.ts") => require("./parts.ts");

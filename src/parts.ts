@@ -1,8 +1,9 @@
 /**
- * The parts of the package, each loaded by the first who asks for it.
+ * The parts of the package. The first use of a part loads it.
  *
- * This is the one entry of the built package (ffi/bundle.ts): all that dist/ has besides comes here by loading.ts, so a program has one copy of
- * each module whichever of the package's names it imports.
+ * This is the only entry of the built package (ffi/bundle.ts). The other files in dist/ load the
+ * parts from here, through loading.ts. So a program has one copy of each module, whichever of the
+ * package's names it imports.
  */
 import { lazily } from "./sys/lazily.ts";
 
@@ -11,7 +12,8 @@ export const fs = lazily(() => require("./fs/index.ts") as typeof import("./fs/i
 export const ring = lazily(() => require("./ring/index.ts") as typeof import("./ring/index.ts"));
 export const doctor = lazily(() => require("./doctor.ts") as typeof import("./doctor.ts"));
 
-// What the preload needs; a server that uses nothing else loads nothing else.
+// The parts that the preload needs, each by itself. A server that uses one of them loads only this
+// one.
 export const serve = lazily(() => (require("./bun/serve/server.ts") as typeof import("./bun/serve/server.ts")).serve);
 export const listen = lazily(
   () => (require("./bun/sockets/listen.ts") as typeof import("./bun/sockets/listen.ts")).listen,

@@ -1,12 +1,14 @@
 /**
- * The preload: `bun --preload ringloop/register app.ts` puts ringloop's functions in the place of Bun.serve, Bun.listen, Bun.connect and Bun.udpSocket, for the
- * program and for the Bun processes that it starts (children.ts).
+ * The preload: `bun --preload ringloop/register app.ts` replaces Bun.serve, Bun.listen, Bun.connect
+ * and Bun.udpSocket by ringloop's functions. It does so for the program and for the Bun processes
+ * that the program starts (children.ts).
  *
- * The environment variables RINGLOOP and RINGLOOP_LOG say what it does: see sys/environment.ts. What the ring does not serve, Bun still
- * does: node:http, node:net and node:dgram among it, whose servers are made of Bun's functions, with options and methods that those keep to
- * themselves.
+ * The environment variables RINGLOOP and RINGLOOP_LOG control the preload: see sys/environment.ts.
+ * Bun still does everything that the ring does not serve. This includes node:http, node:net and
+ * node:dgram: their servers use Bun's functions with internal options and methods.
  *
- * Every Bun process of a program pays for this file. So it loads next to nothing, and the first call of a function loads the rest.
+ * Every Bun process of a program loads this file. So it loads very little itself, and the first
+ * call of a function loads the rest.
  */
 import { reachChildren } from "./children.ts";
 import { installGlobalsAtFirstUse } from "./bun/serve/globals-at-first-use.ts";
@@ -17,7 +19,8 @@ import { checkVariables, readVariable } from "./sys/environment.ts";
 type Redirected = (options: any) => unknown;
 
 /**
- * Calls ringloop's function of that name; for one of Node's modules, which is known by an option that nobody else gives, Bun's own.
+ * Redirects a function of Bun to ringloop's function of the same name. Calls of one of Node's
+ * modules still go to Bun. They are known by an option that no other code gives.
  */
 function redirect(name: keyof typeof originals, module?: string, option?: string): void {
   const own = originals[name] as Redirected;
@@ -31,7 +34,10 @@ function redirect(name: keyof typeof originals, module?: string, option?: string
   (Bun as unknown as Record<string, unknown>)[name] = redirected;
 }
 
-/** In a bundle this file is a part of the program, which is no preload for its children. */
+/**
+ * Whether `path` is this file in the package. In a bundle, this file is a part of the program, and
+ * cannot be a preload for its children.
+ */
 function isOwnFile(path: string): boolean {
   return isUnbundled && /\/(src\/register\.ts|dist\/register\.js)$/.test(path) && path !== Bun.main;
 }
@@ -41,12 +47,13 @@ function redirectAll(): void {
   redirect("listen", "node:net", "pauseOnConnect");
   redirect("connect");
   redirect("udpSocket", "node:dgram", "flags");
-  // Responses that a program makes before it calls serve, for its routes, are to be remembered too.
+  // A program may make responses for its routes before it calls serve. These must be remembered
+  // too.
   installGlobalsAtFirstUse(() => parts().globals().installGlobals());
   if (isOwnFile(import.meta.path)) reachChildren(import.meta.path);
 }
 
-/** Ends the process, for which the user has asked by RINGLOOP=require, where there is no ring. */
+/** Ends the process if there is no ring. The user has asked for this by RINGLOOP=require. */
 function requireRing(): void {
   const reason = parts().fallback().whyNoRing();
   if (reason !== undefined) refuse(`RINGLOOP is "require", and there is no ring here: ${reason}`);

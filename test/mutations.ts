@@ -222,9 +222,9 @@ export const mutations: Mutation[] = [
   },
   {
     what: "what a request's handler enters stays for the next",
-    file: "bun/serve/server.ts",
-    from: "result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
-    to: "result = callFetch((handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);",
+    file: "bun/serve/handlers.ts",
+    from: "result = outside(callFetch, (handler ?? this.fetch) as FetchHandler, this.server, request as unknown as Request);",
+    to: "result = callFetch((handler ?? this.fetch) as FetchHandler, this.server, request as unknown as Request);",
     tests: ["behaviour/async-context-isolation.test.ts"],
   },
   {

@@ -1,27 +1,27 @@
 /**
  * A subject of bench/small-files.ts: does what a line of its input asks for, with the module that its first argument names, and answers with a line.
- * `{ operation, directory, files }`: `write` or `read` of so many files of 1 KiB, 64 at a time, or `copy` of the directory's file "from". The answer
- * has milliseconds, and microseconds of CPU of the whole process.
+ * `{ operation, directory, files, bytes, atOnce }`: `write` or `read` of so many files of `bytes`, so many at once, or `copy` of the directory's file
+ * "from". The answer has milliseconds, and microseconds of CPU of the whole process.
  */
 import { readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const { readFile, writeFile, copyFile } = await import(process.argv[2]);
-const content = Buffer.alloc(1024, "a small file ");
-const AT_ONCE = 64;
+let content = Buffer.alloc(0);
 
-async function each(files, work) {
+async function each({ files, atOnce }, work) {
   let next = 0;
   const worker = async () => {
     while (next < files) await work(next++);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 const operations = {
-  write: ({ directory, files }) => each(files, (i) => writeFile(`${directory}/${i}`, content)),
-  read: ({ directory, files }) =>
-    each(files, async (i) => {
+  write: (asked) => each(asked, (i) => writeFile(`${asked.directory}/${i}`, content)),
+  read: (asked) =>
+    each(asked, async (i) => {
+      const { directory } = asked;
       if (!(await readFile(`${directory}/${i}`)).equals(content))
         throw new Error(`${directory}/${i} has other contents`);
     }),
@@ -39,6 +39,7 @@ function check({ operation, directory, files }) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
+  if (content.length !== asked.bytes) content = Buffer.alloc(asked.bytes, "a small file ");
   const start = performance.now();
   const before = process.cpuUsage();
   await operations[asked.operation](asked);

@@ -17,6 +17,8 @@ import { OpenFile } from "./open-file.ts";
 import { writeAll } from "./sequences.ts";
 import type { Stats } from "./stats.ts";
 
+/** With the NUL, of Linux. */
+const PATH_BYTES_MAX = 4096;
 const COPY_BYTES = 1048576;
 /** All of COPYFILE_*. */
 const COPY_MODE_MAX = 7;
@@ -35,16 +37,22 @@ export async function copyFile(
   const source = pathOf(from, "src");
   const target = pathOf(to, "dest");
   const bits = copyModeOf(mode);
-  if (!isUnlimited(options)) return await abortable(options, copy(source, target, bits, options));
+  if (!isUnlimited(options) || !isName(source) || !isName(target))
+    return await abortable(options, copy(source, target, bits, options));
   if ((bits & constants.COPYFILE_EXCL) === 0) await narrow(source, target);
   await node.copyFile(source, target, bits);
 }
 
+/** Whether Bun's own takes it for a name; the kernel's answer to others is better. */
+function isName(path: Path): boolean {
+  return path.length > 0 && Buffer.byteLength(path) < PATH_BYTES_MAX;
+}
+
 /** Takes from a file that is there the permissions that its new contents are not to have: Bun's own does so behind the last byte. */
 async function narrow(source: Path, target: Path): Promise<void> {
-  const replaced = await node.stat(target).catch(() => undefined);
-  if (!replaced?.isFile()) return;
-  const { mode } = await node.stat(source).catch(() => replaced);
+  const [replaced, copied] = await Promise.all([target, source].map((path) => node.stat(path).catch(() => undefined)));
+  if (copied === undefined || !replaced?.isFile()) return;
+  const { mode } = copied;
   if ((replaced.mode & ~mode & 0o777) !== 0) await node.chmod(target, replaced.mode & mode & 0o7777);
 }
 

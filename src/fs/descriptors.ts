@@ -17,14 +17,19 @@ export function requireDescriptor(fd: number): number {
   return fd;
 }
 
-/** Runs on the handle of a descriptor, with which an error says `fd`. */
-async function on<T>(fd: number, run: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const used = backend();
+/** An error says `fd`. */
+async function withDescriptor<T>(fd: number, run: () => Promise<T>): Promise<T> {
   try {
-    return await run(new FileHandle(used, OpenFile.borrowed(used, requireDescriptor(fd))));
+    return await run();
   } catch (error) {
     throw error instanceof SystemError ? Object.assign(error, { fd }) : error;
   }
+}
+
+/** Runs on the handle of a descriptor. */
+function on<T>(fd: number, run: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const used = backend();
+  return withDescriptor(fd, () => run(new FileHandle(used, OpenFile.borrowed(used, requireDescriptor(fd)))));
 }
 
 /** read(2), pread(2). The number of bytes. */
@@ -89,5 +94,5 @@ export async function ftruncate(fd: number, bytes?: number | null): Promise<void
 
 /** close(2). */
 export async function close(fd: number): Promise<void> {
-  return backend().close(requireDescriptor(fd));
+  return withDescriptor(fd, () => backend().close(requireDescriptor(fd)));
 }

@@ -11,6 +11,8 @@ import { SystemError } from "../sys/errno.ts";
 
 /** Files that are opened at once in this way. More are opened as descriptors. 2 KiB of the kernel's memory. */
 const SLOTS = 256;
+/** Entries of the longest chain, which are submitted together. */
+const CHAIN_ENTRIES_MAX = 4;
 
 export class DirectFiles {
   private readonly reactor: OperatingReactor;
@@ -32,6 +34,7 @@ export class DirectFiles {
   }
 
   private register(): number[] {
+    if (this.reactor.info.limits.sqEntries < CHAIN_ENTRIES_MAX) return [];
     // Linux 6.9: a file that is written over is cut to its length by the chain.
     if (!getProbe().opcodeSupported(IORING_OP_FTRUNCATE)) return [];
     try {

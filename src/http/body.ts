@@ -1,33 +1,40 @@
 /**
- * A request's body on its way from the connection to whoever reads it: at once, later, as a stream, or never.
+ * A request's body on its way from the connection to its reader: at once, later, as a stream, or
+ * never.
  *
- * Guarantees: bytes are copied once, out of the receive buffer, small pieces some times more; a body that nobody reads, or reads slowly,
- * holds at most `BUFFERED_BYTES_MAX` before its connection is paused; a body in tiny pieces takes little more memory than one in large ones;
- * it can be read once; a stream goes on in the async context in which it was asked for.
+ * Guarantees: bytes are copied once, out of the receive buffer; bytes of small pieces are copied a
+ * few times more. A body that is not read, or read slowly, uses at most `BUFFERED_BYTES_MAX` before
+ * its connection is held. A body in tiny pieces uses little more memory than one in large pieces. A
+ * body can be read once. A stream runs in the async context of the code that asked for it.
  */
 import { Hold } from "../transport/transport.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 
-/** Where it comes from: asked to stop and go on delivering. */
+/** The connection of a body. It is told to stop delivering and to go on. */
 export interface BodySource {
   hold(reason: Hold): void;
   release(reason: Hold): void;
 }
 
 const BUFFERED_BYTES_MAX = 262144;
-/** What a piece of a body costs besides its bytes: many tiny ones count for what they are. */
+/**
+ * Bytes that a piece of a body costs besides its content, so that many tiny pieces count as what
+ * they cost.
+ */
 const PIECE_BYTES = 256;
-/** So many pieces in a row that are smaller than this become one. */
+/**
+ * Size below which a piece is small. SMALL_PIECES_MAX small pieces in a row are joined into one.
+ */
 const SMALL_PIECE_BYTES = 1024;
 const SMALL_PIECES_MAX = 64;
 
 export class RequestBody {
-  /** Somebody reads it, or has read it. */
+  /** Whether the body is being read or was read. */
   used = false;
 
   private readonly source: BodySource;
   private chunks: Buffer[] = [];
-  /** How many of the last of them are small. */
+  /** Number of small pieces at the end of `chunks`. */
   private smallChunks = 0;
   private bufferedBytes = 0;
   private ended = false;
@@ -37,14 +44,17 @@ export class RequestBody {
   private collector: { resolve: (bytes: Buffer) => void; reject: (error: Error) => void } | undefined;
   private readable: ReadableStream<Uint8Array> | undefined;
   private controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** Of whoever asked for the stream: what it is piped to is called in that of whoever puts something in. */
+  /**
+   * The async context of the code that asked for the stream. Pipes run in it: otherwise they would
+   * run in the context of the code that puts bytes into the stream.
+   */
   private context: AsyncContext | undefined;
 
   constructor(source: BodySource) {
     this.source = source;
   }
 
-  /** A body that has come whole, as most small ones do. */
+  /** Returns a body that has come whole, as most small bodies do. */
   static whole(source: BodySource, memory: Buffer, start: number, end: number): RequestBody {
     const body = new RequestBody(source);
     body.chunks.push(copyOf(memory, start, end));
@@ -53,7 +63,7 @@ export class RequestBody {
     return body;
   }
 
-  // ---- from the connection ---------------------------------------------------------------------------------------
+  // ---- from the connection ----------------------------------------------------------------------
 
   push(memory: Buffer, start: number, end: number): void {
     if (this.discarding || start === end) return;
@@ -73,13 +83,13 @@ export class RequestBody {
   finish(): void {
     if (this.ended) return;
     this.ended = true;
-    this.resume(); // What comes from now on is not this body's.
+    this.resume(); // Bytes that come from now on belong to the next request.
     this.collector?.resolve(this.takeAll());
     this.collector = undefined;
     this.closeStream();
   }
 
-  /** The connection is gone before the body's end. */
+  /** Ends the body with an error: the connection is gone before the body's end. */
   fail(error: Error): void {
     if (this.ended) return;
     this.ended = true;
@@ -91,7 +101,7 @@ export class RequestBody {
     if (!this.discarding && this.controller) this.context!(breakOff, this.controller, error);
   }
 
-  /** Nobody will read what is still to come. */
+  /** Drops the bytes that are still to come: nobody will read them. */
   discard(): void {
     this.discarding = true;
     this.chunks = [];
@@ -100,8 +110,8 @@ export class RequestBody {
   }
 
   /**
-   * Its request is answered before it has come whole. As in Bun, who reads it, or begins to, hears that the rest does not come, and does not
-   * take a part for the whole.
+   * Ends the body because its request is answered before all of the body has come. As in Bun, its
+   * reader gets an error, so that it does not use a part of the body as the whole.
    */
   cutOff(): void {
     const error = new DOMException("The connection was closed.", "AbortError");
@@ -115,9 +125,12 @@ export class RequestBody {
     if (isWanted && controller) this.context!(breakOff, controller, error);
   }
 
-  // ---- for the reader --------------------------------------------------------------------------------------------
+  // ---- for the reader ---------------------------------------------------------------------------
 
-  /** The whole body, now if it is there. Throws a TypeError when it was read before, and the error of a body that cannot become whole. */
+  /**
+   * Returns the whole body, at once if it is there. Throws a TypeError if it was read before, and
+   * the error of a body that will not become whole.
+   */
   bytes(): Buffer | Promise<Buffer> {
     if (this.used) throw bodyAlreadyUsed();
     this.used = true;
@@ -129,7 +142,7 @@ export class RequestBody {
     });
   }
 
-  /** The body as a stream, the same one each time. */
+  /** Returns the body as a stream, the same stream each time. */
   stream(): ReadableStream<Uint8Array> {
     return (this.readable ??= this.createStream());
   }
@@ -193,7 +206,7 @@ export class RequestBody {
   }
 }
 
-/** Bun's error. */
+/** Returns Bun's error for a second read. */
 export function bodyAlreadyUsed(): TypeError {
   return Object.assign(new TypeError("Body already used"), { code: "ERR_BODY_ALREADY_USED" });
 }
@@ -212,7 +225,7 @@ function breakOff(controller: Controller, error: Error): void {
   controller.error(error);
 }
 
-/** A copy in memory of its own, all of it. */
+/** Returns a copy that uses all of its memory block. */
 function copyOf(memory: Buffer, start: number, end: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(end - start);
   memory.copy(bytes, 0, start, end);

@@ -1,6 +1,8 @@
 /**
- * Options of sockets, getsockopt(2) and setsockopt(2), by the system calls: they never wait. The ring's own operation for them, IORING_OP_URING_CMD, reads
- * options of SOL_SOCKET alone, and a restricted ring that allows it would allow the commands of every driver.
+ * Options of sockets by the system calls getsockopt(2) and setsockopt(2), which never wait.
+ *
+ * The ring's own operation, IORING_OP_URING_CMD, reads only options of SOL_SOCKET. And a restricted
+ * ring that allows it would allow the commands of every driver.
  */
 import { I32_MAX, invalidType, requireInteger } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";

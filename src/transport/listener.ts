@@ -1,8 +1,8 @@
 /**
  * A listening stream socket: one multishot accept serves all connections.
  *
- * Guarantees: the socket is bound and listens when the constructor returns; out of descriptors it neither spins nor dies, and goes on
- * when some are free again.
+ * Guarantees: the socket is bound and listens when the constructor returns. Without free
+ * descriptors, the listener neither spins nor dies, and it continues when some are free again.
  */
 import { IORING_CQE_F_MORE, SHUT_RDWR, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
@@ -15,13 +15,13 @@ import { WheelEntry } from "../reactor/wheel.ts";
 import { localAddress, type SocketAddress } from "./address.ts";
 import { type ListenTarget, openListeningSocket, unlinkSocket } from "./open-socket.ts";
 
-/** How soon a listener without descriptors looks again. */
+/** Milliseconds until a listener without free descriptors tries again. */
 const EXHAUSTED_RETRY_MS = 100;
 
 const enum Kind {
   Cancel,
   Close,
-  /** Multishot: see DESCRIPTOR_KIND. */
+  /** A multishot accept: see DESCRIPTOR_KIND. */
   Accept = 7,
 }
 
@@ -47,20 +47,26 @@ const successors: Record<State, readonly State[]> = {
 };
 
 export class Listener extends WheelEntry implements OperationOwner, Flushable {
-  /** As bound: the numeric address and the port that was taken. Undefined for other than IP sockets. */
+  /**
+   * The bound address: the numeric address and the actual port. Undefined for other than IP
+   * sockets.
+   */
   readonly address: SocketAddress | undefined;
 
   private readonly reactor: Reactor;
   private readonly slot: number;
   private readonly onConnection: (fd: number) => void;
   private readonly target: ListenTarget;
-  /** -1 once it is closing. */
+  /** The descriptor; -1 once the listener is closing. */
   fd: number;
   private state: State = State.Listening;
   private acceptArmed = false;
   private referenced = true;
 
-  /** `onConnection` takes over each accepted descriptor. Throws SystemError with `syscall: "listen"`, address and port. */
+  /**
+   * `onConnection` becomes the owner of each accepted descriptor. Throws SystemError with `syscall:
+   * "listen"`, address and port.
+   */
   constructor(reactor: Reactor, target: ListenTarget, onConnection: (fd: number) => void) {
     super();
     this.reactor = reactor;
@@ -79,15 +85,16 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     return this.state >= State.Closing;
   }
 
-  /** Accepts no more. Connections that were accepted live on. */
+  /** Stops accepting. Accepted connections stay open. */
   close(): void {
     if (this.isClosing) return;
     this.move(State.Closing);
     const { reactor, slot } = this;
     reactor.wheel.clear(this);
     this.cancelAccept();
-    // The accept in flight keeps the socket until its cancellation is read; this ends the listening, and frees the port, at once.
-    // A descriptor from elsewhere may be somebody else's too, who goes on listening.
+    // The accept in flight keeps the socket until its cancellation is read. The shutdown ends the
+    // listening, and frees the port, at once. But a descriptor from elsewhere may have another user
+    // that goes on listening.
     if (this.target.fd === undefined) native().rl_shutdown(this.fd, SHUT_RDWR);
     if (this.target.unix !== undefined) unlinkSocket(this.target.unix);
     reactor.lane.owned.delete(this.fd);
@@ -95,7 +102,10 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.fd = -1;
   }
 
-  /** Leaves new connections in the kernel's queue, or takes them again. What was accepted meanwhile still comes. */
+  /**
+   * Leaves new connections in the kernel's queue, or accepts them again. Connections accepted
+   * before a pause took effect still come.
+   */
   setPaused(paused: boolean): void {
     const wanted = paused ? State.Paused : State.Listening;
     if (this.state === wanted || this.isClosing) return;
@@ -111,7 +121,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     else this.reactor.unref();
   }
 
-  /** The wheel's: descriptors may be free again. */
+  /** Called by the wheel: descriptors may be free again. */
   override fire(): void {
     this.reactor.scheduleFlush(this);
   }
@@ -156,7 +166,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
       this.reactor.lane.own(result);
       if (this.isClosing) {
         this.reactor.lane.owned.delete(result);
-        native().rl_close(result); // Was accepted while the cancel was under way.
+        native().rl_close(result); // It was accepted while the cancellation was under way.
       } else {
         if (!this.acceptArmed) this.rearm();
         this.onConnection(result);
@@ -171,10 +181,14 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
       case ENOMEM:
         if (!this.acceptArmed) this.reactor.setDeadline(this, EXHAUSTED_RETRY_MS);
         return;
-      case EINVAL: // Not listening any more (somebody shut the descriptor down), or no multishot accept (before Linux 5.19).
+      // The socket does not listen any more (its descriptor was shut down elsewhere), or there is
+      // no multishot accept (before Linux 5.19).
+      case EINVAL:
         throw new SystemError(EINVAL, "accept");
       case ECANCELED:
-      default: // ECONNABORTED, EPROTO, ENETDOWN...: the one connection is lost, not the listener (accept(2), "Error handling").
+      // ECONNABORTED, EPROTO, ENETDOWN...: one connection is lost, and the listener is not
+      // (accept(2), "Error handling").
+      default:
         if (!this.acceptArmed) this.rearm();
     }
   }

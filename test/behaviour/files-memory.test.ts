@@ -3,7 +3,7 @@
  * one, a WebAssembly memory that grows; a descriptor's number that is somebody else's by now.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { constants, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { constants, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer, type Socket as NodeSocket } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -408,6 +408,7 @@ describe("permissions", () => {
       }
     };
     await files.writeFile(at("secret"), chunks(), { atomic: true });
+    truncateSync(at("secret"), 64 * 1048576); // Which takes a while, also where the kernel copies.
     const copied = files.copyFile(at("secret"), at("copy"));
     while (Bun.peek.status(copied) === "pending") {
       look();

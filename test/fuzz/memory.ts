@@ -23,6 +23,7 @@ const refusals: Refusal[] = [
   { name: "a call that was refused", matches: (error) => error instanceof Refused },
   says("memory that does not keep its bytes", "RangeError", /must keep its \d+ bytes until the operation is over/),
   says("a part that is not there", "RangeError", /must be from 0 to \d+|must lie within the \d+ bytes/),
+  says("no memory any more", "TypeError", /^buffer must be a view with room/),
   says("more than one piece", "RangeError", /must be at most 1048576 bytes|at most 1048576 bytes in one piece/),
   says("a long control frame", "RangeError", /must not be greater than 125 bytes\. Received \d+ bytes/),
   says("a long attribute", "TypeError", /^value must be a Uint8Array of at most 65536 bytes/),

@@ -495,13 +495,22 @@ static void files(const char *path) {
   EXPECT(DRIVE(rl_send_file, pair[0], NULL, 0, file, FILE_BYTES - 1, 1) == 1);
   EXPECT(read(pair[1], received, FILE_BYTES) == 1 && received[0] == bytes[FILE_BYTES - 1]);
   EXPECT(DRIVE(rl_send_file, pair[0], NULL, 0, file, FILE_BYTES, 10) == 0);
+  EXPECT(DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, 100, 0) == 100);
+  struct iovec pieces[] = {{(void *)head, 4}, {bytes, 96}};
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+  EXPECT(DRIVE(rl_send_now, pair[0], 0, 0, (double)(uintptr_t)&message) == 100);
+  EXPECT(read(pair[1], received, FILE_BYTES) == 200 && memcmp(received + 100, head, 4) == 0);
   while (DRIVE(rl_send_file, pair[0], head, 4, file, 0, FILE_BYTES) > 0)
     ;
+  while (DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, FILE_BYTES, 0) > 0)
+    ;
+  EXPECT(DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, FILE_BYTES, 0) == -EAGAIN);
   EXPECT(DRIVE(rl_send_file, pair[0], head, 4, file, 0, FILE_BYTES) == -EAGAIN);
   EXPECT(DRIVE(rl_send_file, pair[0], NULL, 0, file, 0, FILE_BYTES) == -EAGAIN);
   EXPECT((fcntl(pair[0], F_GETFL) & O_NONBLOCK) == 0);
   EXPECT(DRIVE(rl_close, pair[1]) == 0);
   EXPECT(DRIVE(rl_send_file, pair[0], head, 4, file, 0, 10) == -EPIPE);
+  EXPECT(DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, 10, 0) == -EPIPE);
   EXPECT(DRIVE(rl_send_file, -1, head, 4, file, 0, 10) == -EBADF && DRIVE(rl_send_file, pair[0], head, 4, -1, 0, 10) < 0);
   EXPECT(DRIVE(rl_close, pair[0]) == 0 && DRIVE(rl_close, file) == 0);
   EXPECT(unlinkat(directory, "file", 0) == 0 && unlinkat(directory, "out", 0) == 0);

@@ -1,4 +1,7 @@
-/** The Request that `server.fetch` is called with, or one for its text. Throws what Bun throws. */
+/**
+ * Returns the Request that `server.fetch` was given, or makes one from a URL text, which may be
+ * relative to `base`. Throws the errors that Bun throws.
+ */
 export function askedOf(given: unknown[], base: URL): Request {
   if (given.length === 0) throw new Error("fetch() expects a string but received no arguments.");
   const [request] = given;

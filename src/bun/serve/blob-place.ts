@@ -1,27 +1,32 @@
 /**
- * Where a Blob's bytes lie, and for a Blob of a file: which file, and which part of it.
+ * Finds where a Blob's bytes are. For a Blob of a file, it finds the path and the part of the file.
  *
- * Bun tells this in one place only: the picture that `Bun.inspect` draws for people. A Blob's `name` is a label that a program sets and that a
- * client chooses (a form's file name), so it is never taken for a path.
+ * Bun shows this in one place only: the text that `Bun.inspect` writes for people. The `name` of a
+ * Blob is a label. A program can set it, and a client can choose it (the file name in a form). So
+ * this file never uses the name as a path.
  *
- * Guarantees: the path and the part are those of the Blob's own store, or the answer is undefined. The picture is drawn of a fresh native
- * Blob over the same store, which has no name, no own properties and no subclass. A picture that is not exactly of the expected form is a
- * doubt: the caller reads the Blob through Bun then.
+ * Guarantees: the path and the part come from the Blob's own store, or the answer is undefined. The
+ * inspected object is a new native Blob over the same store. It has no name, no properties of its
+ * own and no subclass. If the text does not have exactly the expected form, the answer is
+ * undefined, and the caller reads the Blob through Bun.
  */
 
-/** "elsewhere" is behind a descriptor, or in S3. */
+/** Where the bytes are. "elsewhere" means behind a descriptor, or in S3. */
 export type Place = "memory" | "file" | "elsewhere";
 
-/** The part of a file that a Blob is. */
+/** The part of a file that a Blob stands for. */
 export interface BlobFile {
   path: string;
-  /** First byte. */
+  /** Position of the first byte, in bytes from the start of the file. */
   offset: number;
-  /** Bytes at most; Infinity where the Blob ends where the file does. */
+  /** Largest number of bytes. Infinity if the Blob ends at the end of the file. */
   bytesMax: number;
 }
 
-/** More than a file of Linux may have on most file systems (2 PiB), and less than Bun's own mark for a size that it does not know (2^52). */
+/**
+ * A length in bytes that is larger than most file systems of Linux allow for a file (2 PiB). It is
+ * smaller than the value by which Bun marks an unknown size (2^52).
+ */
 const LENGTH_MAX = 2 ** 51;
 
 const { inspect } = Bun;
@@ -36,8 +41,11 @@ const { get: getLastModified } = Object.getOwnPropertyDescriptor(Blob.prototype,
 };
 
 /**
- * When the file was changed last, in milliseconds since 1970, as the Blob knows it: since somebody has asked for its size, or for this, or else
- * now. An older time than the file has shows that the size is an older one, too.
+ * Returns the time of the file's last change that the Blob remembers, in milliseconds since 1970.
+ *
+ * The Blob reads the time when somebody first asks for its size or for this time, at the latest in
+ * this call. If the remembered time is older than the time of the file, the remembered size is out
+ * of date too.
  */
 export function knownLastModified(blob: Blob): number {
   return getLastModified.call(blob);
@@ -49,14 +57,18 @@ export function placeOf(blob: Blob): Place {
   return /^(?:FileRef|S3Ref) \(/.test(picture) ? "elsewhere" : "memory";
 }
 
-/** The file and the part of it that the Blob is, or undefined where they are not known beyond doubt. */
+/**
+ * Returns the file, and the part of it, that the Blob stands for. Returns undefined if they are not
+ * certain.
+ */
 export function fileOf(blob: Blob): BlobFile | undefined {
   const bare = new NativeBlob([blob], { type: "" });
   setName.call(bare, "");
   const picture = inspect(bare);
   const lineEnd = picture.indexOf("\n");
   const line = lineEnd < 0 ? picture : picture.slice(0, lineEnd);
-  // U+FFFD stands for bytes of a path that are no UTF-8. A control character might end the line.
+  // U+FFFD stands for bytes of a path that are not valid UTF-8. A control character might end the
+  // line.
   const path = /^FileRef \("([^\p{Cc}\ufffd]+)"\)(?: \{)?$/u.exec(line)?.[1];
   if (path === undefined) return undefined;
   let offset = 0;
@@ -66,7 +78,8 @@ export function fileOf(blob: Blob): BlobFile | undefined {
     if (fields === null) return undefined;
     offset = Number(fields[1] ?? 0);
   }
-  // Asked for its size, a file remembers it from then on. A slice that is longer than the file tells the length that the program has chosen.
+  // A Blob of a file remembers the size that it once returned. A slice longer than any file shows
+  // the length that the program has chosen.
   const { size } = slice.call(bare, 0, LENGTH_MAX);
   return { path, offset, bytesMax: size >= LENGTH_MAX ? Infinity : size };
 }

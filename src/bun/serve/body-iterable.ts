@@ -1,8 +1,11 @@
 /**
- * Bodies that a program writes as it goes: async iterables and generators, and streams of `type: "direct"`, whose `pull` writes to a controller.
+ * Bodies that a program writes step by step: async iterables, generators, and streams of
+ * `type: "direct"`, whose `pull` writes to a controller.
  *
- * Bun turns both into streams that only its own server can drive: read by anybody else, a direct stream calls `pull` again and again. So what
- * they were made of is remembered. Streams that were made before the global constructor was replaced (globals.ts) are not.
+ * Bun makes streams of these bodies that only Bun's server can read. For any other reader, a direct
+ * stream calls `pull` again and again. So this file remembers the iterable or the source that the
+ * program gave. It does not know a stream that was made before globals.ts replaced the global
+ * constructor.
  */
 import type { AsyncContext } from "../../sys/async-context.ts";
 import { lazily } from "../../sys/lazily.ts";
@@ -10,7 +13,10 @@ import { NativeReadableStream } from "./native-globals.ts";
 
 const contexts = lazily(() => require("../../sys/async-context.ts") as typeof import("../../sys/async-context.ts"));
 
-/** The body of a Response that is an async iterable, or a function that makes one, and the context in which the Response was made. */
+/**
+ * The body of a Response that is an async iterable or a function that makes one, with the async
+ * context in which the program made the Response.
+ */
 export class BodyIterable {
   readonly context: AsyncContext = contexts().currentContext();
   readonly source: AsyncIterable<unknown> | (() => AsyncIterable<unknown>);
@@ -20,13 +26,19 @@ export class BodyIterable {
   }
 }
 
-/** What the program gave to `new ReadableStream` with `type: "direct"`, and the context in which it did. */
+/**
+ * The source that the program gave to `new ReadableStream` with `type: "direct"`, with the async
+ * context of that call.
+ */
 export interface DirectSource {
   readonly context: AsyncContext;
   readonly source: { pull?: (controller: unknown) => unknown; cancel?: (reason: unknown) => unknown };
 }
 
-/** What is to be remembered of a body: an iterable in its context, another one itself. */
+/**
+ * Returns the value to remember for a body: a BodyIterable for an async iterable, or the body
+ * itself.
+ */
 export function rememberIterable(body: unknown): unknown {
   if (typeof body === "string" || body === null || body === undefined) return body;
   if (body instanceof NativeReadableStream) return body;
@@ -40,7 +52,7 @@ function isAsyncIterable(body: unknown): body is BodyIterable["source"] {
   return typeof body === "object" && typeof (body as AsyncIterable<unknown>)[Symbol.asyncIterator] === "function";
 }
 
-/** Lets a private field be put on an object that another constructor made. */
+/** A base class that adds a private field to an object that another constructor made. */
 const Returned = function (this: unknown, object: object) {
   return object;
 } as unknown as new (object: object) => object;
@@ -58,10 +70,10 @@ class Made extends Returned {
   }
 }
 
-/** Undefined for a stream that is not direct. */
+/** Returns the source of a direct stream. Returns undefined for another stream. */
 export const directSourceOf = Made.directSourceOf;
 
-/** The global constructor. Its prototype is the native one. */
+/** The global constructor ReadableStream. Its prototype is the native prototype. */
 export const TrackedReadableStream = function (this: unknown, ...args: [any?, any?]): ReadableStream {
   const Class = new.target as Function | undefined;
   if (Class === undefined) return (NativeReadableStream as unknown as () => ReadableStream)();

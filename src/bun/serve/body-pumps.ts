@@ -1,11 +1,14 @@
-/** What makes a response's body: the reader of a stream, an iterator, and the source of a direct stream with its controller. */
+/**
+ * The pumps that produce a response's body: from the reader of a stream, from an iterator, or from
+ * the source of a direct stream and its controller.
+ */
 import { outside } from "../../sys/async-context.ts";
 import { plainBytes } from "../../sys/views.ts";
 import type { BodyIterable, DirectSource } from "./body-iterable.ts";
 import type { StreamBody } from "./response.ts";
 import type { BodyPump, StreamSender } from "./stream-sender.ts";
 
-/** Throws a TypeError for a stream that somebody else reads. */
+/** Makes the pump for a body. Throws a TypeError for a stream that has a reader already. */
 export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
   const { stream, made } = body;
   if (stream.locked) throw new TypeError("Stream already used, please create a new one");
@@ -16,7 +19,7 @@ export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
     : new IteratorPump(made as BodyIterable, sender);
 }
 
-/** A pump that asks for one piece after the other. */
+/** A pump that asks for one piece after another. */
 abstract class PullPump implements BodyPump {
   protected readonly sender: StreamSender;
 
@@ -37,7 +40,7 @@ abstract class PullPump implements BodyPump {
 
   abstract cancel(reason: unknown): void;
 
-  /** Resolves at the body's end, and rejects with its error. */
+  /** Resolves at the end of the body. Rejects with the body's error. */
   protected abstract run(): Promise<void>;
 }
 
@@ -56,7 +59,8 @@ class ReaderPump extends PullPump {
   protected async run(): Promise<void> {
     const { reader, sender } = this;
     for (;;) {
-      // The stream's `pull` may run in it. What that enters ends with it, and is not for whoever is served next.
+      // `read` may run the stream's `pull`. An async context that `pull` enters ends here, so that
+      // it does not reach the next request.
       const { done, value } = await outside(readFrom, reader);
       if (done || sender.ended) return;
       sender.write(dataOf(value));
@@ -73,7 +77,9 @@ function cancelOf(reader: ReadableStreamDefaultReader, reason: unknown): Promise
   return reader.cancel(reason);
 }
 
-/** Each step gets the controller, as in Bun: `const controller = yield "first"`. */
+/**
+ * Reads an iterator. Each step gets the controller, as in Bun: `const controller = yield "first"`.
+ */
 class IteratorPump extends PullPump {
   private readonly made: BodyIterable;
   private iterator: AsyncIterator<unknown> | undefined;
@@ -90,7 +96,7 @@ class IteratorPump extends PullPump {
     try {
       made.context(Promise.resolve.bind(Promise), made.context(stop, iterator)).catch(() => {});
     } catch {
-      // The client is gone, or has been told of another error.
+      // Nobody needs this error: the client is gone, or the body has already ended or failed.
     }
   }
 
@@ -102,7 +108,7 @@ class IteratorPump extends PullPump {
       const { done, value } = await made.context(step, iterator, controller);
       if (done) this.iterator = undefined;
       if (done || sender.left) return;
-      if (sender.ended) return this.cancel(); // By the controller.
+      if (sender.ended) return this.cancel(); // The controller ended the body.
       if (value !== undefined && value !== null) sender.write(dataOf(value));
       if (sender.isFull) await sender.whenDrained();
     }
@@ -121,7 +127,10 @@ function stop(iterator: AsyncIterator<unknown>): unknown {
   return iterator.return!();
 }
 
-/** `pull` is called once. The body ends with the promise that it returns; where it returns none, when the controller says so. */
+/**
+ * Calls `pull` once. The body ends when the promise that `pull` returns resolves. If `pull` returns
+ * no promise, the controller ends the body.
+ */
 class DirectPump implements BodyPump {
   private readonly made: DirectSource;
   private readonly sender: StreamSender;
@@ -151,14 +160,14 @@ class DirectPump implements BodyPump {
   }
 }
 
-/** Tells the source of a direct stream that nobody wants its data. */
+/** Tells the source of a direct stream that nobody needs its data. */
 export function cancelDirect({ context, source }: DirectSource, reason: unknown): void {
   if (typeof source.cancel !== "function") return;
   try {
     const result = context(tellCancelled, source, reason);
     if (result instanceof Promise) result.catch(() => {});
   } catch {
-    // The client is gone: there is nobody to tell.
+    // The client is gone, so nobody needs this error.
   }
 }
 
@@ -173,7 +182,9 @@ function tellCancelled(source: DirectSource["source"], reason: unknown): unknown
 const closedText =
   'This HTTPResponseSink has already been closed. A "direct" ReadableStream terminates its underlying socket once `async pull()` returns.';
 
-/** What a direct stream's `pull` gets, with the methods of Bun's. */
+/**
+ * The controller that the `pull` of a direct stream gets. It has the methods of Bun's controller.
+ */
 class DirectController {
   readonly #sender: StreamSender;
   #flushed = 0;
@@ -189,7 +200,10 @@ class DirectController {
     throw new TypeError("Expected HTTPResponseSink");
   }
 
-  /** Returns the number of bytes, or a promise of it where the client is behind; 0 when the client is gone. Throws after the end. */
+  /**
+   * Writes data. Returns its number of bytes, or a promise of that number if too many bytes wait
+   * for the client. Returns 0 if the client is gone. Throws an Error after the end of the body.
+   */
   write(data: unknown): number | Promise<number> {
     const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
@@ -198,7 +212,11 @@ class DirectController {
     return sender.isFull ? sender.whenDrained().then(() => bytes) : bytes;
   }
 
-  /** What was written leaves with the turn in any case. Returns the number of bytes since the last call. Throws after the end. */
+  /**
+   * Returns the number of bytes written since the last call. The bytes leave at the end of the turn
+   * even without this call. Returns 0 if the client is gone. Throws an Error after the end of the
+   * body.
+   */
   flush(): number {
     const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
@@ -208,7 +226,10 @@ class DirectController {
     return bytes;
   }
 
-  /** Returns the number of bytes of the whole body, once. */
+  /**
+   * Ends the body. Returns the number of bytes of the whole body, and undefined if the body has
+   * ended already. Returns 0 if the client is gone.
+   */
   end(): number | undefined {
     const sender = DirectController.#senderOf(this);
     if (sender.left) return 0;
@@ -217,7 +238,7 @@ class DirectController {
     return sender.bytes;
   }
 
-  /** With an error it is one of the body's. */
+  /** Ends the body, or fails it with `error`. */
   close(error?: unknown): void {
     const sender = DirectController.#senderOf(this);
     if (error === undefined || error === null) sender.end();
@@ -230,7 +251,10 @@ Object.defineProperty(DirectController.prototype, Symbol.toStringTag, {
   configurable: true,
 });
 
-/** Bun's error is thrown for what is no data, wherever it comes from. */
+/**
+ * Returns the bytes or the text of a piece. Throws Bun's TypeError for any other value, from every
+ * kind of pump.
+ */
 function dataOf(value: unknown): string | Uint8Array {
   if (typeof value === "string") return value;
   const bytes = plainBytes(value);

@@ -1,14 +1,17 @@
-/** Conditional and range requests (RFC 9110 sections 13 and 14), decided from a request's fields and the resource's validators. */
+/**
+ * Conditional requests and range requests (RFC 9110 sections 13 and 14). The decision depends on
+ * the fields of the request and on the validators of the resource.
+ */
 
-/** What tells whether a client's copy is current. */
+/** The values that tell whether a client's copy is current. */
 export interface Validators {
-  /** An entity tag with its quotes, `W/` before it if it is weak. */
+  /** An entity tag with its quotes. A weak tag starts with `W/`. */
   etag?: string | undefined;
-  /** Milliseconds since 1970; whole seconds count. */
+  /** Time of the last change, in milliseconds since 1970. Comparisons use whole seconds. */
   lastModifiedMs?: number | undefined;
 }
 
-/** Section 13.2.2, for GET and HEAD. */
+/** The result of the conditions of a GET or HEAD (RFC 9110 section 13.2.2). */
 export type Verdict = "proceed" | "not modified" | "failed";
 
 export function judgeConditions(headers: Headers, { etag, lastModifiedMs }: Validators): Verdict {
@@ -26,22 +29,26 @@ export function judgeConditions(headers: Headers, { etag, lastModifiedMs }: Vali
   return wholeSeconds(lastModifiedMs) <= since ? "not modified" : "proceed";
 }
 
-/** The first byte and the one after the last. */
+/** A range of bytes: the first position, and the position after the last. */
 export interface ByteRange {
   start: number;
   end: number;
 }
 
 /**
- * The one range that is asked for of a representation of `bytes` bytes. Undefined where all of it is to be sent: no Range, one that is not
- * understood, several (section 14.2 allows to ignore those), or an If-Range that does not hold.
+ * Returns the one range that the client asks for, of a representation of `bytes` bytes. Returns
+ * "none" if the range lies outside of the representation.
+ *
+ * Returns undefined if the whole representation is to be sent. That is so without a Range field,
+ * for a Range that is not understood, for several ranges (RFC 9110 section 14.2 allows to ignore
+ * them), and if If-Range does not match.
  */
 export function requestedRange(
   headers: Headers,
   bytes: number,
   validators: Validators,
 ): ByteRange | "none" | undefined {
-  // As in Bun, with white space between any two of its parts.
+  // As in Bun, white space may stand between any two parts.
   const pattern = /^bytes[ \t]*=[ \t]*(?:(\d+)[ \t]*)?-[ \t]*(?:(\d+)[ \t]*)?$/i;
   const [, first = "", last = ""] = pattern.exec(headers.get("range") ?? "") ?? [];
   if (first === "" && last === "") return undefined;
@@ -57,13 +64,19 @@ export function requestedRange(
   return { start, end: last === "" ? bytes : Math.min(Number(last) + 1, bytes) };
 }
 
-/** If-Range (section 13.1.5): the strong tag, or exactly the date. */
+/**
+ * Whether If-Range matches (RFC 9110 section 13.1.5): with the same strong tag, or with exactly the
+ * same date.
+ */
 function holds(ifRange: string, { etag, lastModifiedMs }: Validators): boolean {
   if (ifRange.startsWith('"')) return ifRange === etag;
   return lastModifiedMs !== undefined && dateOf(ifRange) === wholeSeconds(lastModifiedMs);
 }
 
-/** Whether a list of entity tags, or `*`, names the one that is there. The strong comparison takes no weak ones (section 8.8.3.2). */
+/**
+ * Whether a list of entity tags, or `*`, contains the tag of the resource. The strong comparison
+ * accepts no weak tag (RFC 9110 section 8.8.3.2).
+ */
 function listsTag(list: string, etag: string | undefined, strong: boolean): boolean {
   if (list.trim() === "*") return true;
   if (etag === undefined || (strong && etag.startsWith("W/"))) return false;
@@ -75,7 +88,10 @@ function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }
 
-/** An HTTP date in milliseconds; undefined for what is none, which is to be ignored. */
+/**
+ * Returns an HTTP date in milliseconds since 1970. Returns undefined for a text that is not a date;
+ * such a field is ignored.
+ */
 function dateOf(text: string | null): number | undefined {
   const ms = text === null ? NaN : Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;

@@ -1,13 +1,22 @@
-/** What a client gets when a handler fails and the server has no error handler, or that fails too. */
+/**
+ * The response that a client gets if a handler fails and the server has no error handler, or if the
+ * error handler fails too.
+ */
 import { TEXT_TYPE } from "../../http/head.ts";
 
-/** What the error handler gets for a handler's result that is no Response: an Error itself, as in Bun. */
+/**
+ * Returns the value that the error handler gets for a handler's result that is not a Response. An
+ * Error is passed on unchanged, as in Bun.
+ */
 export function errorOf(result: unknown): unknown {
   if (result instanceof Error) return result;
   return new TypeError(`Expected a Response object, but received '${Bun.inspect(result)}'`);
 }
 
-/** With `development`, the error with its stack for the one who writes the program; else nothing that tells of the inside. */
+/**
+ * Makes the response for an error. With `development`, a page shows the error and its stack to the
+ * author of the program. Without it, the response tells nothing about the error.
+ */
 export function errorResponse(error: unknown, development: boolean): Response {
   if (!development)
     return new Response("Something went wrong!", { status: 500, headers: { "content-type": TEXT_TYPE } });

@@ -1,9 +1,10 @@
 /**
- * Answers the requests of an exchange as Bun.serve does: by the content of a route, a route's handler or the fetch handler,
- * and the error handler where one of those fails.
+ * Answers the requests of an exchange as Bun.serve does. The answer comes from the content of a
+ * route, from the handler of a route, or from the fetch handler. If one of them fails, it comes
+ * from the error handler.
  *
- * Guarantees: every request gets one answer, or its connection's end; nothing that a handler returns or throws ends the
- * process. A request that needs no Request gets none.
+ * Guarantees: every request gets one answer, or its connection ends. Nothing that a handler returns
+ * or throws ends the process. If no code needs a Request object, none is made.
  */
 import { CHUNK_BYTES_MAX } from "../../ring/arena.ts";
 import { assert } from "../../sys/assert.ts";
@@ -24,16 +25,16 @@ import { pathOf } from "./router.ts";
 import type { StaticContent } from "./static-content.ts";
 import { isResponse, Memory, PlainJson } from "./tracked-response.ts";
 
-// What many a server never needs.
+// Modules that many servers never need.
 const streams = lazily(() => require("./stream-sender.ts") as typeof import("./stream-sender.ts"));
 const files = lazily(() => require("./file-sender.ts") as typeof import("./file-sender.ts"));
 
 export class FetchResponder implements Responder, RequestOrigin {
   private readonly exchange: Exchange;
   private readonly host: ServeHost;
-  /** What a handler was asked, until it is answered. */
+  /** The request that a handler was called with. Null after the answer. */
   private request: RingRequest | null = null;
-  /** The request has a field that may change what is answered. */
+  /** Whether the request has a field that may change the answer: a condition or a range. */
   private conditional = false;
 
   constructor(exchange: Exchange, host: ServeHost) {
@@ -41,7 +42,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.host = host;
   }
 
-  // ---- for the server --------------------------------------------------------------------------------------------
+  // ---- for the server ---------------------------------------------------------------------------
 
   get defaultOrigin(): string {
     return this.host.defaultOrigin;
@@ -51,7 +52,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     return this.exchange.transport;
   }
 
-  /** Whether this request is under way here. */
+  /** Whether this responder is still answering the request. */
   isServing(request: RingRequest): boolean {
     return this.request === request;
   }
@@ -60,18 +61,24 @@ export class FetchResponder implements Responder, RequestOrigin {
     return this.request === request && this.exchange.canHandOver;
   }
 
-  /** Gives the connection up, with no response. The caller makes another the transport's consumer at once. */
+  /**
+   * Gives the connection away, without a response. The caller must set another consumer of the
+   * transport at once.
+   */
   handOver(request: RingRequest): Transport {
     this.forget(request);
     return this.exchange.handOver();
   }
 
-  /** Answers before the handler does, and ends the connection. `moreLines` are whole, each with its CRLF. */
+  /**
+   * Answers 426 in place of the handler, and ends the connection. `moreLines` are whole header
+   * lines, each with its CRLF.
+   */
   refuseUpgrade(request: RingRequest, moreLines: string): void {
     this.host.idle.refuse(this.handOver(request), 426, moreLines);
   }
 
-  /** No response of the handler's is due any more. */
+  /** Marks that the handler's response is no longer needed. */
   private forget(request: RingRequest): void {
     RingRequest.handOver(request);
     this.request = null;
@@ -82,7 +89,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.exchange.setIdleTimeout(ms);
   }
 
-  // ---- from the exchange -----------------------------------------------------------------------------------------
+  // ---- from the exchange ------------------------------------------------------------------------
 
   onRequest(text: string, base: number, headersEnd: number, body: RequestBody | null): void {
     assert(this.request === null, "an exchange has one request at a time");
@@ -96,12 +103,12 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.conditional = parser.conditional;
     if (route === undefined) {
       const request = (this.request = new RingRequest(this, method, text, base, parser, headersEnd, body));
-      return this.answer(request, host.handle(request));
+      return this.answer(request, host.handlers.handle(request));
     }
     const request = (this.request = new RoutedRequest(this, method, text, base, parser, headersEnd, body));
     if (route.content !== undefined) return this.sendContent(request, route.content, target);
     RoutedRequest.route(request, route.names, router!.values);
-    this.answer(request, host.handle(request, route.handler));
+    this.answer(request, host.handlers.handle(request, route.handler));
   }
 
   onSent(): void {
@@ -122,7 +129,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     return () => RingRequest.abort(request);
   }
 
-  // ---- responses -------------------------------------------------------------------------------------------------
+  // ---- responses --------------------------------------------------------------------------------
 
   private answer(request: RingRequest, result: Response | Promise<Response>): void {
     if (isResponse(result)) return this.respond(request, result);
@@ -146,7 +153,8 @@ export class FetchResponder implements Responder, RequestOrigin {
     if (exchange.mayStayOpen && !exchange.http10 && request.method !== "HEAD") {
       const changesCookies = host.router !== null && RoutedRequest.changedCookies(request) !== undefined;
       const plain = changesCookies ? undefined : Memory.takePlain(response);
-      if (this.request !== request) return; // A subclass's own members may do anything.
+      // The members of a Response subclass may run any code.
+      if (this.request !== request) return;
       if (plain !== undefined) {
         if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
         else if (plain instanceof PlainJson) this.sendText(plain.text, JSON_TYPE);
@@ -161,7 +169,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     }
   }
 
-  /** Head and body in one piece of memory: the path of most small responses. */
+  /** Writes head and body into one piece of memory. Most small responses take this path. */
   private sendText(text: string, type: PlainType): void {
     const { heads, reactor } = this.host;
     const { outbox } = this.exchange.transport;
@@ -196,7 +204,10 @@ export class FetchResponder implements Responder, RequestOrigin {
     return this.host.heads.date(this.host.reactor.nowMs);
   }
 
-  /** A route's content needs no handler; where there is none, the fetch handler answers. */
+  /**
+   * Sends a route's content, without a handler. If the content is not there, the fetch handler
+   * answers.
+   */
   private sendContent(request: RingRequest, content: StaticContent, target: string): void {
     let plan: ResponsePlan | undefined;
     try {
@@ -204,11 +215,11 @@ export class FetchResponder implements Responder, RequestOrigin {
     } catch (error) {
       return this.failResponse(request, error);
     }
-    if (plan === undefined) this.answer(request, this.host.handle(request));
+    if (plan === undefined) this.answer(request, this.host.handlers.handle(request));
     else this.sendPlan(request, plan);
   }
 
-  /** A route's content that needs no look at the request: none is made. */
+  /** Sends a route's content that needs no field of the request. No Request is made. */
   private sendAtOnce(content: StaticContent, target: string, method: string): void {
     const { http10, mayStayOpen } = this.exchange;
     const context = { isHead: method === "HEAD", http10, keepAlive: mayStayOpen };
@@ -229,7 +240,10 @@ export class FetchResponder implements Responder, RequestOrigin {
     };
   }
 
-  /** The making of the plan may have run code of the program's, which upgraded the request, or stopped the server. */
+  /**
+   * Sends a planned response. Making the plan may have run code of the program that upgraded the
+   * request or stopped the server. Then the plan is dropped.
+   */
   private sendPlan(request: RingRequest, plan: ResponsePlan): void {
     if (this.request !== request) return dropPlan(plan);
     const { exchange } = this;
@@ -244,7 +258,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.complete(keepAlive);
   }
 
-  /** Writes a response that is in memory. */
+  /** Writes a response whose body is in memory. */
   private write({ head, body, contentLength }: ResponsePlan): void {
     const { outbox } = this.exchange.transport;
     outbox.writeLatin1(head);
@@ -260,16 +274,20 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.exchange.complete(keepAlive);
   }
 
-  // ---- errors ----------------------------------------------------------------------------------------------------
+  // ---- errors -----------------------------------------------------------------------------------
 
-  /** The handler failed before anything of the response was sent. */
+  /**
+   * Answers with the error handler's response: the handler failed before any byte of the response
+   * was sent.
+   */
   private failResponse(request: RingRequest, error: unknown): void {
     const { host, exchange } = this;
     if (this.request !== request) {
-      if (RingRequest.isHandedOver(request)) void host.handleError(error); // For the program to hear of it.
+      // The program must still hear of the error.
+      if (RingRequest.isHandedOver(request)) void host.handlers.handleError(error);
       return;
     }
-    const result = host.handleError(error);
+    const result = host.handlers.handleError(error);
     const answer = (response: Response): void => {
       if (this.request !== request) return;
       exchange.resume();
@@ -285,17 +303,20 @@ export class FetchResponder implements Responder, RequestOrigin {
     else result.then(answer, (failure) => this.breakResponse(request, failure));
   }
 
-  /** The response failed halfway. Only the connection's end tells the client. */
+  /**
+   * Ends the connection: the response failed after a part of it was sent. Only the end of the
+   * connection can tell the client.
+   */
   private breakResponse(request: RingRequest, error: unknown): void {
     if (this.request !== request) return;
-    console.error(error); // Bun shows it, too, and does not count it.
+    console.error(error); // Bun shows this error too, and does not count it.
     this.exchange.abort(true);
   }
 }
 
 function nobodyIsTold(): void {}
 
-/** Nobody gets it. */
+/** Frees the body of a plan that nobody gets. */
 function dropPlan({ body }: ResponsePlan): void {
   if (body.kind === "file") native().rl_close(body.fd);
   else if (body.kind === "stream") cancelUnread(body);

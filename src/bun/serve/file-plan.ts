@@ -1,8 +1,10 @@
 /**
- * What is sent of a file: all of it, the slice that the program made, or the range that the client asks for.
+ * Plans which part of a file is sent: the whole file, the slice that the program made, or the range
+ * that the client asks for.
  *
- * Guarantees: the length is that of the file as it was opened, not of what a BunFile remembers; a descriptor that is not handed on with the
- * plan is closed; a missing file throws (ENOENT) before anything is sent.
+ * Guarantees: the length is the length of the file when it was opened, not the length that a
+ * BunFile remembers. A descriptor that does not go into the plan is closed. A missing file throws
+ * (ENOENT) before any byte is sent.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { basename } from "node:path";
@@ -11,7 +13,10 @@ import { judgeConditions, requestedRange, type Validators } from "./conditions.t
 import { bodilessLength, buildHead, BYTES_TYPE, type Fields, type HeadParts, isBodiless } from "../../http/head.ts";
 import type { ResponseContext, ResponsePlan } from "./response.ts";
 
-/** Part of an open file, as a response's body. Who gets it closes the descriptor. */
+/**
+ * A part of an open file, as a response's body. The code that gets this object must close the
+ * descriptor.
+ */
 export interface FileBody {
   kind: "file";
   fd: number;
@@ -19,7 +24,7 @@ export interface FileBody {
   bytes: number;
 }
 
-/** A file that is open, and the part of it that the program means. */
+/** An open file, and the part of it that the program has chosen. */
 interface OpenFile {
   fd: number;
   fileBytes: number;
@@ -29,9 +34,13 @@ interface OpenFile {
 }
 
 /**
- * The file of a response that a handler returned: with the range that the client asks for, or, for a slice, as that part (206), as in Bun.
- * It gets no Last-Modified, since the next request for this URL may be answered with another file. Undefined for what only a stream can
- * send: pipes, devices, /proc, and a file whose path is not known beyond doubt. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
+ * Plans a response that a handler returned with a file as its body. The client's range is applied.
+ * As in Bun, a slice of a file is sent as a part (206).
+ *
+ * The response gets no Last-Modified field, because the next request for this URL may be answered
+ * with another file. Returns undefined for a file that only a stream can send: a pipe, a device, a
+ * file of /proc, and a file whose path is not certain. Throws an Error with `code` (ENOENT, EACCES,
+ * EISDIR...).
  */
 export function planHandlersFile(
   blob: Blob,
@@ -39,7 +48,8 @@ export function planHandlersFile(
   context: ResponseContext,
   date: string,
 ): ResponsePlan | undefined {
-  // Before the file is open: they may be the program's own getters. The name is for the client to see; what is opened goes by the Blob's store.
+  // These values are read before the file is opened, because a getter of the program may run. The
+  // name is only shown to the client. The path comes from the Blob's store.
   const { name: label, type } = blob as { name?: unknown; type: string };
   const knownMs = knownLastModified(blob);
   const part = fileOf(blob);
@@ -57,9 +67,13 @@ export function planHandlersFile(
 }
 
 /**
- * A part of a file is a 206 where the program says which part it is, in an answer of success; else, as in Bun, where the program has given no
- * fields. A part from the first byte on may also be the whole file for the program, which has asked for its size before it grew: that is a 206
- * only for a client that has asked for a part.
+ * Decides whether a part of a file is sent with status 206.
+ *
+ * If the program gives a Content-Range, the status is 206 for every successful status that allows a
+ * body. Otherwise, as in Bun, the status is 206 only if the program gave no fields, and status 200
+ * or 206. One case is special: the part starts at the first byte, and the file has changed since
+ * the Blob read its size. The program may then mean the whole file, so the status is 206 only if
+ * the program set it.
  */
 function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number, { fields, status }: HeadParts): void {
   const isSuccess = status >= 200 && status < 300 && !isBodiless(status);
@@ -74,7 +88,9 @@ function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number
   plan.addLine("Content-Range", `bytes ${file.offset}-${file.offset + Math.max(file.bytes, 1) - 1}/*`);
 }
 
-/** The program's own Last-Modified. */
+/**
+ * Returns the time of the Last-Modified field that the program gave, in milliseconds since 1970.
+ */
 function ownLastModified(fields: Fields): number | undefined {
   const own = fields["last-modified"];
   const ms = typeof own === "string" ? Date.parse(own) : NaN;
@@ -82,8 +98,9 @@ function ownLastModified(fields: Fields): number | undefined {
 }
 
 /**
- * The file of a route, with validators: conditional requests and ranges are answered. Throws as above; undefined for what only a stream can
- * send.
+ * Plans a response with the file of a route. The response has validators, and conditions and ranges
+ * are applied. Returns undefined for a file that only a stream can send. Throws the same errors as
+ * planHandlersFile.
  */
 export function planRoutesFile(
   part: BlobFile,
@@ -95,7 +112,10 @@ export function planRoutesFile(
   return file && planValidated(file, parts, context, date);
 }
 
-/** A file with a fixed place (a route's, or one in a route's directory). Takes over the descriptor. */
+/**
+ * Plans a response with a file that has a fixed URL: the file of a route, or a file in a route's
+ * directory. Closes the descriptor, or puts it into the plan.
+ */
 export function planValidated(file: OpenFile, parts: HeadParts, context: ResponseContext, date: string): ResponsePlan {
   const plan = new FilePlan(file, parts, context, date);
   const { fields, status } = parts;
@@ -112,12 +132,13 @@ export function planValidated(file: OpenFile, parts: HeadParts, context: Respons
       plan.sendNothing(412);
       break;
     case "proceed":
-      if (fields["content-range"] === undefined) plan.applyRange(validators); // Else the program has chosen the part.
+      // With a Content-Range, the program has chosen the part itself.
+      if (fields["content-range"] === undefined) plan.applyRange(validators);
   }
   return plan.finish();
 }
 
-/** Puts a plan together step by step. */
+/** Makes a plan step by step. */
 class FilePlan {
   status: number;
 
@@ -148,7 +169,7 @@ class FilePlan {
     this.bytes = 0;
   }
 
-  /** RFC 9110 section 14.2: only GET has ranges. */
+  /** Applies the client's range. Only GET has ranges (RFC 9110 section 14.2). */
   applyRange(validators: Validators): void {
     const { conditions, isHead } = this.context;
     if (conditions === undefined || isHead) return;
@@ -195,14 +216,16 @@ class FilePlan {
 
 function openPart(part: BlobFile): OpenFile | undefined {
   const { path } = part;
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // A pipe that nobody writes to does not block.
+  // O_NONBLOCK: opening a pipe that has no writer does not block.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = fstatSync(fd);
     if (stats.isDirectory()) {
       const error = new Error(`EISDIR: illegal operation on a directory, read '${path}'`);
       throw Object.assign(error, { code: "EISDIR", errno: -21, syscall: "read", path });
     }
-    // Files of /proc and the like say 0, and yet there is something to read.
+    // A file of /proc has size 0, although reading it returns bytes. The same holds for similar
+    // file systems.
     const { size } = stats;
     if (stats.isFile() && (size > 0 || readSync(fd, new Uint8Array(1), 0, 1, 0) === 0))
       return partOf(wholeFile(fd, stats), part);
@@ -223,7 +246,10 @@ function partOf(file: OpenFile, { offset: begin, bytesMax }: BlobFile): OpenFile
   return { ...file, offset, bytes: Math.min(bytesMax, file.fileBytes - offset) };
 }
 
-/** Content of a quoted-string (RFC 9110 section 5.6.4); what a field cannot hold becomes "_". */
+/**
+ * Makes the content of a quoted-string (RFC 9110 section 5.6.4). A character that a field cannot
+ * contain becomes "_".
+ */
 function quotable(text: string): string {
   return text.replace(/[^\t\x20-\x7e]/g, "_").replace(/["\\]/g, "\\$&");
 }

@@ -1,9 +1,13 @@
 /**
- * Sends a part of a file as a response's body. What is in the page cache goes from there to the socket (sendfile), and small files, and what
- * is not in the cache, by way of memory that the ring reads into: no byte passes through JavaScript, and nothing waits for a disk.
+ * Sends a part of a file as a response's body.
  *
- * Guarantees: what waits for the client is bounded; the file is closed when it was sent, and when the client is gone. The head of a small
- * file leaves with its first bytes, so that one which cannot be read is still an error for the handler.
+ * Bytes in the page cache go from there to the socket (sendfile). Small files, and bytes that are
+ * not in the cache, go through memory that the ring reads into. No byte passes through JavaScript,
+ * and nothing blocks on a disk.
+ *
+ * Guarantees: the number of bytes that wait for the client is bounded. The file is closed when it
+ * was sent, and when the client is gone. The head of a small file leaves together with its first
+ * bytes. So if the file cannot be read, the error handler can still answer.
  */
 import { FileReader } from "../../fs/file-reader.ts";
 import type { Chunk } from "../../ring/arena.ts";
@@ -11,11 +15,14 @@ import { EAGAIN, EINTR, ENODATA, SystemError } from "../../sys/errno.ts";
 import type { BodySender, BodyTarget } from "../../http/body-sender.ts";
 import type { FileBody } from "./file-plan.ts";
 
-/** Up to this, one read and one send with the head in it are cheaper than sendfile. */
+/**
+ * Largest file, in bytes, for which one read and one send together with the head cost less than
+ * sendfile.
+ */
 const SMALL_BYTES = 65536;
-/** Bytes of one read of what is not in the cache. */
+/** Bytes of one read of a file that is not in the page cache. */
 const READ_BYTES = 262144;
-/** Bytes of one sendfile, after which others get their turn. */
+/** Bytes of one sendfile. After it, other connections get their turn. */
 const SENDFILE_BYTES = 1048576;
 
 export class FileSender implements BodySender {
@@ -23,7 +30,7 @@ export class FileSender implements BodySender {
 
   private readonly target: BodyTarget;
   private readonly reader: FileReader;
-  /** What is not sent of it. */
+  /** Bytes of the head that are not sent yet. */
   private head: Buffer;
   private headSent = false;
   private offset: number;
@@ -53,7 +60,7 @@ export class FileSender implements BodySender {
     this.reader.close();
   }
 
-  /** From the cache to the socket. */
+  /** Sends bytes from the page cache to the socket. */
   private send(): void {
     const { transport } = this.target;
     const { head } = this;
@@ -78,7 +85,7 @@ export class FileSender implements BodySender {
     }
   }
 
-  /** By way of a chunk of the arena, with what is not sent of the head before it. */
+  /** Reads into a chunk of the arena. The unsent bytes of the head come first in the chunk. */
   private read(bytes: number): void {
     const { head } = this;
     const chunk = this.target.host.reactor.arena.allocate(bytes);
@@ -99,6 +106,7 @@ export class FileSender implements BodySender {
     this.headSent = true;
     chunk.length += result;
     transport.outbox.append(chunk);
+    transport.outbox.hasten();
     this.advance(result);
     if (this.left > 0) transport.requestDrain();
   }

@@ -1,6 +1,6 @@
 /**
- * The preload's part of globals.ts: the globals are replaced when the program first asks for one of them. A process that uses none loads
- * neither this package's classes nor what they are made of.
+ * The preload's part of globals.ts: replaces the globals when the program first uses one of them. A
+ * process that uses none of them loads neither this package's classes nor the modules behind these.
  */
 import { globalsState, NativeResponse } from "./native-globals.ts";
 
@@ -10,7 +10,7 @@ function installAtUseOf(name: "Response" | "Request" | "ReadableStream" | "fetch
     install();
     return globalThis[name];
   };
-  // What a program puts there itself comes after this package's, and stays.
+  // A value that the program sets comes after this package's value, and stays.
   const set = (value: unknown): void => {
     install();
     globalThis[name] = value as never;
@@ -18,7 +18,10 @@ function installAtUseOf(name: "Response" | "Request" | "ReadableStream" | "fetch
   Object.defineProperty(globalThis, name, { get, set, enumerable, configurable: true });
 }
 
-/** Once for each thread; nothing when `serve` has been called already. `install`: installGlobals. */
+/**
+ * Prepares the replacement, once for each thread. Does nothing if `serve` was called already.
+ * `install` is installGlobals.
+ */
 export function installGlobalsAtFirstUse(install: () => void): void {
   if (globalsState.awaited || globalThis.Response !== NativeResponse) return;
   globalsState.awaited = true;

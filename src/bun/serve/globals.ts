@@ -1,8 +1,10 @@
 /**
- * What changes in a program's globals when it serves on the ring: Response and ReadableStream remember what they were made of, and Request and
- * fetch take the ring's requests where native code would insist on its own.
+ * Replaces some of a program's globals when it serves on the ring. Response and ReadableStream
+ * remember the values that they were made of. Request and fetch accept the ring's requests, where
+ * native code would accept only its own.
  *
- * Guarantees: what the constructors make is native; `instanceof` holds for both; done once for each thread, by the first `serve` or by the
+ * Guarantees: the constructors make native objects, and `instanceof` works for native objects and
+ * for the ring's. The replacement happens once for each thread, by the first `serve` or by the
  * preload.
  */
 import { TrackedReadableStream } from "./body-iterable.ts";
@@ -10,10 +12,10 @@ import { globalsState, NativeReadableStream, NativeRequest, NativeResponse, nati
 import { adoptNativeRequests, RingRequest } from "./request.ts";
 import { rememberingMethods, TrackedResponse, unremembered } from "./tracked-response.ts";
 
-/** The global constructor. What it makes is native. */
+/** The global constructor Request. It makes native objects. */
 const UnwrappingRequest = function (this: unknown, ...args: unknown[]): Request {
   const Class = new.target as Function | undefined;
-  // The native constructor says what is wrong.
+  // The native constructor throws the right error.
   if (Class === undefined) return (NativeRequest as unknown as () => Request)();
   for (let i = 0; i < args.length; i++) args[i] = unremembered(RingRequest.unwrap(args[i]));
   return Reflect.construct(NativeRequest, args, Class === UnwrappingRequest ? NativeRequest : Class) as Request;
@@ -28,7 +30,10 @@ function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Pro
   return nativeFetch(RingRequest.unwrap(input) as string, RingRequest.unwrap(init) as RequestInit);
 }
 
-/** Puts them in place, once for each thread. A global that the program has replaced itself stays the program's. */
+/**
+ * Replaces the globals, once for each thread. A global that the program has replaced itself stays
+ * as it is.
+ */
 export function installGlobals(): void {
   if (!globalsState.awaited && globalThis.Response !== NativeResponse) return;
   globalsState.awaited = false;
@@ -47,7 +52,7 @@ export function installGlobals(): void {
   );
 }
 
-/** `native`: the value that is replaced, as the preload's accessor is. */
+/** Replaces a global whose present value is `native`, or an accessor of the preload. */
 function replace(name: string, native: unknown, value: unknown): void {
   const { enumerable, get, value: present } = Object.getOwnPropertyDescriptor(globalThis, name)!;
   if (get === undefined && present !== native) return;

@@ -1,7 +1,10 @@
 import { type Options, readPort } from "./serve-options.ts";
 import type { Server } from "./server.ts";
 
-/** A server that is running. Not known by its class: a hot reload runs that file again, too, and makes another. */
+/**
+ * A running server. It cannot be known by its class: a hot reload runs the module of the class
+ * again too, and makes another class.
+ */
 export interface HotServer {
   readonly stopping: boolean;
   stop(): Promise<void>;
@@ -9,8 +12,11 @@ export interface HotServer {
 }
 
 /**
- * Under `bun --hot` a module that serves is run again in the same process: as in Bun, a server that is running already, with the same id
- * or the same host and port, takes the new handlers and keeps its connections. As many as the program has ever had by different names.
+ * The running servers by their key (see hotKey), for `bun --hot`. A hot reload runs a module that
+ * serves again in the same process. As in Bun, a running server with the same id, or with the same
+ * host and port, gets the new handlers and keeps its connections.
+ *
+ * Entries are never removed: there are as many as the program has used different keys.
  */
 export const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")] ??= new Map()) as Map<
   string,

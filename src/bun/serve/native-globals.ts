@@ -1,10 +1,15 @@
-/** The constructors and functions of Bun that globals.ts puts others in front of, as they were before. */
+/**
+ * Bun's constructors and functions that globals.ts replaces, as they were before the replacement.
+ */
 interface Native {
   Response: typeof Response;
   Request: typeof Request;
   ReadableStream: typeof ReadableStream;
   fetch: typeof fetch;
-  /** Accessors of globals-at-first-use.ts stand in their place, and globals.ts is to follow. */
+  /**
+   * Whether accessors of globals-at-first-use.ts have replaced the globals, and globals.ts has not
+   * run yet.
+   */
   awaited: boolean;
 }
 
@@ -16,10 +21,13 @@ function current(): Native {
   return { Response, Request, ReadableStream, fetch, awaited: false };
 }
 
-/** Kept for a second copy of the package, which must not take the first one's for native. */
+/**
+ * The native values. A second copy of the package finds them here. Without this, it would regard
+ * the replacements of the first copy as native.
+ */
 const native: Native = (holder[key] ??= current());
 
-/** Shared by the copies of the package in one thread. */
+/** State that all copies of the package in one thread share. */
 export const globalsState: Pick<Native, "awaited"> = native;
 export const NativeResponse = native.Response;
 export const NativeRequest = native.Request;

@@ -1,15 +1,20 @@
-/** What a Response says in its own fields. */
+/** Reads the header fields that a Response has itself. */
 import { readWrittenNames, type WrittenNames } from "../../http/field-names.ts";
 import type { Fields } from "../../http/head.ts";
 import { fieldsOf, Memory } from "./tracked-response.ts";
 
-/** What a response's own fields say of its framing: whether it asks to close, and the length it promises for a stream. */
+/** The fields of a Response, and the facts about framing that they state. */
 export interface OwnFields {
   fields: Fields;
   names: WrittenNames | undefined;
+  /** Whether the response asks to close the connection. */
   close: boolean;
+  /**
+   * The length in bytes that the response promises for a stream. Undefined without a valid
+   * Content-Length.
+   */
   contentLength: number | undefined;
-  /** Only what a HEAD is answered with: the codings of the answer that a GET would have. */
+  /** The codings of the answer to a GET. Only the answer to a HEAD uses them. */
   transferEncoding: string | undefined;
 }
 

@@ -1,12 +1,14 @@
 /**
- * The Request that a handler gets: a real one to everybody who asks, built only as far as it is asked.
+ * The Request that a handler gets. It behaves like a native Request, and builds each part when a
+ * program asks for it.
  *
- * The prototype of the ring's requests is that of the global constructor. Its members serve native requests as well, whose own prototype
- * inherits from it. So what a program finds in `Request.prototype`, calls with a request of its choice, or replaces there, means what it does
- * in Bun.
+ * The prototype of the ring's requests is the prototype of the global constructor. Its members work
+ * for native requests too, because the native prototype inherits from it. So a member that a
+ * program reads from `Request.prototype`, calls with any request, or replaces, works as in Bun.
  *
- * Guarantees: `new Request(request)` and `fetch(request)` work (globals.ts); valid after the handler has returned, since nothing in it refers
- * to a receive buffer. Who looks at the body as a stream, or copies the request, gets a native Request made on first demand.
+ * Guarantees: `new Request(request)` and `fetch(request)` work (globals.ts). A request stays valid
+ * after the handler has returned, because it does not refer to a receive buffer. The first use of
+ * the body as a stream, and the first copy, make a native Request.
  */
 import type { RequestBody } from "../../http/body.ts";
 import { lazily } from "../../sys/lazily.ts";
@@ -17,13 +19,13 @@ const contexts = lazily(() => require("../../sys/async-context.ts") as typeof im
 
 type BodyForm = "text" | "json" | "arrayBuffer" | "bytes" | "blob" | "formData";
 
-/** Where a request came from, for `server.requestIP` and `server.timeout`. */
+/** The place that a request came from, for `server.requestIP` and `server.timeout`. */
 export interface RequestOrigin {
-  /** Scheme and authority when the request names none, such as "http://localhost:3000". */
+  /** Scheme and authority for a request that names none, such as "http://localhost:3000". */
   readonly defaultOrigin: string;
 }
 
-/** The parts of a request's head, as offsets from its first byte. */
+/** The parts of a request's head, as byte offsets from its first byte. */
 export interface HeadPositions {
   pathStart: number;
   targetEnd: number;
@@ -32,7 +34,7 @@ export interface HeadPositions {
   hostEnd: number;
 }
 
-/** What a native Request says, without a program's replacements. */
+/** The members of the native Request, before a program can replace them. */
 const native = Object.getOwnPropertyDescriptors(NativeRequest.prototype) as unknown as Record<
   string,
   { get: (this: unknown) => any; value: (this: unknown) => any }
@@ -57,7 +59,7 @@ export class RingRequest {
   #hostEnd: number;
   #url: string | undefined;
   #headers: Headers | undefined;
-  /** What few ask for. */
+  /** State that few programs need. */
   #rare: { native?: Request; abort?: AbortController; aborted?: boolean; handedOver?: boolean } | undefined;
 
   constructor(
@@ -81,39 +83,39 @@ export class RingRequest {
     this.#hostEnd = base + head.hostEnd;
   }
 
-  /** @internal The client is gone. */
+  /** @internal Aborts the request's signal: the client is gone. */
   static abort(request: RingRequest): void {
     (request.#rare ??= {}).aborted = true;
     const { abort } = request.#rare;
     if (abort !== undefined) contexts().currentContext()(tellAborted, abort);
   }
 
-  /** @internal Its connection is another protocol's from here on, and no response is due. */
+  /** @internal Marks that the connection was given away, and that no response is needed. */
   static handOver(request: RingRequest): void {
     (request.#rare ??= {}).handedOver = true;
   }
 
-  /** @internal */
+  /** @internal Whether the connection was given away. */
   static isHandedOver(request: RingRequest): boolean {
     return request.#rare?.handedOver === true;
   }
 
-  /** @internal Whether it is one of the ring's, and not a native one. */
+  /** @internal Whether a value is a request of the ring, and not a native one. */
   static is(value: unknown): value is RingRequest {
     return typeof value === "object" && value !== null && #text in value;
   }
 
-  /** @internal Where it came from; undefined for a native one. */
+  /** @internal Returns the origin of a request. Undefined for a native request. */
   static originOf(request: object): RequestOrigin | undefined {
     return #text in request ? request.#origin : undefined;
   }
 
-  /** @internal */
+  /** @internal Whether the request has a body. */
   static hasBody(request: RingRequest): boolean {
     return request.#body !== null;
   }
 
-  /** @internal What native code is to get for it: a native Request, or what it was given. */
+  /** @internal Returns the value for native code: a native Request for a ring's, or `value`. */
   static unwrap(value: unknown): unknown {
     return RingRequest.is(value) ? value.#toNative() : value;
   }
@@ -212,7 +214,7 @@ export class RingRequest {
     return #text in this ? "" : native.referrerPolicy!.get.call(this);
   }
 
-  /** Bun's own: the body as a stream of text. */
+  /** The body as a stream of text. Only Bun has this method. */
   textStream(): unknown {
     return native.textStream!.value.call(#text in this ? this.#toNative() : this);
   }
@@ -223,7 +225,10 @@ export class RingRequest {
     return `Request (0 KB) {\n  method: "${this.#method}",\n  url: "${this.url}",\n  headers: ${headers}\n}`;
   }
 
-  /** From its first use on, the native Request owns the body, and this object reads through it, so that both see all bytes. */
+  /**
+   * Returns the native Request for this request. From the first call on, the native Request has the
+   * body, and this object reads through it. So both see all bytes.
+   */
   #toNative(): Request {
     const rare = (this.#rare ??= {});
     if (rare.native) return rare.native;
@@ -237,7 +242,7 @@ export class RingRequest {
     return rare.native;
   }
 
-  /** Somebody reads it, has read it, or holds a reader. */
+  /** Whether somebody reads the body, has read it, or has a reader for it. */
   #isUsed(body: RequestBody): boolean {
     const made = this.#rare?.native;
     return made === undefined ? body.used : made.bodyUsed || made.body?.locked === true;
@@ -259,7 +264,7 @@ export class RingRequest {
     }
   }
 
-  /** `bytes` is a Buffer with memory of its own, or several joined. */
+  /** Converts the body. `bytes` is a Buffer over memory that nobody else uses. */
   #convert(bytes: Buffer, as: BodyForm): unknown {
     switch (as) {
       case "text":
@@ -285,11 +290,11 @@ export class RingRequest {
 
   #buildUrl(): string {
     const host = this.#text.slice(this.#hostStart, this.#hostEnd);
-    // http whatever the target says: that is how the request came.
+    // Always http, because the request came over http. The scheme in the target does not count.
     return this.#urlWithin(host === "" ? this.#origin.defaultOrigin : `http://${host}`);
   }
 
-  /** `origin`: http://host. */
+  /** Builds the URL. `origin` has the form http://host. */
   #urlWithin(origin: string): string {
     const path = originForm(textOfTarget(this.#text.slice(this.#pathStart, this.#targetEnd)));
     const url = origin + path;
@@ -304,7 +309,7 @@ export class RingRequest {
       const lineEnd = text.indexOf("\r\n", at);
       if (lineEnd <= at) break; // The empty line that ends the head.
       const colon = text.indexOf(":", at);
-      // Only SP and HTAB are white space here; trim() would take U+00A0, which is part of the value.
+      // Only SP and HTAB are white space. trim() would also remove U+00A0, a part of the value.
       let from = colon + 1;
       let to = lineEnd;
       while (isBlank(text.charCodeAt(from))) from++;
@@ -312,7 +317,8 @@ export class RingRequest {
       headers.append(text.slice(at, colon), text.slice(from, to));
       at = lineEnd + 2;
     }
-    // The host in the target's absolute-form: the field must not say another one, nor spell it otherwise than the URL.
+    // The target has the absolute form and names the host. The Host field must name the same host,
+    // in the spelling of the URL.
     if (this.#hostStart < this.#headersStart && this.#hostEnd > this.#hostStart)
       headers.set("host", new URL(this.url).host);
     return headers;
@@ -325,8 +331,10 @@ for (const name of Object.keys(native))
     Object.defineProperty(RingRequest.prototype, name, { enumerable: true });
 
 /**
- * Puts the prototype of the ring's requests behind that of native ones, so that those are of its kind, too, and have what a program puts
- * there; their methods go by it. Native code takes the fast way with requests of exactly its own prototype, so they keep it.
+ * Makes the prototype of the ring's requests the parent of the native prototype. So native requests
+ * inherit from it, and have the members that a program adds there. The methods of native requests
+ * call the methods of the ring's prototype. The native requests keep their own prototype, because
+ * native code has a fast path for requests with exactly that prototype.
  */
 export function adoptNativeRequests(): void {
   const own = RingRequest.prototype as unknown as Record<string, Function>;
@@ -340,23 +348,32 @@ export function adoptNativeRequests(): void {
     }[name]!;
 }
 
-/** Calls a program's listeners. */
+/** Aborts a controller, which calls the program's listeners. */
 function tellAborted(controller: AbortController): void {
   controller.abort();
 }
 
-/** A target's path and query, where there may be no path (RFC 9112 section 3.2.1), or an asterisk for the server itself. */
+/**
+ * Returns the path and query of a target. The target may have no path (RFC 9112 section 3.2.1), or
+ * be an asterisk that stands for the server itself.
+ */
 export function originForm(path: string): string {
   if (path.charCodeAt(0) === 47) return path;
   return path === "*" ? "/" : `/${path}`;
 }
 
-/** A target's bytes beyond ASCII are UTF-8 (as in Bun), which normalizing encodes; what is none becomes U+FFFD. */
+/**
+ * Decodes the bytes of a target beyond ASCII as UTF-8, as Bun does; normalizing encodes them later.
+ * Invalid bytes become U+FFFD.
+ */
 function textOfTarget(latin1: string): string {
   return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, "latin1").utf8Slice() : latin1;
 }
 
-/** Whether the URL standard writes it differently: dot segments, characters to encode, upper case, the default port, odd hosts. */
+/**
+ * Whether the URL standard writes the URL differently: dot segments, characters to encode, upper
+ * case, the default port, unusual hosts.
+ */
 function needsNormalizing(origin: string, path: string): boolean {
   return (
     !/^http:\/\/(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)(?::[1-9]\d{2,4})?$/.test(origin) ||
@@ -364,7 +381,10 @@ function needsNormalizing(origin: string, path: string): boolean {
   );
 }
 
-/** UTF-8 without its byte order mark; what is not valid becomes U+FFFD (the Encoding standard's "UTF-8 decode"). */
+/**
+ * Decodes UTF-8 without its byte order mark. Invalid bytes become U+FFFD (the Encoding standard's
+ * "UTF-8 decode").
+ */
 function textOf(bytes: Buffer): string {
   const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return bytes.utf8Slice(hasMark ? 3 : 0, bytes.length);

@@ -1,7 +1,8 @@
 /**
- * How a Response becomes bytes on a connection: the head, and where the body comes from.
+ * Plans how a Response becomes bytes on a connection: the head, and the source of the body.
  *
- * Guarantees: a body is sent once; exactly one of Content-Length, chunked coding or the connection's end delimits it (RFC 9112 section 6).
+ * Guarantees: a body is sent once. Exactly one of Content-Length, chunked coding or the end of the
+ * connection delimits it (RFC 9112 section 6).
  */
 import { isAscii } from "node:buffer";
 import { lazily } from "../../sys/lazily.ts";
@@ -24,7 +25,10 @@ import { inMemory, Memory, sourceOf } from "./tracked-response.ts";
 const pumps = lazily(() => require("./body-pumps.ts") as typeof import("./body-pumps.ts"));
 const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
 
-/** A body in memory, as text or as bytes that nobody else has, with the Content-Type that goes with it by default; or one that is yet to be read. */
+/**
+ * The source of a body: text or bytes in memory that nobody else uses, with their default
+ * Content-Type, or a Blob or stream that is still to be read.
+ */
 export type BodySource =
   | { kind: "none" }
   | { kind: "text"; text: string; type: string }
@@ -35,11 +39,16 @@ export type BodySource =
 export interface StreamSource {
   kind: "stream";
   stream: ReadableStream;
-  /** What the program made it of, for an iterable and a direct stream: `stream` is not to be read then. */
+  /**
+   * The iterable or direct source that the program gave. If it is set, nobody may read `stream`.
+   */
   made?: BodyIterable | DirectSource | undefined;
 }
 
-/** Takes the body out of a Response that is about to be sent. Throws a TypeError when it was sent or read before. */
+/**
+ * Takes the body out of a Response before it is sent. Throws a TypeError if the Response was sent
+ * or read before.
+ */
 export function takeBody(response: Response): BodySource {
   const known = Memory.has(response);
   const isUsed = response.bodyUsed && (!known || Memory.bodyOf(response) != null);
@@ -65,20 +74,21 @@ export function takeBody(response: Response): BodySource {
     const bytes = Bun.peek(response.bytes());
     if (bytes instanceof Uint8Array) return { kind: "bytes", bytes, type: body === inMemory ? "" : BYTES_TYPE };
   }
-  // Whatever else a program gives, native code has made a text of it.
+  // Native code has made a text of any other value that a program gives.
   const text = Bun.peek(response.text());
   if (typeof text === "string") return { kind: "text", text, type: text === "" ? "" : TEXT_TYPE };
   throw new TypeError("the body of a Response must be one that Bun knows");
 }
 
 /**
- * The body of another Response, `new Response(other.body)`, or of one whose own `body` the program has looked at: as in Bun it is what it was made of,
- * without a type of its own if that had none.
+ * Takes the body of another Response, as in `new Response(other.body)`, or of a Response whose
+ * property `body` the program has read. As in Bun, the body is sent as the value that it was made
+ * of. It gets no Content-Type if that value had none.
  */
 function takeWrapped(response: Response, stream: ReadableStream): BodySource | undefined {
   const source = sourceOf(stream);
   if (source === undefined || stream.locked) return undefined;
-  // Read at once, since native code has all of it.
+  // Native code has the whole body, so it can be read at once.
   if (!(source instanceof Blob) && !isForm(source)) {
     const bytes = Bun.peek(response.bytes() as Promise<Uint8Array>) as Uint8Array;
     return { kind: "bytes", bytes, type: bytes.length === 0 ? "" : BYTES_TYPE };
@@ -108,8 +118,9 @@ function takeBlob(response: Response, blob: Blob): BodySource {
 }
 
 /**
- * A Blob without a type is text where it was made of ASCII strings, for Bun. A Blob does not tell what it was made of, so ASCII counts. An empty
- * one has no type.
+ * Returns the Content-Type of a Blob without a type. In Bun, such a Blob is text if it was made of
+ * ASCII strings. A Blob does not tell what it was made of, so any ASCII content counts as text. An
+ * empty Blob has no type.
  */
 function typeOfUntyped(bytes: Uint8Array): string {
   if (bytes.length === 0) return "";
@@ -117,8 +128,9 @@ function typeOfUntyped(bytes: Uint8Array): string {
 }
 
 /**
- * A Response that native code made, or that was made before responses were remembered. Only its picture for people tells whether
- * it holds a stream, and reading it to find out would start that stream.
+ * Takes the body of a Response that native code made, or that was made before this package
+ * remembered responses. Only the text of `Bun.inspect` tells whether it has a stream. To find out
+ * by reading would start the stream.
  */
 function takeUnknownBody(response: Response): BodySource {
   if (/^ {2}(?:Blob|FileRef|S3Ref) \(/m.test(Bun.inspect(response))) {
@@ -133,30 +145,30 @@ function takeStream(response: Response, made?: StreamSource["made"]): BodySource
   return stream === null ? { kind: "none" } : { kind: "stream", stream, made };
 }
 
-// ---- plans -------------------------------------------------------------------------------------------------------
+// ---- plans --------------------------------------------------------------------------------------
 
-/** What a response must fit: the request it answers, and the connection. */
+/** The conditions that a response must fit: its request and its connection. */
 export interface ResponseContext {
-  /** The answer to HEAD: the same head, no body. */
+  /** Whether the request is a HEAD. The response then has the same head and no body. */
   isHead: boolean;
-  /** The client speaks HTTP/1.0: no chunked coding. */
+  /** Whether the client speaks HTTP/1.0, which has no chunked coding. */
   http10: boolean;
-  /** Whether the connection may stay open afterwards. */
+  /** Whether the connection may stay open after the response. */
   keepAlive: boolean;
   /** The fields of a GET or HEAD request that may be conditional or ask for a range. */
   conditions?: Headers | undefined;
-  /** Values of Set-Cookie fields besides the response's own. */
+  /** Values of Set-Cookie fields that are added to those of the response. */
   cookies?: string[] | undefined;
 }
 
-/** A body that is yet to be made. */
+/** A body that is still to be produced. */
 export interface StreamBody extends StreamSource {
-  /** The head, without the lines that frame the body: what it ends with shows when the body does. */
+  /** The head without the lines that frame the body. These lines depend on how the body ends. */
   fields: string;
   http10: boolean;
 }
 
-/** What is to be sent. */
+/** Everything that is to be sent for a response. */
 export interface ResponsePlan {
   head: string;
   body:
@@ -165,15 +177,19 @@ export interface ResponsePlan {
     | { kind: "bytes"; bytes: Uint8Array; once: boolean }
     | StreamBody
     | FileBody;
-  /** Content-Length, or undefined without that field. */
+  /** Value of the Content-Length field. Undefined if the head has no such field. */
   contentLength: number | undefined;
   chunked: boolean;
   keepAlive: boolean;
 }
 
-/** Decides how a response is framed, and takes its body. Throws a TypeError for a Response that cannot be sent, or an error of its file. */
+/**
+ * Decides how a response is framed, and takes its body. Throws a TypeError for a Response that
+ * cannot be sent, or an error of its file.
+ */
 export function planResponse(response: Response, context: ResponseContext, date: string): ResponsePlan {
-  const own = readFields(response); // Before the body is taken: the type of a form goes with it.
+  // Before the body is taken, because the type of a form goes with the body.
+  const own = readFields(response);
   const { status, statusText } = response;
   const { isHead, http10, cookies } = context;
   const keepAlive = context.keepAlive && !own.close;
@@ -184,7 +200,7 @@ export function planResponse(response: Response, context: ResponseContext, date:
   if (body.kind === "blob") {
     const { blob, place } = body;
     parts.defaultType = blob.type;
-    // As in Bun, the client fetches an object in S3 by itself.
+    // As in Bun, the client is redirected to an object in S3 and fetches it itself.
     const { presign } = blob as Partial<Bun.S3File>;
     if (typeof presign === "function") return planResponse(Response.redirect(presign.call(blob)), context, date);
     const plan =
@@ -197,7 +213,8 @@ export function planResponse(response: Response, context: ResponseContext, date:
   const isEmpty = body.kind === "none" || (body.kind === "text" && body.text === "");
   if (isEmpty) contentLength = isHead ? own.contentLength : 0;
   if (isEmpty && isHead && contentLength === undefined) {
-    // As in Bun, a program that stands for another server answers HEAD as that one does.
+    // As in Bun, a program that forwards to another server can answer HEAD with that server's
+    // framing.
     if (own.transferEncoding === undefined || bodiless || http10) contentLength = 0;
     else parts.moreLines += `Transfer-Encoding: ${own.transferEncoding}\r\n`;
   } else if (body.kind === "text" && !isEmpty) contentLength = Buffer.byteLength(body.text);
@@ -207,7 +224,7 @@ export function planResponse(response: Response, context: ResponseContext, date:
   const framing = {
     contentLength,
     chunked: isOpen && !http10,
-    // Without a length and chunks, the connection's end is the body's.
+    // Without a length and without chunks, the end of the connection is the end of the body.
     keepAlive: keepAlive && !(isOpen && http10),
     http10,
   };
@@ -224,7 +241,7 @@ export function planResponse(response: Response, context: ResponseContext, date:
   return { ...framing, head, body };
 }
 
-/** Nobody will want the body. An iterable has not begun, and has nothing to end. */
+/** Cancels a body that nobody will read. An iterable has not started, so it needs no call. */
 export function cancelUnread({ stream, made }: StreamSource): void {
   if (made === undefined) stream.cancel().catch(() => {});
   else if (!(made instanceof BodyIterable)) pumps().cancelDirect(made, undefined);

@@ -1,7 +1,9 @@
 /**
- * The request that a route's handler gets: with the parameters of its path, and the client's cookies.
+ * The request that a route's handler gets. It has the parameters of the path and the client's
+ * cookies.
  *
- * Guarantees: both are made when they are first asked for; cookies that the handler sets or deletes go into the response's Set-Cookie.
+ * Guarantees: both are made when they are first read. Cookies that the handler sets or deletes go
+ * into the Set-Cookie fields of the response.
  */
 import { RingRequest } from "./request.ts";
 import { decodeParameter } from "./router.ts";
@@ -12,13 +14,13 @@ export class RoutedRequest extends RingRequest {
   #params: Record<string, string> | undefined;
   #cookies: Bun.CookieMap | undefined;
 
-  /** @internal */
+  /** @internal Sets the names of the parameters, and their values as they were sent. */
   static route(request: RoutedRequest, names: readonly string[], values: readonly string[]): void {
     request.#names = names;
     request.#values = values;
   }
 
-  /** @internal The values of Set-Cookie for what the handler changed. */
+  /** @internal Returns the Set-Cookie values for the cookies that the handler changed. */
   static changedCookies(request: RingRequest): string[] | undefined {
     return #cookies in request ? request.#cookies?.toSetCookieHeaders() : undefined;
   }

@@ -1,13 +1,14 @@
 /**
- * Which route a path belongs to. Patterns are Bun's: literal segments, `:name` for one segment that is not empty, and `*` as the last
- * segment for whatever follows.
+ * Finds the route for a path. The patterns are Bun's: literal segments, `:name` for one segment
+ * that is not empty, and `*` as the last segment for the rest of the path.
  *
- * Guarantees: segment by segment a literal one wins over a parameter, and that over a wildcard; where the better pattern does not serve the
- * method, the next one is tried. Paths are compared as they were sent, undecoded. A match allocates nothing but its parameters.
+ * Guarantees: in each segment, a literal is preferred to a parameter, and a parameter to a
+ * wildcard. If the preferred pattern has no route for the method, the next pattern is tried. Paths
+ * are compared as they were sent, without decoding. A match allocates only its parameters.
  */
 
 interface Leaf<Route> {
-  /** For all methods, or each by its name. */
+  /** The route for all other methods. `byMethod` has the routes for single methods. */
   any: Route | undefined;
   byMethod: Map<string, Route> | undefined;
 }
@@ -24,14 +25,17 @@ function newNode<Route>(): Node<Route> {
 }
 
 export class Router<Route> {
-  /** The parameters of the last match, in the pattern's order, undecoded. */
+  /** The parameters of the last match, in the order of the pattern, without decoding. */
   values: string[] = [];
 
   private readonly exact = new Map<string, Leaf<Route>>();
   private readonly root = newNode<Route>();
   private hasPatterns = false;
 
-  /** Adds a route for a method, or for all. Throws a TypeError for a pattern that cannot be. The later of two equal ones wins. */
+  /**
+   * Adds a route for one method, or for all methods if `method` is undefined. Of two equal
+   * patterns, the later one wins. Throws a TypeError for an invalid pattern.
+   */
   add(pattern: string, method: string | undefined, route: Route): void {
     const names = parameterNames(pattern);
     const leaf = names.length === 0 && !pattern.endsWith("/*") ? this.exactLeaf(pattern) : this.patternLeaf(pattern);
@@ -77,7 +81,9 @@ export class Router<Route> {
     return (node.leaf ??= { any: undefined, byMethod: undefined });
   }
 
-  /** Matches the segments from `at` on, with `depth` parameters found before. */
+  /**
+   * Matches the segments from position `at` on. `depth` is the number of parameters before them.
+   */
   private descend(node: Node<Route>, method: string, path: string, at: number, depth: number): Route | undefined {
     const slash = path.indexOf("/", at);
     const end = slash < 0 ? path.length : slash;
@@ -102,19 +108,25 @@ export class Router<Route> {
   private enter(node: Node<Route>, method: string, path: string, slash: number, depth: number): Route | undefined {
     if (slash >= 0) return this.descend(node, method, path, slash + 1, depth);
     const route = node.leaf && routeFor(node.leaf, method);
-    // The innermost call makes the list, the calls around it fill it in.
+    // The innermost call makes the list. The calls around it fill it.
     if (route !== undefined) this.values = Array<string>(depth);
     return route;
   }
 }
 
-/** HEAD is answered like GET where it has no handler of its own (RFC 9110 section 9.3.2). */
+/**
+ * Returns the route for a method. A HEAD without a route of its own gets the route for GET (RFC
+ * 9110 section 9.3.2).
+ */
 function routeFor<Route>({ any, byMethod }: Leaf<Route>, method: string): Route | undefined {
   if (byMethod === undefined) return any;
   return byMethod.get(method) ?? (method === "HEAD" ? byMethod.get("GET") : undefined) ?? any;
 }
 
-/** The names of a pattern's parameters, in their order. Throws a TypeError for a pattern that cannot be. */
+/**
+ * Returns the names of a pattern's parameters, in their order. Throws a TypeError for an invalid
+ * pattern.
+ */
 export function parameterNames(pattern: string): string[] {
   if (pattern[0] !== "/") throw new TypeError(`a route's path must start with "/", not ${JSON.stringify(pattern)}`);
   if (/[^\x20-\x7e]/.test(pattern))
@@ -131,13 +143,16 @@ export function parameterNames(pattern: string): string[] {
   return names;
 }
 
-/** A target without its query. */
+/** Returns a target without its query. */
 export function pathOf(target: string): string {
   const query = target.indexOf("?");
   return query < 0 ? target : target.slice(0, query);
 }
 
-/** A parameter's value as text. Its bytes, raw and percent-encoded, are UTF-8; what is not valid becomes U+FFFD, as in Bun. */
+/**
+ * Decodes a parameter's value. Its bytes, raw or percent-encoded, are UTF-8. Invalid bytes become
+ * U+FFFD, as in Bun.
+ */
 export function decodeParameter(value: string): string {
   if (!/[%\x80-\xff]/.test(value)) return value;
   const bytes = value.replace(/%(?:([0-9a-f]{2})|.{0,2})/gi, (_, hex: string | undefined) =>

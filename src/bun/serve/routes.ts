@@ -1,4 +1,4 @@
-/** The option `routes` of serve: what it may hold, and the router that it becomes. */
+/** The option `routes` of serve: checks its values and makes the router. */
 import { inCurrentContext } from "../../sys/async-context.ts";
 import { requireObject } from "../../sys/check.ts";
 import { lazily } from "../../sys/lazily.ts";
@@ -8,7 +8,7 @@ import { isResponse } from "./tracked-response.ts";
 
 const contents = lazily(() => require("./static-content.ts") as typeof import("./static-content.ts"));
 
-/** Either content, or a handler and the names of the parameters in its path. */
+/** A route: either content, or a handler with the names of the parameters in its path. */
 export interface Route {
   content: StaticContent | undefined;
   handler: ((request: never, server: never) => unknown) | undefined;
@@ -17,16 +17,16 @@ export interface Route {
 
 const methodNames = new Set(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]);
 
-/** The routes of a server, until it gets others. */
+/** The routes of a server, until a reload replaces them. */
 export interface RouteTable {
-  /** Null where there are none. */
+  /** The router. Null if there are no routes. */
   readonly router: Router<Route> | null;
   close(): void;
 }
 
 /**
- * Throws a TypeError that names the route for a path or a value that cannot be, and an Error with `code` for a directory that cannot be
- * opened.
+ * Reads the option `routes`. Throws a TypeError that names the route for an invalid path or value.
+ * Throws an Error with `code` for a directory that cannot be opened.
  */
 export function readRoutes(routes: Record<string, unknown> | null | undefined): RouteTable {
   requireObject("routes", routes ?? {});
@@ -44,7 +44,8 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   let count = 0;
   try {
     for (const [path, value] of Object.entries(routes ?? {})) {
-      if (path === "") continue; // Elysia gives one. As in Bun, no request has it.
+      // Elysia gives such a route. As in Bun, no request matches it.
+      if (path === "") continue;
       if (value === false || value === undefined) parameterNames(path);
       else {
         const methods = methodMap(value);
@@ -60,7 +61,10 @@ export function readRoutes(routes: Record<string, unknown> | null | undefined): 
   return { router: count === 0 ? null : router, close };
 }
 
-/** The path of the first route that is an HTML import, alone or for a method. Only Bun's own server serves those. */
+/**
+ * Returns the path of the first route with an HTML import, for all methods or for one. Only Bun's
+ * server serves HTML imports.
+ */
 export function findHtml(routes: unknown): string | undefined {
   const found = Object.entries(routes ?? {}).find(
     ([, value]) => isHtml(value) || methodMap(value)?.some(([, each]) => isHtml(each)) === true,
@@ -68,7 +72,10 @@ export function findHtml(routes: unknown): string | undefined {
   return found?.[0];
 }
 
-/** What `import page from "../../http/page.html"` gives: an HTMLBundle, or in the output of `bun build --target=bun` a plain object. */
+/**
+ * Whether a value is what `import page from "../../http/page.html"` gives: an HTMLBundle, or a
+ * plain object in the output of `bun build --target=bun`.
+ */
 function isHtml(value: any): boolean {
   if (typeof value !== "object" || value === null) return false;
   return (
@@ -77,7 +84,9 @@ function isHtml(value: any): boolean {
   );
 }
 
-/** The entries of an object of methods; undefined for another kind of value. */
+/**
+ * Returns the entries of an object whose keys are methods. Returns undefined for any other value.
+ */
 function methodMap(value: any): [string, any][] | undefined {
   if (typeof value !== "object" || value === null || isResponse(value) || value instanceof Blob) return undefined;
   const entries = Object.entries(value);

@@ -1,4 +1,4 @@
-/** The options of `serve`: what they are, what each is by default, and what is refused. */
+/** The options of `serve`: their types, defaults and checks. */
 import type { ListenTarget } from "../../transport/open-socket.ts";
 import { hostOf, readByteCount, readText, requireDescriptor, requireServerPort, textOf } from "../sockets/options.ts";
 import type { Mode } from "../../reactor/mode.ts";
@@ -7,34 +7,49 @@ import { inCurrentContext } from "../../sys/async-context.ts";
 import type { HttpLimits } from "../../http/host.ts";
 import type { Server } from "./server.ts";
 
-/** What serve takes besides the options of Bun.serve. */
+/** The options that serve has in addition to those of Bun.serve. */
 export interface RingServeOptions {
   /**
-   * Bytes of a request's head. Beyond: 431, or 414 in the request line. Default: 16384, or what Bun was started with
-   * (`--max-http-header-size`), and more once `maxHeaderSize` of node:http is set to more.
+   * Largest head of a request, in bytes. A longer head gets 431, or 414 if the request line is too
+   * long. Default: 16384, or the value of Bun's `--max-http-header-size`. The default rises if
+   * `maxHeaderSize` of node:http is larger.
    */
   headerBytesMax?: number;
-  /** Seconds from a request's first byte to the end of its head; 0 is no limit. Default 30. Beyond: 408. */
+  /**
+   * Largest time from a request's first byte to the end of its head, in seconds. Later: 408. 0
+   * means no limit. Default: 30.
+   */
   headerTimeout?: number;
-  /** Bytes of responses that wait for a client, above which it is not served further requests. Default 1048576. */
+  /**
+   * Bytes of responses that wait for a client. From this number on, the client gets no further
+   * requests served. Default: 1048576.
+   */
   writeQueueBytesMax?: number;
-  /** A socket that listens already, such as one from socket activation, in place of a port or a path. The server's from here on. */
+  /**
+   * The descriptor of a socket that already listens, for example from socket activation. It
+   * replaces a port or a path. It belongs to the server from this call on.
+   */
   fd?: number;
-  /** See ReactorOptions.mode; the thread's first server or socket decides. */
+  /** See ReactorOptions.mode. The first server or socket of the thread decides. */
   mode?: Mode;
-  /** false: an error instead of Bun.serve where the ring cannot serve. Default true. */
+  /**
+   * With false, serve throws an error if the ring cannot serve. With true, Bun.serve serves
+   * instead. Default: true.
+   */
   fallback?: boolean;
 }
 
-/** Bun's own options, of which idleTimeout may be up to a day (86400) here. */
+/**
+ * Bun's options with the options of the ring. Here, idleTimeout may be up to 86400 seconds (a day).
+ */
 export type ServeOptions<WebSocketData = undefined, R extends string = string> = Bun.Serve.Options<WebSocketData, R> &
   RingServeOptions;
 
-/** The options as they come, before they are checked. */
+/** The options that a program gave, before they are checked. */
 export interface Options extends RingServeOptions {
   fetch?: FetchHandler;
   routes?: Record<string, unknown>;
-  /** Bun's former name of `routes`. */
+  /** The former name of `routes` in Bun. */
   static?: Record<string, unknown>;
   error?: ErrorHandler;
   port?: number | string;
@@ -60,7 +75,10 @@ export function readFunction<T extends Function>(name: string, value: T | null |
   return inCurrentContext(value);
 }
 
-/** As in Bun, an array is none: a Hono app, which is given whole by `export default app`, has one. */
+/**
+ * Returns the routes of the options. As in Bun, an array counts as no routes: a Hono app has one,
+ * and `export default app` gives the whole app as options.
+ */
 export function routesOf({ routes, static: formerRoutes }: Options): Record<string, unknown> | undefined {
   const given = routes ?? formerRoutes;
   return Array.isArray(given) ? undefined : given;
@@ -79,20 +97,23 @@ export function readSeconds(name: string, value: number): number {
   return value;
 }
 
-/** Where to listen. As in Bun, a path and a host exclude each other. */
+/** Reads where to listen. As in Bun, a path and a host exclude each other. */
 export function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
   const text = textOf(unix);
   if (text === undefined && unix !== undefined && unix !== null)
     throw invalidType("unix", "a path or an abstract name", unix);
-  const path = text || undefined; // As in Bun, an empty one is none.
+  const path = text || undefined; // As in Bun, an empty path counts as none.
   const host = readText("hostname", hostname);
   if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
   if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");
   return { unix: path };
 }
 
-/** Bun's option for node:http, as in `bun --max-http-header-size=32768 app.ts`. */
+/**
+ * Reads the limit that Bun was started with for node:http, as in
+ * `bun --max-http-header-size=32768 app.ts`. Default: 16384 bytes.
+ */
 function readDefaultHeaderBytes(): number {
   const option = "--max-http-header-size";
   const { execArgv } = process;
@@ -101,7 +122,10 @@ function readDefaultHeaderBytes(): number {
   return bytes >= 256 ? Math.floor(bytes) : 16384;
 }
 
-/** Asked with the first head that is too long, since a program that has not loaded node:http should not have to. */
+/**
+ * Reads the limit of node:http, in bytes. The first head that is too long calls this. So a program
+ * that does not use node:http does not load it before.
+ */
 function readNodesHeaderBytes(): number {
   return (require("node:http") as typeof import("node:http")).maxHeaderSize;
 }

@@ -1,7 +1,8 @@
 /**
  * `serve`: an HTTP server on the ring, with the options and members of Bun.serve.
  *
- * What the ring does not serve yet goes to Bun.serve whole, with one notice; `fallback: false` makes that an error.
+ * If an option is not served by the ring yet, the whole call goes to Bun.serve, with one notice.
+ * With `fallback: false`, it throws an error instead.
  */
 import { Listener } from "../../transport/listener.ts";
 import { serveFailure } from "../sockets/failure.ts";
@@ -11,24 +12,20 @@ import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import { FreeList } from "../../reactor/free-list.ts";
 import type { Reactor } from "../../reactor/reactor.ts";
-import { currentContext, outside } from "../../sys/async-context.ts";
-import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
+import { currentContext } from "../../sys/async-context.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { showUncaught } from "../../sys/uncaught.ts";
 import { Connection } from "../../transport/connection.ts";
 import { askedOf } from "./asked-request.ts";
 import { Exchange } from "../../http/exchange.ts";
 import { FetchResponder } from "./fetch-responder.ts";
-import { errorOf, errorResponse } from "./error-page.ts";
+import { callFetch, Handlers } from "./handlers.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "../../http/head.ts";
 import { hotKey, hotServers } from "./hot-servers.ts";
 import type { HttpLimits } from "../../http/host.ts";
 import type { ServeHost } from "./serve-host.ts";
 import {
-  type Answer,
-  type ErrorHandler,
-  type FetchHandler,
   type Options,
   readLimits,
   readSeconds,
@@ -49,19 +46,19 @@ import type { Sendable } from "../websocket/socket.ts";
 import type { UpgradeOptions } from "../websocket/upgrade.ts";
 
 export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketData> {
-  /** Where it listens: an address, or the path of a Unix socket. */
+  /** The address that the server listens at, or the path of its Unix socket. */
   readonly address: SocketAddress | string;
-  /** Whether it runs on the ring. false: on Bun's own server, which has no `address`. */
+  /** Whether the server runs on the ring. False on Bun's server, which has no `address`. */
   readonly ring: boolean;
 }
 
-/** Exchanges that are kept for the next requests. */
+/** Number of spare exchanges that are kept for the next requests. */
 const SPARE_EXCHANGES_MAX = 256;
 
-/** Options that only Bun's own server has. */
+/** Options that only Bun's server has. */
 const unserved = ["tls", "app", "http2", "http3", "h3", "key", "cert"];
 
-/** Serves HTTP. Takes what Bun.serve takes, and says no otherwise than by an error that names the option. */
+/** Starts an HTTP server with Bun.serve's options. If it refuses an option, the error names it. */
 export function serve<WebSocketData = undefined, R extends string = string>(
   options: ServeOptions<WebSocketData, R>,
 ): Server<WebSocketData> {
@@ -72,7 +69,8 @@ function startServer(options: Options): Server {
   requireObject("options", options);
   const given = options as unknown as Record<string, unknown>;
   const { tls } = given;
-  // As in Bun, `tls` with nothing in it is none; servers for several runtimes (srvx) give one.
+  // As in Bun, a `tls` whose values are all undefined counts as none. Servers for several runtimes
+  // (srvx) give such a `tls`.
   const noTls = typeof tls === "object" && Object.values(tls ?? {}).every((value) => value === undefined);
   const html = findHtml(routesOf(options));
   const left =
@@ -84,7 +82,7 @@ function startServer(options: Options): Server {
   const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
   if (!reactor) {
-    // A hot reload has brought what only Bun serves: its server takes the place of the ring's, and stays.
+    // After a hot reload, the options need Bun's server. It replaces the ring's server, and stays.
     void running?.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
     return markAsBuns(originals.serve(options as never) as unknown as Server);
@@ -117,8 +115,7 @@ class RingServer implements Server, ServeHost {
   private ownUrl: URL | undefined;
   private connectionCount = 0;
   private routes: RouteTable;
-  private fetchHandler: FetchHandler;
-  private errorHandler: ErrorHandler | undefined;
+  readonly handlers: Handlers;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
   private webSockets: WebSocketHub | undefined;
@@ -131,8 +128,8 @@ class RingServer implements Server, ServeHost {
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
-    this.errorHandler = readFunction("error", options.error);
-    this.fetchHandler = readFunction("fetch", options.fetch) ?? notFound;
+    const errorHandler = readFunction("error", options.error);
+    this.handlers = new Handlers(this, readFunction("fetch", options.fetch), errorHandler);
     this.setWebSockets(options.websocket);
     this.routes = readRoutes(routesOf(options));
     try {
@@ -148,7 +145,7 @@ class RingServer implements Server, ServeHost {
     this.port = address?.port;
     this.hostname = address && (readText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
-    // As with Bun's, `{ ...server }` is empty: Elysia gives that to reload(), as options.
+    // As with Bun's server, `{ ...server }` is empty. Elysia gives this to reload() as options.
     for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
   }
 
@@ -175,7 +172,7 @@ class RingServer implements Server, ServeHost {
       this.listener.close();
     }
     if (closeActiveConnections) {
-      this.reactor.submitFinished(); // The answers that are finished.
+      this.reactor.submitFinished(); // Sends the finished answers before the connections end.
       for (const connection of this.connections()) this.abort(connection);
     } else this.closeIdleConnections();
     if (this.connectionCount === 0) this.end();
@@ -191,7 +188,7 @@ class RingServer implements Server, ServeHost {
   reload<R extends string>(options: Bun.Serve.Options<undefined, R>): Server {
     requireObject("options", options);
     const { fetch, error, websocket, port } = options as Options;
-    if (port !== undefined && port !== null) requireServerPort(port); // Checked, as in Bun, and of no effect.
+    if (port !== undefined && port !== null) requireServerPort(port); // As in Bun, only checked.
     const routes = routesOf(options as Options);
     const html = findHtml(routes);
     if (html !== undefined)
@@ -207,16 +204,19 @@ class RingServer implements Server, ServeHost {
       this.routes = table;
     }
     this.setWebSockets(websocket);
-    if (fetchHandler) this.fetchHandler = fetchHandler;
-    this.errorHandler = errorHandler;
+    if (fetchHandler) this.handlers.fetch = fetchHandler;
+    this.handlers.error = errorHandler;
     return this;
   }
 
-  /** Calls the fetch handler without a network. Routes are not looked at, and errors reject, as in Bun; that there is no handler, too. */
+  /**
+   * Calls the fetch handler without a network. As in Bun, routes are not used. An error rejects the
+   * promise, and so does a missing fetch handler.
+   */
   async fetch(...given: [request: Request | string | URL]): Promise<Response> {
-    if (this.fetchHandler === notFound) throw new Error("fetch() requires the server to have a fetch handler");
+    if (!this.handlers.hasFetch) throw new Error("fetch() requires the server to have a fetch handler");
     const asked = askedOf(given, this.url);
-    const response = await currentContext()(callFetch, this.fetchHandler, this, asked);
+    const response = await currentContext()(callFetch, this.handlers.fetch, this, asked);
     if (!isResponse(response)) throw new Error("fetch() returned an empty value");
     return Object.defineProperty(response, "url", { value: asked.url, configurable: true });
   }
@@ -239,9 +239,10 @@ class RingServer implements Server, ServeHost {
   }
 
   /**
-   * Makes a WebSocket of the connection that the request came on, calls `open`, and returns true; then no Response is needed. False: the
-   * request does not ask for it properly (RFC 6455 section 4.2.1), or is answered already. A client of another version than 13 gets its
-   * answer, 426, from here.
+   * Makes a WebSocket from the connection of the request, and calls `open`. Returns true; the
+   * handler then needs no Response. Returns false if the request is not a correct WebSocket
+   * handshake (RFC 6455 section 4.2.1), or is already answered. A client of another version than 13
+   * is answered here, with 426, and the result is false.
    */
   upgrade(request: Request, options?: UpgradeOptions): boolean {
     const { webSockets } = this;
@@ -250,7 +251,11 @@ class RingServer implements Server, ServeHost {
     return responder !== undefined && webSockets.upgrade(responder, request as unknown as RingRequest, options);
   }
 
-  /** 0: nobody has subscribed, or it was dropped for one who is too far behind. -1: one of them is behind. Else the message's bytes. */
+  /**
+   * Sends a message to all subscribers of a topic. Returns the message's bytes. Returns -1 if a
+   * subscriber is behind. Returns 0 if there is no subscriber, or if the message was dropped for a
+   * subscriber that is too far behind.
+   */
   publish(topic: string, message: Sendable, compress = true): number {
     if (this.webSockets) return this.webSockets.publish(topic, message, compress);
     webSocketHub().requirePublication(topic, message, compress);
@@ -275,53 +280,10 @@ class RingServer implements Server, ServeHost {
     void this.stop(true);
   }
 
-  // ---- for connections -------------------------------------------------------------------------------------------
+  // ---- for connections --------------------------------------------------------------------------
 
   createResponder(exchange: Exchange): FetchResponder {
     return new FetchResponder(exchange, this);
-  }
-
-  handle(request: RingRequest, handler?: Route["handler"]): Answer {
-    let result: Answer;
-    let threw = true;
-    enterProgram();
-    try {
-      result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);
-      threw = false;
-    } catch (error) {
-      result = error as Response;
-    } finally {
-      leaveProgram();
-    }
-    if (threw) {
-      runJobs(); // As in Bun: what the handler has left behind comes before the error handler.
-      return this.handleError(result);
-    }
-    if (isResponse(result)) return result;
-    if (result instanceof Promise) {
-      const settled = Bun.peek.status(result) === "fulfilled" ? Bun.peek(result) : undefined;
-      return isResponse(settled) ? settled : result;
-    }
-    if (RingRequest.isHandedOver(request)) return noResponse;
-    return this.handleError(errorOf(result));
-  }
-
-  handleError(error: unknown): Answer {
-    if (!this.errorHandler) return this.reportError(error);
-    let result: ReturnType<ErrorHandler>;
-    enterProgram();
-    try {
-      result = outside(callError, this.errorHandler, this, error as Error);
-    } catch (failure) {
-      return this.reportError(failure);
-    } finally {
-      leaveProgram();
-    }
-    if (isResponse(result)) return result;
-    return Promise.resolve(result).then(
-      (response) => (isResponse(response) ? response : this.reportError(error)),
-      (failure) => this.reportError(failure),
-    );
   }
 
   closed(): void {
@@ -329,14 +291,14 @@ class RingServer implements Server, ServeHost {
     if (this.connectionCount === 0 && this.stopping) this.end();
   }
 
-  /** All open connections. They are in the reactor's table, and in no other: what is seldom asked for need not cost memory in each. */
+  /** Finds all open connections in the reactor's table. This is rare, so no list uses memory. */
   private connections(): Connection[] {
     const isOurs = (owner: unknown): owner is Connection =>
       owner instanceof Connection && (owner.consumer as { host?: unknown }).host === this;
     return [...this.reactor.lane.operations.allOwners()].filter(isOurs);
   }
 
-  /** Ends a connection at once, whatever is under way on it. */
+  /** Ends a connection at once, and everything that is in progress on it. */
   private abort(connection: Connection): void {
     const { consumer } = connection;
     if (consumer instanceof Exchange) consumer.stop();
@@ -358,11 +320,6 @@ class RingServer implements Server, ServeHost {
     showUncaught(error);
   }
 
-  private reportError(error: unknown): Response {
-    showUncaught(error);
-    return errorResponse(error, this.development);
-  }
-
   private accept(fd: number): void {
     const connection = this.idle.accept(fd);
     if (!this.referenced) connection.setReferenced(false);
@@ -376,27 +333,14 @@ class RingServer implements Server, ServeHost {
   }
 }
 
-/** Stands for the response that is not due to a request whose connection is another protocol's. */
-const noResponse = new Response(null);
-
-const notFound: FetchHandler = () => new Response(null, { status: 404 });
-
-function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
-  return handler.call(server, request, server);
-}
-
-function callError(handler: ErrorHandler, server: Server, error: Error): ReturnType<ErrorHandler> {
-  return handler.call(server, error);
-}
-
-/** Who answers a request, while it is under way. */
+/** Returns the responder of a request that is not answered yet. */
 function responderOf(method: string, request: Request): FetchResponder | undefined {
   if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
   const origin = RingRequest.originOf(request);
   return origin instanceof FetchResponder && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }
 
-/** Loaded here, for most servers have no WebSockets. */
+/** Loads the class on its first use, because most servers have no WebSockets. */
 function webSocketHub(): typeof WebSocketHub {
   return (require("../websocket/hub.ts") as typeof import("../websocket/hub.ts")).WebSocketHub;
 }

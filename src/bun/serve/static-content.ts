@@ -1,8 +1,10 @@
 /**
- * What a route sends without a handler: a response in memory, a file, or a directory's files.
+ * The content that a route sends without a handler: a response in memory, a file, or the files of a
+ * directory.
  *
- * Guarantees: what is in memory is read and framed once, when the route is made; validators are sent, and conditional requests answered,
- * as Bun does (RFC 9110 section 13); nothing outside a route's directory is reached.
+ * Guarantees: content in memory is read and framed once, when the route is made. Validators are
+ * sent and conditional requests are answered as in Bun (RFC 9110 section 13). No file outside of a
+ * route's directory can be reached.
  */
 import { closeSync, fstatSync } from "node:fs";
 import { Directory } from "../../fs/directory.ts";
@@ -24,17 +26,26 @@ import { type OwnFields, readFields } from "./own-fields.ts";
 import { type ResponseContext, type ResponsePlan, takeBody } from "./response.ts";
 import { pathOf } from "./router.ts";
 
-/** A route's content. */
+/** The content of a route. */
 export interface StaticContent {
-  /** `plan` needs no look at the request, but for its conditions, and never is undefined. */
+  /**
+   * True if `plan` needs no fields of the request except its conditions, and never returns
+   * undefined.
+   */
   readonly inMemory: boolean;
-  /** `target` is the request's path and query, undecoded. Undefined when nothing is there: the fetch handler answers. */
+  /**
+   * Plans a response. `target` is the path and query of the request, without decoding. Returns
+   * undefined if the content is not there; then the fetch handler answers.
+   */
   plan(context: ResponseContext, date: string, target: string): ResponsePlan | undefined;
-  /** The route is replaced. */
+  /** Frees the content, because its route was replaced or the server has ended. */
   close?(): void;
 }
 
-/** Takes a Response to send for a route again and again. Throws a TypeError for one that cannot be. */
+/**
+ * Makes the content of a route from a Response, which is sent again and again. Throws a TypeError
+ * for a Response that cannot be.
+ */
 export function contentOfResponse(response: Response, path: string): StaticContent {
   if (response.status < 100)
     throw new TypeError(
@@ -42,7 +53,7 @@ export function contentOfResponse(response: Response, path: string): StaticConte
         `(Response.error() returns status 0). The route is ${JSON.stringify(path)}.`,
     );
   if (response.bodyUsed) throw new TypeError(`the Response of route ${JSON.stringify(path)} has been read already`);
-  // A copy: the same Response may stand for several routes, and be sent by a handler too.
+  // A copy, because the same Response may belong to several routes, and a handler may send it too.
   const copy = response.clone() as Response;
   const own = readFields(copy);
   const parts: HeadParts = {
@@ -59,7 +70,8 @@ export function contentOfResponse(response: Response, path: string): StaticConte
       return new ContentInMemory(parts, new Uint8Array(0));
     case "text":
       return new ContentInMemory({ ...parts, defaultType: body.type }, Buffer.from(body.text));
-    case "bytes": // As in Bun, bytes have no type here but the one that the program gave them, which is among the fields.
+    // As in Bun, bytes get no default type here. A type that the program gave is among the fields.
+    case "bytes":
       return new ContentInMemory(parts, body.bytes);
     case "blob":
       if (body.place === "file") return new ContentOfFile(body.blob, { ...parts, defaultType: body.blob.type });
@@ -70,7 +82,7 @@ export function contentOfResponse(response: Response, path: string): StaticConte
   );
 }
 
-/** As in Bun, a route's fields are sent in the order of their names as they are written. */
+/** Orders a route's fields by their names as they are written, as Bun does. */
 function inOrderOfNames({ fields, names }: OwnFields): Fields {
   const order = (a: string, b: string): number => (writtenName(a, names) < writtenName(b, names) ? -1 : 1);
   return Object.fromEntries(
@@ -86,7 +98,7 @@ export function contentOfFile(blob: Blob, path: string): StaticContent {
   return new ContentOfFile(blob, parts);
 }
 
-/** Small bodies are kept as text behind their head, so that one write is enough. */
+/** Largest body, in bytes, that is kept as text after its head, so that one write sends both. */
 const TOGETHER_BYTES_MAX = 4096;
 
 class ContentInMemory implements StaticContent {
@@ -94,7 +106,9 @@ class ContentInMemory implements StaticContent {
   private readonly parts: HeadParts;
   private readonly bytes: Buffer;
   private readonly validators: Validators;
-  /** The head and the plan for the most usual request, for one second. */
+  /**
+   * The date and the plan of the response to the most usual request. Both are valid for one second.
+   */
   private date = "";
   private usual: ResponsePlan | undefined;
 
@@ -164,10 +178,14 @@ class ContentOfFile implements StaticContent {
   }
 }
 
-/** A file whose path only Bun knows, read through Bun: without a length, a range or validators. */
+/**
+ * Plans the stream of a file whose path only Bun knows. The response has no length, no range and no
+ * validators.
+ */
 function planStream(blob: Blob, parts: HeadParts, context: ResponseContext, date: string): ResponsePlan {
   const { isHead, http10 } = context;
-  const keepAlive = context.keepAlive && !http10; // Without chunks, the connection's end is the body's.
+  // Without chunks, the end of the connection is the end of the body.
+  const keepAlive = context.keepAlive && !http10;
   const framing = { contentLength: undefined, chunked: !http10, keepAlive, http10 };
   const fields = headFields(parts, date);
   const head = fields + framingLines(framing);
@@ -175,13 +193,19 @@ function planStream(blob: Blob, parts: HeadParts, context: ResponseContext, date
   return { ...framing, head, body: { kind: "stream", stream: blob.stream() as ReadableStream, fields, http10 } };
 }
 
-/** The files below a directory, for a route that ends in a wildcard. What is not there is a 404, not the fetch handler's. */
+/**
+ * The files below a directory, for a route that ends in a wildcard. A file that does not exist gets
+ * a 404. The fetch handler is not called.
+ */
 export class ContentOfDirectory implements StaticContent {
   readonly inMemory = false;
   private readonly directory: Directory;
   private readonly prefix: string;
 
-  /** `prefix` is the route's path without its `*`. Throws an Error with `code` for what is no directory. */
+  /**
+   * Opens the directory. `prefix` is the route's path without its `*`. Throws an Error with `code`
+   * if `dir` is not a directory.
+   */
   constructor(dir: string, prefix: string) {
     this.directory = new Directory(dir);
     this.prefix = prefix;
@@ -221,18 +245,20 @@ export class ContentOfDirectory implements StaticContent {
   }
 }
 
-/** open(2): what means that there is nothing for the client. */
+/** Error codes of open(2) for which the client gets a 404. */
 const absent = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EXDEV"]);
 
 /**
- * Undefined for a path that has another spelling, so that what is opened is what the router saw: empty segments, "." and "..", and
- * encodings of "/", NUL, or characters that need none (RFC 3986 section 3.3).
+ * Decodes a path. Returns undefined for a path that has another spelling, so that the opened file
+ * is the one that the router saw. Such paths have empty segments, "." or "..", or encodings of "/",
+ * of NUL, or of characters that need no encoding (RFC 3986 section 3.3).
  */
 function decodePath(path: string): string | undefined {
   if (path !== "" && path.split("/").some((segment, i, all) => segment === "" && i < all.length - 1)) return undefined;
   let text: string;
   try {
-    // Bytes beyond ASCII, of which the target has each as a character, are UTF-8 as they would be if they were encoded.
+    // The target has each byte beyond ASCII as one character. The bytes are UTF-8, as if they were
+    // percent-encoded.
     text = decodeURIComponent(path.replace(/[\x80-\xff]/g, encodeByte));
   } catch {
     return undefined;
@@ -247,7 +273,7 @@ function encodeByte(byte: string): string {
   return `%${byte.charCodeAt(0).toString(16)}`;
 }
 
-/** A response without a body of its own. */
+/** Plans a response without a body. */
 function bare(status: number, moreLines: string, { keepAlive, http10 }: ResponseContext, date: string): ResponsePlan {
   const framing = { contentLength: 0, chunked: false, keepAlive, http10 };
   const head = buildHead({ status, statusText: "", fields: {}, defaultType: "", moreLines }, framing, date);

@@ -1,10 +1,16 @@
 /**
- * Sends a body that is made as it goes: a stream, an async iterable, or a stream of `type: "direct"`.
+ * Sends a body that is produced step by step: a stream, an async iterable, or a stream of
+ * `type: "direct"`.
  *
- * Guarantees: what is made leaves in its order, and no faster than the client takes it; it is cancelled when the client is gone. A body that has
- * ended by the time the jobs of its handler are done has a Content-Length, as in Bun; every other one is sent in chunks, or up to the connection's
- * end in HTTP/1.0. A length that the program has given is not looked at: it can be wrong, and then splits responses. The head of a body that
- * stays silent leaves with the turn. A body that fails breaks the connection, whatever has left of it.
+ * Guarantees: the pieces leave in their order, and no faster than the client reads them. The body
+ * is cancelled when the client is gone.
+ *
+ * A body that ends before the jobs of its handler are done has a Content-Length, as in Bun. Every
+ * other body is sent in chunks, or in HTTP/1.0 up to the end of the connection. A length that the
+ * program gave is ignored: a wrong length would split responses.
+ *
+ * The head of a body that produces nothing yet leaves at the end of the turn. A body that fails
+ * ends the connection, even if nothing of it was sent.
  */
 import type { Flushable } from "../../reactor/flush-queue.ts";
 import { outside } from "../../sys/async-context.ts";
@@ -13,22 +19,24 @@ import { pumpOf } from "./body-pumps.ts";
 import { framingLines } from "../../http/head.ts";
 import type { ResponsePlan, StreamBody } from "./response.ts";
 
-/** What makes the body. */
+/** Produces the pieces of a body. */
 export interface BodyPump {
-  /** Begins to write, and ends by `end` or `fail` of the sender. */
+  /** Starts to write. At the end of the body, calls `end` or `fail` of the sender. */
   start(): void;
-  /** The client is gone. */
+  /** Stops, because the client is gone. */
   cancel(reason: unknown): void;
 }
 
 const State = {
-  /** The head waits for the first jobs to be done, and with it what they have written. */
+  /**
+   * The first jobs are not done. The head waits for them, together with the pieces that they write.
+   */
   Held: 0,
   Open: 1,
   Ended: 2,
 } as const;
 
-/** What is kept until it is known whether the body ends at once. */
+/** Largest number of bytes that wait until it is known whether the body ends at once. */
 const HELD_BYTES_MAX = 65536;
 
 export class StreamSender implements BodySender, Flushable {
@@ -40,12 +48,12 @@ export class StreamSender implements BodySender, Flushable {
   private readonly pump: BodyPump;
   private state: (typeof State)[keyof typeof State] = State.Held;
   private held: (string | Uint8Array)[] = [];
-  /** Written so far. */
+  /** Bytes of the body that were written so far. */
   bytes = 0;
   private aborted = false;
   private drain: PromiseWithResolvers<void> | null = null;
 
-  /** Throws a TypeError for a stream that somebody else reads. */
+  /** Throws a TypeError for a stream that has a reader already. */
   constructor(target: BodyTarget, plan: ResponsePlan, body: StreamBody) {
     this.target = target;
     this.plan = plan;
@@ -58,7 +66,7 @@ export class StreamSender implements BodySender, Flushable {
     this.pump.start();
   }
 
-  /** The turn is about to submit: the jobs that the body's start has brought are done. */
+  /** Called before the turn submits: the jobs that the start of the body caused are done. */
   flush(): void {
     if (this.state === State.Held) this.open();
   }
@@ -77,31 +85,31 @@ export class StreamSender implements BodySender, Flushable {
     this.drained();
   }
 
-  // ---- for the pump ----------------------------------------------------------------------------------------------
+  // ---- for the pump -----------------------------------------------------------------------------
 
-  /** Nothing more can be written: the body is at its end, or the client is gone. */
+  /** Whether nothing more can be written: the body has ended, or the client is gone. */
   get ended(): boolean {
     return this.state === State.Ended;
   }
 
-  /** The client is gone. */
+  /** Whether the client is gone. */
   get left(): boolean {
     return this.aborted;
   }
 
-  /** More than may wait for the client does. */
+  /** Whether the bytes that wait for the client have reached the limit. */
   get isFull(): boolean {
     return this.state === State.Open && this.target.transport.queuedBytes >= this.target.host.limits.writeQueueBytesMax;
   }
 
-  /** Resolves when the client has taken everything, or is gone. */
+  /** Resolves when everything has left, or when the client is gone. */
   whenDrained(): Promise<void> {
     if (this.state === State.Ended) return Promise.resolve();
     this.target.transport.requestDrain();
     return (this.drain ??= Promise.withResolvers<void>()).promise;
   }
 
-  /** Takes a copy. Returns how many bytes it took. */
+  /** Writes a copy of a piece. Returns its number of bytes. */
   write(chunk: string | Uint8Array): number {
     const bytes = sizeOf(chunk);
     if (bytes === 0) return 0;
@@ -119,11 +127,12 @@ export class StreamSender implements BodySender, Flushable {
       const { keepAlive } = this.plan;
       const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
       transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
-      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk));
+      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk), "");
       this.held = [];
     } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");
     this.state = State.Ended;
-    // The next request is not for the program's function that ends this body.
+    // A job of its own, because the next request must not run inside of the program's function that
+    // ends this body.
     outside(queueMicrotask, () => {
       if (this.target.isSending(this)) this.target.bodySent();
     });
@@ -138,9 +147,9 @@ export class StreamSender implements BodySender, Flushable {
     });
   }
 
-  // ---- private ---------------------------------------------------------------------------------------------------
+  // ---- private ----------------------------------------------------------------------------------
 
-  /** The body does not end at once. */
+  /** Sends the head and the pieces so far: the body does not end at once. */
   private open(): void {
     this.state = State.Open;
     this.target.transport.outbox.writeLatin1(this.plan.head);
@@ -152,15 +161,16 @@ export class StreamSender implements BodySender, Flushable {
     const { outbox } = this.target.transport;
     const { chunked } = this.plan;
     if (chunked) outbox.writeLatin1(`${bytes.toString(16)}\r\n`);
-    this.writeData(chunk, bytes);
-    if (chunked) outbox.writeLatin1("\r\n");
+    this.writeData(chunk, bytes, chunked ? "\r\n" : "");
     this.target.bodyProgressed();
   }
 
-  private writeData(chunk: string | Uint8Array, bytes: number): void {
+  private writeData(chunk: string | Uint8Array, bytes: number, suffix: string): void {
     const { outbox } = this.target.transport;
-    if (typeof chunk === "string") outbox.writeUtf8(chunk, bytes);
-    else outbox.write(chunk, bytes);
+    if (typeof chunk !== "string") return outbox.write(chunk, bytes, suffix);
+    outbox.writeUtf8(chunk, bytes);
+    outbox.writeLatin1(suffix);
+    outbox.hasten();
   }
 }
 

@@ -1,16 +1,18 @@
 /**
- * What a Response was made of. A native Response tells its body only by being read, and whether that body is a stream not at all, so
- * a function that remembers it takes the place of the global constructor (globals.ts).
+ * Remembers the values that a Response was made of. A native Response shows its body only when it
+ * is read. It never shows whether the body is a stream. So a function that remembers the body
+ * replaces the global constructor (globals.ts).
  *
- * Guarantees: what it makes is a native Response, which every native function takes, and its prototype is the native one, so that `instanceof`,
- * subclasses, and what a program puts into `Response.prototype` mean what they do in Bun; nothing of the memory is visible to programs. A
- * Response that was made before, or by native code such as fetch(), is merely not remembered.
+ * Guarantees: the function makes native Responses, which every native function accepts, and its
+ * prototype is the native one. So `instanceof`, subclasses, and members that a program adds to
+ * `Response.prototype` work as in Bun. Programs cannot see the remembered values. A Response that
+ * was made before, or by native code such as fetch(), is only not remembered.
  */
 
 import { BodyIterable, rememberIterable } from "./body-iterable.ts";
 import { NativeReadableStream, NativeResponse } from "./native-globals.ts";
 
-/** Stands for a body that native code made from what it has in memory. */
+/** Stands for a body that native code made of a value in memory. */
 export const inMemory = Symbol("in memory");
 
 /** Stands for a body that Response.json made. */
@@ -25,22 +27,25 @@ export class PlainJson {
   }
 }
 
-/** A text, bytes that nobody else has, or JSON. */
+/** A text, bytes that nobody else uses, or JSON. */
 export type PlainBody = string | Uint8Array | PlainJson;
 
-/** Lets private fields be put on an object that another constructor made. */
+/** A base class that adds private fields to an object that another constructor made. */
 const Returned = function (this: unknown, object: object) {
   return object;
 } as unknown as new (object: object) => object;
 
 export class Memory extends Returned {
   #body: unknown;
-  /** Status 200 and no headers, neither given nor looked at since: whoever has looked may have changed them. */
+  /**
+   * Whether the status is 200 and there are no headers. False once a program has read the headers,
+   * because it may have changed them, or the property `body`.
+   */
   #plain: boolean;
   #sent = false;
-  /** Somebody has got the body as a stream. */
+  /** Whether a program has read the property `body`. */
   #lookedAt = false;
-  /** What the program gave besides the body, for the names of its fields. */
+  /** The second argument of the constructor, from which the spelling of the field names comes. */
   #init: { headers?: unknown } | undefined;
 
   constructor(response: Response, body: unknown, plain: boolean, init?: unknown) {
@@ -60,8 +65,8 @@ export class Memory extends Returned {
   }
 
   /**
-   * The body of a Response of status 200 without headers of its own, with what it is, for one that is sent for the first time, and with
-   * this is. Undefined for another.
+   * Takes the body of a plain Response (see `#plain`) that is sent for the first time, and marks
+   * the Response as sent. Returns undefined for any other Response.
    */
   static takePlain(response: Response): PlainBody | undefined {
     if (!(#body in response)) return undefined;
@@ -69,7 +74,8 @@ export class Memory extends Returned {
     if (!memory.#plain || memory.#sent || nativeBodyUsed.call(response) === true) return undefined;
     const body = memory.#body;
     if (typeof body === "string") {
-      if (body === "") return undefined; // It has no type.
+      // An empty body has no type.
+      if (body === "") return undefined;
       memory.#sent = true;
       return body;
     }
@@ -82,7 +88,7 @@ export class Memory extends Returned {
     return Bun.peek(response.bytes()) as Uint8Array;
   }
 
-  /** Marks a remembered Response as sent. Returns whether it was before. */
+  /** Marks a remembered Response as sent. Returns whether it was marked before. */
   static markSent(response: Response): boolean {
     if (!(#body in response)) return false;
     const memory = response as Memory & Response;
@@ -91,7 +97,7 @@ export class Memory extends Returned {
     return before;
   }
 
-  /** Lets the stream that the program gets of this body be known for it. */
+  /** Remembers the source of the body also for the stream that the program gets of it. */
   static mark(response: Response, stream: ReadableStream): void {
     if (!(#body in response)) return;
     const memory = response as Memory & Response;
@@ -103,7 +109,7 @@ export class Memory extends Returned {
   static copy(from: Response, to: Response): void {
     if (!(#body in from)) return;
     const memory = from as Memory & Response;
-    // Not plain: the copy is of the native class, whose headers may be changed unseen.
+    // Not plain: the copy does not see when a program changes its headers.
     const copy = new Memory(to, memory.#body, false, memory.#init);
     copy.#lookedAt = memory.#lookedAt;
   }
@@ -120,13 +126,16 @@ export class Memory extends Returned {
     return #body in response && (response as Memory & Response).#sent;
   }
 
-  /** The header fields that the program gave; undefined where they are not known. */
+  /** Returns the header fields that the program gave. Returns undefined if they are not known. */
   static givenFields(response: Response): unknown {
     return #body in response ? (response as Memory & Response).#init?.headers : undefined;
   }
 }
 
-/** What a stream was made of that a program has got as the `body` of a Response, and may make another Response of. */
+/**
+ * Remembers the source of a stream that a program got as the `body` of a Response. The program may
+ * make another Response of this stream.
+ */
 class Source extends Returned {
   #body: unknown;
 
@@ -145,10 +154,13 @@ class Source extends Returned {
   }
 }
 
-/** The text, bytes, Blob or whatever else is behind a stream that was a Response's `body`; undefined for another stream. */
+/**
+ * Returns the text, bytes, Blob or other value behind a stream that was the `body` of a Response.
+ * Returns undefined for any other stream.
+ */
 export const sourceOf = Source.of;
 
-/** What `takePlain` knows. Native code takes the fast way with responses of exactly its own prototype, so no others have another one. */
+/** Whether `takePlain` can take a body of this type. */
 function isPlain(body: unknown): boolean {
   return typeof body === "string" || ArrayBuffer.isView(body) || body instanceof ArrayBuffer;
 }
@@ -156,12 +168,13 @@ function isPlain(body: unknown): boolean {
 const nativeBodyUsed = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bodyUsed")!.get!;
 
 /**
- * One whose body's stream is known for what it was made of. What it and PlainResponse override cannot be replaced in the native prototype, so a
- * program's own replacements are all in force.
+ * A Response whose `body` stream is remembered with its source. A program cannot replace the
+ * members that this class and PlainResponse override, since they are not configurable in the native
+ * prototype. So every member that a program does replace takes effect.
  */
 class RememberedResponse extends NativeResponse {}
 const nativeBody = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "body")!.get!;
-// Not in the class: the type of Response has a property there.
+// Not in the class, because the type of Response declares a property there.
 Object.defineProperty(RememberedResponse.prototype, "body", {
   get(this: Response) {
     const stream = nativeBody.call(this) as ReadableStream | null;
@@ -172,14 +185,14 @@ Object.defineProperty(RememberedResponse.prototype, "body", {
 });
 Reflect.deleteProperty(RememberedResponse.prototype, "constructor");
 
-/** A Response without headers, as long as nobody looks at them. */
+/** A Response without headers, until a program reads them. */
 class PlainResponse extends RememberedResponse {
   override get headers(): Headers {
     Memory.touch(this);
     return super.headers;
   }
 }
-// Not in the class: the type of Response has a property there.
+// Not in the class, because the type of Response declares a property there.
 Object.defineProperty(PlainResponse.prototype, "bodyUsed", {
   get(this: Response) {
     return nativeBodyUsed.call(this) === true || Memory.wasSent(this);
@@ -188,10 +201,10 @@ Object.defineProperty(PlainResponse.prototype, "bodyUsed", {
 });
 Reflect.deleteProperty(PlainResponse.prototype, "constructor");
 
-/** The global constructor. Its prototype is the native one. */
+/** The global constructor Response. Its prototype is the native prototype. */
 export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | null, init?: ResponseInit): Response {
   const Class = new.target as Function | undefined;
-  // The native constructor says what is wrong.
+  // The native constructor throws the right error.
   if (Class === undefined) return (NativeResponse as unknown as (body: unknown) => Response)(body);
   if (Class !== TrackedResponse)
     return remember(Reflect.construct(NativeResponse, [body, init], Class) as Response, body, init);
@@ -202,11 +215,12 @@ export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | nu
 } as unknown as typeof Response;
 
 function json(this: unknown, body?: unknown, init?: ResponseInit | number): Response {
-  // Without an argument it is empty, and with undefined an error.
+  // Without an argument, the body is empty. With undefined, native code throws an error.
   const made =
     arguments.length === 0 ? (NativeResponse as any).json() : NativeResponse.json(body, init as ResponseInit);
   if (init !== undefined) return remember(Object.setPrototypeOf(made, RememberedResponse.prototype), inMemory, init);
-  const response = Object.setPrototypeOf(made, PlainResponse.prototype); // So that a look at its headers shows.
+  // This class notices when a program reads the headers.
+  const response = Object.setPrototypeOf(made, PlainResponse.prototype);
   new Memory(response, jsonText, true);
   return response;
 }
@@ -222,14 +236,17 @@ function error(this: unknown): Response {
 const nativeClone = NativeResponse.prototype.clone;
 
 /**
- * What native code is to get for a Response that it does not know for one of its own, because something is remembered in it: it would read the
- * body, where it takes a copy of another one's. A Response that has been read, and what is none, stay what they are.
+ * Returns the value that native code gets in place of `value`.
+ *
+ * Native code does not recognize a Response that has a remembered body as one of its own. It would
+ * read the body, although it copies the body of its own Responses. So it gets a native copy. A
+ * Response that was read, and a value that is not a Response, are passed on unchanged.
  */
 export function unremembered(value: unknown): unknown {
   return isResponse(value) && Memory.has(value) && !value.bodyUsed ? nativeClone.call(value) : value;
 }
 
-/** For the native prototype: a copy is remembered as its original is. */
+/** Methods for the native prototype. A copy of a remembered Response is remembered too. */
 export const rememberingMethods = {
   clone(this: Response): Response {
     const copy = nativeClone.call(this) as Response;
@@ -259,7 +276,10 @@ export function isResponse(value: unknown): value is Response {
 
 const nativeHeaders = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "headers")!.get!;
 
-/** A Response's header fields by lower-case name. Set-Cookie, which must not be joined, is an array. */
+/**
+ * Returns the header fields of a Response by their lower-case names. Set-Cookie, whose values must
+ * not be joined, is an array.
+ */
 export function fieldsOf(response: Response): Record<string, string | string[]> {
   return (nativeHeaders.call(response) as { toJSON(): Record<string, string | string[]> }).toJSON();
 }

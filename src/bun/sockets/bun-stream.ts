@@ -1,8 +1,9 @@
 /**
- * A stream socket of Bun's own, with as much of a connection's interface as StreamSocket needs: for connectStream and listenStream where the ring
- * cannot serve.
+ * A stream socket of Bun with the part of a connection's interface that StreamSocket needs.
+ * connectStream and listenStream use it if the ring cannot serve.
  *
- * Guarantees: what is written is a copy, is queued in full and leaves in order; `onClose` is called once, last.
+ * Guarantees: written bytes are copied, all of them are queued, and they leave in order. `onClose`
+ * is called once, as the last call.
  */
 import { originals } from "../../sys/bun-originals.ts";
 import type { SocketAddress } from "../../transport/address.ts";
@@ -10,12 +11,12 @@ import type { StreamTransport, StreamUser } from "./stream-socket.ts";
 import type { Finish } from "../../transport/transport.ts";
 
 type Own = Bun.Socket<BunStream>;
-/** Makes the user of a transport when its socket is open. */
+/** Called when a socket is open. Its argument makes the transport for a user. */
 type Opened = (transport: (user: StreamUser) => StreamTransport) => void;
 
 export class BunStream implements StreamTransport {
   isOpen = true;
-  /** It queues by itself. */
+  /** This object queues bytes itself. */
   readonly outbox = this;
   queuedBytes = 0;
 
@@ -23,7 +24,7 @@ export class BunStream implements StreamTransport {
   private readonly user: StreamUser;
   private readonly queue: Uint8Array[] = [];
   private drainRequested = false;
-  /** What follows when all has left. */
+  /** The finish that follows when everything has left. Undefined before `finish()`. */
   private atDrain: Finish | undefined;
   private peerEnded = false;
   private isClosed = false;
@@ -65,7 +66,10 @@ export class BunStream implements StreamTransport {
     if (!this.isClosed) this.socket.terminate();
   }
 
-  /** Only its StreamSocket holds it: the reason does not matter. */
+  /**
+   * Pauses the socket. There is no parameter for the reason, because only the StreamSocket pauses
+   * this transport.
+   */
   hold(): void {
     this.socket.pause();
   }
@@ -79,7 +83,7 @@ export class BunStream implements StreamTransport {
     else this.socket.unref();
   }
 
-  /** Writes as much of the queue as Bun takes; `drain` says when it takes more. */
+  /** Writes as much of the queue as Bun accepts. Bun calls `drain` when it accepts more. */
   flush(): void {
     const { queue, socket } = this;
     while (queue.length > 0) {
@@ -98,7 +102,7 @@ export class BunStream implements StreamTransport {
     this.user.onDrain();
   }
 
-  /** The peer sends no more. Its own end has closed the socket where ours has left before. */
+  /** The peer sends no more. If our FIN has left before, this closes the socket. */
   endByPeer(): void {
     this.peerEnded = true;
     this.user.onEnd();
@@ -141,12 +145,12 @@ function handlers(opened: Opened): Bun.SocketHandler<BunStream> {
   };
 }
 
-/** Bun.connect; `opened` is called before the promise resolves. */
+/** Connects by Bun.connect. `opened` is called before the promise resolves. */
 export async function connectByBun(options: object, opened: Opened): Promise<void> {
   await originals.connect({ ...options, allowHalfOpen: true, socket: handlers(opened) } as never);
 }
 
-/** Bun.listen, as a listener of the ring's kind. */
+/** Listens by Bun.listen. Returns an object with the interface of the ring's listener. */
 export function listenByBun(options: object, opened: Opened): { address: SocketAddress | undefined; close(): void } {
   const listener = originals.listen({ ...options, allowHalfOpen: true, socket: handlers(opened) } as never);
   const { hostname, port } = listener as Bun.TCPSocketListener<undefined>;

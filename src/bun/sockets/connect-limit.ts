@@ -1,15 +1,18 @@
 /**
- * What limits the making of a connection: a signal, and a time.
+ * Limits the time in which a connection is made: by a signal and by a timeout.
  *
- * Guarantees: the promise is rejected at once, with the signal's reason or with ETIMEDOUT; what is opened all the same is given to `discard`, once. The
- * limit holds until the connection is there, and not afterwards.
+ * Guarantees: the promise rejects at once, with the signal's reason or with ETIMEDOUT. A connection
+ * that opens after that goes to `discard`, once. The limits end when the connection is open.
  */
 import { type OperationOptions, requireLimits } from "../../operations/operation-options.ts";
 import { ETIMEDOUT, SystemError } from "../../sys/errno.ts";
 
 export type ConnectLimits = Pick<OperationOptions, "signal" | "timeoutMs">;
 
-/** `open` gets a signal to cancel by, where there is any limit. Throws a TypeError or RangeError for a wrong limit. */
+/**
+ * Calls `open` with a signal that cancels it. Without any limit, `open` gets no signal. Throws a
+ * TypeError or RangeError for a wrong limit.
+ */
 export function withLimits<T>(
   limits: ConnectLimits,
   open: (signal: AbortSignal | undefined) => Promise<T>,
@@ -43,7 +46,8 @@ export function withLimits<T>(
     resolve(value);
   };
   const failed = (error: unknown): void => {
-    if (isOver) return; // What the abort has come to.
+    // This error is the result of the abort.
+    if (isOver) return;
     over();
     reject(error);
   };

@@ -1,8 +1,11 @@
 /**
  * `connect`: a stream client on the ring, with the options, handlers and result of Bun.connect.
  *
- * Guarantees: a name's addresses are tried in turn, in the order of Bun's resolver; the promise settles once, and when it rejects nothing
- * is left open. What the ring does not serve yet goes to Bun.connect whole, with one notice; `fallback: false` makes that an error.
+ * Guarantees: the addresses of a name are tried one after another, in the order of Bun's resolver.
+ * The promise settles once. When it rejects, nothing is left open.
+ *
+ * If an option is not served by the ring yet, the whole call goes to Bun.connect, with one notice.
+ * With `fallback: false`, it throws an error instead.
  */
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import type { OperationOwner } from "../../reactor/op-table.ts";
@@ -42,15 +45,18 @@ export function connect<Data = undefined>(
   const data = options.data as Data;
   const connected = Promise.withResolvers<Socket<Data>>();
   const { connectError } = context.handlers;
-  // As with Bun's own promise: who hears of the failure in a handler need not catch it.
+  // As with Bun's promise, a program that gets the failure in `connectError` need not catch the
+  // rejection.
   if (connectError !== undefined) connected.promise.catch(() => {});
   const succeeded = (fd: number): void => {
     const socket = new Socket<Data>(reactor, fd, context, data);
-    connected.resolve(socket); // Whoever awaits it goes on before the jobs of `open`, as in Bun.
+    // As in Bun, code that awaits the promise continues before the jobs of `open`.
+    connected.resolve(socket);
     try {
       socket.onOpen();
     } catch (error) {
-      // An uncaught exception, and no rejection: the program's handler has thrown it, and the socket is there.
+      // The program's `open` has thrown, and the socket exists. So the error is an uncaught
+      // exception, and the promise does not reject.
       queueMicrotask(() => {
         throw error;
       });
@@ -72,12 +78,16 @@ export function connect<Data = undefined>(
 
 function connectByBun<Data>(options: StreamOptions<Data>): Promise<Socket<Data>> {
   const socket = originals.connect(options as never).then(markAsBuns);
-  // As with Bun's own promise: who hears of the failure in a handler need not catch it.
+  // As with Bun's promise, a program that gets the failure in `connectError` need not catch the
+  // rejection.
   if (options.socket?.connectError) socket.catch(() => {});
   return socket as unknown as Promise<Socket<Data>>;
 }
 
-/** A connected descriptor. Once `signal` is aborted it is not tried further; the promise is settled when nothing of it is under way. */
+/**
+ * Returns a connected descriptor. After `signal` is aborted, no further address is tried. The
+ * promise settles when no operation is in flight any more.
+ */
 export async function openConnection(
   reactor: Reactor,
   endpoint: ReturnType<typeof readEndpoint>,
@@ -101,7 +111,7 @@ export async function openConnection(
   throw failure;
 }
 
-/** A numeric address as it is; a name's addresses by Bun's resolver. */
+/** Returns a numeric address as it is. Returns the addresses of a name from Bun's resolver. */
 async function resolve(hostname: string): Promise<string[]> {
   if (/^[\d.]+$|:/.test(hostname)) return [hostname];
   const found = await Bun.dns.lookup(hostname, { socketType: "tcp" }).catch((error) => {
@@ -122,7 +132,7 @@ class Attempt implements OperationOwner {
   private readonly where: { address: string; port?: number };
   private readonly slot: number;
   private readonly fd: number;
-  /** Holds the sockaddr until the kernel has read it. */
+  /** The memory of the sockaddr, kept until the connect has completed. */
   private readonly chunk: Chunk;
   private readonly settled = Promise.withResolvers<number>();
   private readonly signal: AbortSignal | undefined;
@@ -144,14 +154,14 @@ class Attempt implements OperationOwner {
     signal?.addEventListener("abort", this);
   }
 
-  /** The signal's. */
+  /** Cancels the connect. Called when the signal is aborted. */
   handleEvent(): void {
     this.reactor.lane.cancel(this.slot, AttemptKind.Connect, AttemptKind.Cancel);
   }
 
   complete(kind: number, result: number): void {
     if (kind === AttemptKind.Cancel) {
-      // It misses (EALREADY) what is just being woken.
+      // The cancel fails (EALREADY) while the kernel wakes the connect. Then it is tried again.
       if (result < 0 && !this.isOver) this.handleEvent();
       return;
     }

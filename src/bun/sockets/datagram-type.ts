@@ -1,8 +1,11 @@
-/** What a datagram is given to a handler as: the option `binaryType` of udpSocket. */
+/** The type in which a handler gets a datagram: the option `binaryType` of udpSocket. */
 import { copyFor } from "./socket-data.ts";
 import { type BinaryType, requireBinaryType } from "./socket-handlers.ts";
 
-/** What datagrams can be given as: bytes, or, as in Bun, numbers of another kind, of which the last may be missing some bytes. */
+/**
+ * Typed arrays that a datagram can be given as, besides bytes. As in Bun, the bytes after the last
+ * whole number are left out.
+ */
 const typedArrays = {
   int8array: Int8Array,
   int16array: Int16Array,
@@ -15,14 +18,17 @@ const typedArrays = {
 } as const;
 export type DatagramType = BinaryType | keyof typeof typedArrays;
 
-/** The option `binaryType` of udpSocket. Default "buffer". Throws a TypeError for another kind. */
+/**
+ * Checks the option `binaryType` of udpSocket. Default: "buffer". Throws a TypeError for an unknown
+ * type.
+ */
 export function requireDatagramType(value: DatagramType | "nodebuffer" | undefined): DatagramType {
   if (value === "nodebuffer") return "buffer";
   if (typeof value === "string" && Object.hasOwn(typedArrays, value)) return value;
   return requireBinaryType("binaryType", value as BinaryType | undefined) ?? "buffer";
 }
 
-/** A copy of a datagram; whole numbers of it, in a typed array. */
+/** Returns a copy of a datagram. A typed array contains only whole numbers. */
 export function copyAs(type: DatagramType, memory: Buffer, start: number, end: number): unknown {
   if (type === "buffer" || type === "uint8array" || type === "arraybuffer") return copyFor(type, memory, start, end);
   const Numbers = typedArrays[type];

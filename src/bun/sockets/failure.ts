@@ -1,8 +1,10 @@
 /**
- * Failures of connect, listen, serve and udpSocket in the shape of Bun's: an Error named "Error" with `code`, `errno` and `syscall`.
+ * Makes errors in Bun's form from failures of connect, listen, serve and udpSocket: an Error named
+ * "Error" with `code`, `errno` and `syscall`.
  *
- * Guarantees: `message`, `code`, `errno` (its sign, too) and `syscall` are Bun's. The address and port stay where Bun has none: they say
- * which of a program's connections it was. Errors that are no failures of a system call are passed on.
+ * Guarantees: `message`, `code`, `errno` (with its sign) and `syscall` are those of Bun. The
+ * address and port are added where Bun has none: they show which connection of the program failed.
+ * Any error that is not from a system call is passed on.
  */
 import { errnoMessage, SystemError } from "../../sys/errno.ts";
 
@@ -12,14 +14,14 @@ interface Target {
   unix?: string | undefined;
 }
 
-/** Of connect(2), or of the resolver. */
+/** Makes the error for a failure of connect(2) or of the resolver. */
 export function connectFailure(error: unknown): unknown {
   if (!(error instanceof SystemError)) return error;
   const { code, syscall, errno, address, port } = error;
   return failure("Failed to connect", { code, syscall, errno, ...defined({ address, port }) });
 }
 
-/** Of bind(2) or listen(2). Bun's `errno` is positive here. */
+/** Makes the error for a failure of bind(2) or listen(2). Its `errno` is positive, as in Bun. */
 export function listenFailure(error: unknown, { hostname = "::", port, unix }: Target): unknown {
   if (!(error instanceof SystemError)) return error;
   const place = unix ?? hostname;
@@ -28,7 +30,10 @@ export function listenFailure(error: unknown, { hostname = "::", port, unix }: T
   return failure(`Failed to listen at ${place}`, { syscall: "listen", errno: Math.abs(errno), ...where, code });
 }
 
-/** Of a server's bind(2) or listen(2). Bun says errno 0 of a port that is in use. */
+/**
+ * Makes the error for a failure of a server's bind(2) or listen(2). For a port in use, its `errno`
+ * is 0, as in Bun.
+ */
 export function serveFailure(error: unknown, { port = 0, unix }: Target): unknown {
   if (!(error instanceof SystemError)) return error;
   const { code, errno } = error;
@@ -44,14 +49,18 @@ export function serveFailure(error: unknown, { port = 0, unix }: Target): unknow
   });
 }
 
-/** Of a datagram socket's bind(2). Bun's `errno` is positive here. */
+/**
+ * Makes the error for a failure of a datagram socket's bind(2). Its `errno` is positive, as in Bun.
+ */
 export function bindFailure(error: unknown, hostname: string): unknown {
   if (!(error instanceof SystemError) || error.syscall !== "bind") return error;
   const { code, errno } = error;
   return failure(`bind ${code} ${hostname}`, { code, syscall: "bind", errno: Math.abs(errno), address: hostname });
 }
 
-/** Of Bun's resolver, whose own errors have other names: DNS_ENOTFOUND. */
+/**
+ * Makes the error for a failure of Bun's resolver, whose errors have other names: DNS_ENOTFOUND.
+ */
 export function nameFailure(hostname: string, error: { code?: string; errno?: number }): Error {
   const name = error.code ?? "ENOTFOUND";
   const code = name.startsWith("DNS_") ? name.slice(4) : name;

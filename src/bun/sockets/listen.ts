@@ -1,7 +1,8 @@
 /**
  * `listen`: a stream server on the ring, with the options, handlers and members of Bun.listen.
  *
- * What the ring does not serve yet goes to Bun.listen whole, with one notice; `fallback: false` makes that an error.
+ * If an option is not served by the ring yet, the whole call goes to Bun.listen, with one notice.
+ * With `fallback: false`, it throws an error instead.
  */
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import type { Mode } from "../../reactor/mode.ts";
@@ -17,58 +18,73 @@ import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 /** Options that `listen` and `connect` share. */
 export interface StreamOptions<Data = undefined> {
   socket: SocketHandlers<Data>;
-  /** `data` of the listener and, at first, of each of its sockets. */
+  /** The first value of `data`, of the listener and of each of its sockets. */
   data?: Data;
-  /** The socket stays open for sending when the peer has ended. Default false. */
+  /** Whether the socket stays open for sending after the peer has ended. Default: false. */
   allowHalfOpen?: boolean;
-  /** Bytes that wait to be sent on a socket, above which `write` takes no more. Default 1048576. */
+  /**
+   * Bytes that may wait to be sent on a socket. `write` accepts no more than that. Default:
+   * 1048576.
+   */
   writeQueueBytesMax?: number;
-  /** See ReactorOptions.mode; the thread's first server or socket decides. */
+  /** See ReactorOptions.mode. The first server or socket of the thread decides. */
   mode?: Mode;
-  /** false: an error instead of Bun's own function where the ring cannot serve. Default true. */
+  /**
+   * With false, the function throws an error if the ring cannot serve. With true, Bun's function
+   * serves instead. Default: true.
+   */
   fallback?: boolean;
 }
 
 export interface TcpListenOptions<Data = undefined> extends StreamOptions<Data> {
   /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
   hostname?: string;
-  /** 0 to 65535; 0 takes a free one. */
+  /** 0 to 65535. With 0, the kernel chooses a free port. */
   port: number;
-  /** SO_REUSEPORT. Default false. */
+  /** Sets SO_REUSEPORT. Default: false. */
   reusePort?: boolean;
-  /** Nobody else may share the port: `reusePort` has no effect. Default false. */
+  /** Prevents that others share the port: `reusePort` has no effect. Default: false. */
   exclusive?: boolean;
-  /** Default false. */
+  /** Whether the socket serves IPv6 only. Default: false. */
   ipv6Only?: boolean;
 }
 
 export interface UnixOptions<Data = undefined> extends StreamOptions<Data> {
-  /** A path, or an abstract name with a leading NUL. A path's file is removed when the listener stops. */
+  /**
+   * A path, or an abstract name with a leading NUL. The file at the path is removed when the
+   * listener stops.
+   */
   unix: string;
 }
 
 export interface DescriptorOptions<Data = undefined> extends StreamOptions<Data> {
-  /** A socket that was made elsewhere, and is the ring's from here on: for listen one that listens, as socket activation passes it. */
+  /**
+   * The descriptor of a socket that was made elsewhere. It belongs to the ring from this call on.
+   * For listen, it must already listen, as socket activation passes it.
+   */
   fd: number;
 }
 
 export interface SocketListener<Data = undefined> extends Disposable {
   readonly hostname: string;
   readonly port: number;
-  /** The path or name, of a Unix socket. */
+  /** The path or name of a Unix socket. */
   readonly unix?: string;
-  /** Whether it runs on the ring. false: on Bun.listen, whose sockets have no `ring`. */
+  /**
+   * Whether the listener runs on the ring. False on a listener of Bun.listen, whose sockets have no
+   * `ring`.
+   */
   readonly ring: boolean;
-  /** The descriptor, -1 once it is stopped. */
+  /** The descriptor. -1 once the listener is stopped. */
   readonly fd: number;
   data: Data;
-  /** Puts address, port and family of the listening socket into `out`. */
+  /** Writes the address, port and family of the listening socket into `out`. */
   getsockname(out: object): void;
-  /** Accepts no more. Open sockets live on, unless `closeActiveConnections`. */
+  /** Stops accepting. Open sockets stay open, unless `closeActiveConnections` is true. */
   stop(closeActiveConnections?: boolean): void;
   ref(): void;
   unref(): void;
-  /** Other handlers from now on, for open sockets too. */
+  /** Replaces the handlers, for open sockets too. */
   reload(options: { socket: SocketHandlers<Data> }): void;
 }
 
@@ -84,7 +100,10 @@ export function listen<Data = undefined>(
   return new RingListener(reactor, options);
 }
 
-/** What sockets share that were not accepted together. Throws a TypeError for a wrong option. */
+/**
+ * Reads the options that sockets share even if they were not accepted together. Throws a TypeError
+ * for a wrong option.
+ */
 export function readContext<Data>(
   options: StreamOptions<Data>,
 ): Omit<SocketContext<Data>, "closed"> & { handlers: SocketHandlers<Data> } {
@@ -157,7 +176,9 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
   stop(closeActiveConnections = false): void {
     this.acceptor.close();
     if (!closeActiveConnections) return;
-    this.reactor.submitFinished(); // What was written, as with Bun's, whose write() is a send(2).
+    // Sends the written bytes first. With Bun they have left already, because Bun's write() is a
+    // send(2).
+    this.reactor.submitFinished();
     for (const socket of [...this.sockets]) socket.drop(false);
   }
 

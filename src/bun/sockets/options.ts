@@ -1,8 +1,15 @@
-/** Checks what programs pass to listen, connect and serve. Every error names the option, the value and what is allowed. */
+/**
+ * Checks the options that programs pass to listen, connect and serve. Every error names the option,
+ * the value and what is allowed.
+ */
 import { invalidOption } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
 
-/** As in Bun, an empty string or null is no value, and what is no string is taken for its text: a Buffer, or a number. */
+/**
+ * Reads a text. As in Bun, an empty string or null counts as no value, and another type is
+ * converted to a string: a Buffer, or a number. Throws a TypeError for a text with NUL, and for a
+ * value that has no text.
+ */
 export function readText(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
   const text = textOf(value);
@@ -11,7 +18,10 @@ export function readText(name: string, value: unknown): string | undefined {
   throw invalidOption(name, "string", "a string without NUL", value);
 }
 
-/** As in Bun, what is no string is taken for its text. Undefined for none: null, a symbol, an object without toString. */
+/**
+ * Converts a value to a string, as Bun does. Returns undefined for a value without a text: null, a
+ * symbol, or an object without toString.
+ */
 export function textOf(value: unknown): string | undefined {
   if (value === undefined || value === null || typeof value === "symbol") return undefined;
   try {
@@ -21,24 +31,33 @@ export function textOf(value: unknown): string | undefined {
   }
 }
 
-/** A host as the resolver takes it: an IPv6 address without its brackets, and "localhost." without its dot (RFC 6761 section 6.3). */
+/**
+ * Returns a host in the form that the resolver accepts. An IPv6 address loses its brackets, and
+ * "localhost." loses its dot (RFC 6761 section 6.3).
+ */
 export function hostOf(hostname: string): string {
   if (hostname.startsWith("[") && hostname.endsWith("]") && hostname.includes(":")) return hostname.slice(1, -1);
   return hostname.toLowerCase() === "localhost." ? "localhost" : hostname;
 }
 
-/** A number, a text of one, or, as in Bun, an object that has one, as an integer. NaN: none. */
+/**
+ * Reads an integer from a number, from a text of a number, or, as in Bun, from an object that
+ * converts to one. Returns NaN for any other value.
+ */
 export function readInteger(value: unknown): number {
   if (value === "" || typeof value === "symbol" || typeof value === "bigint") return NaN;
   try {
     const port = Number(value);
     return Number.isInteger(port) ? port : NaN;
   } catch {
-    return NaN; // An object that is neither a number nor a text.
+    return NaN; // An object that converts neither to a number nor to a text.
   }
 }
 
-/** The option `port` of listen and connect. Throws Bun's RangeError, or a TypeError for none. */
+/**
+ * Checks the option `port` of listen and connect. Throws Bun's RangeError, or a TypeError if it is
+ * missing.
+ */
 function requireSocketPort(value: unknown): number {
   if (value === undefined || value === null)
     throw withCode(
@@ -54,7 +73,7 @@ function requireSocketPort(value: unknown): number {
   );
 }
 
-/** The option `port` of serve. Throws Bun's RangeError. */
+/** Checks the option `port` of serve. Throws Bun's RangeError. */
 export function requireServerPort(value: unknown): number {
   const port = readInteger(value);
   if (port >= 0 && port <= 65535) return port;
@@ -63,12 +82,12 @@ export function requireServerPort(value: unknown): number {
   throw withCode("ERR_OUT_OF_RANGE", new RangeError(message));
 }
 
-/** The number that a value stands for, as Bun names it. */
+/** Returns the number that a value stands for, as Bun's errors write it. */
 function received(value: unknown): string {
   return String(typeof value === "number" ? value : readInteger(value));
 }
 
-/** With a code as Node's errors have it. */
+/** Adds a `code` to an error, as Node's errors have it. */
 export function withCode<E extends Error>(code: string, error: E): E {
   return Object.assign(error, { code });
 }
@@ -85,7 +104,7 @@ export function readByteCount(name: string, value: number | undefined, byDefault
   throw invalidOption(name, "number", `an integer number of bytes, at least ${min}`, value);
 }
 
-/** Where `listen` or `connect` is to go: `fd`, or `unix`, or a host and a port. */
+/** The target of `listen` or `connect`: `fd`, or `unix`, or a host and a port. */
 export interface Endpoint {
   hostname?: string | undefined;
   port?: number | undefined;

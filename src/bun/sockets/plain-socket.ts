@@ -1,6 +1,6 @@
 /**
- * What a socket without TLS says of TLS: the members of Bun's Socket that ask for it, with the answers that Bun gives on a plain socket.
- * So a program that looks before it uses them runs unchanged.
+ * The members of Bun's Socket that concern TLS, for a socket without TLS. They return what Bun
+ * returns on a plain socket. So a program that checks for TLS before it uses it runs unchanged.
  */
 export abstract class PlainSocket {
   get authorized(): boolean {
@@ -71,7 +71,7 @@ export abstract class PlainSocket {
 
   setServername(_name: string): void {}
 
-  /** STARTTLS is not served by the ring. */
+  /** Throws a TypeError: the ring does not serve STARTTLS. */
   upgradeTLS(_options: unknown): never {
     throw new TypeError("upgradeTLS is not served by the ring: connect with Bun's own functions (RINGLOOP=off) for it");
   }

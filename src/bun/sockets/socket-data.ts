@@ -1,11 +1,11 @@
-/** Bytes as sockets take them from a program, and hand them to it. */
+/** Converts bytes between programs and sockets. */
 import { invalidType } from "../../sys/check.ts";
 import { plainBytes } from "../../sys/views.ts";
 import type { BinaryType } from "./socket-handlers.ts";
 
-/** What can be written. A string is written as UTF-8; a Blob must be in memory. */
+/** Data that can be written. A string is written as UTF-8. A Blob must be in memory. */
 export type Writable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
-/** A copy of received bytes, in the kind that `binaryType` says. */
+/** Returns a copy of received bytes, of the type that `binaryType` names. */
 export function copyFor(
   type: BinaryType | undefined,
   memory: Buffer,
@@ -25,8 +25,9 @@ export function copyFor(
 }
 
 /**
- * What `write` and `send` take, as bytes whose `length` is true; memory that is gone is no bytes, as in Bun. Throws a TypeError for anything else,
- * and RangeError for a part that is not there.
+ * Converts the data of `write` and `send` to bytes whose `length` is correct. As in Bun, detached
+ * memory counts as no bytes. Throws a TypeError for any other data, and a RangeError for a part
+ * outside of the data.
  */
 export function toBytes(data: unknown, byteOffset: number, byteLength: number | undefined): Uint8Array {
   if (typeof data === "string") return Buffer.from(data);
@@ -43,12 +44,12 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
   return bytes.subarray(byteOffset, byteOffset + length);
 }
 
-/** A String object, as Bun takes it. */
+/** Whether the data is a String object, which Bun accepts. */
 function isBoxedText(data: unknown): data is string {
   return Object.prototype.toString.call(data) === "[object String]";
 }
 
-/** The bytes of a Blob that is in memory. */
+/** Returns the bytes of a Blob that is in memory. */
 function blobBytes(blob: Blob): Uint8Array {
   const bytes = Bun.peek(blob.bytes());
   if (bytes instanceof Uint8Array) return bytes;

@@ -1,10 +1,13 @@
 /**
- * A TCP socket as Bun's handlers know it, over a connection of the ring.
+ * A stream socket (TCP or Unix) over a connection of the ring, in the form that Bun's handlers use.
  *
- * Guarantees: what a handler is given is a copy and stays valid; handlers are called one at a time, each in the async context in which it
- * was handed over; `close` is called once, and after it only `error`, for the handler that closed the socket and then threw; a handler that
- * throws ends in `error` and the socket goes on, except for `open`. `write` takes what the queue has room for and says how much that was; the
- * rest is the caller's until `drain`.
+ * Guarantees: a handler gets a copy of the bytes, which stays valid. Handlers are called one at a
+ * time, each in the async context in which the program gave it. `close` is called once. After it,
+ * only `error` may be called, for the handler that closed the socket and then threw.
+ *
+ * If a handler throws, `error` is called and the socket stays open, except after `open`. `write`
+ * accepts the bytes that the queue has room for, and returns their number. The program writes the
+ * rest after `drain`.
  */
 import type { Reactor } from "../../reactor/reactor.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
@@ -17,36 +20,20 @@ import type { SocketAddress } from "../../transport/address.ts";
 import { Connection } from "../../transport/connection.ts";
 import { type Consumer, Hold } from "../../transport/transport.ts";
 import type { SocketListener } from "./listen.ts";
+import { LEAVE_TIMEOUT_MS, leaving } from "./leaving.ts";
 import { PlainSocket } from "./plain-socket.ts";
 import { copyFor, toBytes, type Writable } from "./socket-data.ts";
 import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 import { readTypeOfService, requireTypeOfService, writeTypeOfService } from "./type-of-service.ts";
 
-/** How long the peer may take nothing of what was queued before the socket was closed. The kernel gives up after a similar time. */
-const LEAVE_TIMEOUT_MS = 60_000;
-
-/** Closed sockets, as their program knows them, whose last bytes are on their way out. */
-const leaving: Consumer = {
-  isReentrant: true,
-  backlogBytesMax: Infinity,
-  consume: (_memory, _start, end) => end,
-  onEnd() {},
-  onDrain() {},
-  onTimeout(connection) {
-    if (connection.takeProgress()) connection.setTimeout(LEAVE_TIMEOUT_MS);
-    else connection.destroy();
-  },
-  onClose() {},
-};
-
-/** In place of an argument: the handler gets the socket alone. */
+/** Stands for no argument: the handler gets only the socket. */
 const NONE = Symbol("none");
 
-/** What all sockets of a listener share; `reload` changes it for all of them. */
+/** State that all sockets of a listener share. `reload` changes it for all of them. */
 export interface SocketContext<Data> {
   handlers: SocketHandlers<Data>;
   readonly allowHalfOpen: boolean;
-  /** Bytes that wait to be sent, above which `write` takes no more. */
+  /** Bytes that may wait to be sent. `write` accepts no more than that. */
   readonly writeQueueBytesMax: number;
   readonly listener: SocketListener<Data> | undefined;
   closed(socket: Socket<Data>): void;
@@ -67,35 +54,40 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     this.connection = new Connection(reactor.lane, fd, this);
   }
 
-  /** Whether it runs on the ring: true. false on what `connect` gives of Bun's own. */
+  /** Whether the socket runs on the ring: true. False on a socket of Bun that `connect` returns. */
   get ring(): boolean {
     return true;
   }
 
   /**
-   * Queues bytes; everything queued within a turn leaves in one send. Returns how many were taken: fewer than given when the queue is
-   * full (then `drain` follows), -1 when the socket is closed or ended.
+   * Queues bytes. All bytes queued within a turn leave in one send. Returns the number of bytes
+   * accepted. It is smaller than the data if the queue is full; then `drain` follows. It is -1 if
+   * the socket is closed or ended.
    */
   write(data: Writable, byteOffset = 0, byteLength?: number): number {
     const { connection } = this;
     if (!this.takesBytes) return -1;
     const bytes = toBytes(data, byteOffset, byteLength);
-    const { length } = bytes; // Once: shared memory may grow.
-    const room = this.context.writeQueueBytesMax - connection.queuedBytes;
-    if (length <= room) {
-      connection.outbox.write(bytes, length);
-      return length;
+    const { length } = bytes; // Read once, because shared memory may grow.
+    const { writeQueueBytesMax } = this.context;
+    let taken = 0;
+    for (;;) {
+      const part = Math.min(writeQueueBytesMax - connection.queuedBytes, length - taken);
+      if (part <= 0) break;
+      connection.outbox.write(taken === 0 ? bytes : bytes.subarray(taken), part);
+      taken += part; // The kernel may have taken it already, and there is room again.
     }
-    connection.requestDrain();
-    if (room <= 0) return 0;
-    connection.outbox.write(bytes, room);
-    return room;
+    if (taken < length) connection.requestDrain();
+    return taken;
   }
 
   /**
-   * Closes the socket, as in Bun: `close` is called before this returns, and nothing more is received. What is queued leaves first, with all
-   * of `data`, whatever the queue's limit. Returns the bytes of `data`. Returns -1 and does nothing when the socket is closed, or when there
-   * is data and the sending side is shut down. A peer that takes none of the rest for 60 seconds loses it.
+   * Closes the socket. As in Bun, `close` is called before this returns, and nothing more is
+   * received. The queued bytes leave first, then all of `data`, even if it exceeds the limit of the
+   * queue. A peer that accepts none of them for 60 seconds loses the rest.
+   *
+   * Returns the bytes of `data`. Returns -1 and does nothing if the socket is closed, or if there
+   * is data and the sending side is shut down.
    */
   end(data?: Writable, byteOffset?: number, byteLength?: number): number {
     if (this.isClosed || (data !== undefined && !this.takesBytes)) return -1;
@@ -105,15 +97,15 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return bytes?.length ?? 0;
   }
 
-  /** What is queued leaves with the end of the current turn in any case. */
+  /** Does nothing: queued bytes leave at the end of the current turn in any case. */
   flush(): void {}
 
-  /** As `end()`. */
+  /** Closes the socket, like `end()`. */
   close(): void {
     if (!this.isClosed) this.leave();
   }
 
-  /** Closes at once, with RST; what is queued is lost. `close` is called before this returns. */
+  /** Closes at once, with RST. Queued bytes are lost. `close` is called before this returns. */
   terminate(): void {
     this.drop(true);
   }
@@ -142,7 +134,10 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     this.connection.release(Hold.Program);
   }
 
-  /** Seconds until `timeout` is called, once, from now on; 0 is never. Calling it again starts anew. Traffic does not move it, as in Bun. */
+  /**
+   * Sets the time until `timeout` is called once, in seconds from now. 0 means never. A second call
+   * starts the time again. As in Bun, traffic does not change it.
+   */
   timeout(seconds: number): void {
     if (typeof seconds !== "number" || !(seconds >= 0))
       throw invalidOption("seconds", "number", "a number of at least 0", seconds);
@@ -159,7 +154,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     this.connection.setReferenced(false);
   }
 
-  /** Other handlers from now on, for this socket alone. */
+  /** Replaces the handlers, for this socket only. */
   reload(options: { socket: SocketHandlers<Data> }): void {
     const { context } = this;
     const { allowHalfOpen, writeQueueBytesMax, listener } = context;
@@ -178,12 +173,12 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return `Socket ${Bun.inspect({ readyState, localAddress, localPort, remoteAddress, remotePort, bytesWritten })}`;
   }
 
-  /** The listener that accepted it; undefined for one that connected. */
+  /** The listener that accepted the socket. Undefined for a socket that connected. */
   get listener(): SocketListener<any> | undefined {
     return this.context.listener;
   }
 
-  /** 1 open, -1 closed. As in Bun, a socket whose sending side is shut down is open. */
+  /** 1 while open, -1 once closed. As in Bun, a socket whose sending side is shut down is open. */
   get readyState(): -1 | 1 {
     return this.isClosed ? -1 : 1;
   }
@@ -192,7 +187,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return this.connection.sentBytes + this.connection.queuedBytes;
   }
 
-  /** Default true: small writes are coalesced within a turn, and never held back by the kernel. */
+  /** Sets TCP_NODELAY (default: true). Small writes are joined within a turn, and not delayed. */
   setNoDelay(noDelay = true): boolean {
     return this.setOption(IPPROTO_TCP, TCP_NODELAY, noDelay ? 1 : 0);
   }
@@ -203,23 +198,26 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return enable && seconds > 0 ? this.setOption(IPPROTO_TCP, TCP_KEEPIDLE, seconds) : set;
   }
 
-  /** The descriptor, -1 once the socket is closed. */
+  /** The descriptor. -1 once the socket is closed. */
   get fd(): number {
     return this.isClosed ? -1 : this.connection.fd;
   }
 
-  /** The field of that name (IPV6_TCLASS of an IPv6 socket), or a negative errno, such as -9 once the socket is closed. */
+  /** Returns the type of service (IPv6: IPV6_TCLASS), or a negative errno: -9 once closed. */
   getTypeOfService(): number {
     return this.isClosed ? -EBADF : readTypeOfService(this.connection.fd, this.localFamily);
   }
 
-  /** 0 to 255. Returns 0, or a negative errno. Throws a RangeError or TypeError for another value; undefined is 0. */
+  /**
+   * Sets the type of service, 0 to 255. Undefined counts as 0. Returns 0, or a negative errno.
+   * Throws a RangeError or TypeError for any other value.
+   */
   setTypeOfService(tos?: number): number {
     const value = requireTypeOfService(tos);
     return this.isClosed ? -EBADF : writeTypeOfService(this.connection.fd, this.localFamily, value);
   }
 
-  /** Addresses are the numeric ones, typed as in Bun; all are undefined for Unix sockets, and once the socket is closed. */
+  /** Addresses are numeric, typed as in Bun. Undefined for Unix sockets, and once closed. */
   get remoteAddress(): string {
     return this.remote.address;
   }
@@ -248,7 +246,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     this.close();
   }
 
-  // ---- from the connection ---------------------------------------------------------------------------------------
+  // ---- from the connection ----------------------------------------------------------------------
 
   /** @internal */
   onOpen(): void {
@@ -279,7 +277,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
 
   /** @internal */
   onEnd(): void {
-    // As in Bun, a socket that has shut its own side down hears of the close alone.
+    // As in Bun, a socket that has shut down its sending side gets only `close`.
     const { isOpen } = this.connection;
     try {
       if (isOpen) this.call("end", this.context.handlers.end, NONE);
@@ -303,7 +301,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     this.tellClose(error);
   }
 
-  /** The program has closed it, or has been told of its close. */
+  /** Whether the program has closed the socket, or `close` was called. */
   private get isClosed(): boolean {
     const { connection } = this;
     return connection.consumer !== this || connection.isClosing;
@@ -314,7 +312,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return connection.isOpen && connection.consumer === this;
   }
 
-  /** Closes for the program at once. The connection goes when its last bytes have left. */
+  /** Closes the socket for the program now. The connection closes when its last bytes have left. */
   private leave(): void {
     const { connection } = this;
     connection.setConsumer(leaving);
@@ -345,7 +343,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
-  /** By the event loop, or by a call of the program. */
+  /** Calls a handler, for the event loop or inside of a call of the program. */
   private call(
     name: string,
     handler: ((socket: this, argument: never) => unknown) | undefined,
@@ -369,7 +367,10 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
   }
 
-  /** As in Bun, a socket whose `open` throws, or returns an Error, does not go on; and what `open` rejects with is unhandled. */
+  /**
+   * Calls `open`. As in Bun, a throw or a returned Error closes the socket; a rejection is
+   * unhandled.
+   */
   private static open(socket: Socket<any>, handler: Handler): void {
     let error: unknown;
     enterProgram();

@@ -1,9 +1,11 @@
 /**
- * A stream socket for programs that prefer promises to handlers: `for await (const chunk of socket)`, `await socket.write(...)`, or web
- * streams.
+ * A stream socket with promises in place of handlers: `for await (const chunk of socket)`,
+ * `await socket.write(...)`, or web streams.
  *
- * Guarantees: backpressure both ways: a peer is read no faster than chunks are taken, and `write` resolves when there is room for more;
- * whoever waits learns of the connection's end. `readable`, `writable` and iteration are views of one socket: use one for each direction.
+ * Guarantees: there is backpressure in both directions. The socket receives no faster than the
+ * program reads chunks, and `write` resolves when there is room for more. Every waiting call learns
+ * of the end of the connection. `readable`, `writable` and iteration are views of one socket: use
+ * one view for each direction.
  */
 import { leavesToBun, reactorFor } from "../../operations/fallback.ts";
 import type { Reactor } from "../../reactor/reactor.ts";
@@ -22,17 +24,25 @@ import type { SocketAddress } from "../../transport/address.ts";
 import type { Outbox } from "../../transport/outbox.ts";
 import { Hold, type Transport } from "../../transport/transport.ts";
 
-/** Received bytes that wait to be taken, above which the peer is paused. */
+/** Received bytes that may wait for the program. At this number, the socket stops receiving. */
 const BUFFERED_BYTES_MAX = 262144;
-/** What a chunk costs besides its bytes: many tiny ones count for what they are. */
+/**
+ * Cost of a chunk besides its bytes, in bytes. With it, many small chunks count with their real
+ * cost.
+ */
 const CHUNK_BYTES = 256;
-/** Accepted sockets that nobody has taken yet; more wait in the kernel's queue. */
+/**
+ * Number of accepted sockets that may wait for the program. More connections wait in the kernel's
+ * queue.
+ */
 const WAITING_SOCKETS_MAX = 64;
 const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 type Waiter<T> = PromiseWithResolvers<T>;
 
-/** What a StreamSocket stands on: a connection of the ring, or a socket of Bun's own (bun-stream.ts). */
+/**
+ * The transport of a StreamSocket: a connection of the ring, or a socket of Bun (bun-stream.ts).
+ */
 export interface StreamTransport extends Pick<
   Transport,
   | "isOpen"
@@ -49,7 +59,7 @@ export interface StreamTransport extends Pick<
   readonly outbox: Pick<Outbox, "write">;
 }
 
-/** What a transport of either kind tells a StreamSocket. */
+/** The calls from a transport of either kind to a StreamSocket. */
 export interface StreamUser {
   readonly isReentrant: boolean;
   readonly backlogBytesMax: number;
@@ -61,10 +71,13 @@ export interface StreamUser {
 }
 
 export class StreamSocket implements StreamUser, AsyncDisposable {
-  /** Resolves when the connection is closed; rejects when it broke: with SystemError, or, off the ring, with Bun's error. */
+  /**
+   * Resolves when the connection is closed. Rejects if the connection broke: with a SystemError, or
+   * with Bun's error if the socket is not on the ring.
+   */
   readonly closed: Promise<void>;
 
-  /** Whether it runs on the ring. false: on Bun's own socket. */
+  /** Whether the socket runs on the ring. False on a socket of Bun. */
   readonly ring: boolean;
 
   private readonly connection: StreamTransport;
@@ -83,7 +96,8 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
   constructor(transport: (user: StreamUser) => StreamTransport, writeQueueBytesMax: number) {
     this.writeQueueBytesMax = writeQueueBytesMax;
     this.closed = this.closing.promise;
-    this.closed.catch(() => {}); // Whoever reads or writes hears of it; nobody has to listen here.
+    // Every read or write learns of the error too, so a program need not handle this promise.
+    this.closed.catch(() => {});
     this.connection = transport(this);
     this.ring = this.connection instanceof Connection;
   }
@@ -101,7 +115,10 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     return this.connection.remoteAddress;
   }
 
-  /** Queues all of the data. Resolves when there is room for more, rejects when the connection has ended or breaks. */
+  /**
+   * Queues all of the data. Resolves when there is room for more. Rejects if the connection has
+   * ended or breaks.
+   */
   async write(data: Writable): Promise<void> {
     if (!this.connection.isOpen) throw this.failure ?? new Error("the socket is closed for writing");
     this.connection.outbox.write(toBytes(data, 0, undefined));
@@ -109,14 +126,14 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     await this.drained();
   }
 
-  /** Sends what is queued, then FIN. The peer may still send. Resolves when all has left. */
+  /** Sends what is queued, then FIN. The peer may still send. Resolves when everything has left. */
   async end(data?: Writable): Promise<void> {
     if (data !== undefined) await this.write(data);
     this.connection.finish("fin");
     if (this.connection.queuedBytes > 0) await this.drained();
   }
 
-  /** Closes at once; what is queued is lost. */
+  /** Closes at once. Queued bytes are lost. */
   destroy(): void {
     this.connection.destroy();
   }
@@ -129,7 +146,7 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     this.connection.setReferenced(false);
   }
 
-  /** The next chunk, or `done` at the peer's end. One caller at a time. */
+  /** Returns the next chunk, or `done` at the peer's end. Only one call may wait at a time. */
   next(): Promise<IteratorResult<Buffer, undefined>> {
     if (this.reader) return Promise.reject(new Error("the socket is being read already"));
     const chunk = this.chunks.shift();
@@ -144,7 +161,9 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     return this.reader.promise;
   }
 
-  /** Leaving the loop early closes the socket, as it does a web stream. */
+  /**
+   * Iterates over the chunks. Leaving the loop early closes the socket, as it closes a web stream.
+   */
   [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
     return {
       next: () => this.next(),
@@ -177,13 +196,13 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     }));
   }
 
-  /** Sends what is queued and closes; resolves when it is closed. */
+  /** Sends what is queued, then closes. Resolves when the connection is closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.connection.finish("close");
     await this.closed.catch(() => {});
   }
 
-  // ---- from the connection ---------------------------------------------------------------------------------------
+  // ---- from the connection ----------------------------------------------------------------------
 
   /** @internal */
   readonly isReentrant = true;
@@ -252,15 +271,19 @@ function onRing(reactor: Reactor, fd: number): (user: StreamUser) => StreamTrans
   return (user) => new Connection(reactor.lane, fd, user);
 }
 
-/** The reactor; undefined where Bun's own function serves. Throws a TypeError or SystemError then if `fallback` is false. */
+/**
+ * Returns the reactor, or undefined if Bun's function serves. In that case it throws a TypeError or
+ * SystemError if `fallback` is false.
+ */
 function reactorOf(what: string, options: { mode?: Mode; fallback?: boolean }): Reactor | undefined {
   const left = leavesToBun(what, options as Record<string, unknown>, ["tls"]);
   return left ? undefined : reactorFor(what, options);
 }
 
 /**
- * Like `connect`, for a socket without handlers. `signal` rejects the promise with its reason, and `timeoutMs` with ETIMEDOUT, while it is not connected;
- * later neither does anything.
+ * Connects like `connect`, for a socket without handlers. Until the socket is connected, an abort
+ * of `signal` rejects the promise with the signal's reason, and `timeoutMs` rejects it with
+ * ETIMEDOUT. After that, they have no effect.
  */
 export async function connectStream(
   options: (Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>) & ConnectLimits,
@@ -271,7 +294,7 @@ export async function connectStream(
   const reactor = reactorOf("connectStream", options);
   if (reactor) {
     const open = (signal?: AbortSignal): Promise<number> => openConnection(reactor, endpoint, signal);
-    // A descriptor that was given is its owner's still.
+    // A descriptor that the program gave still belongs to the program.
     const fd = await withLimits(options, open, (late) => endpoint.fd === undefined && closeDescriptor(reactor, late));
     return new StreamSocket(onRing(reactor, fd), queueBytesMax);
   }
@@ -290,15 +313,17 @@ function closeDescriptor(reactor: Reactor, fd: number): void {
 
 export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable {
   readonly address: SocketAddress | undefined;
-  /** Whether it runs on the ring. false: on Bun.listen. */
+  /** Whether the listener runs on the ring. False on a listener of Bun.listen. */
   readonly ring: boolean;
-  /** Accepts no more, and ends iteration. Sockets live on. */
+  /** Stops accepting, and ends the iteration. Sockets that the program has stay open. */
   stop(): void;
 }
 
 /**
- * Like `listen`, for sockets without handlers: `for await (const socket of listenStream({ port: 0 }))`. Several `next()` are answered in order; what nobody takes
- * is accepted up to 64, and waits in the kernel's queue beyond.
+ * Listens like `listen`, for sockets without handlers:
+ * `for await (const socket of listenStream({ port: 0 }))`. Several calls of `next()` get their
+ * sockets in order. Up to 64 accepted sockets wait for the program. More connections wait in the
+ * kernel's queue.
  */
 export function listenStream(
   options: Without<TcpListenOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
@@ -320,7 +345,7 @@ export function listenStream(
   const listener = reactor
     ? new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => accept(onRing(reactor, fd)))
     : buns().listenByBun(options, accept);
-  // Bun's own accepts all.
+  // Bun's listener cannot be paused and accepts all connections.
   const pause = (on: boolean): void => void (listener instanceof Listener && listener.setPaused(on));
   const stop = (): void => {
     stopped = true;

@@ -1,4 +1,4 @@
-/** A socket's type of service (ip(7)) or traffic class (ipv6(7)): the same field in both versions. */
+/** A socket's type of service (ip(7)) or traffic class (ipv6(7)). Both are the same field. */
 import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS } from "../../sys/abi.ts";
 import { native } from "../../sys/library.ts";
 import { withCode } from "./options.ts";
@@ -14,13 +14,16 @@ export function readTypeOfService(fd: number, family: Family): number {
   return native().rl_getsockopt(fd, level, name);
 }
 
-/** Returns 0, or a negative errno. */
+/** Sets the value. Returns 0, or a negative errno. */
 export function writeTypeOfService(fd: number, family: Family, value: number): number {
   const [level, name] = optionOf(family);
   return native().rl_setsockopt(fd, level, name, value);
 }
 
-/** Undefined is 0. Throws what Bun throws for what is no integer from 0 to 255. */
+/**
+ * Checks a value. Undefined counts as 0. Throws Bun's error for any value that is not an integer
+ * from 0 to 255.
+ */
 export function requireTypeOfService(tos: unknown): number {
   if (tos === undefined) return 0;
   if (typeof tos !== "number" || !Number.isInteger(tos)) {

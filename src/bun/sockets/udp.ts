@@ -1,8 +1,10 @@
 /**
  * `udpSocket`: datagrams on the ring, with the options, handlers and members of Bun.udpSocket.
  *
- * Guarantees: one multishot receive serves the socket; what a handler is given is a copy; each handler runs in the async context in which
- * it was handed over; the datagrams of one `sendMany` are submitted together; memory of a send is freed after its completion. ICMP errors (a closed port, an unreachable host) reach `error`.
+ * Guarantees: one multishot receive serves the socket. A handler gets a copy of the datagram. Each
+ * handler runs in the async context in which the program gave it. The datagrams of one `sendMany`
+ * are submitted together. The memory of a send is freed after its completion. ICMP errors (a closed
+ * port, an unreachable host) go to `error`.
  */
 import { outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
@@ -37,36 +39,49 @@ import { toBytes, type Writable } from "./socket-data.ts";
 import { type BinaryType, takeHandlers } from "./socket-handlers.ts";
 
 export interface ReceiveFlags {
-  /** The datagram was longer than what the handler was given. */
+  /** Whether the datagram was longer than the data that the handler got. */
   truncated: boolean;
-  /** It came from an IPv6 address. */
+  /** Whether the datagram came from an IPv6 address. */
   ipv6: boolean;
 }
 
 export interface UdpHandlers {
   data?(socket: UdpSocket, data: Buffer, port: number, address: string, flags: ReceiveFlags): unknown;
-  /** There is room again after a `send` that returned false or a `sendMany` that took fewer than given. */
+  /**
+   * There is room again, after a `send` that returned false or a `sendMany` that accepted only some
+   * datagrams.
+   */
   drain?(socket: UdpSocket): unknown;
-  /** A handler threw, or a datagram could not be sent or delivered. Without it such errors are dropped. As in Bun, it gets the error alone. */
+  /**
+   * A handler threw or rejected, or a datagram could not be sent or delivered. As in Bun, this
+   * handler gets only the error. Without it, a rejection and an error of a send or of a delivery
+   * are dropped.
+   */
   error?(this: UdpSocket, error: Error): unknown;
 }
 
 export interface UdpOptions {
-  /** A numeric address or a name. Default "0.0.0.0". */
+  /** A numeric address or a name. Default: "0.0.0.0". */
   hostname?: string;
-  /** 0 to 65535; 0 takes a free one. Default 0. */
+  /** 0 to 65535. With 0, the kernel chooses a free port. Default: 0. */
   port?: number;
   socket?: UdpHandlers;
-  /** Default "buffer". */
+  /** The type of the received data. Default: "buffer". */
   binaryType?: DatagramType;
-  /** Sends to and receives from this address alone. */
+  /** The only peer: the socket sends to this address, and receives from it alone. */
   connect?: { hostname: string; /** 1 to 65535. */ port: number };
   mode?: Mode;
-  /** false: an error instead of Bun.udpSocket where the ring cannot serve. Default true. */
+  /**
+   * With false, the function throws an error if the ring cannot serve. With true, Bun.udpSocket
+   * serves instead. Default: true.
+   */
   fallback?: boolean;
 }
 
-/** As in Bun, what is wrong with the options, or fails, is thrown at once; the promise never rejects. */
+/**
+ * Opens a datagram socket. As in Bun, wrong options and failures throw at once, and the promise
+ * never rejects.
+ */
 export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
   requireObject("options", options);
   const left = leavesToBun("udpSocket", options as unknown as Record<string, unknown>, ["fd"]);
@@ -78,7 +93,7 @@ export function udpSocket(options: UdpOptions): Promise<UdpSocket> {
 export class UdpSocket {
   readonly hostname: string;
   readonly port: number;
-  /** Typed as in Bun, whose types lack the numbers of other kinds. */
+  /** The type of received data, declared as in Bun, which lacks the other typed arrays. */
   readonly binaryType: BinaryType;
 
   private readonly local: SocketAddress;
@@ -89,7 +104,7 @@ export class UdpSocket {
   private lastSenderBytes = 0;
   private lastSender = "";
 
-  /** @internal Throws SystemError with `syscall: "bind"`, address and port. */
+  /** @internal If bind or connect fails, throws an Error with `code`, `errno` and `syscall`. */
   constructor(reactor: Reactor, options: UdpOptions) {
     const hostname = readText("hostname", options.hostname) ?? "0.0.0.0";
     const port = requireDatagramPort("port", options.port ?? 0, 0);
@@ -122,7 +137,7 @@ export class UdpSocket {
     });
   }
 
-  /** Whether it was connected: it sends to one peer. */
+  /** Whether the socket is connected, so that it sends to one peer only. */
   private get connected(): boolean {
     return this.remote !== undefined;
   }
@@ -132,7 +147,7 @@ export class UdpSocket {
     return `UdpSocket ${Bun.inspect({ address, remoteAddress: connectedTo, binaryType, closed })}`;
   }
 
-  /** Whether it runs on the ring: true. false on what `udpSocket` gives of Bun's own. */
+  /** Whether the socket runs on the ring: true. False on a socket of Bun from `udpSocket`. */
   get ring(): boolean {
     return true;
   }
@@ -141,19 +156,20 @@ export class UdpSocket {
     return this.datagrams.isClosed;
   }
 
-  /** Undefined once closed; typed as in Bun. */
+  /** The local address. Undefined once the socket is closed. The declared type is Bun's. */
   get address(): SocketAddress {
     return this.closed ? (undefined as never) : this.local;
   }
 
-  /** Undefined unless connected, and once closed. */
+  /** The address of the peer. Undefined if the socket is not connected, and once it is closed. */
   get remoteAddress(): SocketAddress | undefined {
     return this.closed ? undefined : this.remote;
   }
 
   /**
-   * Sends one datagram; connected sockets take no port and address. Returns false when too many are under way, and `drain` follows.
-   * Throws an Error when closed, a TypeError for a wrong argument, SystemError EMSGSIZE for more than 65507 bytes.
+   * Sends one datagram. A connected socket allows no port and no address. Returns false if too many
+   * sends are in flight; then `drain` follows. Throws an Error if the socket is closed, a TypeError
+   * for a wrong argument, and SystemError EMSGSIZE for more than 65507 bytes.
    */
   send(data: Writable, port?: number, address?: string): boolean {
     this.requireOpen();
@@ -161,7 +177,8 @@ export class UdpSocket {
   }
 
   /**
-   * Sends datagrams together: data, port and address of each in turn, or, on a connected socket, data alone. Returns how many were taken.
+   * Sends datagrams together. The array has data, port and address of each datagram in turn. On a
+   * connected socket, it has only data. Returns the number of datagrams accepted.
    */
   sendMany(packets: readonly (Writable | number)[]): number {
     this.requireOpen();
@@ -180,7 +197,8 @@ export class UdpSocket {
   }
 
   /**
-   * Other handlers from now on. As in Bun, they are in `socket`, whatever bun-types says, and those that it does not name stay.
+   * Replaces handlers. As in Bun, the handlers are in `socket`, although bun-types declares
+   * otherwise. A handler that is not named stays.
    */
   reload(options: { socket?: UdpHandlers } | Bun.udp.SocketHandler<"buffer">): void {
     requireObject("options", options);
@@ -207,9 +225,10 @@ export class UdpSocket {
     return enabled;
   }
 
-  /** Of unicast datagrams, 1 to 255. */
+  /** Sets the TTL of unicast datagrams, 1 to 255. */
   setTTL(ttl: number): number {
-    const number = readInteger(ttl); // Before: the program's own valueOf may close the socket.
+    // Read before the check, because a valueOf of the program may close the socket.
+    const number = readInteger(ttl);
     this.requireOpen();
     return multicast.setTTL(this.datagrams.fd, this.family, Number.isNaN(number) ? ttl : number);
   }
@@ -254,17 +273,17 @@ export class UdpSocket {
     this.close();
   }
 
-  // ---- sending ---------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   private queue(data: Writable, port: number | undefined, address: string | undefined): boolean {
     if (!this.connected) port = requireDatagramPort("port", port, 1);
     else if (port !== undefined || address !== undefined)
       throw new TypeError("port and address must not be given: the socket is connected");
     const bytes = toBytes(data, 0, undefined);
-    const { length } = bytes; // Once: shared memory may grow.
+    const { length } = bytes; // Read once, because shared memory may grow.
     if (!this.connected && typeof address !== "string")
       throw invalidOption("address", "string", "a numeric address", address);
-    // The usual case is written as it is; others take the way through the system.
+    // A dotted IPv4 address is the usual case, and is read here. The system reads any other one.
     const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
     let to: Destination;
     if (ipv4 !== undefined) to = { ipv4, port: port! };
@@ -273,7 +292,10 @@ export class UdpSocket {
     return this.datagrams.send(bytes, length, to);
   }
 
-  /** A dotted address as a number; undefined for another text. Answers go where the last datagram came from: that one is known. */
+  /**
+   * Returns a dotted address as a number, or undefined for any other text. Many programs answer the
+   * sender of the last datagram, so the number of that address is kept.
+   */
   private ipv4Of(address: string | undefined): number | undefined {
     if (address === this.lastSender && address !== "") return this.lastSenderBytes;
     const [, a, b, c, d] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(address ?? "") ?? [];
@@ -298,7 +320,7 @@ export class UdpSocket {
     return encoded;
   }
 
-  // ---- receiving -------------------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   private receive(memory: Buffer, start: number, end: number, nameAt: number, truncated: boolean): void {
     const { data } = this.handlers;
@@ -310,7 +332,10 @@ export class UdpSocket {
     this.call(data, this, payload, port, address, { truncated, ipv6 });
   }
 
-  /** The sender's address as text. Peers send many datagrams in a row: the last one's is kept. */
+  /**
+   * Returns the sender's address as text. A peer often sends many datagrams in a row, so the last
+   * address is kept.
+   */
   private senderAt(memory: Buffer, at: number, ipv6: boolean): string {
     if (ipv6) {
       const { address } = decodeAddress(memory.subarray(at, at + ADDRESS_BYTES));
@@ -324,7 +349,7 @@ export class UdpSocket {
     return this.lastSender;
   }
 
-  // ---- the rest --------------------------------------------------------------------------------------------------
+  // ---- the rest ---------------------------------------------------------------------------------
 
   private call<Args extends unknown[]>(handler: ((...args: Args) => unknown) | undefined, ...args: Args): void {
     if (handler === undefined) return;
@@ -353,7 +378,10 @@ export class UdpSocket {
 
 type Handler = (...args: any[]) => unknown;
 
-/** A number, or, as in Bun, a text of digits. `least`: 0 to receive on any port, 1 to send to one. */
+/**
+ * Checks a port: a number, or, as in Bun, a text of digits. `least` is 0 for a local port, where 0
+ * means any port, and 1 for a peer's port.
+ */
 function requireDatagramPort(name: string, value: number | string | undefined, least: 0 | 1): number {
   const port = readInteger(value);
   if (port >= least && port <= 65535) return port;
@@ -362,7 +390,7 @@ function requireDatagramPort(name: string, value: number | string | undefined, l
 
 const handlerNames = ["data", "drain", "error"] as const;
 
-/** Takes a program's handlers as they are now. Throws a TypeError that names the wrong one. */
+/** Copies a program's handlers as they are now. Throws a TypeError that names the wrong handler. */
 function readHandlers(handlers: UdpHandlers | undefined): UdpHandlers {
   if (handlers === undefined || handlers === null) return {};
   requireObject("socket", handlers);

@@ -67,6 +67,7 @@ function transportWithRoom(socket: Sending): Transport | null {
 /** -1 tells the program to wait for `drain`. It comes before the message that would be dropped, however large the last one was. */
 function afterQueueing(socket: Sending, transport: Transport, waiting: number, sent: number): number {
   socket.bits |= Flag.Sent;
+  transport.outbox.hasten();
   if (waiting <= BEHIND_BYTES && !isBeyondLimit(socket, transport)) return sent;
   transport.requestDrain();
   return -1;
