@@ -1,9 +1,9 @@
 /**
- * Reads from an open file into the arena's memory, through the ring: what is in the page cache comes with the submission, the rest is
- * waited for without a thread of ours.
+ * Reads from an open file into the arena's memory, through the ring. Bytes in the page cache come
+ * with the submission. Others are waited for without a thread of ours.
  *
- * Guarantees: one read at a time; the memory and the descriptor live until the read in flight has completed, whatever happens
- * meanwhile; after `close()` nobody is called.
+ * Guarantees: one read is in flight at a time. The memory and the descriptor live until it has
+ * completed, whatever happens meanwhile. After `close()`, `done` is not called.
  */
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -13,23 +13,26 @@ import { assert } from "../sys/assert.ts";
 import { EAGAIN, EINTR } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
-/** Gets the chunk back with what was read after its `length` (0 bytes at the end of the file), or -errno. */
+/**
+ * Gets the chunk back. `result` is the number of bytes read, which lie after the chunk's `length`
+ * (0: the end of the file), or -errno.
+ */
 export type ReadDone = (chunk: Chunk, result: number) => void;
 
-/** The life of a reader. The comment says what is in flight. */
+/** States of a reader. Each comment says what is in flight in the state. */
 const State = {
   /** Nothing. */
   Idle: 0,
   /** A read into the chunk. */
   Reading: 1,
-  /** A read that nobody waits for. The chunk is freed, and the file closed, after it. */
+  /** A read. After it, the chunk is freed and the file is closed: `close()` was called. */
   Closing: 2,
   /** Nothing. The file is closed. */
   Closed: 3,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** What each state may become. */
+/** The states that may follow each state. */
 const successors: Record<State, readonly State[]> = {
   [State.Idle]: [State.Reading, State.Closed],
   [State.Reading]: [State.Idle, State.Closing],
@@ -43,7 +46,7 @@ export class FileReader implements OperationOwner {
   private readonly slot: number;
   private readonly done: ReadDone;
   private state: State = State.Idle;
-  /** Where the read in flight puts its bytes; null for none. */
+  /** The chunk of the read in flight; null for none. */
   private chunk: Chunk | null = null;
   private bytes = 0;
   private offset = 0;
@@ -57,12 +60,15 @@ export class FileReader implements OperationOwner {
     reactor.lane.owned.add(fd);
   }
 
-  /** For what else is done with the file; -1 after `close()`. */
+  /** The descriptor, for other operations on the file; -1 after `close()`. */
   get fd(): number {
     return this.state >= State.Closing ? -1 : this.descriptor;
   }
 
-  /** Reads up to `bytes` at `offset` of the file behind what the chunk holds. The chunk is the reader's until `done`. */
+  /**
+   * Reads up to `bytes` at `offset` of the file, to the end of the bytes in the chunk. The chunk is
+   * the reader's until `done`.
+   */
   read(chunk: Chunk, bytes: number, offset: number): void {
     assert(bytes >= 0 && bytes <= chunk.room, "a read fits into its chunk");
     this.move(State.Reading);

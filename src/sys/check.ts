@@ -1,10 +1,10 @@
 /**
- * Checks of what a program gives, and the errors for what is refused. Each error says "NAME must be ALLOWED, not VALUE" and
- * has Node's code.
+ * Checks of arguments and options, and the errors for wrong ones. An error says "NAME must be
+ * ALLOWED, not VALUE", and has Node's code.
  *
- * A wrong type is a TypeError. A number out of range is a RangeError where it is an argument, and a TypeError where it is an
- * option of an object (`invalidOption`). Leaves to others: what Bun words in its own way (bun/), and what must hold whatever
- * a program gives (assert.ts).
+ * A wrong type is a TypeError. A number out of range is a RangeError if it is an argument, and a
+ * TypeError if it is an option (`invalidOption`). Leaves to others: errors in Bun's own words
+ * (bun/), and what must hold for any argument (assert.ts).
  */
 
 export const U16_MAX = 0xffff;
@@ -13,24 +13,27 @@ export const U64_MAX = 0xffffffffffffffffn;
 export const I32_MIN = -0x80000000;
 export const I32_MAX = 0x7fffffff;
 
-// ---- errors ------------------------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------
 
-/** Of a wrong type: ERR_INVALID_ARG_TYPE. */
+/** Returns the error for a value of a wrong type: ERR_INVALID_ARG_TYPE. */
 export function invalidType(name: string, allowed: string, value: unknown): TypeError {
   return Object.assign(new TypeError(says(name, allowed, value)), { code: "ERR_INVALID_ARG_TYPE" });
 }
 
-/** Of the right type, and none of what is allowed: ERR_INVALID_ARG_VALUE. */
+/** Returns the error for a wrong value of the right type: ERR_INVALID_ARG_VALUE. */
 export function invalidValue(name: string, allowed: string, value: unknown): TypeError {
   return Object.assign(new TypeError(says(name, allowed, value)), { code: "ERR_INVALID_ARG_VALUE" });
 }
 
-/** A number out of range: ERR_OUT_OF_RANGE. */
+/** Returns the error for a number out of range: ERR_OUT_OF_RANGE. */
 export function outOfRange(name: string, allowed: string, value: unknown): RangeError {
   return Object.assign(new RangeError(says(name, allowed, value)), { code: "ERR_OUT_OF_RANGE" });
 }
 
-/** An option, whose values are of one type: a TypeError with the code for the type, or else for the value. */
+/**
+ * Returns the error for an option of one type. Its code says whether the type or the value is
+ * wrong.
+ */
 export function invalidOption(
   name: string,
   type: "number" | "string" | "object",
@@ -43,7 +46,10 @@ export function invalidOption(
 const says = (name: string, allowed: string, value: unknown): string =>
   `${name} must be ${allowed}, not ${shown(value)}`;
 
-/** A value as errors show it. One that cannot be inspected, because that runs code of the program's, is shown as its type. */
+/**
+ * Returns the text for a value in an error. The inspection of a value can run code of the program.
+ * If that code throws, the text is the type.
+ */
 function shown(value: unknown): string {
   try {
     return Bun.inspect(value);
@@ -52,22 +58,25 @@ function shown(value: unknown): string {
   }
 }
 
-// ---- numbers -----------------------------------------------------------------------------------------------------
+// ---- numbers ------------------------------------------------------------------------------------
 
-/** Throws a TypeError for what is no integer, and a RangeError for one that is out of range. */
+/** Throws a TypeError for a value that is not an integer, and a RangeError for one out of range. */
 export function requireInteger(name: string, value: unknown, least: number, most: number): asserts value is number {
   if (!Number.isInteger(value)) throw invalidType(name, `an integer from ${least} to ${most}`, value);
   if ((value as number) < least || (value as number) > most) throw outOfRange(name, `from ${least} to ${most}`, value);
 }
 
-/** The same as Node does it: a fraction is a RangeError. */
+/** Does the same in the way of Node: a fraction is a RangeError. */
 export function requireNodeInteger(name: string, value: unknown, least: number, most: number): asserts value is number {
   requireNumber(name, value);
   if (!Number.isInteger(value)) throw outOfRange(name, `an integer from ${least} to ${most}`, value);
   if (value < least || value > most) throw outOfRange(name, `from ${least} to ${most}`, value);
 }
 
-/** Fractions are allowed, and without a range everything is. A wrong type is a TypeError, what is out of range a RangeError. */
+/**
+ * Checks a number, which may be a fraction. Throws a TypeError for a wrong type, and a RangeError
+ * for a number out of range. Without `least`, there is no range.
+ */
 export function requireNumber(
   name: string,
   value: unknown,
@@ -80,7 +89,10 @@ export function requireNumber(
   if (least !== undefined && !(value >= least && value <= most)) throw outOfRange(name, allowed, value);
 }
 
-/** What has 64 bits: a number as far as it is exact, or a BigInt. The same as a BigInt, from `least` on. */
+/**
+ * Returns a value of 64 bits as a BigInt. It is a BigInt, or a number that is exact, from `least`
+ * on.
+ */
 export function wideOf(name: string, value: number | bigint, least = 0n): bigint {
   if (typeof value !== "bigint") {
     requireInteger(name, value, Number(least), Number.MAX_SAFE_INTEGER);
@@ -90,14 +102,14 @@ export function wideOf(name: string, value: number | bigint, least = 0n): bigint
   return value;
 }
 
-/** Throws a TypeError for any other. */
+/** Throws a TypeError for any other value: powers of two are asked for as options. */
 export function requirePowerOfTwo(name: string, value: unknown, least: number, most: number): asserts value is number {
   const number = Number.isInteger(value) ? (value as number) : 0;
   if (number < least || number > most || (number & (number - 1)) !== 0)
     throw invalidOption(name, "number", `a power of two from ${least} to ${most}`, value);
 }
 
-// ---- other types -------------------------------------------------------------------------------------------------
+// ---- other types --------------------------------------------------------------------------------
 
 export function requireObject(name: string, value: unknown, allowed = "an object"): asserts value is object {
   if (typeof value !== "object" || value === null) throw invalidType(name, allowed, value);
@@ -111,7 +123,7 @@ export function requireBoolean(name: string, value: unknown): asserts value is b
   if (typeof value !== "boolean") throw invalidType(name, "true or false", value);
 }
 
-/** An option that need not be given. */
+/** Checks a boolean that may be undefined. */
 export function requireOptionalBoolean(name: string, value: unknown): asserts value is boolean | undefined {
   if (value !== undefined) requireBoolean(name, value);
 }
@@ -120,7 +132,7 @@ export function requireArray(name: string, value: unknown, allowed = "an array")
   if (!Array.isArray(value)) throw invalidType(name, allowed, value);
 }
 
-/** Bytes, or numbers of another kind. */
+/** Checks a typed array or a DataView. */
 export function requireView(name: string, value: unknown): asserts value is NodeJS.ArrayBufferView {
   if (!ArrayBuffer.isView(value)) throw invalidType(name, "an ArrayBuffer's view", value);
 }
@@ -129,26 +141,26 @@ export function requireBytes(name: string, value: unknown): asserts value is Uin
   if (!(value instanceof Uint8Array)) throw invalidType(name, "a Uint8Array", value);
 }
 
-/** A signal, or undefined. */
+/** Checks a signal that may be undefined. */
 export function requireSignal(name: string, value: unknown): asserts value is AbortSignal | undefined {
   if (value !== undefined && !(value instanceof AbortSignal)) throw invalidType(name, "an AbortSignal", value);
 }
 
-/** Text that the kernel takes whole. */
+/** Checks a text for the kernel, where a NUL would end it. */
 export function requireText(name: string, value: unknown): asserts value is string {
   const allowed = "a string without NUL";
   if (typeof value !== "string") throw invalidType(name, allowed, value);
   if (value.includes("\0")) throw invalidValue(name, allowed, value);
 }
 
-/** A path or a name as the kernel takes it. */
+/** Checks a path or a name for the kernel, where a NUL would end it. */
 export function requirePath(name: string, value: unknown): asserts value is string | Uint8Array {
   const allowed = "a string or bytes without NUL";
   if (typeof value !== "string" && !(value instanceof Uint8Array)) throw invalidType(name, allowed, value);
   if (typeof value === "string" ? value.includes("\0") : value.includes(0)) throw invalidValue(name, allowed, value);
 }
 
-/** One of a few words. Throws a TypeError that lists them. */
+/** Checks that a value is one of a few words. Throws a TypeError that lists the words. */
 export function requireOneOf<Word extends string>(
   name: string,
   value: unknown,

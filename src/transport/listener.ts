@@ -25,20 +25,20 @@ const enum Kind {
   Accept = 7,
 }
 
-/** The life of a listener. The comment says what may be in flight. */
+/** States of a listener. Each comment says what may be in flight in the state. */
 const State = {
   /** An accept. */
   Listening: 0,
-  /** An accept that is being cancelled, and its cancellation. What it has accepted before still comes. */
+  /** The accept that is being cancelled, and its cancellation. Connections may still come. */
   Paused: 1,
-  /** The close, and the last completions of what was in flight before. The descriptor is given up. */
+  /** The close, the cancellation, and the last completions of the operations before them. */
   Closing: 2,
   /** Nothing. */
   Closed: 3,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** What each state may become. */
+/** The states that may follow each state. */
 const successors: Record<State, readonly State[]> = {
   [State.Listening]: [State.Paused, State.Closing],
   [State.Paused]: [State.Listening, State.Closing],

@@ -1,6 +1,7 @@
 /**
- * Options of the reactor, of serve and of its WebSockets, one at a time, with any value at all: what is allowed is taken, and
- * everything else is a TypeError that names the option. What is allowed stands here once more, in the words of the documentation.
+ * Options of the reactor, of serve and of its WebSockets, one at a time, with any value. An allowed
+ * value is accepted. Any other value is a TypeError that names the option. The tests say by
+ * themselves which values are allowed, as the documentation does.
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
@@ -15,7 +16,9 @@ const RUNS = 400;
 const thrower = (): never => {
   throw new Error("the program's own");
 };
-/** Values that defend themselves against being looked at; fast-check would look at them, too, so it gets their names. */
+/**
+ * Values that throw when code looks at them. fast-check looks at values, so it gets their names.
+ */
 const hostile: Record<string, () => unknown> = {
   symbol: () => Symbol("symbol"),
   "object without prototype": () => Object.create(null),
@@ -30,7 +33,7 @@ const hostile: Record<string, () => unknown> = {
     new Proxy({}, { get: thrower, has: thrower, ownKeys: thrower, getPrototypeOf: thrower }),
 };
 type Given = { value: unknown } | { hostile: string };
-/** Any value; those near the limits of options often. */
+/** Any value. Values near the limits of options are frequent. */
 const anything: fc.Arbitrary<Given> = fc.oneof(
   fc.constantFrom(...Object.keys(hostile)).map((name) => ({ hostile: name })),
   ...[
@@ -47,7 +50,7 @@ const isInteger = (value: unknown, least: number, most: number): boolean =>
   typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
 const isNone = (value: unknown): boolean => value === undefined || value === null;
 
-/** What is allowed takes any of the values, and the rest are refused by name. */
+/** Expects `take` to accept the allowed values, and to refuse all others by the option's name. */
 function isTakenOrRefused(name: string, isAllowed: (value: unknown) => boolean, take: (value: any) => unknown): void {
   let taken = 0;
   holds(RUNS, [anything], (given) => {
@@ -121,7 +124,7 @@ describe("any value for an option of serve is taken or refused by name:", () => 
     );
   });
 
-  // What is no text is taken for its text, as in Bun.
+  // A value of another type is converted to a string, as in Bun.
   const textOf = (value: unknown): string | undefined => {
     try {
       return typeof value === "symbol" ? undefined : String(value);

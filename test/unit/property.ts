@@ -1,10 +1,15 @@
-/** Properties: what holds for every value of a kind. fast-check makes the values, and finds the smallest that fails. */
+/**
+ * Properties: statements that hold for all values of a kind. fast-check makes the values. If one
+ * fails, it finds the smallest one that fails.
+ */
 import * as fc from "fast-check";
 
-/** The same values in every run, so that a failure can be repeated; RINGLOOP_TEST_SEED has others. */
+/** The seed of the values. It is the same in every run, unless RINGLOOP_TEST_SEED is set. */
 const seed = Number(process.env.RINGLOOP_TEST_SEED ?? 20260101);
 
-/** Throws with the smallest values that were found for which `check` throws. */
+/**
+ * Calls `check` with so many values. If it throws, throws an error that shows the smallest values.
+ */
 export function holds<Values extends [unknown, ...unknown[]]>(
   runs: number,
   arbitraries: { [Each in keyof Values]: fc.Arbitrary<Values[Each]> },
@@ -13,10 +18,10 @@ export function holds<Values extends [unknown, ...unknown[]]>(
   fc.assert(fc.property<Values>(...arbitraries, check), { seed, numRuns: runs });
 }
 
-/** Ends of up to `count` pieces of something, as parts of its length: see `endsWithin`. */
+/** Up to `count` places to cut something, as fractions of its length. */
 export const cuts = (count: number): fc.Arbitrary<number[]> =>
   fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: count });
 
-/** The ends of the pieces into which `cuts` divide something of this length. */
+/** Returns the ends of the pieces into which `cuts` divide something of this length. */
 export const endsWithin = (length: number, at: readonly number[]): number[] =>
   at.map((part) => Math.floor(part * length)).toSorted((a, b) => a - b);

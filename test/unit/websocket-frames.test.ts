@@ -1,6 +1,7 @@
 /**
- * Frames of WebSocket in any fragments and any pieces. The frames are the frame writer's, as a client sends them: masked. What is
- * changed in them is read as a plain reading of RFC 6455 does it (test/oracle/websocket-reading.ts).
+ * WebSocket frames in any fragments and pieces. The frame writer makes the frames, and the test
+ * masks them as a client does. Frames with wrong bytes are compared with a plain reading of RFC
+ * 6455 (test/oracle/websocket-reading.ts).
  */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
@@ -18,9 +19,9 @@ interface Control {
 interface Message {
   isText: boolean;
   payload: Uint8Array;
-  /** Where it is cut into fragments. */
+  /** Places to cut it into fragments. */
   at: number[];
-  /** What comes before each fragment. */
+  /** Control frames before each fragment. */
   controls: Control[][];
   key: Uint8Array;
 }
@@ -29,7 +30,7 @@ const control: fc.Arbitrary<Control> = fc.record({
   opcode: fc.constantFrom(Opcode.Ping, Opcode.Pong),
   payload: fc.uint8Array({ maxLength: 125 }),
 });
-/** Of a length at which another form of a frame's head begins, or near it. */
+/** Payloads with lengths near those at which a frame's head gets longer. */
 const longPayload = fc
   .tuple(fc.constantFrom(124, 125, 126, 127, 65535, 65536), fc.integer({ min: 0, max: 127 }))
   .map(([length, byte]) => new Uint8Array(length).fill(byte));
@@ -48,7 +49,7 @@ const message: fc.Arbitrary<Message> = fc
   .map(([whole, at, controls, key]) => ({ ...whole, at, controls, key }));
 const messages = fc.array(message, { maxLength: 5 });
 
-/** A frame of the writer's as a client sends it. */
+/** Returns a frame of the frame writer as a client sends it: masked, and perhaps a fragment. */
 function fromClient(opcode: number, payload: Uint8Array, isFinal: boolean, key: Uint8Array): Buffer {
   const frame = encodeFrame(opcode, payload, false);
   const head = Buffer.from(frame.subarray(0, frame.length - payload.length));
@@ -58,7 +59,7 @@ function fromClient(opcode: number, payload: Uint8Array, isFinal: boolean, key: 
   return Buffer.concat([head, key, masked]);
 }
 
-/** The frames of a message, and what is to be read of them. */
+/** Returns the frames of a message, and the events that the parser must give for them. */
 function sent({ isText, payload, at, controls, key }: Message): { frames: Buffer[]; events: string[] } {
   const frames: Buffer[] = [];
   const events: string[] = [];

@@ -1,8 +1,9 @@
 /**
- * Calls of a WebSocket's handlers.
+ * Calls of the handlers of a WebSocket.
  *
- * Guarantees: each runs in the async context in which it was handed over; one that throws harms nobody else: the handler
- * `error` hears of it, or the error is uncaught.
+ * Guarantees: a handler runs in the async context in which the program passed it to the server. An
+ * error that a handler throws goes to the handler `error`, or is uncaught. It affects no other
+ * socket.
  */
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
@@ -13,13 +14,13 @@ import type { ServerWebSocket } from "./socket.ts";
 
 type Handler<Argument extends unknown[]> = (socket: ServerWebSocket, ...rest: Argument) => unknown;
 
-/** With what the client has sent: the event loop calls. */
+/** Calls a handler with what the client has sent, as the event loop. */
 export function give(socket: ServerWebSocket, handler: Handler<[any]>, received: unknown): void {
   outside(callWith, socket, handler, received);
   runJobs();
 }
 
-/** With what else happens, perhaps by a call of the program. */
+/** Calls a handler for another event. A call of the program may have caused the event. */
 export function call<Argument extends unknown[]>(
   socket: ServerWebSocket,
   handler: Handler<Argument> | undefined,
@@ -30,7 +31,7 @@ export function call<Argument extends unknown[]>(
   runJobs();
 }
 
-/** The handler `open`. As in Bun, a socket whose beginning failed does not go on. */
+/** Calls the handler `open`. If it throws, the socket ends, as in Bun. */
 export function open(socket: ServerWebSocket, handler: Handler<[]> | undefined): void {
   if (handler === undefined) return;
   currentContext()(callOpen, socket, handler);

@@ -1,7 +1,9 @@
 /**
- * How a WebSocket ends: for the program or the client, with what is queued, or because its transport broke.
+ * The end of a WebSocket. The program, the client, the idle timeout or a broken transport causes
+ * it.
  *
- * Guarantees: the handler `close` is called once, and no other handler after it; a socket that has ended is in no topic.
+ * Guarantees: the handler `close` is called once, as the last handler. A socket that has ended is
+ * in no topic.
  */
 import { setIdleTimeout } from "../../http/idle-timeout.ts";
 import { CloseCode, type FrameParser, Opcode } from "../../websocket/frame-parser.ts";
@@ -11,10 +13,10 @@ import type { WebSocketOptions } from "./options.ts";
 import { isOpen, move, SocketState, type Stateful, transportOf } from "./socket-state.ts";
 import type { Subscriber } from "./topics.ts";
 
-/** How long a client may take nothing of what was queued before the end. */
+/** How long a client may accept nothing of the bytes that were queued before the end. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
-/** What is needed of a socket. */
+/** The members of a socket that its end needs. */
 export interface Ending extends Stateful, Subscriber {
   readonly hub: WebSocketHub;
   parser: FrameParser | null;
@@ -23,12 +25,15 @@ export interface Ending extends Stateful, Subscriber {
   callClose(handler: WebSocketOptions["close"], code: number, reason: string): void;
 }
 
-/** Queues a Close frame (RFC 6455 section 5.5.1); an empty payload says nothing. */
+/** Queues a Close frame (RFC 6455 section 5.5.1). The payload is a code and a reason, or empty. */
 export function queueClose(socket: Ending, payload: Uint8Array): void {
   writeBytes(transportOf(socket).outbox, Opcode.Close, payload, false);
 }
 
-/** Lets go of the transport, which is closed after what is queued. `peerSends`: the client may be sending still. */
+/**
+ * Ends the socket. Its transport closes after the queued bytes. `peerSends`: the client may still
+ * be sending.
+ */
 export function leave(socket: Ending, code: number, reason: string, peerSends: boolean): void {
   const transport = transportOf(socket);
   socket.hub.host.idle.finish(transport, peerSends);
@@ -36,13 +41,13 @@ export function leave(socket: Ending, code: number, reason: string, peerSends: b
   end(socket, code, reason);
 }
 
-/** The client is gone, for what the program and the transport know: the transport is closed at once. */
+/** Ends the socket of a client that does not answer. Its transport closes at once. */
 export function abandon(socket: Ending, reason: string): void {
   transportOf(socket).destroy();
   end(socket, CloseCode.Abnormal, reason);
 }
 
-/** The transport is closed, whose consumer this socket was until then. */
+/** Ends the socket, unless it has ended, because its transport is closed. */
 export function transportClosed(socket: Ending): void {
   socket.hub.host.closed();
   if (isOpen(socket)) end(socket, CloseCode.Abnormal, "");

@@ -1,8 +1,9 @@
 /**
- * The time without traffic after which a client is pinged, and after which it is given up.
+ * The idle timeout of a WebSocket. A client that is silent for some time is pinged. If it does not
+ * answer, its socket ends.
  *
- * Guarantees: a client that takes what was sent to it, however slowly, is not given up; a ping that the kernel has taken
- * says nothing of the client.
+ * Guarantees: the socket of a client that accepts the queued bytes, however slowly, does not end. A
+ * ping that has left for the kernel does not count as traffic.
  */
 import { setIdleTimeout } from "../../http/idle-timeout.ts";
 import { Opcode } from "../../websocket/frame-parser.ts";
@@ -11,13 +12,13 @@ import { abandon, type Ending } from "./ending.ts";
 import type { WebSocketHub } from "./hub.ts";
 import { Flag, type Stateful, transportOf } from "./socket-state.ts";
 
-/** Traffic: the time begins anew. */
+/** Starts the idle timeout again, after traffic. */
 export function awaitTraffic(socket: Stateful & { readonly hub: WebSocketHub }): void {
   socket.bits &= ~(Flag.Pinged | Flag.Sent);
   setIdleTimeout(transportOf(socket), socket.hub.options.quietMs);
 }
 
-/** The time is over. */
+/** Pings the client or ends the socket, when the idle timeout is over. */
 export function timedOut(socket: Ending): void {
   const transport = transportOf(socket);
   const { answerMs } = socket.hub.options;

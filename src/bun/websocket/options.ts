@@ -1,4 +1,4 @@
-/** The option `websocket` of serve: handlers and limits, checked once. */
+/** The option `websocket` of serve: its handlers and limits, with their checks. */
 import { invalidType, invalidValue, requireBoolean, requireFunction, requireObject, U32_MAX } from "../../sys/check.ts";
 import { inCurrentContext } from "../../sys/async-context.ts";
 import { readDeflate, type DeflateOptions } from "../../websocket/deflate.ts";
@@ -6,7 +6,7 @@ import type { ServerWebSocket } from "./socket.ts";
 
 type Handler<Argument extends unknown[]> = (socket: ServerWebSocket, ...rest: Argument) => unknown;
 
-/** What the sockets of a server share; `reload` changes it for all of them. */
+/** The options that the sockets of a server share. `reload` changes them for all sockets. */
 export interface WebSocketOptions {
   readonly open: Handler<[]> | undefined;
   readonly message: Handler<[message: unknown]> | undefined;
@@ -15,15 +15,17 @@ export interface WebSocketOptions {
   readonly ping: Handler<[data: unknown]> | undefined;
   readonly pong: Handler<[data: unknown]> | undefined;
   readonly error: ((error: unknown, socket: ServerWebSocket) => unknown) | undefined;
-  /** Bytes of a received message, after decompression. */
+  /** Bytes of the longest message that is received, after decompression. */
   readonly messageBytesMax: number;
-  /** Bytes that wait to be sent, above which a message is dropped; 0 is no limit. */
+  /**
+   * Bytes that may wait to be sent. Above them, a message is dropped. With 0, there is no limit.
+   */
   readonly backpressureLimit: number;
   readonly closeOnBackpressureLimit: boolean;
   readonly publishToSelf: boolean;
-  /** Without traffic until a ping is sent, or, without pings, until the end; 0 is never. */
+  /** Time without traffic until a ping, or until the end if there are no pings. 0 is never. */
   readonly quietMs: number;
-  /** From the ping until the end; 0 without pings. */
+  /** Time from the ping until the end; 0 without pings. */
   readonly answerMs: number;
   readonly deflate: DeflateOptions | undefined;
 }
@@ -31,10 +33,10 @@ export interface WebSocketOptions {
 const handlerNames = ["open", "message", "drain", "close", "ping", "pong", "error"] as const;
 const DEFAULT_BYTES_MAX = 16777216;
 const IDLE_SECONDS_MAX = 960;
-/** As in Bun, whose clock for this has four seconds' grain. */
+/** As in Bun, whose clock for this timeout has steps of four seconds. */
 const IDLE_SECONDS_MIN = 8;
 
-/** Throws a TypeError that names the wrong option. */
+/** Reads the option. Throws a TypeError that names the wrong option. */
 export function readWebSocketOptions(given: unknown): WebSocketOptions {
   requireObject("websocket", given, "an object with handlers");
   const options = given as Record<string, unknown>;
@@ -63,7 +65,7 @@ function readBoolean(name: string, value: unknown, byDefault: boolean): boolean 
   return value;
 }
 
-/** As in Bun, what is too small or too large counts as the nearest that is allowed. */
+/** Reads an integer. As in Bun, an integer out of range counts as the nearest one in range. */
 function readInteger(name: string, value: unknown, byDefault: number): number {
   if (value === undefined || value === null) return byDefault;
   if (!Number.isInteger(value)) throw invalidType(`websocket.${name}`, `an integer from 0 to ${U32_MAX}`, value);

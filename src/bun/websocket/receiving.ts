@@ -1,9 +1,9 @@
 /**
- * What a WebSocket receives: bytes become messages and control frames, and those are given to the handlers.
+ * The messages and control frames that a WebSocket receives, and gives to its handlers.
  *
- * Guarantees: messages arrive whole and in order; what a handler is given is a copy and stays valid; a Close frame is
- * answered (RFC 6455 section 5.5.1), and so is what violates the protocol (section 7.1.7). Leaves to others: what a frame
- * is (frame-parser.ts).
+ * Guarantees: messages arrive whole and in order. A handler gets a copy, which stays valid. A Close
+ * frame answers the client's (RFC 6455 section 5.5.1) and each violation of the protocol (section
+ * 7.1.7). Leaves to others: the format of frames (frame-parser.ts).
  */
 import { isUtf8 } from "node:buffer";
 import { assert } from "../../sys/assert.ts";
@@ -17,19 +17,19 @@ import type { WebSocketOptions } from "./options.ts";
 import { queue } from "./sending.ts";
 import { BINARY_TYPE, binaryTypes, Flag, isOpen } from "./socket-state.ts";
 
-/** What is known of a message that was decompressed. */
+/** Descriptions of a message that was decompressed. */
 const plainBinary: Message = { isText: false, isCompressed: false, isAscii: false, isChecked: false, isOwn: false };
 const ownBinary: Message = { ...plainBinary, isOwn: true };
 const plainText: Message = { ...plainBinary, isText: true };
 
-/** What is needed of a socket. */
+/** The members of a socket that receiving needs. */
 export interface Receiving extends Ending, FrameSink {
   readonly deflate: SocketDeflate | null;
-  /** Calls a handler with what the client has sent. */
+  /** Calls a handler with a message, or with the payload of a ping or pong. */
   give(handler: NonNullable<WebSocketOptions["message"]>, received: unknown): void;
 }
 
-/** Bytes from the transport. All of them are taken: the parser keeps a frame that has begun. */
+/** Takes all the bytes that the transport offers. The parser keeps a frame that is not complete. */
 export function received(socket: Receiving, memory: Buffer, start: number, end: number): void {
   assert(isOpen(socket), "a WebSocket reads while it is open");
   if ((socket.bits & Flag.Paused) === 0) awaitTraffic(socket);
@@ -44,7 +44,7 @@ export function received(socket: Receiving, memory: Buffer, start: number, end: 
   hub.giveParser(parser);
 }
 
-/** A message, perhaps compressed. */
+/** Delivers a message that the parser has found. Decompresses it before, if it is compressed. */
 export function onMessage(socket: Receiving, message: Message, memory: Buffer, start: number, end: number): void {
   if (!message.isCompressed) return deliver(socket, message, memory, start, end);
   const deflate = socket.deflate!;
@@ -58,7 +58,9 @@ export function onMessage(socket: Receiving, message: Message, memory: Buffer, s
   deliver(socket, message.isText ? plainText : deflate.isOwn ? ownBinary : plainBinary, plain, 0, plain.length);
 }
 
-/** A control frame (section 5.5). A ping is answered before the handler hears of it. */
+/**
+ * Handles a control frame (section 5.5). The answer to a ping is queued before the handler runs.
+ */
 export function onControl(socket: Receiving, opcode: number, memory: Buffer, start: number, end: number): void {
   const { options } = socket.hub;
   if (opcode === Opcode.Close) return closedByPeer(socket, memory.subarray(start, end));
@@ -67,13 +69,16 @@ export function onControl(socket: Receiving, opcode: number, memory: Buffer, sta
   if (handler !== undefined && socket.isOpen) socket.give(handler, copyOf(socket, memory, start, end));
 }
 
-/** The connection has failed (section 7.1.7), for this close code and reason. */
+/** Ends the socket because the client has violated the protocol (section 7.1.7). */
 export function violated(socket: Receiving, code: number, reason: string): void {
   queueClose(socket, closePayload(code, reason));
   leave(socket, CloseCode.Abnormal, reason, true);
 }
 
-/** Answers the client's Close with the same (section 5.5.1), and ends the connection first (section 7.1.1). */
+/**
+ * Answers the client's Close frame with the same code and reason (section 5.5.1). The server is the
+ * first to close the connection (section 7.1.1).
+ */
 function closedByPeer(socket: Receiving, payload: Buffer): void {
   const { length } = payload;
   if (length === 1) return violated(socket, CloseCode.Protocol, "Received invalid close payload");
@@ -81,7 +86,7 @@ function closedByPeer(socket: Receiving, payload: Buffer): void {
   if (length > 0 && !mayBeReceived(code)) return violated(socket, CloseCode.Protocol, "Received invalid close code");
   if (!isUtf8(payload.subarray(Math.min(2, length)))) return violated(socket, CloseCode.Data, "Received invalid UTF-8");
   queueClose(socket, payload);
-  // One that goes on sending against section 5.5.1 must not lose the answer to a reset.
+  // A client that sends more, against section 5.5.1, must not lose the answer to a reset.
   leave(socket, code, readReason(payload), true);
 }
 
@@ -98,7 +103,7 @@ function deliver(socket: Receiving, message: Message, memory: Buffer, start: num
   socket.give(handler, message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end));
 }
 
-/** In the kind that `binaryType` says. */
+/** Returns a copy of the bytes, in the type that `binaryType` says. */
 function copyOf({ bits }: Receiving, memory: Buffer, start: number, end: number): unknown {
   const binaryType = binaryTypes[bits & BINARY_TYPE]!;
   if (binaryType === "nodebuffer") return copyFor("buffer", memory, start, end);

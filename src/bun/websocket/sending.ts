@@ -1,8 +1,8 @@
 /**
- * What a WebSocket queues: frames of its own, and those that many get.
+ * The frames that a WebSocket sends: its own, and frames that it shares with other sockets.
  *
- * Guarantees: messages leave whole and in order; what is queued within a turn leaves in one send; a client that does not
- * read costs no more than `backpressureLimit` and a message.
+ * Guarantees: messages leave whole and in order. The queue of a client that does not read is no
+ * longer than `backpressureLimit` and one message.
  */
 import type { Transport } from "../../transport/transport.ts";
 import type { SocketDeflate } from "../../websocket/deflate.ts";
@@ -11,17 +11,23 @@ import type { WebSocketHub } from "./hub.ts";
 import { Flag, isOpen, type Stateful } from "./socket-state.ts";
 import type { Broadcast } from "./topics.ts";
 
-/** What may wait at any limit: a turn's messages have had no chance to leave. `send` says -1 from there on. */
+/**
+ * Bytes that may wait whatever the limit is, because messages of one turn leave together. Above
+ * them `send` returns -1.
+ */
 const BEHIND_BYTES = 262144;
 
-/** What is needed of a socket. */
+/** The members of a socket that sending needs. */
 export interface Sending extends Stateful {
   readonly hub: WebSocketHub;
-  /** Null where no compression was agreed on. */
+  /** The compression; null if none was agreed on with the client. */
   readonly deflate: SocketDeflate | null;
 }
 
-/** Queues a frame. Returns the payload's bytes, -1 behind others, or 0 when it was dropped. */
+/**
+ * Queues a frame. Returns the bytes of its payload, -1 if too many bytes wait before it, or 0 if it
+ * was dropped.
+ */
 export function queue(socket: Sending, opcode: number, payload: string | Uint8Array, compress: boolean): number {
   const transport = transportWithRoom(socket);
   if (transport === null) return 0;
@@ -36,7 +42,9 @@ export function queue(socket: Sending, opcode: number, payload: string | Uint8Ar
   return afterQueueing(socket, transport, waiting, length);
 }
 
-/** Queues a frame that many get. Returns 1, -1 behind others, or 0 when it was dropped. */
+/**
+ * Queues a shared frame. Returns 1, -1 if too many bytes wait before it, or 0 if it was dropped.
+ */
 export function queueShared(socket: Sending, broadcast: Broadcast): number {
   const transport = transportWithRoom(socket);
   if (transport === null) return 0;
@@ -49,12 +57,15 @@ export function queueShared(socket: Sending, broadcast: Broadcast): number {
   return afterQueueing(socket, transport, waiting, 1);
 }
 
-/** `reload` may have switched it off since the handshake. */
+/** Returns whether frames are compressed now: `reload` may have turned compression off. */
 function compresses({ hub }: Sending): boolean {
   return hub.options.deflate?.compresses === true;
 }
 
-/** The transport if something can be queued on it. One whose client is too far behind is ended, if the program wants that. */
+/**
+ * Returns the transport, or null if nothing can be queued on it. With `closeOnBackpressureLimit`,
+ * closes the transport of a client that is too far behind.
+ */
 function transportWithRoom(socket: Sending): Transport | null {
   if (!isOpen(socket)) return null;
   const transport = socket.transport!;
@@ -64,7 +75,10 @@ function transportWithRoom(socket: Sending): Transport | null {
   return null;
 }
 
-/** -1 tells the program to wait for `drain`. It comes before the message that would be dropped, however large the last one was. */
+/**
+ * Returns `sent`, or -1, which tells the program to wait for `drain`. A socket returns -1 at least
+ * once before it drops a message, however large the message before was.
+ */
 function afterQueueing(socket: Sending, transport: Transport, waiting: number, sent: number): number {
   socket.bits |= Flag.Sent;
   transport.outbox.hasten();

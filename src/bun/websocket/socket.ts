@@ -1,10 +1,12 @@
 /**
- * A WebSocket: the members that the handlers of Bun.serve know, with the checks of what they are given, and the ends of
- * its transport and its parser. What these do is in sending.ts, receiving.ts, keep-alive.ts, ending.ts and calls.ts, as
- * functions over the socket: there are many sockets, and each object costs.
+ * A WebSocket of a server. Its public members are those of Bun's ServerWebSocket, and check their
+ * arguments. The others are for its server, its transport and its parser.
  *
- * Guarantees: messages arrive and leave whole and in order; a closed socket does nothing, and says so. An idle socket costs
- * this object alone.
+ * The work is done by functions in sending.ts, receiving.ts, keep-alive.ts, ending.ts and calls.ts.
+ * They are no objects beside the socket, because there are many sockets, and each object costs.
+ *
+ * Guarantees: messages arrive and leave whole and in order. On a closed socket, methods do nothing
+ * and return that. An idle socket costs this object alone.
  */
 import { invalidOption, requireFunction, requireNumber } from "../../sys/check.ts";
 import { assert } from "../../sys/assert.ts";
@@ -34,7 +36,7 @@ import * as sending from "./sending.ts";
 import { BINARY_TYPE, binaryTypes, Flag, isOpen, SocketState, transportOf } from "./socket-state.ts";
 import type { Broadcast } from "./topics.ts";
 
-/** What can be sent. A Blob must be in memory. */
+/** A message to send. A Blob must be in memory. */
 export type Sendable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
 export type WebSocketBinaryType = (typeof binaryTypes)[number];
 
@@ -43,15 +45,15 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
 
   /** @internal */
   readonly hub: WebSocketHub;
-  /** @internal Null unless the socket is open. */
+  /** @internal The transport; null unless the socket is open. */
   transport: Transport | null;
-  /** @internal Null where no compression was agreed on. */
+  /** @internal The compression; null if none was agreed on with the client. */
   readonly deflate: SocketDeflate | null;
-  /** @internal While a frame or a message has begun. */
+  /** @internal The parser of a frame or message that is not complete; null for none. */
   parser: FrameParser | null = null;
-  /** @internal Those that the socket has subscribed to. */
+  /** @internal The topics that the socket has subscribed to; null for none. */
   topics: Set<string> | null = null;
-  /** @internal State and flags: see socket-state.ts. */
+  /** @internal The state and the flags: see socket-state.ts. */
   bits: number = SocketState.Open;
 
   /** @internal */
@@ -62,11 +64,12 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     this.deflate = agreement ? new SocketDeflate(agreement) : null;
   }
 
-  // ---- sending ---------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
-   * Queues a message. Returns its bytes; -1 when it is queued behind others that the client has not taken (`drain` follows); 0 when it was
-   * dropped, because the socket is closed or `backpressureLimit` is reached. `compress` has an effect where compression was agreed on.
+   * Queues a message. Returns its bytes, or -1 if the client is behind (`drain` follows), or 0 if
+   * the message was dropped: the socket is closed, or `backpressureLimit` is reached. `compress`
+   * has an effect if compression was agreed on with the client.
    */
   send(message: Sendable, compress = false): number {
     requireMessage("send", message);
@@ -88,7 +91,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
-  /** `data` is at most 125 bytes. Returns what `send` does. */
+  /** Sends a ping with at most 125 bytes of data. Returns what `send` returns. */
   ping(data?: Sendable): number {
     return sending.queue(this, Opcode.Ping, controlData("ping", data), false);
   }
@@ -97,7 +100,10 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return sending.queue(this, Opcode.Pong, controlData("pong", data), false);
   }
 
-  /** Sends to all subscribers of the topic, itself excepted unless `publishToSelf`. Returns what Server.publish does. */
+  /**
+   * Sends a message to all subscribers of the topic; to this socket only with `publishToSelf`.
+   * Returns what Server.publish returns.
+   */
   publish(topic: string, message: Sendable, compress = false): number {
     requireTopic("publish", topic);
     requireMessage("publish", message);
@@ -119,18 +125,18 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return this.publishTo(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
-  /** What is sent within a turn leaves together anyway. */
+  /** Calls the function. Without `cork` too, messages of one turn leave together. */
   cork<Result>(callback: (this: this, socket: this) => Result): Result {
     requireFunction("callback", callback);
     return callback.call(this, this);
   }
 
-  /** Bytes that wait to be sent, those of this turn among them. */
+  /** Returns the bytes that wait to be sent, including those of this turn. */
   getBufferedAmount(): number {
     return this.transport?.queuedBytes ?? 0;
   }
 
-  // ---- topics ----------------------------------------------------------------------------------------------------
+  // ---- topics -----------------------------------------------------------------------------------
 
   subscribe(topic: string): boolean {
     requireTopic("subscribe", topic);
@@ -155,11 +161,12 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return [...(this.topics ?? [])];
   }
 
-  // ---- the socket ------------------------------------------------------------------------------------------------
+  // ---- the socket -------------------------------------------------------------------------------
 
   /**
-   * Closes with a Close frame, after what is queued. `code` is 1000 by default; 0, 1005, 1006 and 1015 send none. `reason` is cut to 123
-   * bytes. Throws a RangeError for a code that RFC 6455 section 7.4 does not let an endpoint send.
+   * Closes the socket after the queued messages, with a Close frame. Default code: 1000. With 0,
+   * 1005, 1006 or 1015 the frame has no code. `reason` is cut to 123 bytes. Throws a RangeError for
+   * a code that an endpoint must not send (RFC 6455 section 7.4).
    */
   close(code: number = CloseCode.Normal, reason = ""): void {
     requireNumber("code", code);
@@ -169,12 +176,12 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     ending.leave(this, code, readReason(payload), true);
   }
 
-  /** Closes without a Close frame, after what is queued. */
+  /** Closes the socket after the queued messages, without a Close frame. */
   terminate(): void {
     if (isOpen(this)) ending.leave(this, CloseCode.Abnormal, "", true);
   }
 
-  /** Stops reading, and the idle timeout with it. Messages that are there already are still delivered. */
+  /** Stops receiving, and the idle timeout. Messages that have arrived already are delivered. */
   pause(): void {
     if (!isOpen(this) || this.isPaused) return;
     this.bits |= Flag.Paused;
@@ -199,7 +206,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return `ServerWebSocket ${Bun.inspect({ readyState, remoteAddress, binaryType, subscriptions })}`;
   }
 
-  /** 1 open, 3 closed. */
+  /** 1: open; 3: closed. */
   get readyState(): 1 | 3 {
     return isOpen(this) ? 1 : 3;
   }
@@ -223,14 +230,14 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return topics.publish(topic, opcode, payload, compress, options.publishToSelf ? undefined : this);
   }
 
-  // ---- from the server and its topics ----------------------------------------------------------------------------
+  // ---- from the server and its topics -----------------------------------------------------------
 
   /** @internal */
   get host(): ServeHost {
     return this.hub.host;
   }
 
-  /** @internal The handshake is queued: the transport is this socket's. */
+  /** @internal Becomes the consumer of the transport, after the handshake was queued. */
   begin(): void {
     this.hub.count++;
     transportOf(this).setConsumer(this);
@@ -243,7 +250,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return sending.queueShared(this, broadcast);
   }
 
-  // ---- from the transport ----------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
   /** @internal */
   get isReentrant(): boolean {
@@ -261,7 +268,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return end;
   }
 
-  /** @internal The client sends no more, and did not close. */
+  /** @internal Ends the socket, because the client sends no more and has sent no Close frame. */
   onEnd(): void {
     ending.leave(this, CloseCode.Abnormal, "", false);
   }
@@ -282,7 +289,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     ending.transportClosed(this);
   }
 
-  // ---- from the parser -------------------------------------------------------------------------------------------
+  // ---- from the parser --------------------------------------------------------------------------
 
   /** @internal */
   get isOpen(): boolean {
@@ -314,7 +321,7 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     receiving.violated(this, code, reason);
   }
 
-  // ---- the handlers ----------------------------------------------------------------------------------------------
+  // ---- the handlers -----------------------------------------------------------------------------
 
   /** @internal */
   give(handler: NonNullable<WebSocketOptions["message"]>, received: unknown): void {

@@ -1,15 +1,19 @@
 /**
- * Who has subscribed to what, on one server.
+ * The topics of one server, and their subscribers.
  *
- * Guarantees: a message to a topic is encoded once, and compressed once for each size of window that subscribers have.
+ * Guarantees: a message to a topic is encoded once. It is compressed once for each window size of
+ * the subscribers.
  */
 import { deflate } from "../../websocket/deflate.ts";
 import { encodeFrame } from "../../websocket/frame-writer.ts";
 import { WINDOW_BYTES_MAX } from "../../websocket/window.ts";
 
-/** Who can subscribe. */
+/** A socket, as far as topics need it. */
 export interface Subscriber {
-  /** Gets a message that many get. Returns 1, -1 when it is queued behind others, or 0 when it was dropped. */
+  /**
+   * Queues a message that is shared. Returns 1, -1 if the subscriber is behind, or 0 if the message
+   * was dropped.
+   */
   take(broadcast: Broadcast): number;
 }
 
@@ -22,7 +26,7 @@ export class Topics {
     else this.subscribers.set(topic, new Set([subscriber]));
   }
 
-  /** Returns whether it was subscribed. */
+  /** Returns whether the subscriber had subscribed to the topic. */
   delete(topic: string, subscriber: Subscriber): boolean {
     const subscribers = this.subscribers.get(topic);
     if (!subscribers?.delete(subscriber)) return false;
@@ -35,8 +39,8 @@ export class Topics {
   }
 
   /**
-   * Sends to all subscribers but `except`. Returns 0 if one of them was left out for its backpressure, or there is none; -1 if one of
-   * them is behind; else the payload's bytes.
+   * Sends a message to all subscribers except `except`. Returns 0 if there is no subscriber, or if
+   * one of them dropped the message. Returns -1 if one of them is behind, else the payload's bytes.
    */
   publish(topic: string, opcode: number, payload: Uint8Array, compress: boolean, except?: Subscriber): number {
     const subscribers = this.subscribers.get(topic);
@@ -57,12 +61,12 @@ export class Topics {
   }
 }
 
-/** One message on its way to many. */
+/** One message for many subscribers. */
 export class Broadcast {
   readonly payload: Uint8Array;
   private readonly opcode: number;
   private readonly compress: boolean;
-  /** Encoded, by the window's bits; 0 is uncompressed. */
+  /** Encoded frames, by the bits of the window; 0 is the uncompressed frame. */
   private readonly frames: (Buffer | undefined)[] = [];
   private tail: Uint8Array | undefined;
 
@@ -72,15 +76,17 @@ export class Broadcast {
     this.compress = compress && payload.length > 0;
   }
 
-  /** The part of the payload that is a client's context afterwards, in memory that nobody changes. */
+  /**
+   * Returns the end of the payload, which becomes a client's context, in memory that never changes.
+   */
   readonly context = (): Uint8Array => (this.tail ??= new Uint8Array(this.payload.subarray(-WINDOW_BYTES_MAX)));
 
-  /** Whether a client with whom compression was agreed on gets it compressed. */
+  /** Whether clients with whom compression was agreed on get the message compressed. */
   get isCompressed(): boolean {
     return this.compress;
   }
 
-  /** `windowBits`: the client's window; 0 for no compression. */
+  /** Returns the frame for a window of so many bits; 0 for no compression. */
   frame(windowBits: number): Buffer {
     const { opcode, payload } = this;
     return (this.frames[windowBits] ??=
