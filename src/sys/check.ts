@@ -58,6 +58,11 @@ function shown(value: unknown): string {
   }
 }
 
+/** Returns the error for an option that must be one of a few words. It lists the words. */
+export function wrongWord(name: string, value: unknown, words: readonly string[]): TypeError {
+  return invalidOption(name, "string", `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, value);
+}
+
 // ---- numbers ------------------------------------------------------------------------------------
 
 /** Throws a TypeError for a value that is not an integer, and a RangeError for one out of range. */
@@ -166,6 +171,5 @@ export function requireOneOf<Word extends string>(
   value: unknown,
   words: readonly Word[],
 ): asserts value is Word {
-  if (words.includes(value as Word)) return;
-  throw invalidOption(name, "string", `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, value);
+  if (!words.includes(value as Word)) throw wrongWord(name, value, words);
 }

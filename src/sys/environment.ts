@@ -4,8 +4,6 @@
  * RINGLOOP decides what the preload does: `on` (the default) redirects Bun's functions, `off` does nothing, `require` refuses to run without
  * a ring. RINGLOOP_MODE is the mode of every ring, whatever the program asks for. RINGLOOP_LOG: `1` makes the preload say what it did.
  */
-import { requireOneOf } from "./check.ts";
-
 const allowed = {
   RINGLOOP: ["on", "off", "require"],
   RINGLOOP_MODE: ["auto", "sqpoll", "defer"],
@@ -18,9 +16,11 @@ type Name = keyof typeof allowed;
 export function readVariable<N extends Name>(name: N): (typeof allowed)[N][number] | undefined {
   const value = process.env[name];
   if (value === undefined || value === "") return undefined;
-  const values: readonly (typeof allowed)[N][number][] = allowed[name];
-  requireOneOf(name, value, values);
-  return value;
+  const values: readonly string[] = allowed[name];
+  if (values.includes(value)) return value as (typeof allowed)[N][number];
+  // Loaded for the error alone, because each process under the preload reads the variables.
+  const { wrongWord } = require("./check.ts") as typeof import("./check.ts");
+  throw wrongWord(name, value, values);
 }
 
 /** Reads every variable, to find a wrong value at once. Throws as `readVariable` does. */
