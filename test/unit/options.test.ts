@@ -42,6 +42,7 @@ const anything: fc.Arbitrary<Given> = fc.oneof(
     fc.nat({ max: 16 }).chain((bits) => fc.integer({ min: 2 ** bits - 1, max: 2 ** bits + 1 })),
     fc.constantFrom(2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, Infinity, -Infinity, NaN, -0, null, undefined),
     fc.constantFrom("auto", "sqpoll", "defer", "disable", "shared", "dedicated", "32KB", "", "0", "a\0b"),
+    fc.boolean(),
     fc.func(fc.anything()),
   ].map((each: fc.Arbitrary<unknown>) => each.map((value) => ({ value }))),
 );
