@@ -1,4 +1,7 @@
-/** Two results of the lab side by side: `bun bench/compare.ts before.json after.json`. What lies within both spreads is marked as noise. */
+/**
+ * Compares two results of the lab: `bun bench/compare.ts before.json after.json`. A difference
+ * within both spreads is marked as noise.
+ */
 import { resolve } from "node:path";
 import type { Results } from "./runner/rates.ts";
 import { printTable, ratio, thousands } from "./runner/report.ts";

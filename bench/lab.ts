@@ -1,14 +1,18 @@
 /**
- * The throughput lab: `bun run bench` measures everything in about 40 minutes, `bench:quick` the essential in four.
+ * The throughput lab. `bun run bench` measures everything in about 40 minutes, `bench:quick`
+ * measures the most important cases in four.
  *
  *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
- *   --peers bun,node      default: all, and in quick those that run in Bun
- *   --conns 50,500        connections that the groups hello and echo go through
+ *   --peers bun,node      default: all, and in quick the peers that run in Bun
+ *   --conns 50,500        numbers of connections for the groups hello and echo
  *   --rounds 3 --seconds 1 --pin --out NAME
  *
- * Every server runs in a process of its own; rounds are interleaved and shuffled, answers checked by the load programs, CPU is that of the
- * whole server process with the kernel threads of its rings, from /proc. Prints tables and writes bench/results/NAME.json, by default
- * lab.json, quick.json, or partial.json with options; bench/compare.ts compares two of them.
+ * Every server runs in its own process. Rounds are interleaved and shuffled. The load programs
+ * check the answers. CPU is that of the whole server process with the kernel threads of its rings,
+ * from /proc.
+ *
+ * Prints tables and writes bench/results/NAME.json: by default lab.json, quick.json, or
+ * partial.json with options. bench/compare.ts compares two of them.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +38,8 @@ const { values } = parseArgs({
 });
 
 const all = [...groups, ...Object.keys(parts)];
-const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
+// bench:models measures the models separately.
+const everything = all.filter((each) => each !== "models");
 const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];

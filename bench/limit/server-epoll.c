@@ -1,4 +1,4 @@
-/* The reference in C over epoll, level-triggered, as Bun's own loop is: server-epoll echo|http. */
+/* The reference in C over epoll, level-triggered like Bun's own loop: server-epoll echo|http. */
 #define _GNU_SOURCE
 #include "server.h"
 #include <sys/epoll.h>

@@ -1,4 +1,7 @@
-/** What is measured besides rates, some of it for the peers that are chosen. Each part prints its table and returns what goes into the report. */
+/**
+ * Measurements besides rates; some of them are for the chosen peers. Each part prints its table and
+ * returns its entry for the report.
+ */
 import {
   measureChurn,
   measureHeap,

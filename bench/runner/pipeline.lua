@@ -1,4 +1,4 @@
--- wrk: as many requests in one write as the first argument says.
+-- wrk: sends as many requests in one write as the first argument says.
 init = function(args)
   local requests = {}
   for i = 1, tonumber(args[1]) do

@@ -1,4 +1,7 @@
-/** Rates, latency and cost: rounds interleaved and shuffled, a warm-up dropped, medians with their spread. */
+/**
+ * Rates, latency and cost. Rounds are interleaved and shuffled, a warm-up does not count, and
+ * results are medians with their spread.
+ */
 import { h2load, load, type LoadResult, wrk } from "./load.ts";
 import { commandOf, type Peer } from "./peers.ts";
 import { median, printTable, ratio, thousands } from "./report.ts";
@@ -8,9 +11,12 @@ import type { Workload } from "./workloads.ts";
 export interface RateOptions {
   peers: readonly Peer[];
   rounds: number;
-  /** Of each run. */
+  /** Length of each run in seconds. */
   seconds: number;
-  /** Pins servers to processor 0 and limit/load.c to processor 1, as workloads at a fixed rate are in any case. */
+  /**
+   * Whether to pin servers to processor 0 and limit/load.c to processor 1. Workloads at a fixed
+   * rate always do.
+   */
   pin: boolean;
   /** Called before each run. */
   progress(workload: string, peer: Peer): void;
@@ -19,20 +25,23 @@ export interface RateOptions {
 const SERVER_CPU = 0;
 const LOAD_CPU = 1;
 
-/** Medians over the rounds. */
+/** Medians of the rounds. */
 export interface Result {
-  /** Requests or messages a second. */
+  /** Requests or messages per second. */
   rate: number;
   /** (highest - lowest) / median of the rates. */
   spread: number;
-  /** Of the server's process with the kernel threads of its rings, for one request or message. */
+  /**
+   * CPU time in microseconds for one request or message: the server's process with the kernel
+   * threads of its rings.
+   */
   cpuUs: number;
-  /** Of its JavaScript (or only) thread alone. */
+  /** CPU time of the server's JavaScript (or only) thread alone. */
   jsUs: number;
   p50Us: number;
   p99Us: number;
   p999Us?: number;
-  /** The server's most resident memory. */
+  /** Largest resident memory of the server. */
   peakKiB: number;
   /** See LoadResult. */
   loadBusy: number;
@@ -48,20 +57,23 @@ export async function measureRates(workloads: readonly Workload[], options: Rate
 async function measure(workload: Workload, options: RateOptions): Promise<Results[string]> {
   const { service, title } = workload;
   const { rounds, seconds, progress } = options;
-  // At a fixed rate the load program waits by spinning. A server that is woken on its processor would wait for the end of its time slice, and the
-  // scheduler's choice, some milliseconds, would be all that the figures show.
+  // At a fixed rate, the load program waits by spinning. If a server woke on the same processor, it
+  // would wait for the end of that time slice. Then the figures would show only the scheduler's
+  // choice, some milliseconds.
   const pinned = options.pin || (workload.load.by === "load" && workload.load.ofBunsRate !== undefined);
   const servers = new Map<Peer, ServerProcess>();
   const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
   for (const peer of workload.peers ?? options.peers) {
     if (!(await commandOf(peer, service))) continue;
-    // Without an affinity for its own: an SQ thread needs a processor of its own, and has that of the thread that set it up.
+    // A server with an SQ thread is not pinned. The SQ thread needs its own processor, but inherits
+    // the affinity of the thread that sets it up.
     const isPinned = pinned && !peer.endsWith("sqpoll");
     servers.set(peer, await ServerProcess.start(service, peer, isPinned ? SERVER_CPU : undefined));
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers);
-  // Whoever is not measured stands still: one that spins would take a processor from the others.
+  // Servers that are not measured are stopped, because a spinning one would take a processor from
+  // the others.
   for (const server of servers.values()) server.pause();
   for (const [peer, server] of servers) {
     try {
@@ -71,7 +83,8 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
       await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
       server.pause();
     } catch (error) {
-      // A model that breaks at so many connections is a result; with others it is a fault.
+      // A model that fails at so many connections is a result. A failure of another peer is an
+      // error.
       if (!workload.peers) throw error;
       await server.stop();
       servers.delete(peer);
@@ -129,7 +142,10 @@ function run(
   }
 }
 
-/** Messages a second of an open loop; 0 for a closed one. Bun's capacity is the median of three runs just before, after a warm-up. */
+/**
+ * Returns the messages per second of an open loop; 0 for a closed one. Bun's capacity is the median
+ * of three runs just before, after a warm-up.
+ */
 async function openLoopRate(
   { load: spec, connections, title }: Workload,
   servers: Map<Peer, ServerProcess>,

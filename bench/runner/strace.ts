@@ -1,12 +1,18 @@
-/** System calls per request: from the ring's own counter in a run without strace, and from `strace -c` in a second run. */
+/**
+ * System calls per request: from the ring's own counter in a run without strace, and from
+ * `strace -c` in a second run.
+ */
 import { bunPeers, type Peer } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { ServerProcess } from "./server.ts";
 
 export interface CallCount {
-  /** io_uring_enter by the ring's own counter, at full speed. Of ringloop alone. */
+  /** Calls of io_uring_enter by the ring's own counter, at full speed. For ringloop only. */
   enters?: number;
-  /** All calls, by strace -c, which slows each of them: what is done once for a batch serves smaller batches elsewhere. */
+  /**
+   * All calls, by strace -c, which slows each of them down. So batches are smaller, and calls that
+   * are made once for a batch are more frequent.
+   */
   traced: number;
   /** The most frequent calls, with their number per request. */
   most: string;
@@ -14,7 +20,7 @@ export interface CallCount {
 
 const ringPeers: readonly Peer[] = bunPeers.filter((peer) => peer !== "bun");
 
-/** Of one HTTP request. */
+/** Counts the calls of one HTTP request. */
 export async function countCalls(peer: Peer, connections: number, depth: number): Promise<CallCount> {
   const server = await ServerProcess.start("http-hello", peer);
   let enters: number | undefined;

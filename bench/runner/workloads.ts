@@ -1,18 +1,21 @@
-/** What is measured, as data. */
+/** The workloads, as data. */
 import { bunPeers, modelPeers, type Peer, type Service } from "./peers.ts";
 import type { LoadRequest, WrkRequest } from "./load.ts";
 
 export interface Workload {
-  /** For `--only`. */
+  /** Name for `--only`. */
   group: Group;
   title: string;
   service: Service;
   connections: number;
-  /** Who is measured, whatever is chosen. */
+  /** Peers that are always measured, instead of the chosen ones. */
   peers?: readonly Peer[];
-  /** By wrk, a second before the usual warm-up: the compiler needs some ten thousand requests. */
+  /**
+   * An extra second of load by wrk before the usual warm-up, because the compiler needs some ten
+   * thousand requests.
+   */
   warmUp?: { path: string; connections: number };
-  /** By wrk or h2load, the outside judges, or by limit/load.c. */
+  /** The load program: wrk or h2load, which are independent of ringloop, or limit/load.c. */
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
@@ -26,7 +29,7 @@ const byWrk = (group: Group, what: string, service: Service, connections: number
   connections,
   load: { by: "wrk", ...request },
 });
-/** What handlers wait for (servers/apps.ts), by the path of each. */
+/** Backends of the handlers (servers/apps.ts), by path. */
 const appHandlers: Record<string, string> = {
   redis: "RedisClient.get",
   sql: "Bun.sql, one row",
@@ -64,7 +67,10 @@ const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   connections,
   load: { by: "load", service: "echo", bytes },
 });
-/** At a fixed rate: what "HTTP hello" and the like take when the server could do more. */
+/**
+ * Returns workloads at a fixed rate: the costs of "HTTP hello" and so on while the server could do
+ * more.
+ */
 const rates = (title: string, service: Service, connections: number, request: LoadRequest): Workload[] =>
   [0.5, 0.9].map((ofBunsRate) => ({
     group: "rate",
@@ -85,7 +91,7 @@ const socket = (title: string, connections: number, request: LoadRequest): Workl
   load: { by: "load", ...request },
 });
 
-/** `sweep`: how many connections the groups hello and echo go through. */
+/** Returns the workloads. `sweep` has the numbers of connections for the groups hello and echo. */
 export function workloadsOf(chosen: readonly string[], sweep: readonly number[], isQuick: boolean): Workload[] {
   const all: Workload[] = [
     ...apps(isQuick),

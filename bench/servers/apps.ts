@@ -1,6 +1,7 @@
 /**
- * What handlers of applications wait for: a database, an upstream, a file, a timer, an immediate; or nothing but the processor. Where the
- * databases and the upstream are, the variables RINGLOOP_BENCH_* say (runner/backends.ts).
+ * Handlers of applications, which wait for a database, an upstream, a file, a timer or an
+ * immediate, or use only the processor. The variables RINGLOOP_BENCH_* tell where the databases and
+ * the upstream are (runner/backends.ts).
  */
 import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -31,7 +32,7 @@ function lazily<T extends object>(make: () => T): () => T {
 }
 
 const QUERY = "select id, name from users where id = $1";
-// Only what a run asks for is there: an open pool is work of its own.
+// Only the backends of a run are opened, because an open pool costs time.
 const redis = lazily(() => new Bun.RedisClient(redisUrl));
 const sql = lazily(() => new Bun.SQL(sqlUrl!));
 const pool = lazily(() => new Pool({ connectionString: sqlUrl! }));

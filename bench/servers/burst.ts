@@ -1,4 +1,6 @@
-/** Sends back what it gets in pieces of 64 bytes, each by a write of its own, as protocols of many small messages do. */
+/**
+ * Echoes in pieces of 64 bytes, each by a separate write, like protocols of many small messages.
+ */
 import { announce, listen } from "./subject.ts";
 
 const server = listen({

@@ -1,4 +1,4 @@
-/** All that `ringloop/fs` exports by name. */
+/** All named exports of `ringloop/fs`. */
 export { FileHandle, type ReadOptions, type WriteResult } from "./file-handle.ts";
 export { open, type OpenOptions } from "./open.ts";
 export {

@@ -1,9 +1,10 @@
 /**
  * An open file, with the shapes of node:fs/promises' FileHandle, and more.
  *
- * Guarantees: `read` fills the caller's memory when the bytes are there, and not after the promise was rejected; operations that were started
- * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it. A handle that is collected
- * open is closed, with a warning.
+ * Guarantees: `read` fills the caller's memory when the bytes arrive, and never after the promise
+ * was rejected. Operations that start before `close` run on this file, and the file is closed after
+ * the last of them. Leaves to others: the owner closes the handle. If the garbage collector finds
+ * an open handle, it is closed with a warning.
  */
 import { EventEmitter } from "node:events";
 import type { ReadStream, WriteStream } from "node:fs";
@@ -38,18 +39,18 @@ import { readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
 
-/** Of a read without a buffer, as in Node. */
+/** Bytes of a read without a buffer, as in Node. */
 const READ_BYTES_DEFAULT = 16384;
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
 export interface ReadOptions<View extends NodeJS.ArrayBufferView> extends OperationOptions {
-  /** Default: a fresh one of `length` bytes. */
+  /** Memory for the bytes. Default: a new buffer of `length` bytes. */
   buffer?: View;
-  /** In the buffer. Default 0. */
+  /** Place of the first byte in the buffer. Default 0. */
   offset?: number | null;
-  /** Default: up to the buffer's end, or 16384. */
+  /** Bytes to read. Default: up to the buffer's end, or 16384. */
   length?: number | null;
-  /** In the file. Default null: its own position, which moves. */
+  /** Position in the file. Default null: the file's own position, which moves. */
   position?: number | bigint | null;
 }
 
@@ -58,7 +59,7 @@ export interface WriteResult<Data> {
   buffer: Data;
 }
 
-/** Closes what nobody has closed. Operations under way hold the file themselves, and views of a handle hold the handle. */
+/** Closes forgotten files. Operations under way keep the file; streams keep the handle. */
 const forgotten = new FinalizationRegistry<OpenFile>((file) => {
   if (file.isClosed) return;
   process.emitWarning(`a FileHandle was collected open, and its descriptor ${file.fd} is closed: close() it`, {
@@ -68,14 +69,14 @@ const forgotten = new FinalizationRegistry<OpenFile>((file) => {
   file.close().catch(() => {});
 });
 
-/** Emits "close" when `close()` is called. */
+/** An open file. It emits "close" when `close()` is called. */
 export class FileHandle extends EventEmitter implements AsyncDisposable {
-  /** -1 once it is closed. */
+  /** The descriptor; -1 after `close()`. */
   get fd(): number {
     return this.file.isClosed ? -1 : this.file.fd;
   }
 
-  /** Opened with `direct: true`. */
+  /** Whether the file was opened with `direct: true`. */
   get isDirect(): boolean {
     return this.file.direct !== null;
   }
@@ -83,7 +84,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   private readonly backend: Backend;
   private readonly file: OpenFile;
 
-  /** @internal Takes over `file`. */
+  /** @internal Owns `file` from now on. */
   constructor(backend: Backend, file: OpenFile) {
     super();
     this.backend = backend;
@@ -91,7 +92,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     if (!file.isBorrowed) forgotten.register(this, file, file);
   }
 
-  /** Bun has no async ids. */
+  /** Returns 0: Bun has no async ids. */
   getAsyncId(): number {
     return 0;
   }
@@ -109,7 +110,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return `FileHandle ${Bun.inspect({ fd: this.fd, isDirect: this.isDirect })}`;
   }
 
-  /** read(2), pread(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(options)`. The bytes may be fewer; 0 at the end. */
+  /** read(2), pread(2), with Node's arguments. May read fewer bytes than asked; 0 at the end. */
   read<View extends NodeJS.ArrayBufferView>(
     buffer: View,
     offset?: number | null | ReadOptions<View>,
@@ -147,7 +148,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     }
     const bytes = length ?? READ_BYTES_DEFAULT;
     requireNodeInteger("length", bytes, 0, 0x7fffffff);
-    const fresh = Buffer.alloc(bytes); // Zeroes: what lies behind the bytes that are read is the caller's to see.
+    // Zeroed, because the caller sees the memory after the bytes that are read.
+    const fresh = Buffer.alloc(bytes);
     const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
     return abortable(options, read as unknown as Promise<ReadResult<View>>);
   }
@@ -169,7 +171,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
 
-  /** write(2), pwrite(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(text, position, encoding)`. */
+  /** write(2), pwrite(2), with Node's arguments, for bytes or text. */
   async write<Data extends NodeJS.ArrayBufferView | string>(
     data: Data,
     offset?: number | null | { offset?: number; length?: number; position?: number | null },
@@ -178,7 +180,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<WriteResult<Data>> {
     const file = this.file.requireOpen("write");
     if (typeof data === "string") {
-      // A number is taken for the length that bytes would have, and ignored, as in Node.
+      // As in Node, a number here is the length of bytes, and is ignored for text.
       const encoding = encodingOf(typeof length === "number" ? undefined : length) ?? "utf8";
       if (encoding === "hex" && data.length % 2 !== 0) throw oddHex(data.length);
       const text = Buffer.from(data, encoding);
@@ -200,7 +202,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return { bytesWritten, buffer: data };
   }
 
-  /** preadv(2), into several views. */
+  /** preadv(2). Reads into several views. */
   async readv<Views extends readonly NodeJS.ArrayBufferView[]>(
     buffers: Views,
     position?: number | null,
@@ -210,7 +212,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
   }
 
-  /** pwritev(2), from several views. */
+  /** pwritev(2). Writes several views. */
   async writev<Views extends readonly NodeJS.ArrayBufferView[]>(
     buffers: Views,
     position?: number | null,
@@ -223,7 +225,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     };
   }
 
-  /** A copy of the array: the caller may change it while the operation is under way. */
+  /** A copy, because the caller may change the array while the operation is under way. */
   private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
     requireArray("buffers", buffers, "an array of views");
     return buffers.map((view, i) => {
@@ -232,12 +234,12 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     });
   }
 
-  /** What is left from the file's position on, as one fresh buffer. */
+  /** Reads from the file's position to the end. Returns one new buffer. */
   async readAll(options?: OperationOptions): Promise<Buffer> {
     return await abortable(options, readToEnd(this.backend, this.file.requireOpen("readFile"), options));
   }
 
-  /** The same, or as text: `"utf8"` or `{ encoding }`. */
+  /** Reads like `readAll`. Returns a buffer, or text with `"utf8"` or `{ encoding }`. */
   async readFile(
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<any> {
@@ -247,7 +249,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return named === undefined ? bytes : bytes.toString(named);
   }
 
-  /** Writes all of it, from the file's position on: text, bytes, or an iterable of pieces, whole. */
+  /** Writes all data from the file's position on: text, bytes, or an iterable of pieces. */
   async writeFile(
     data: FileData,
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null; flush?: boolean } & OperationOptions),
@@ -259,7 +261,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     if (flush) await this.sync();
   }
 
-  /** As in Node, another name of `writeFile`: for the end of a file, open it with "a". */
+  /** Writes as `writeFile` does, as in Node. To append to a file, open it with "a". */
   async appendFile(data: FileData, options?: Parameters<FileHandle["writeFile"]>[1]): Promise<void> {
     return this.writeFile(data, options);
   }
@@ -275,12 +277,12 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(options, writing);
   }
 
-  /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
+  /** Returns a stream of the contents, in new memory. Cancelling it leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
     return readableOf((chunk) => this.read(chunk), options);
   }
 
-  /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
+  /** Returns a stream that writes to the file. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<FileChunk> {
     this.file.requireOpen("write");
     return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
@@ -290,7 +292,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(limits, writeAll(this.backend, this.file.requireOpen("write"), view, position, limits));
   }
 
-  /** Chunks of fresh memory from the file's position on. */
+  /** Iterates over chunks of new memory from the file's position on. */
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     return chunksOf((chunk) => this.read(chunk), {});
   }
@@ -314,74 +316,83 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return await abortable(undefined, this.backend.datasync(this.file.requireOpen("fdatasync")));
   }
 
-  /** ftruncate(2), to `bytes`; default 0, and as in Node what is below counts as that. */
+  /** ftruncate(2) to `bytes`. Default 0; as in Node, a negative number means 0. */
   async truncate(bytes = 0): Promise<void> {
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
     requireNodeInteger("bytes", length, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
-  /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
+  /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
     requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
     requireNodeInteger("position", position, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
   }
 
-  /** fchmod(2): Bun's own. */
+  /** fchmod(2), by Bun's own function. */
   async chmod(mode: Mode): Promise<void> {
     const file = this.file.requireOpen("fchmod");
     return file.during(() => fchmod(file.fd, mode));
   }
 
-  /** fchown(2): Bun's own. */
+  /** fchown(2), by Bun's own function. */
   async chown(uid: number, gid: number): Promise<void> {
     const file = this.file.requireOpen("fchown");
     return file.during(() => fchown(file.fd, uid, gid));
   }
 
-  /** futimens(3): Bun's own. */
+  /** futimens(3), by Bun's own function. */
   async utimes(atime: Time, mtime: Time): Promise<void> {
     const file = this.file.requireOpen("futimes");
     return file.during(() => futimes(file.fd, atime, mtime));
   }
 
-  /** As of node:fs, reading through the ring. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a ReadStream of node:fs. `autoClose` (default true) also closes the handle. */
   createReadStream(options?: CreateReadStreamOptions): ReadStream {
     return readStreamOf(this.heldOpen("createReadStream"), options);
   }
 
-  /** As of node:fs, writing through the ring. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a WriteStream of node:fs. `autoClose` (default true) also closes the handle. */
   createWriteStream(options?: CreateWriteStreamOptions): WriteStream {
     return writeStreamOf(this.heldOpen("createWriteStream"), options);
   }
 
-  /** Lines of text, of node:readline. */
+  /** Returns the lines of the file, as node:readline gives them. */
   readLines(options?: CreateReadStreamOptions): Interface {
     return linesOf(this.heldOpen("createReadStream"), options);
   }
 
-  /** Once for a handle. A stream of bytes, for readers with buffers of their own too. `autoClose`: default false. */
+  /**
+   * Returns a stream of bytes, also for readers with buffers of their own. It can be called once
+   * for a handle. `autoClose`: default false.
+   */
   readableWebStream(options: ReadableWebStreamOptions = {}): ReadableStream {
     return byteStreamOf(this.held, options);
   }
 
-  /** Batches of chunks, with transforms and then options: for node:stream/iter, which Node calls experimental. */
+  /**
+   * Returns batches of chunks for node:stream/iter, which is experimental in Node. The options
+   * follow the transforms.
+   */
   pull(...transformsAndOptions: (Transform | PullOptions)[]): AsyncIterable<Batch> {
     return pullOf(this.held, transformsAndOptions);
   }
 
-  /** The same by read(2), without the ring. */
+  /** Returns batches as `pull` does, by read(2) without the ring. */
   pullSync(...transformsAndOptions: (Transform | IterationOptions)[]): Iterable<Batch> {
     return pullSyncOf(this.held, transformsAndOptions);
   }
 
-  /** A writer for node:stream/iter. */
+  /** Returns a writer for node:stream/iter. */
   writer(options: IterationOptions = {}): FileWriter {
     return new FileWriter(this.held, options);
   }
 
-  /** Closes it, after what was started. `fd` is -1 at once, and what is started afterwards is EBADF. May be called again. */
+  /**
+   * Closes the file after the operations that were started. Later ones fail with EBADF. `fd` is -1
+   * at once. Further calls return the same promise.
+   */
   close(): Promise<void> {
     const isFirst = !this.file.isClosed;
     forgotten.unregister(this.file);

@@ -1,9 +1,9 @@
 /**
- * Reads from an open file into the arena's memory, through the ring. Bytes in the page cache come
- * with the submission. Others are waited for without a thread of ours.
+ * Reads from an open file into the arena's memory, through the ring. Bytes in the page cache arrive
+ * with the submission. The ring waits for other bytes without a thread of ringloop.
  *
- * Guarantees: one read is in flight at a time. The memory and the descriptor live until it has
- * completed, whatever happens meanwhile. After `close()`, `done` is not called.
+ * Guarantees: one read is in flight at a time. The memory and the descriptor live until that read
+ * has completed. After `close()`, no callback is called.
  */
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -14,8 +14,8 @@ import { EAGAIN, EINTR } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
 /**
- * Gets the chunk back. `result` is the number of bytes read, which lie after the chunk's `length`
- * (0: the end of the file), or -errno.
+ * Receives the chunk. The bytes read follow its `length`; `result` is their number (0 at the end of
+ * the file), or -errno.
  */
 export type ReadDone = (chunk: Chunk, result: number) => void;
 
@@ -51,7 +51,7 @@ export class FileReader implements OperationOwner {
   private bytes = 0;
   private offset = 0;
 
-  /** Takes over `fd`. */
+  /** Owns `fd` from now on. */
   constructor(reactor: Reactor, fd: number, done: ReadDone) {
     this.reactor = reactor;
     this.descriptor = fd;
@@ -66,8 +66,8 @@ export class FileReader implements OperationOwner {
   }
 
   /**
-   * Reads up to `bytes` at `offset` of the file, to the end of the bytes in the chunk. The chunk is
-   * the reader's until `done`.
+   * Reads up to `bytes` at `offset` of the file, and puts them after the chunk's content. The
+   * reader owns the chunk until `done`.
    */
   read(chunk: Chunk, bytes: number, offset: number): void {
     assert(bytes >= 0 && bytes <= chunk.room, "a read fits into its chunk");
@@ -78,7 +78,7 @@ export class FileReader implements OperationOwner {
     this.submit();
   }
 
-  /** Closes the file, after the read in flight. */
+  /** Closes the file after the read in flight. */
   close(): void {
     if (this.state === State.Idle) this.release();
     else if (this.state === State.Reading) this.move(State.Closing);

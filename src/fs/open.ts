@@ -1,4 +1,4 @@
-/** `open`, with the arguments of node:fs/promises, and `direct`. */
+/** `open`, with the arguments of node:fs/promises and the option `direct`. */
 import { requireOptionalBoolean } from "../sys/check.ts";
 import { constants } from "node:fs";
 import type { OperationOptions } from "../operations/operation.ts";
@@ -9,16 +9,17 @@ import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 
 export interface OpenOptions extends OperationOptions {
-  /** Permissions of a file that is made, before the umask. Default 0o666. */
+  /** Permissions of a new file, before the umask. Default 0o666. */
   mode?: number | string | null;
   /**
-   * O_DIRECT: past the page cache. Positions and lengths must be multiples of the device's block (512 or 4096 bytes), else EINVAL; memory may lie
-   * anywhere, since the kernel sees the arena's. Not on every file system (EINVAL). Default false.
+   * O_DIRECT: bypasses the page cache. Positions and lengths must be multiples of the device's
+   * block (512 or 4096 bytes), else EINVAL. Memory may lie anywhere, because the kernel sees only
+   * the arena's memory. Some file systems do not support it (EINVAL). Default false.
    */
   direct?: boolean;
 }
 
-/** open(2), close-on-exec. `flags`: Node's letters or O_*; default "r". */
+/** open(2), close-on-exec. `flags`: Node's letters or O_*. Default "r". */
 export async function open(
   path: PathArgument,
   flags?: string | number | null,

@@ -8,22 +8,22 @@ import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 const CHUNK_BYTES_DEFAULT = 65536;
 
 export interface ReadableOptions {
-  /** First byte. Default: the file's position. */
+  /** Position of the first byte. Default: the file's position. */
   start?: number;
-  /** Last byte, as in Node. Default: the file's end. */
+  /** Position of the last byte, as in Node. Default: the file's end. */
   end?: number;
-  /** Bytes in a chunk at most. Default 65536. */
+  /** Largest number of bytes in a chunk. Default 65536. */
   chunkBytes?: number;
   signal?: AbortSignal;
 }
 
 export interface WritableOptions {
-  /** Where the first byte goes. Default: the file's position. */
+  /** Position of the first byte. Default: the file's position. */
   start?: number;
   signal?: AbortSignal;
 }
 
-/** The file's `read`, into fresh memory. */
+/** The file's `read`, into new memory. */
 type ReadChunk = (
   options: OperationOptions & { length: number; position: number | null },
 ) => Promise<ReadResult<Buffer>>;
@@ -58,11 +58,11 @@ export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableS
         await chunks.return();
       },
     },
-    { highWaterMark: 0 }, // Reads what is asked for, and nothing ahead.
+    { highWaterMark: 0 }, // The stream reads only on demand, and nothing ahead.
   );
 }
 
-/** All bytes of a view, from a position or the file's own (-1) on. */
+/** Writes all bytes of a view from a position on; -1 means the file's own position. */
 type WriteChunk = (view: NodeJS.ArrayBufferView, position: number, options: OperationOptions) => Promise<void>;
 
 export function writableOf(write: WriteChunk, { start, signal }: WritableOptions): WritableStream<FileChunk> {

@@ -32,7 +32,7 @@ export class IncomingBody implements ChunkSink {
     this.bytes = 0;
     this.bytesLeft = contentLength;
     this.chunked = chunked ? new (chunks().ChunkedDecoder)(this.limits.headerBytesMax) : null;
-    return (this.body = new RequestBody(source));
+    return (this.body = new RequestBody(source, chunked ? 0 : contentLength));
   }
 
   /**

@@ -95,8 +95,8 @@ export function requireNumber(
 }
 
 /**
- * Returns a value of 64 bits as a BigInt. It is a BigInt, or a number that is exact, from `least`
- * on.
+ * Returns a value of 64 bits as a BigInt. The argument is an exact number or a BigInt, and is at
+ * least `least`.
  */
 export function wideOf(name: string, value: number | bigint, least = 0n): bigint {
   if (typeof value !== "bigint") {

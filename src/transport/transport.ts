@@ -6,6 +6,7 @@
  * no memory for bytes that come too early, and a change of consumers loses nothing.
  */
 import type { SystemError } from "../sys/errno.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "./address.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -74,6 +75,8 @@ export type Finish =
   | "close";
 
 export interface Transport {
+  /** The event loop that serves it. */
+  readonly reactor: Reactor;
   /**
    * The queue of bytes to send. Read this property each time: once everything has left, the outbox
    * serves another connection.
