@@ -5,8 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { requirePath } from "../operations/operation-paths.ts";
-import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, outOfRange, requirePath } from "../sys/check.ts";
 import { plainBytes } from "../sys/views.ts";
 
 /** A path as Bun's node:fs accepts it: text, bytes, or a `file:` URL. */
@@ -100,21 +99,6 @@ export function encodingOf(encoding: unknown): BufferEncoding | undefined {
   if (encoding === undefined || encoding === null || encoding === "" || encoding === "buffer") return undefined;
   if (typeof encoding === "string" && Buffer.isEncoding(encoding)) return encoding;
   throw invalidValue("encoding", `one of Buffer's, such as "utf8", or null`, encoding);
-}
-
-export function requireView(name: string, view: unknown): asserts view is NodeJS.ArrayBufferView {
-  if (!ArrayBuffer.isView(view)) throw invalidType(name, "an ArrayBuffer's view", view);
-}
-
-/** Requires true, false or undefined, which means false. */
-export function requireBoolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "boolean") throw invalidType(name, "true or false", value);
-}
-
-/** Requires an integer from 0 to `most`. */
-export function requireWithin(name: string, value: number, most: number): void {
-  if (typeof value !== "number") throw invalidType(name, "a number", value);
-  if (!(Number.isInteger(value) && value >= 0 && value <= most)) throw outOfRange(name, `from 0 to ${most}`, value);
 }
 
 /**

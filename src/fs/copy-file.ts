@@ -9,7 +9,7 @@ import { constants, fchmod } from "node:fs";
 import * as node from "node:fs/promises";
 import { promisify } from "node:util";
 import { isUnlimited, type OperationOptions } from "../operations/operation-options.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { requireNodeInteger } from "../sys/check.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
 import { openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
@@ -60,9 +60,7 @@ async function narrow(source: Path, target: Path): Promise<void> {
 
 function copyModeOf(mode: number | null | undefined): number {
   if (mode === undefined || mode === null) return 0;
-  const allowed = `an integer from 0 to ${COPY_MODE_MAX}, COPYFILE_*`;
-  if (typeof mode !== "number") throw invalidType("mode", allowed, mode);
-  if (!(Number.isInteger(mode) && mode >= 0 && mode <= COPY_MODE_MAX)) throw outOfRange("mode", allowed, mode);
+  requireNodeInteger("mode", mode, 0, COPY_MODE_MAX);
   return mode;
 }
 

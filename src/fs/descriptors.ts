@@ -2,7 +2,7 @@
  * Functions on descriptors that Bun's node:fs/promises has and Node's lacks. The descriptor belongs
  * to the caller; only `close` closes it. Arguments are those of FileHandle's methods.
  */
-import { outOfRange } from "../sys/argument-errors.ts";
+import { I32_MAX, requireNodeInteger } from "../sys/check.ts";
 import { SystemError } from "../sys/errno.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
@@ -11,12 +11,10 @@ import type { BigIntStats, Stats } from "./stats.ts";
 
 type Views = readonly NodeJS.ArrayBufferView[];
 
-const FD_MAX = 0x7fffffff;
-
 /** Requires an integer that can be a descriptor. The kernel knows whether it is one. */
 export function requireDescriptor(fd: number): number {
-  if (Number.isInteger(fd) && fd >= 0 && fd <= FD_MAX) return fd;
-  throw outOfRange("fd", `an integer from 0 to ${FD_MAX}`, fd);
+  requireNodeInteger("fd", fd, 0, I32_MAX);
+  return fd;
 }
 
 /** An error says `fd`. */

@@ -7,7 +7,7 @@
  * because the view may shrink while the file is opened.
  */
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType } from "../sys/check.ts";
 import { byteLengthOf, plainBytes } from "../sys/views.ts";
 
 /** One piece of data: text, a view, or an ArrayBuffer. */

@@ -16,9 +16,18 @@ import {
 import type { Interface } from "node:readline";
 import { type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { invalidType, invalidValue, oddHex } from "../sys/argument-errors.ts";
+import {
+  invalidType,
+  invalidValue,
+  requireArray,
+  requireNodeInteger,
+  requireNumber,
+  requireOptionalBoolean,
+  requireView,
+} from "../sys/check.ts";
+import { oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
+import { encodingOf, positionOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -138,7 +147,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       return this.readInto(view, offset, length, position, options);
     }
     const bytes = length ?? READ_BYTES_DEFAULT;
-    requireWithin("length", bytes, 0x7fffffff);
+    requireNodeInteger("length", bytes, 0, 0x7fffffff);
     // Zeroed, because the caller sees the memory after the bytes that are read.
     const fresh = Buffer.alloc(bytes);
     const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
@@ -154,11 +163,11 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<ReadResult<View>> {
     const byteLength = byteLengthOf(view);
     const from = offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const bytes = length ?? byteLength - from;
-    if (byteLength === 0 && typeof bytes === "number" && bytes > 0)
-      throw invalidValue("buffer", "a view with room", view);
-    requireWithin("length", bytes, byteLength - from);
+    requireNumber("length", bytes);
+    if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
+    requireNodeInteger("length", bytes, 0, byteLength - from);
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
 
@@ -185,9 +194,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
     const byteLength = byteLengthOf(data);
     const from = named.offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
-    requireWithin("length", count, byteLength - from);
+    requireNodeInteger("length", count, 0, byteLength - from);
     const write = this.backend.write(file, data, from, count, positionOf(named.position));
     const bytesWritten = await abortable(undefined, write);
     return { bytesWritten, buffer: data };
@@ -218,7 +227,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** A copy, because the caller may change the array while the operation is under way. */
   private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    if (!Array.isArray(buffers)) throw invalidType("buffers", "an array of views", buffers);
+    requireArray("buffers", buffers, "an array of views");
     return buffers.map((view, i) => {
       requireView(`buffers[${i}]`, view);
       return view;
@@ -247,7 +256,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<void> {
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
-    requireBoolean("flush", flush ?? undefined);
+    requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
     if (flush) await this.sync();
   }
@@ -293,7 +302,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   stat(options?: { bigint?: boolean } | null): Promise<Stats>;
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
     const bigint = options?.bigint;
-    requireBoolean("bigint", bigint);
+    requireOptionalBoolean("bigint", bigint);
     return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
   }
 
@@ -310,14 +319,14 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   /** ftruncate(2) to `bytes`. Default 0; as in Node, a negative number means 0. */
   async truncate(bytes = 0): Promise<void> {
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
-    requireWithin("bytes", length, BYTES_MAX);
+    requireNodeInteger("bytes", length, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
   /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
-    requireWithin("bytes", bytes, BYTES_MAX);
-    requireWithin("position", position, BYTES_MAX);
+    requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
+    requireNodeInteger("position", position, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
   }
 

@@ -9,6 +9,7 @@ import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Chunk } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
+import { assert } from "../sys/assert.ts";
 import { EAGAIN, EINTR } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
@@ -18,15 +19,37 @@ import { native } from "../sys/library.ts";
  */
 export type ReadDone = (chunk: Chunk, result: number) => void;
 
+/** States of a reader. Each comment says what is in flight in the state. */
+const State = {
+  /** Nothing. */
+  Idle: 0,
+  /** A read into the chunk. */
+  Reading: 1,
+  /** A read. After it, the chunk is freed and the file is closed: `close()` was called. */
+  Closing: 2,
+  /** Nothing. The file is closed. */
+  Closed: 3,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** The states that may follow each state. */
+const successors: Record<State, readonly State[]> = {
+  [State.Idle]: [State.Reading, State.Closed],
+  [State.Reading]: [State.Idle, State.Closing],
+  [State.Closing]: [State.Closed],
+  [State.Closed]: [],
+};
+
 export class FileReader implements OperationOwner {
   private readonly reactor: Reactor;
   private readonly descriptor: number;
   private readonly slot: number;
   private readonly done: ReadDone;
+  private state: State = State.Idle;
+  /** The chunk of the read in flight; null for none. */
   private chunk: Chunk | null = null;
   private bytes = 0;
   private offset = 0;
-  private closed = false;
 
   /** Owns `fd` from now on. */
   constructor(reactor: Reactor, fd: number, done: ReadDone) {
@@ -39,7 +62,7 @@ export class FileReader implements OperationOwner {
 
   /** The descriptor, for other operations on the file; -1 after `close()`. */
   get fd(): number {
-    return this.closed ? -1 : this.descriptor;
+    return this.state >= State.Closing ? -1 : this.descriptor;
   }
 
   /**
@@ -47,8 +70,8 @@ export class FileReader implements OperationOwner {
    * reader owns the chunk until `done`.
    */
   read(chunk: Chunk, bytes: number, offset: number): void {
-    if (this.chunk !== null || this.closed) throw new Error("a file is read once at a time, and not after close()");
-    if (!(bytes >= 0 && bytes <= chunk.room)) throw new Error(`a chunk has room for ${chunk.room} bytes, not ${bytes}`);
+    assert(bytes >= 0 && bytes <= chunk.room, "a read fits into its chunk");
+    this.move(State.Reading);
     this.chunk = chunk;
     this.bytes = bytes;
     this.offset = offset;
@@ -57,30 +80,39 @@ export class FileReader implements OperationOwner {
 
   /** Closes the file after the read in flight. */
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    if (this.chunk === null) this.release();
+    if (this.state === State.Idle) this.release();
+    else if (this.state === State.Reading) this.move(State.Closing);
   }
 
   complete(_kind: number, result: number): void {
-    if (!this.closed && (result === -EINTR || result === -EAGAIN)) return this.submit();
+    if (this.state === State.Reading && (result === -EINTR || result === -EAGAIN)) return this.submit();
     if (result > this.bytes) throw new RingIntegrityError(`completion reads ${result} of ${this.bytes} bytes`);
     const chunk = this.chunk!;
     this.chunk = null;
-    if (!this.closed) return this.done(chunk, result);
+    if (this.state === State.Reading) {
+      this.move(State.Idle);
+      return this.done(chunk, result);
+    }
     this.reactor.arena.free(chunk);
     this.release();
   }
 
   private submit(): void {
+    assert(this.state === State.Reading, "a read goes on while somebody waits for it");
     const { reactor, chunk, bytes, offset } = this;
     const sqe = reactor.lane.nextSqe().prepRead(this.descriptor, chunk!.address + chunk!.length, bytes, offset);
     reactor.lane.tag(sqe, this.slot, 0);
   }
 
   private release(): void {
+    this.move(State.Closed);
     this.reactor.lane.owned.delete(this.descriptor);
     native().rl_close(this.descriptor);
     this.reactor.lane.operations.release(this.slot);
+  }
+
+  private move(to: State): void {
+    assert(successors[this.state].includes(to), "a file is read once at a time, and not after close()");
+    this.state = to;
   }
 }

@@ -7,7 +7,8 @@
  * has failed, all later writes fail with the same error.
  */
 import { writeSync } from "node:fs";
-import { invalidState, invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { invalidType, outOfRange, requireArray, requireObject, requireSignal } from "../sys/check.ts";
+import { invalidState } from "./state-errors.ts";
 import { byteLengthOf, bytesOf } from "../sys/views.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 import type { Held } from "./node-streams.ts";
@@ -221,7 +222,7 @@ function viewOf(chunk: unknown): NodeJS.ArrayBufferView {
 }
 
 function viewsOf(chunks: unknown): NodeJS.ArrayBufferView[] {
-  if (!Array.isArray(chunks)) throw invalidType("chunks", "an array", chunks);
+  requireArray("chunks", chunks);
   return chunks.map(viewOf);
 }
 
@@ -229,9 +230,8 @@ const bytesIn = (views: NodeJS.ArrayBufferView[]): number => views.reduce((sum, 
 
 function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType("options.signal", "an AbortSignal", signal);
+  requireSignal("options.signal", signal);
   return signal;
 }

@@ -8,9 +8,8 @@
 import { createReadStream, createWriteStream, type ReadStream, type WriteStream } from "node:fs";
 import type { CreateReadStreamOptions, CreateWriteStreamOptions, ReadableWebStreamOptions } from "node:fs/promises";
 import type { Interface } from "node:readline";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireObject, requireOptionalBoolean } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
-import { requireBoolean } from "./arguments.ts";
 import type { Backend } from "./backend.ts";
 import type { FileHandle } from "./file-handle.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -84,8 +83,7 @@ function streamOf<Stream extends ReadStream | WriteStream>(
   options: object | undefined,
   make: (path: never, options: object) => Stream,
 ): Stream {
-  if (options !== undefined && (typeof options !== "object" || options === null))
-    throw invalidType("options", "an object", options);
+  if (options !== undefined) requireObject("options", options);
   const { fs } = (options ?? {}) as { fs?: unknown };
   if (fs !== undefined)
     throw Object.assign(new Error("options.fs is not for streams of a handle"), { code: "ERR_METHOD_NOT_IMPLEMENTED" });
@@ -122,9 +120,9 @@ export function linesOf(held: Held, options?: CreateReadStreamOptions): Interfac
  * stream's end.
  */
 export function byteStreamOf({ handle, backend, file }: Held, options: ReadableWebStreamOptions): ReadableStream {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { autoClose = false, type = "bytes" } = options as ReadableWebStreamOptions & { type?: unknown };
-  requireBoolean("options.autoClose", autoClose);
+  requireOptionalBoolean("options.autoClose", autoClose);
   file.lock();
   if (type !== "bytes")
     process.emitWarning(

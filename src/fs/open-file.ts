@@ -7,7 +7,7 @@
  * limit) uses it until its last completion. A stream uses it from its creation to its end.
  */
 import type { Holder, OperationOptions } from "../operations/operation.ts";
-import { invalidState } from "../sys/argument-errors.ts";
+import { invalidState } from "./state-errors.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend } from "./backend.ts";

@@ -1,8 +1,9 @@
 /** `open`, with the arguments of node:fs/promises and the option `direct`. */
+import { requireOptionalBoolean } from "../sys/check.ts";
 import { constants } from "node:fs";
 import type { OperationOptions } from "../operations/operation.ts";
 import { abortable } from "./abort.ts";
-import { modeOf, openFlags, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
+import { modeOf, openFlags, type PathArgument, pathOf } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
@@ -26,7 +27,7 @@ export async function open(
 ): Promise<FileHandle> {
   const given = typeof options === "object" && !Array.isArray(options) ? (options ?? {}) : { mode: options as number };
   const { mode, direct = false, ...limits } = given;
-  requireBoolean("direct", direct);
+  requireOptionalBoolean("direct", direct);
   const name = pathOf(path);
   const bits = openFlags(flags) | (direct ? constants.O_DIRECT : 0);
   const permissions = modeOf(mode, 0o666);

@@ -5,10 +5,10 @@
 import { dirname } from "node:path";
 import * as node from "node:fs/promises";
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, requireOptionalBoolean } from "../sys/check.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
-import { modeOf, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
+import { modeOf, type Path, type PathArgument, pathOf } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 
@@ -47,8 +47,8 @@ async function statBy(
 ): Promise<Stats | BigIntStats | undefined> {
   const limits = isObject(options) ? options : {};
   const { bigint = false, throwIfNoEntry } = limits;
-  requireBoolean("bigint", bigint);
-  requireBoolean("throwIfNoEntry", throwIfNoEntry);
+  requireOptionalBoolean("bigint", bigint);
+  requireOptionalBoolean("throwIfNoEntry", throwIfNoEntry);
   try {
     return await abortable(limits, backend().stat(pathOf(path), followsLinks, bigint, limits));
   } catch (error) {
@@ -81,7 +81,7 @@ export interface RmdirOptions extends OperationOptions {
 /** rmdir(2). Removes an empty directory, or with `recursive` any directory. */
 export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Promise<void> {
   if (!isObject(options)) throw invalidType("options", "an object", options);
-  requireBoolean("recursive", options.recursive);
+  requireOptionalBoolean("recursive", options.recursive);
   const name = pathOf(path);
   if (options.recursive) return removeAll(name, { recursive: true });
   return await abortable(options, backend().rmdir(name, options));
@@ -123,7 +123,7 @@ export async function mkdir(
 ): Promise<string | undefined> {
   const given = isObject(options) ? options : { mode: options as number };
   const { mode, recursive = false, ...limits } = given;
-  requireBoolean("recursive", recursive);
+  requireOptionalBoolean("recursive", recursive);
   const bits = modeOf(mode, 0o777);
   const name = pathOf(path);
   if (recursive) return await abortable(limits, mkdirAll(name, bits, limits));

@@ -7,8 +7,7 @@
  * --experimental-stream-iter.
  */
 import { readSync } from "node:fs";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
-import { requireBoolean } from "./arguments.ts";
+import { invalidType, requireNodeInteger, requireObject, requireOptionalBoolean, requireSignal } from "../sys/check.ts";
 import type { Held } from "./node-streams.ts";
 
 const CHUNK_BYTES_DEFAULT = 131072;
@@ -39,18 +38,13 @@ export type Transform = TransformFunction | { transform: (source: any, options?:
  * Node's errors for wrong values.
  */
 export function iterationOf(options: IterationOptions): Required<IterationOptions> {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { autoClose = false, start = -1, limit = -1, chunkSize = CHUNK_BYTES_DEFAULT } = options;
-  requireBoolean("options.autoClose", autoClose);
-  if (start !== -1) requireInteger("options.start", start, 0);
-  if (limit !== -1) requireInteger("options.limit", limit, 1);
-  requireInteger("options.chunkSize", chunkSize, 1);
+  requireOptionalBoolean("options.autoClose", autoClose);
+  if (start !== -1) requireNodeInteger("options.start", start, 0, Number.MAX_SAFE_INTEGER);
+  if (limit !== -1) requireNodeInteger("options.limit", limit, 1, Number.MAX_SAFE_INTEGER);
+  requireNodeInteger("options.chunkSize", chunkSize, 1, Number.MAX_SAFE_INTEGER);
   return { autoClose, start, limit, chunkSize };
-}
-
-function requireInteger(name: string, value: unknown, least: number): void {
-  if (typeof value !== "number") throw invalidType(name, "a number", value);
-  if (!(Number.isSafeInteger(value) && value >= least)) throw outOfRange(name, `an integer from ${least} on`, value);
 }
 
 /** Separates the arguments. The last argument is the options if it is no transform. */
@@ -100,8 +94,7 @@ export function pullOf({ handle, backend, file }: Held, args: readonly unknown[]
   const { transforms, options } = argumentsOf(args);
   const { signal } = options;
   const iteration = iterationOf(options);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType("options.signal", "an AbortSignal", signal);
+  requireSignal("options.signal", signal);
   const progress = new Progress(iteration);
   const isAborted = signal?.aborted === true;
   if (!isAborted) file.lock();

@@ -1,8 +1,7 @@
 /** An open file as web streams and as an async iterator. */
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType, requireNodeInteger } from "../sys/check.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { requireWithin } from "./arguments.ts";
 import type { ReadResult } from "./backend.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 
@@ -31,9 +30,9 @@ type ReadChunk = (
 
 export async function* chunksOf(read: ReadChunk, options: ReadableOptions): AsyncGenerator<Buffer, void> {
   const { start, end, chunkBytes = CHUNK_BYTES_DEFAULT, signal } = options;
-  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
-  if (end !== undefined) requireWithin("end", end, Number.MAX_SAFE_INTEGER);
-  requireWithin("chunkBytes", chunkBytes, 0x7fffffff);
+  if (start !== undefined) requireNodeInteger("start", start, 0, Number.MAX_SAFE_INTEGER);
+  if (end !== undefined) requireNodeInteger("end", end, 0, Number.MAX_SAFE_INTEGER);
+  requireNodeInteger("chunkBytes", chunkBytes, 0, 0x7fffffff);
   let position = start ?? null;
   let left = end === undefined ? Infinity : end + 1 - (start ?? 0);
   while (left > 0) {
@@ -67,7 +66,7 @@ export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableS
 type WriteChunk = (view: NodeJS.ArrayBufferView, position: number, options: OperationOptions) => Promise<void>;
 
 export function writableOf(write: WriteChunk, { start, signal }: WritableOptions): WritableStream<FileChunk> {
-  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
+  if (start !== undefined) requireNodeInteger("start", start, 0, Number.MAX_SAFE_INTEGER);
   let position = start ?? -1;
   return new WritableStream<FileChunk>({
     async write(chunk) {

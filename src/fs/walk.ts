@@ -6,7 +6,7 @@ import type { Dirent } from "node:fs";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
 import { readdir } from "./bun-own.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { requireNumber } from "../sys/check.ts";
 
 export interface WalkOptions {
   /** Largest depth; 0 means the entries of the directory itself. Default Infinity. */
@@ -28,7 +28,7 @@ export interface WalkEntry {
  */
 export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
-  if (!(typeof depthMax === "number" && depthMax >= 0)) throw outOfRange("depthMax", "at least 0", depthMax);
+  requireNumber("depthMax", depthMax, 0);
   yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
 }
 

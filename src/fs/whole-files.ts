@@ -4,9 +4,9 @@ import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
-import { invalidValue } from "../sys/argument-errors.ts";
+import { invalidValue, requireOptionalBoolean } from "../sys/check.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
+import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
 import { type FileData, readData, type ReadyData } from "./file-data.ts";
 import { requireDescriptor } from "./descriptors.ts";
@@ -81,8 +81,8 @@ export async function writeFile(
 ): Promise<void> {
   const place = file instanceof FileHandle ? undefined : placeOf(file);
   const { encoding, mode, flag, flush, atomic = false, ...limits } = named(options);
-  requireBoolean("atomic", atomic);
-  requireBoolean("flush", flush ?? undefined);
+  requireOptionalBoolean("atomic", atomic);
+  requireOptionalBoolean("flush", flush ?? undefined);
   requireLimits(limits);
   const ready = readData(data, encoding);
   if (atomic && (file instanceof FileHandle || typeof file === "number"))

@@ -1,8 +1,7 @@
 /** The kinds of operations that `Multishot` runs. They give connections, events, bytes or times. */
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
 import { native } from "../sys/library.ts";
 import { Multishot, type MultishotKind, type MultishotOptions } from "./multishot.ts";
 import { DESCRIPTOR_KIND, MULTISHOT_KIND } from "../reactor/op-table.ts";

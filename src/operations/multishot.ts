@@ -14,7 +14,7 @@ import type { Chunk } from "../ring/arena.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Timespec } from "../ring/structs.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireObject, requireSignal } from "../sys/check.ts";
 import { EAGAIN, ECANCELED, ECONNABORTED, EINTR, ENOBUFS, ETIME, SystemError } from "../sys/errno.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -110,10 +110,9 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     }: { fd?: number; events?: number; left?: number; intervalMs?: number },
     options: MultishotOptions = {},
   ) {
-    if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+    requireObject("options", options);
     const { signal } = options;
-    if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal))
-      throw invalidType("signal", "an AbortSignal", signal);
+    requireSignal("signal", signal ?? undefined);
     this.reactor = reactor;
     this.kind = kind;
     this.fd = fd;

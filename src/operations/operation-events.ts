@@ -2,7 +2,7 @@
  * Operations that wait for something, or wake a waiter: descriptors, times, child processes,
  * futexes, other rings.
  */
-import { I32_MIN, requireInteger, U32_MAX, wideOf } from "../ring/require-integer.ts";
+import { I32_MIN, invalidType, requireFunction, requireInteger, requireNumber, U32_MAX, wideOf } from "../sys/check.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
 import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
@@ -21,7 +21,6 @@ import {
 import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { MessageOperations } from "./operation-messages.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
 /** The child that `waitid` waits for: its process id, or one of these. */
 export type WaitTarget = number | { pid: number } | { pgid: number } | { pidfd: number } | "any";
@@ -153,7 +152,7 @@ export class EventOperations extends MessageOperations {
    * operation that the ring is restricted from gives EACCES (ReactorOptions.restrict).
    */
   entry(prepare: (sqe: Sqe) => unknown, options?: OperationOptions): Operation<number> {
-    if (typeof prepare !== "function") throw invalidType("prepare", "a function", prepare);
+    requireFunction("prepare", prepare);
     const operation = this.describe(entry, options);
     operation.data = prepare;
     return operation;
@@ -171,7 +170,7 @@ export class EventOperations extends MessageOperations {
 
   /** Waits `ms` milliseconds, fractions included. */
   timeout(ms: number, options?: OperationOptions): Operation<void> {
-    if (!(typeof ms === "number" && ms >= 0 && ms <= 2 ** 31)) throw outOfRange("ms", `from 0 to ${2 ** 31}`, ms);
+    requireNumber("ms", ms, 0, 2 ** 31);
     const operation = this.describe(timeout, options);
     operation.position = ms;
     operation.flags = 0;

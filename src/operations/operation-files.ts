@@ -7,13 +7,12 @@
  * it.
  */
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { invalidType, outOfRange, requireBytes, requireInteger, U32_MAX } from "../sys/check.ts";
 import type { FreeList } from "../reactor/free-list.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { OperatingReactor } from "./operating-reactor.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
 const FD_MAX = 0x7fffffff;
 
@@ -104,7 +103,7 @@ export class FileOperations {
     bytes: Uint8Array,
     options?: OperationOptions,
   ): Operation<number> {
-    if (!(bytes instanceof Uint8Array)) throw invalidType(name, "a Uint8Array", bytes);
+    requireBytes(name, bytes);
     const length = byteLengthOf(bytes);
     if (length > CHUNK_BYTES_MAX) throw outOfRange(name, `at most ${CHUNK_BYTES_MAX} bytes long`, length);
     const operation = this.onFile(kind, fd, options);

@@ -15,10 +15,9 @@ import {
   type SockaddrOptions,
 } from "../ring/messages.ts";
 import { type Place, Region } from "../ring/region.ts";
-import { requireInteger } from "../ring/require-integer.ts";
+import { invalidType, requireInteger, requireObject } from "../sys/check.ts";
 import { Iovec } from "../ring/structs.ts";
 import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
 import { native } from "../sys/library.ts";
 import { MSG_CMSG_CLOEXEC } from "../sys/linux.ts";
 import { SOCKADDR_BYTES_MAX } from "../sys/sockaddr.ts";
@@ -215,10 +214,6 @@ function piecesOf(name: string, given: Pieces): NodeJS.ArrayBufferView[] {
   return [...pieces] as NodeJS.ArrayBufferView[]; // A copy, since the caller may change the array.
 }
 
-function requireMessage(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) throw invalidType(name, "an object", value);
-}
-
 export class MessageOperations extends SocketOperations {
   /** Runs accept(2): the descriptor of one connection, close-on-exec, and the peer's address. */
   acceptFrom(fd: number, options?: OperationOptions): Operation<Accepted> {
@@ -239,7 +234,7 @@ export class MessageOperations extends SocketOperations {
    */
   sendmsg(fd: number, message: MessageToSend, flags = 0, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
-    requireMessage("message", message);
+    requireObject("message", message);
     const { data, to, control } = message;
     const pieces = piecesOf("message.data", data);
     const beside = control === undefined ? undefined : encodeControl(control);
@@ -257,7 +252,7 @@ export class MessageOperations extends SocketOperations {
    */
   recvmsg(fd: number, room: MessageRoom, flags = 0, options?: OperationOptions): Operation<ReceivedMessage> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
-    requireMessage("room", room);
+    requireObject("room", room);
     const { into, controlBytes = CONTROL_BYTES } = room;
     requireInteger("room.controlBytes", controlBytes, 0, CONTROL_BYTES_MAX);
     const pieces = piecesOf("room.into", into);

@@ -1,5 +1,5 @@
 /** Options that limit any operation. */
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { requireNumber, requireObject, requireSignal } from "../sys/check.ts";
 
 export interface OperationOptions {
   /**
@@ -18,14 +18,10 @@ const TIMEOUT_MS_MAX = 2 ** 31;
 
 /** Throws a TypeError or RangeError, with Node's codes, for a wrong option. */
 export function requireLimits(options: OperationOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { signal, timeoutMs } = options;
-  if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal))
-    throw invalidType("signal", "an AbortSignal", signal);
-  if (timeoutMs === undefined) return;
-  const allowed = `from 0 to ${TIMEOUT_MS_MAX}`;
-  if (typeof timeoutMs !== "number") throw invalidType("timeoutMs", allowed, timeoutMs);
-  if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) throw outOfRange("timeoutMs", allowed, timeoutMs);
+  requireSignal("signal", signal ?? undefined);
+  if (timeoutMs !== undefined) requireNumber("timeoutMs", timeoutMs, 0, TIMEOUT_MS_MAX);
 }
 
 /** Returns whether no option can end an operation before its time. */

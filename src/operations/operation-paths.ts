@@ -2,10 +2,9 @@
  * Operations on names in the file system. A path is relative to a directory's descriptor, or to the
  * working directory (AT_FDCWD). Flags are those of the system calls. Errors contain the path.
  */
-import { requireInteger } from "../ring/require-integer.ts";
+import { invalidType, requireInteger, requireObject, requirePath } from "../sys/check.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { closeResult, copyIn, noResult, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
@@ -184,7 +183,7 @@ export class PathOperations extends FileOperations {
     how: { flags?: number; mode?: number; resolve?: number },
     options?: OperationOptions,
   ): Operation<number> {
-    if (typeof how !== "object" || how === null) throw invalidType("how", "an object", how);
+    requireObject("how", how);
     for (const name of ["flags", "mode", "resolve"] as const)
       if (how[name] !== undefined) requireInteger(`how.${name}`, how[name], 0, FLAGS_MAX);
     const operation = this.onPath(openat2, directory, path, options);
@@ -299,14 +298,4 @@ export class PathOperations extends FileOperations {
     requirePath("name", name);
     return typeof file === "number" ? this.onFile(kind, file, options) : this.onPath(kind, AT_FDCWD, file, options);
   }
-}
-
-/**
- * Throws a TypeError, with Node's code, for a value that is neither text nor bytes, or that
- * contains a NUL.
- */
-export function requirePath(name: string, path: unknown): asserts path is string | Uint8Array {
-  const allowed = "a string or bytes without NUL";
-  if (typeof path !== "string" && !(path instanceof Uint8Array)) throw invalidType(name, allowed, path);
-  if (typeof path === "string" ? path.includes("\0") : path.includes(0)) throw invalidValue(name, allowed, path);
 }

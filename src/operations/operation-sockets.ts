@@ -3,7 +3,7 @@
  * `connect`, `listen` and `udpSocket`, which use multishot operations and buffers.
  */
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
-import { requireInteger } from "../ring/require-integer.ts";
+import { requireInteger } from "../sys/check.ts";
 import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { closeResult, giveBack, noResult, placeData, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";

@@ -14,6 +14,7 @@ import {
   IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
 } from "../sys/abi.ts";
+import { requireOneOf } from "../sys/check.ts";
 import { readVariable } from "../sys/environment.ts";
 import { EINVAL, SystemError } from "../sys/errno.ts";
 import { Ring, type RingParams } from "../ring/ring.ts";
@@ -58,10 +59,7 @@ const tiers: Record<Exclude<Mode, "auto">, readonly number[]> = {
  */
 export function requestedMode(option: Mode | undefined): Mode {
   const asked = option ?? "auto";
-  if (!modes.includes(asked))
-    throw new TypeError(
-      `mode must be one of ${modes.map((mode) => `"${mode}"`).join(", ")}, not ${Bun.inspect(asked)}`,
-    );
+  requireOneOf("mode", asked, modes);
   return readVariable("RINGLOOP_MODE") ?? asked;
 }
 

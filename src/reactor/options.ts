@@ -1,5 +1,6 @@
 /** The options of a reactor, and the information that it gives about itself. */
 import { featureNames } from "../ring/features.ts";
+import { I32_MAX, invalidOption, requireBoolean, requirePowerOfTwo } from "../sys/check.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Mode } from "./mode.ts";
 
@@ -110,11 +111,10 @@ export function defaultOptions(): Required<ReactorOptions> {
  */
 export function readOptions(given: ReactorOptions, mode: ReactorInfo["mode"]): LaneOptions {
   const options = { ...defaultOptions(), ...given, mode };
-  for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const) requirePowerOfTwo(name, options[name]);
+  for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
+    requirePowerOfTwo(name, options[name], 2, 32768);
   for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, options[name]);
-  const { restrict } = options;
-  if (typeof restrict !== "boolean")
-    throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
+  requireBoolean("restrict", options.restrict);
   return options;
 }
 
@@ -145,12 +145,7 @@ export function infoOf(
   };
 }
 
-function requirePowerOfTwo(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
-    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${Bun.inspect(value)}`);
-}
-
 function requireCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be an integer of at least 0, not ${Bun.inspect(value)}`);
+  if (!Number.isInteger(value) || value < 0 || value > I32_MAX)
+    throw invalidOption(name, "number", `an integer from 0 to ${I32_MAX}`, value);
 }

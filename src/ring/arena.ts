@@ -5,7 +5,7 @@
  * most recently freed chunk is handed out first, while it is still in the cache. `trim()` returns
  * the pages of unused slabs to the system and keeps their addresses.
  */
-import { outOfRange } from "../sys/argument-errors.ts";
+import { outOfRange } from "../sys/check.ts";
 import { pointerTo } from "../sys/library.ts";
 import { Mapping } from "../sys/memory.ts";
 

@@ -5,7 +5,7 @@
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import type { Ring } from "./ring.ts";
 
 export class BufRing {

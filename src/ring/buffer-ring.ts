@@ -9,7 +9,7 @@
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Ring } from "./ring.ts";
 
 /**

@@ -7,7 +7,7 @@
  * them owns them.
  */
 import { SOL_SOCKET } from "../sys/abi.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { I32_MIN, outOfRange, requireBytes, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import {
   IPPROTO_UDP,
   SCM_CREDENTIALS,
@@ -19,7 +19,6 @@ import {
   UDP_SEGMENT,
 } from "../sys/linux.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 
 /** One piece of ancillary data. */
 export interface ControlMessage {
@@ -58,7 +57,7 @@ export function encodeControl(messages: readonly ControlMessage[]): Buffer {
   for (const [i, message] of messages.entries()) {
     requireInteger(`messages[${i}].level`, message.level, 0, 0x7fffffff);
     requireInteger(`messages[${i}].type`, message.type, 0, 0x7fffffff);
-    if (!(message.data instanceof Uint8Array)) throw invalidType(`messages[${i}].data`, "a Uint8Array", message.data);
+    requireBytes(`messages[${i}].data`, message.data);
   }
   const lengths = messages.map(({ data }) => byteLengthOf(data));
   const bytes = Buffer.alloc(controlSpace(...lengths));

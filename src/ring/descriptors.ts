@@ -8,13 +8,11 @@
  * of node:fs, `prepClose`).
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../sys/abi.ts";
-import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { I32_MAX, outOfRange, requireInteger, requireNumber, requireText, U32_MAX } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { CLOCK_MONOTONIC, EFD_CLOEXEC, MFD_CLOEXEC, TFD_TIMER_ABSTIME } from "../sys/linux.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 
-const I32_MAX = 0x7fffffff;
 /**
  * EFD_CLOEXEC, TFD_CLOEXEC, EPOLL_CLOEXEC, IN_CLOEXEC, O_CLOEXEC and SOCK_CLOEXEC are the same bit.
  */
@@ -69,8 +67,7 @@ export function timerfdSettime(fd: number, times: TimerTimes & { isAbsolute?: bo
   const { valueMs, intervalMs = 0, isAbsolute = false } = times;
   const words = new BigInt64Array(4);
   for (const [at, name, ms] of [[0, "intervalMs", intervalMs] as const, [2, "valueMs", valueMs] as const]) {
-    if (!(typeof ms === "number" && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
-      throw outOfRange(name, `from 0 to ${Number.MAX_SAFE_INTEGER}`, ms);
+    requireNumber(name, ms, 0, Number.MAX_SAFE_INTEGER);
     const seconds = Math.floor(ms / 1000);
     words[at] = BigInt(seconds);
     words[at + 1] = BigInt(Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));
@@ -187,7 +184,6 @@ function requireDescriptor(fd: number): void {
 }
 
 function cString(name: string, text: string): Buffer {
-  if (typeof text !== "string") throw invalidType(name, "a string without NUL", text);
-  if (text.includes("\0")) throw invalidValue(name, "a string without NUL", text);
+  requireText(name, text);
   return Buffer.from(`${text}\0`);
 }

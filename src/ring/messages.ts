@@ -15,9 +15,8 @@ import {
 import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { invalidType, invalidValue, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Iovec } from "./structs.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 

@@ -34,7 +34,7 @@ import {
   IORING_TIMEOUT_UPDATE,
 } from "../sys/abi.ts";
 import { SocketSqe } from "./prep-sockets.ts";
-import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import { U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Wide } from "./sqe-fields.ts";
 
 export class EventSqe extends SocketSqe {

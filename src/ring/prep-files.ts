@@ -26,7 +26,7 @@ import {
   IORING_OP_WRITEV_FIXED,
 } from "../sys/abi.ts";
 import { BLOCK_URING_CMD_DISCARD } from "../sys/linux.ts";
-import { U32_MAX } from "./require-integer.ts";
+import { U32_MAX } from "../sys/check.ts";
 import type { Wide } from "./sqe-fields.ts";
 import { SqeWords } from "./sqe-words.ts";
 

@@ -23,7 +23,7 @@ import {
   IORING_RECVSEND_FIXED_BUF,
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
-import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import { U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Wide } from "./sqe-fields.ts";
 
 export class SocketSqe extends PathSqe {

@@ -3,7 +3,7 @@
  * support; features.ts tries those.
  */
 import { IO_URING_OP_SUPPORTED } from "../sys/abi.ts";
-import { requireInteger } from "./require-integer.ts";
+import { requireInteger } from "../sys/check.ts";
 
 export class Probe {
   /** The last opcode that the kernel knows. */

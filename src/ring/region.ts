@@ -1,5 +1,5 @@
 /** Pieces of mapped memory, which the kernel may see. `RingMemory` makes them. */
-import { wideOf } from "./require-integer.ts";
+import { wideOf } from "../sys/check.ts";
 
 const TWO_32 = 4294967296;
 

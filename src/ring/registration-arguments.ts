@@ -2,7 +2,7 @@
 import { IORING_REGISTER_FILES_SKIP } from "../sys/abi.ts";
 import { lazily } from "../sys/lazily.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
+import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import type { RingMemory } from "./ring-memory.ts";
 
 /** A piece of mapped memory: a region of `RingMemory`, a `Mapping`, a part of a `Chunk`. */

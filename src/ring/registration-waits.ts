@@ -11,7 +11,7 @@ import {
 } from "../sys/abi.ts";
 import { Registrations } from "./registration.ts";
 import { type BufferPiece, bytesOf, scratch } from "./registration-arguments.ts";
-import { requireInteger, U32_MAX, wideOf } from "./require-integer.ts";
+import { requireInteger, U32_MAX, wideOf } from "../sys/check.ts";
 
 /** struct io_uring_napi. */
 export interface Napi {

@@ -40,7 +40,7 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { I32_MIN, invalidType, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import { Probe } from "./probe.ts";
 import {
   type BufferPiece,
@@ -53,7 +53,6 @@ import {
   scratch,
   tagsOf,
 } from "./registration-arguments.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
 
 export type { BufferPiece } from "./registration-arguments.ts";
 

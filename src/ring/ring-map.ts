@@ -21,8 +21,7 @@ import {
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { asPointer, Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType, requireInteger, U32_MAX } from "../sys/check.ts";
 
 /** Parameters of io_uring_queue_init_params(3). */
 export interface RingParams {

@@ -14,9 +14,8 @@ import { Mapping, PAGE_BYTES } from "../sys/memory.ts";
 import { type ControlMessage, encodeControl } from "./control-messages.ts";
 import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { requireInteger, requirePath, requirePowerOfTwo, U32_MAX } from "../sys/check.ts";
 import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const BYTES_DEFAULT = 65536;
 const BYTES_MAX = 2 ** 40;
@@ -64,11 +63,8 @@ export class RingMemory {
    * NUL in it.
    */
   cString(text: string | Uint8Array): Region {
-    const allowed = "a string or bytes without NUL";
-    if (typeof text !== "string" && !(text instanceof Uint8Array)) throw invalidType("text", allowed, text);
-    const bytes = Buffer.from(text as string);
-    if (bytes.includes(0)) throw invalidValue("text", allowed, text);
-    return this.copy(Buffer.concat([bytes, Buffer.alloc(1)]));
+    requirePath("text", text);
+    return this.copy(Buffer.concat([Buffer.from(text as string), Buffer.alloc(1)]));
   }
 
   /**
@@ -199,8 +195,7 @@ export class RingMemory {
 
   private place<T extends Region>(bytes: number, alignment: number, make: (place: Place) => T): T {
     requireInteger("bytes", bytes, 0, BYTES_MAX);
-    if (!Number.isInteger(alignment) || alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)) !== 0)
-      throw invalidValue("alignment", "a power of two from 1 to 4096", alignment);
+    requirePowerOfTwo("alignment", alignment, 1, 4096);
     const offset = Math.ceil(this.used / alignment) * alignment;
     if (offset + bytes > this.bytes)
       throw new RangeError(

@@ -14,12 +14,11 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_NEED_WAKEUP,
 } from "../sys/abi.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
 import { EAGAIN, EBADF, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
 import { type Native, native } from "../sys/library.ts";
 import { Cqe } from "./cqe.ts";
 import { WaitRegistrations } from "./registration-waits.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 import type { MappedRing } from "./ring-map.ts";
 import { Sqe } from "./sqe.ts";
 

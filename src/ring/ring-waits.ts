@@ -12,7 +12,7 @@ import {
 } from "../sys/abi.ts";
 import { check, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import type { Cqe } from "./cqe.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { requireInteger, U32_MAX } from "../sys/check.ts";
 import { RingQueues, TIMEOUT_US_MAX } from "./ring-queues.ts";
 
 /** Makes one io_uring_enter(2) that may wait. */

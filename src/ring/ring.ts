@@ -17,13 +17,12 @@ import {
   IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, requireInteger, U32_MAX } from "../sys/check.ts";
 import { check, EINVAL, EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
 import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 import { openMappedRing, resizeMappedRing, type MappedRing, type RingParams } from "./ring-map.ts";
 import { RingWaits } from "./ring-waits.ts";
 

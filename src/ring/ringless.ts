@@ -10,7 +10,7 @@ import {
   IORING_REGISTER_QUERY,
   IORING_REGISTER_SEND_MSG_RING,
 } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireFunction } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { scratch } from "./registration-arguments.ts";
@@ -109,7 +109,7 @@ function query(operation: number): Buffer {
  * Linux 6.13.
  */
 export function registerSyncMsg(prepare: (sqe: Sqe) => unknown): void {
-  if (typeof prepare !== "function") throw invalidType("prepare", "a function", prepare);
+  requireFunction("prepare", prepare);
   const words = new Uint32Array(16);
   prepare(new Sqe(words, 0));
   check(native().rl_register(-1, IORING_REGISTER_SEND_MSG_RING, pointerTo(words), 1), "io_uring_register");

@@ -19,8 +19,7 @@ import {
   IOSQE_IO_HARDLINK,
   IOSQE_IO_LINK,
 } from "../sys/abi.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, U64_MAX } from "./require-integer.ts";
+import { I32_MIN, invalidType, outOfRange, requireInteger, U16_MAX, U32_MAX, U64_MAX } from "../sys/check.ts";
 import { type FieldNames, fieldNames, plainNames } from "./sqe-field-names.ts";
 
 /** The product is exact: it multiplies a multiple of 2^32 below 2^53 by a power of two. */

@@ -21,7 +21,7 @@
  * | 56    | `setAttrTypeMask`| attr_type_mask                                                 |
  * | 48    | `command`        | cmd                                                            |
  */
-import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import { U16_MAX, U32_MAX } from "../sys/check.ts";
 import { SqeFields, type Wide } from "./sqe-fields.ts";
 
 export class SqeWords extends SqeFields {

@@ -4,8 +4,7 @@
  */
 import { EPOLL_EVENT_BYTES, IORING_REG_WAIT_TS, IOVEC_BYTES } from "../sys/abi.ts";
 import { type Place, Region } from "./region.ts";
-import { I32_MIN, requireInteger, U32_MAX } from "./require-integer.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { I32_MIN, requireInteger, requireNumber, U32_MAX } from "../sys/check.ts";
 
 export class Iovec extends Region {
   /** Number of pieces: an argument of prepReadv and prepWritev, besides the address. */
@@ -35,7 +34,7 @@ export class Timespec extends Region {
 
   /** Changes the time. Call it before the entry is submitted. */
   set(ms: number): this {
-    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw outOfRange("ms", `from 0 to ${Number.MAX_SAFE_INTEGER}`, ms);
+    requireNumber("ms", ms, 0, Number.MAX_SAFE_INTEGER);
     const seconds = Math.floor(ms / 1000);
     this.writeU64(0, seconds);
     this.writeU64(8, Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));

@@ -24,8 +24,9 @@ export function readVariable<N extends Name>(name: N): (typeof allowed)[N][numbe
   if (value === undefined || value === "") return undefined;
   const values: readonly string[] = allowed[name];
   if (values.includes(value)) return value as (typeof allowed)[N][number];
-  const list = values.map((each) => JSON.stringify(each)).join(", ");
-  throw new TypeError(`${name} must be one of ${list}, not ${JSON.stringify(value)}`);
+  // Loaded for the error alone, because each process under the preload reads the variables.
+  const { wrongWord } = require("./check.ts") as typeof import("./check.ts");
+  throw wrongWord(name, value, values);
 }
 
 /**

@@ -5,7 +5,7 @@
  * go. Later use reads `undefined` or throws, and never touches pages of another owner.
  */
 import { type Pointer, toArrayBuffer } from "bun:ffi";
-import { outOfRange } from "./argument-errors.ts";
+import { outOfRange } from "./check.ts";
 import { SystemError } from "./errno.ts";
 import { native } from "./library.ts";
 

@@ -2,6 +2,7 @@
  * Socket addresses. Converts between the kernel's sockaddr bytes and host, port and family in
  * Node's and Bun's terms.
  */
+import { invalidValue } from "./check.ts";
 import { AF_INET, AF_UNIX } from "./abi.ts";
 import { check } from "./errno.ts";
 import { native, pointerTo } from "./library.ts";
@@ -46,9 +47,7 @@ export function encodeUnixAddress(unix: string): Uint8Array {
   // unix(7): a path may fill sun_path without its NUL. The address length gives the length of an
   // abstract name.
   if (path.length === 0 || path.length > UNIX_PATH_BYTES - (isAbstract ? 0 : 1) || path.indexOf(0, 1) >= 0)
-    throw new TypeError(
-      `unix must be a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL, not ${Bun.inspect(unix)}`,
-    );
+    throw invalidValue("unix", `a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL`, unix);
   const bytes = new Uint8Array(2 + path.length + (isAbstract ? 0 : 1));
   bytes[0] = AF_UNIX;
   bytes.set(path, 2);

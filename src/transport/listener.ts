@@ -5,6 +5,7 @@
  * descriptors, the listener neither spins nor dies, and it continues when some are free again.
  */
 import { IORING_CQE_F_MORE, SHUT_RDWR, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { assert } from "../sys/assert.ts";
 import { ECANCELED, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -24,6 +25,27 @@ const enum Kind {
   Accept = 7,
 }
 
+/** States of a listener. Each comment says what may be in flight in the state. */
+const State = {
+  /** An accept. */
+  Listening: 0,
+  /** The accept that is being cancelled, and its cancellation. Connections may still come. */
+  Paused: 1,
+  /** The close, the cancellation, and the last completions of the operations before them. */
+  Closing: 2,
+  /** Nothing. */
+  Closed: 3,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** The states that may follow each state. */
+const successors: Record<State, readonly State[]> = {
+  [State.Listening]: [State.Paused, State.Closing],
+  [State.Paused]: [State.Listening, State.Closing],
+  [State.Closing]: [State.Closed],
+  [State.Closed]: [],
+};
+
 export class Listener extends WheelEntry implements OperationOwner, Flushable {
   /**
    * The bound address: the numeric address and the actual port. Undefined for other than IP
@@ -35,12 +57,10 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private readonly slot: number;
   private readonly onConnection: (fd: number) => void;
   private readonly target: ListenTarget;
-  /** The descriptor; -1 once the listener is closed. */
+  /** The descriptor; -1 once the listener is closing. */
   fd: number;
+  private state: State = State.Listening;
   private acceptArmed = false;
-  private paused = false;
-  private closing = false;
-  private closed = false;
   private referenced = true;
 
   /**
@@ -61,10 +81,14 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     reactor.scheduleFlush(this);
   }
 
+  private get isClosing(): boolean {
+    return this.state >= State.Closing;
+  }
+
   /** Stops accepting. Accepted connections stay open. */
   close(): void {
-    if (this.closing) return;
-    this.closing = true;
+    if (this.isClosing) return;
+    this.move(State.Closing);
     const { reactor, slot } = this;
     reactor.wheel.clear(this);
     this.cancelAccept();
@@ -83,14 +107,15 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
    * before a pause took effect still come.
    */
   setPaused(paused: boolean): void {
-    if (this.paused === paused || this.closing) return;
-    this.paused = paused;
+    const wanted = paused ? State.Paused : State.Listening;
+    if (this.state === wanted || this.isClosing) return;
+    this.move(wanted);
     if (paused) this.cancelAccept();
     else this.reactor.scheduleFlush(this);
   }
 
   setReferenced(referenced: boolean): void {
-    if (this.referenced === referenced || this.closed) return;
+    if (this.referenced === referenced || this.state === State.Closed) return;
     this.referenced = referenced;
     if (referenced) this.reactor.ref();
     else this.reactor.unref();
@@ -102,7 +127,12 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   }
 
   flush(): void {
-    if (this.acceptArmed || this.closing || this.paused) return;
+    if (!this.acceptArmed && this.state === State.Listening) this.armAccept();
+  }
+
+  private armAccept(): void {
+    assert(!this.acceptArmed, "a listener has one accept in flight");
+    assert(this.state === State.Listening, "a listener accepts while it listens");
     this.acceptArmed = true;
     this.reactor.lane.tag(
       this.reactor.lane.nextSqe().prepMultishotAccept(this.fd, SOCK_CLOEXEC),
@@ -114,9 +144,13 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   complete(kind: number, result: number, flags: number): void {
     if (kind === Kind.Accept) this.acceptCompleted(result, flags);
     // A cancellation misses (EALREADY) an accept that is just being woken.
-    if (kind === Kind.Cancel && result < 0 && (this.closing || this.paused)) this.cancelAccept();
-    if (!this.closing || this.closed || this.reactor.lane.operations.inFlightOf(this.slot) > 0) return;
-    this.closed = true;
+    if (kind === Kind.Cancel && result < 0 && this.state !== State.Listening) this.cancelAccept();
+    if (this.state === State.Closing && this.reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
+  }
+
+  /** Nothing is in flight any more. */
+  private release(): void {
+    this.move(State.Closed);
     this.reactor.lane.operations.release(this.slot);
     this.reactor.quietSlots--;
     if (this.referenced) this.reactor.unref();
@@ -130,7 +164,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     if ((flags & IORING_CQE_F_MORE) === 0) this.acceptArmed = false;
     if (result >= 0) {
       this.reactor.lane.own(result);
-      if (this.closing) {
+      if (this.isClosing) {
         this.reactor.lane.owned.delete(result);
         native().rl_close(result); // It was accepted while the cancellation was under way.
       } else {
@@ -139,7 +173,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
         return;
       }
     }
-    if (this.closing) return;
+    if (this.isClosing) return;
     switch (-result) {
       case EMFILE:
       case ENFILE:
@@ -162,5 +196,13 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
   private rearm(): void {
     this.reactor.lane.counters.rearms++;
     this.flush();
+  }
+
+  private move(to: State): void {
+    assert(
+      successors[this.state].includes(to),
+      "a listener is paused and goes on until it closes, and does not open again",
+    );
+    this.state = to;
   }
 }

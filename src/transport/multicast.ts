@@ -22,6 +22,7 @@ import {
   IPV6_MULTICAST_LOOP,
   IPV6_UNICAST_HOPS,
 } from "../sys/abi.ts";
+import { invalidOption } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { encodeAddress, familyOf } from "./address.ts";
@@ -37,7 +38,7 @@ function setBytes(fd: number, level: number, name: number, value: Uint8Array): v
 
 function requireTtl(ttl: number, min: number): number {
   if (Number.isInteger(ttl) && ttl >= min && ttl <= 255) return ttl;
-  throw new TypeError(`ttl must be an integer from ${min} to 255, not ${Bun.inspect(ttl)}`);
+  throw invalidOption("ttl", "number", `an integer from ${min} to 255`, ttl);
 }
 
 /** Returns a numeric address as a sockaddr. Throws a TypeError that names the argument. */
@@ -51,7 +52,7 @@ function requireAddress(name: string, address: string, family?: number): Uint8Ar
     }
   }
   const kind = family === undefined ? "numeric" : family === AF_INET ? "numeric IPv4" : "numeric IPv6";
-  throw new TypeError(`${name} must be a ${kind} address, not ${Bun.inspect(address)}`);
+  throw invalidOption(name, "string", `a ${kind} address`, address);
 }
 
 /** Returns the four bytes of in_addr. Without an address they mean any interface. */

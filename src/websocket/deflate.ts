@@ -7,6 +7,7 @@
  * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call. A
  * message costs what its bytes cost, and not the window's: of that, a small one is compressed with the last part only.
  */
+import { invalidOption, invalidType } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Offer, readOffers } from "./extensions.ts";
 import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
@@ -48,7 +49,7 @@ const compressors: Record<string, { sent: number; received: number }> = {
 export function readDeflate(option: unknown): DeflateOptions | undefined {
   if (option === undefined || option === null || option === false) return undefined;
   if (option !== true && typeof option !== "object")
-    throw new TypeError(`websocket expects perMessageDeflate to be a boolean or an object, not ${Bun.inspect(option)}`);
+    throw invalidType("websocket.perMessageDeflate", "true, false or an object", option);
   const { compress, decompress } = option === true ? { compress: true, decompress: true } : (option as any);
   const received = readForm("decompress", decompress, "disable");
   // Where one direction is compressed, the other is by default.
@@ -69,9 +70,7 @@ function readForm(name: string, value: unknown, byDefault: string): string {
   if (value === true || value === "shared") return "shared";
   if (typeof value === "string" && Object.hasOwn(compressors, value)) return value;
   const forms = ["disable", "shared", ...Object.keys(compressors)].join(", ");
-  throw new TypeError(
-    `websocket.perMessageDeflate.${name} must be a boolean or one of ${forms}, not ${Bun.inspect(value)}`,
-  );
+  throw invalidOption(`websocket.perMessageDeflate.${name}`, "string", `true, false or one of ${forms}`, value);
 }
 
 /** What was agreed on with a client. */

@@ -6,7 +6,8 @@
  */
 import { Listener } from "../../transport/listener.ts";
 import { serveFailure } from "../sockets/failure.ts";
-import { requireObject, requireServerPort, requireText } from "../sockets/options.ts";
+import { requireObject } from "../../sys/check.ts";
+import { readText, requireServerPort } from "../sockets/options.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import { FreeList } from "../../reactor/free-list.ts";
@@ -29,7 +30,7 @@ import {
   readLimits,
   readSeconds,
   readTarget,
-  requireFunction,
+  readFunction,
   routesOf,
   type ServeOptions,
 } from "./serve-options.ts";
@@ -127,8 +128,8 @@ class RingServer implements Server, ServeHost {
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
-    const error = requireFunction("error", options.error, true);
-    this.handlers = new Handlers(this, requireFunction("fetch", options.fetch, true), error);
+    const errorHandler = readFunction("error", options.error);
+    this.handlers = new Handlers(this, readFunction("fetch", options.fetch), errorHandler);
     this.setWebSockets(options.websocket);
     this.routes = readRoutes(routesOf(options));
     try {
@@ -142,7 +143,7 @@ class RingServer implements Server, ServeHost {
     const { address } = this.listener;
     this.unix = address === undefined ? (target.unix ?? "") : undefined;
     this.port = address?.port;
-    this.hostname = address && (requireText("hostname", options.hostname) ?? "localhost");
+    this.hostname = address && (readText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
     // As with Bun's server, `{ ...server }` is empty. Elysia gives this to reload() as options.
     for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
@@ -195,8 +196,8 @@ class RingServer implements Server, ServeHost {
         `the option routes of reload must have no HTML import, as ${JSON.stringify(html)} is: only Bun's own server serves ` +
           "those, so give it to serve, and the whole server is Bun's",
       );
-    const fetchHandler = requireFunction("fetch", fetch, true);
-    const errorHandler = requireFunction("error", error, true);
+    const fetchHandler = readFunction("fetch", fetch);
+    const errorHandler = readFunction("error", error);
     if (routes !== undefined) {
       const table = readRoutes(routes);
       this.routes.close();

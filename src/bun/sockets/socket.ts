@@ -13,6 +13,7 @@ import type { Reactor } from "../../reactor/reactor.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../../sys/abi.ts";
+import { invalidOption } from "../../sys/check.ts";
 import { EBADF, type SystemError } from "../../sys/errno.ts";
 import { native } from "../../sys/library.ts";
 import type { SocketAddress } from "../../transport/address.ts";
@@ -139,7 +140,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
    */
   timeout(seconds: number): void {
     if (typeof seconds !== "number" || !(seconds >= 0))
-      throw new TypeError(`seconds must be a number of at least 0, not ${Bun.inspect(seconds)}`);
+      throw invalidOption("seconds", "number", "a number of at least 0", seconds);
     if (this.isClosed) return;
     if (seconds === 0) this.connection.clearTimeout();
     else this.connection.setTimeout(seconds * 1000);

@@ -29,6 +29,7 @@ import {
   IORING_OP_SENDMSG,
   IORING_RECV_MULTISHOT,
 } from "../../sys/abi.ts";
+import { invalidValue } from "../../sys/check.ts";
 import {
   EAGAIN,
   EALREADY,
@@ -98,9 +99,7 @@ export class Faults {
     const [, seed, rate, isFatal, lying] =
       /^seed=(\d+),rate=(0(?:\.\d+)?|1)(,fatal)?(?:,(stale|lies|wild))?$/.exec(text) ?? [];
     if (rate === undefined)
-      throw new TypeError(
-        `RINGLOOP_FAULTS must be like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal,lies", not ${JSON.stringify(text)}`,
-      );
+      throw invalidValue("RINGLOOP_FAULTS", 'like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal,lies"', text);
     return new Faults(Number(seed), Number(rate), isFatal !== undefined, lying as Lying | undefined);
   }
 
