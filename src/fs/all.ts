@@ -1,5 +1,6 @@
 /** All named exports of `ringloop/fs`. */
-export { FileHandle, type ReadOptions, type WriteResult } from "./file-handle.ts";
+export { FileHandle } from "./file-handle.ts";
+export type { ReadOptions, WriteResult } from "./read-options.ts";
 export { open, type OpenOptions } from "./open.ts";
 export {
   link,

@@ -35,6 +35,7 @@ import { FileWriter } from "./file-writer.ts";
 import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from "./node-streams.ts";
 import type { OpenFile } from "./open-file.ts";
 import { type Batch, type IterationOptions, type PullOptions, pullOf, pullSyncOf, type Transform } from "./pull.ts";
+import type { ReadOptions, WriteResult } from "./read-options.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
@@ -42,22 +43,6 @@ import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writa
 /** Bytes of a read without a buffer, as in Node. */
 const READ_BYTES_DEFAULT = 16384;
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
-
-export interface ReadOptions<View extends NodeJS.ArrayBufferView> extends OperationOptions {
-  /** Memory for the bytes. Default: a new buffer of `length` bytes. */
-  buffer?: View;
-  /** Place of the first byte in the buffer. Default 0. */
-  offset?: number | null;
-  /** Bytes to read. Default: up to the buffer's end, or 16384. */
-  length?: number | null;
-  /** Position in the file. Default null: the file's own position, which moves. */
-  position?: number | bigint | null;
-}
-
-export interface WriteResult<Data> {
-  bytesWritten: number;
-  buffer: Data;
-}
 
 /** Closes forgotten files. Operations under way keep the file; streams keep the handle. */
 const forgotten = new FinalizationRegistry<OpenFile>((file) => {

@@ -1,8 +1,7 @@
 /**
  * Constants and layouts of io_uring under the kernel's names (include/uapi/linux/io_uring.h).
  *
- * Guarantees: layout.ts compares each constant with the C compiler's value before a ring is set up.
- * A constant newer than liburing 2.3 names its first Linux version; older headers lack it.
+ * Guarantees: layout.ts compares each with the C compiler's value before a ring is set up.
  */
 
 /** Equals RL_ABI_VERSION in ffi/ringloop.c. */
@@ -13,7 +12,7 @@ export const RL_OWNED_DESCRIPTORS = 1048576;
 /** The kind of an operation whose result is a descriptor: see op-table.ts. */
 export const RL_DESCRIPTOR_KIND = 7;
 
-// Opcodes (enum io_uring_op). Those after SENDMSG_ZC name their first Linux version.
+// Opcodes (enum io_uring_op). Those that liburing 2.3 lacks name their first Linux version.
 export const IORING_OP_NOP = 0;
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
