@@ -12,6 +12,7 @@ export const ring = lazily(() => require("./ring/index.ts") as typeof import("./
 
 // What the preload needs; a server that uses nothing else loads nothing else.
 export const serve = lazily(() => (require("./http/server.ts") as typeof import("./http/server.ts")).serve);
+export const serveNode = lazily(() => (require("./node/serve.ts") as typeof import("./node/serve.ts")).serveNode);
 export const listen = lazily(() => (require("./net/listen.ts") as typeof import("./net/listen.ts")).listen);
 export const connect = lazily(() => (require("./net/connect.ts") as typeof import("./net/connect.ts")).connect);
 export const udpSocket = lazily(() => (require("./net/udp.ts") as typeof import("./net/udp.ts")).udpSocket);

@@ -19,12 +19,14 @@ type Redirected = (options: any) => unknown;
 const parts = lazily(() => require("./parts.ts") as typeof import("./parts.ts"));
 
 /**
- * Calls ringloop's function of that name; for one of Node's modules, which is known by an option that nobody else gives, Bun's own.
+ * Calls ringloop's function of that name. Node's modules are known by an option that nobody else gives: node:http has a function of its own
+ * here, the others stay with Bun's own.
  */
 function redirect(name: keyof typeof originals, module?: string, option?: string): void {
   const own = originals[name] as Redirected;
   const redirected: Redirected = (options) => {
     if (option !== undefined && typeof options === "object" && options !== null && option in options) {
+      if (name === "serve") return parts().serveNode()(options as never);
       parts().notices().notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
       return own(options);
     }

@@ -17,7 +17,7 @@ const SEMICOLON = 59;
 const EQUALS = 61;
 const BACKSLASH = 92;
 
-const State = {
+export const State = {
   /** In the hexadecimal digits of a chunk's size. */
   Size: 0,
   SizeLf: 1,
@@ -50,7 +50,7 @@ const State = {
 /** Digits of a size: 2^52 bytes are enough for anybody, and stay an exact number. */
 const SIZE_DIGITS_MAX = 13;
 /** Bytes of extensions in one message: they carry nothing that is used, and must not be a way to keep a server busy. */
-const EXTENSION_BYTES_MAX = 16384;
+export const EXTENSION_BYTES_MAX = 16384;
 
 /** Data of chunks up to this size is put together with that of its neighbours, so that a tiny chunk costs little more than its bytes. */
 const GATHERED_CHUNK_BYTES_MAX = 1024;
@@ -63,10 +63,10 @@ export interface ChunkSink {
 
 export class ChunkedDecoder {
   private readonly trailerBytesMax: number;
-  private state: number = State.Size;
+  protected state: number = State.Size;
   private size = 0;
   private digits = 0;
-  private extensionBytes = 0;
+  protected extensionBytes = 0;
   private trailerBytes = 0;
   private trailers = 0;
   private trailerColon = false;
@@ -109,7 +109,7 @@ export class ChunkedDecoder {
   }
 
   /** One byte of framing. Returns 0 or a negated status. */
-  private step(byte: number): number {
+  protected step(byte: number): number {
     switch (this.state) {
       case State.Size: {
         const digit = hexDigit(byte);

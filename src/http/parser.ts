@@ -65,12 +65,12 @@ export class RequestParser {
   hostStart = 0;
   hostEnd = 0;
 
-  private readonly limits: ParserLimits;
+  protected readonly limits: ParserLimits;
   private fields = 0;
-  private hosts = 0;
-  private transferEncoded = false;
-  private connectionClose = false;
-  private connectionKeepAlive = false;
+  protected hosts = 0;
+  protected transferEncoded = false;
+  protected connectionClose = false;
+  protected connectionKeepAlive = false;
   /** Where the first line that was not whole begins, from the head's first byte. */
   private lineStart = 0;
 
@@ -145,7 +145,7 @@ export class RequestParser {
     return true;
   }
 
-  private beginHeaders(): void {
+  protected beginHeaders(): void {
     this.contentLength = -1;
     this.chunked = false;
     this.expectsContinue = false;
@@ -160,7 +160,7 @@ export class RequestParser {
   }
 
   /** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). */
-  private parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     if (bytes[at] === 71 && bytes[at + 1] === 69 && bytes[at + 2] === 84 && bytes[at + 3] === SP && at + 4 < end) {
       this.method = "GET";
@@ -210,7 +210,7 @@ export class RequestParser {
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
-  private parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
     if (at === end) return INCOMPLETE;
@@ -230,7 +230,7 @@ export class RequestParser {
   }
 
   /** The fields that decide where the message ends and what happens to the connection. Returns 0 or a negated status. */
-  private interpret(
+  protected interpret(
     bytes: Uint8Array,
     start: number,
     name: number,
@@ -328,7 +328,7 @@ export class RequestParser {
   }
 
   /** What only the whole head shows. */
-  private finish(bytes: Uint8Array, start: number): number {
+  protected finish(bytes: Uint8Array, start: number): number {
     if (this.chunked && (this.contentLength >= 0 || this.minorVersion === 0)) return -400;
     if (this.hosts === 0 && this.minorVersion > 0) return -400;
     if (this.pathStart > this.targetStart) {
@@ -372,14 +372,14 @@ function isHexDigit(byte: number): boolean {
 }
 
 /** Whether the bytes are exactly `text`. */
-function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+export function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
   for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }
 
 /** Whether the bytes begin with `text`, which is in lower case, in any case. */
-function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+export function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start < text.length) return false;
   for (let i = 0; i < text.length; i++) {
     const byte = bytes[start + i]!;

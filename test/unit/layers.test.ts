@@ -6,7 +6,7 @@ import { dirname, join, normalize, relative } from "node:path";
 const root = join(import.meta.dir, "../..");
 
 /** A layer imports from itself and from those before it. */
-const layers = ["sys", "ring", "reactor", "net", "fs", "http"];
+const layers = ["sys", "ring", "reactor", "net", "fs", "http", "node"];
 
 /** What programs outside of src/ may import: the exports of package.json. */
 const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/register.ts"];

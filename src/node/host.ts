@@ -1,0 +1,27 @@
+/** What connections of node:http need of their server. */
+import type { Reactor } from "../reactor/reactor.ts";
+import type { HttpServer, OnRequest, SocketClass } from "./contract.ts";
+import type { NodeConnection } from "./connection.ts";
+import type { NodeParserLimits, NodeRequestParser } from "./request-parser.ts";
+import type { AutoFields } from "./response-head.ts";
+
+export interface NodeHost {
+  readonly reactor: Reactor;
+  /** The program's http.Server. */
+  readonly server: HttpServer;
+  readonly Socket: SocketClass;
+  readonly onRequest: OnRequest;
+  /** What `onRequest` is given as the server. */
+  readonly native: object;
+  /** One for all connections: what it found is read before the next head is parsed. */
+  readonly parser: NodeRequestParser;
+  readonly limits: NodeParserLimits;
+  readonly autoFields: AutoFields;
+  readonly isUnix: boolean;
+  /** Fields that a request shows; 0 is no limit. */
+  readonly fieldsMax: number;
+  /** The server was closed: a connection ends with its last response. */
+  readonly isStopping: boolean;
+  /** The program's socket is closed. Bytes may still be on their way out. */
+  closed(connection: NodeConnection): void;
+}

@@ -1,0 +1,68 @@
+/**
+ * The body of a request on its way to node:http, delimited by Content-Length or in chunks.
+ *
+ * Guarantees: takes no byte behind the body's last one; what nobody listens to is dropped; the handle hears of the end once,
+ * with the last bytes.
+ */
+import { BodyState } from "./contract.ts";
+import type { Fault } from "./faults.ts";
+import type { NodeParserLimits } from "./request-parser.ts";
+import { callProgram } from "./program-call.ts";
+import { RequestChunks } from "./request-chunks.ts";
+import type { ResponseHandle } from "./response-handle.ts";
+
+export class RequestBody {
+  readonly handle: ResponseHandle;
+  /** Why `feed` has refused. */
+  fault: Fault | undefined;
+  private bytesLeft: number;
+  private readonly chunks: RequestChunks | null;
+
+  constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, limits: NodeParserLimits) {
+    this.handle = handle;
+    this.bytesLeft = contentLength;
+    this.chunks = chunked ? new RequestChunks(limits.headerBytesMax) : null;
+  }
+
+  get isWhole(): boolean {
+    return this.chunks === null ? this.bytesLeft === 0 : this.chunks.done;
+  }
+
+  /** Takes what belongs to the body. Returns the position behind it, or -1 for what is to be refused (`fault`). */
+  feed(memory: Buffer, start: number, end: number): number {
+    const { handle, chunks } = this;
+    const pieces: Buffer[] = [];
+    let at: number;
+    if (chunks === null) {
+      at = start + Math.min(this.bytesLeft, end - start);
+      this.bytesLeft -= at - start;
+      if (handle.ondata !== undefined) pieces.push(copyOf(memory, start, at));
+    } else {
+      at = chunks.feed(memory, start, end, {
+        onBody: (bytes, from, to) => {
+          if (handle.ondata !== undefined) pieces.push(copyOf(bytes, from, to));
+        },
+      });
+      if (at < 0) {
+        this.fault = chunks.fault;
+        at = -1;
+      }
+    }
+    const isWhole = at >= 0 && this.isWhole;
+    if (isWhole) {
+      handle.hasBody = BodyState.Done;
+      if (chunks !== null) handle.requestTrailers = chunks.trailerLines;
+    }
+    for (let i = 0; i < pieces.length; i++) deliver(handle, pieces[i], isWhole && i === pieces.length - 1);
+    if (isWhole && pieces.length === 0) deliver(handle, undefined, true);
+    return at;
+  }
+}
+
+function copyOf(memory: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(memory.subarray(start, end));
+}
+
+function deliver(handle: ResponseHandle, chunk: Buffer | undefined, isLast: boolean): void {
+  if (handle.ondata !== undefined) callProgram(handle.ondata, chunk, isLast, 0);
+}

@@ -1,0 +1,112 @@
+/**
+ * A connection as node:http's Socket knows it: the handle that it shares with Bun's own server (contract.ts). Its names are
+ * Bun's.
+ */
+import type { Socket } from "node:net";
+import type { SocketAddress } from "../net/address.ts";
+import type { NodeConnection } from "./connection.ts";
+import type { ResponseHandle } from "./response-handle.ts";
+
+export class SocketHandle {
+  duplex: Socket | undefined = undefined;
+  onclose: (() => void) | undefined = undefined;
+  ondrain: (() => void) | undefined = undefined;
+  ondata: ((chunk: Buffer | undefined, isLast: boolean) => void) | undefined = undefined;
+  /** The program is done with it. What was written before still leaves. */
+  closed = false;
+  closeError: { errno: number; code: string } | undefined = undefined;
+  closedWithUnsentData = false;
+  peerEnded = false;
+  finSent = false;
+  /** Bytes written, but for those of `response`. */
+  bytesWritten = 0;
+
+  private readonly connection: NodeConnection;
+  private local: SocketAddress | undefined;
+  private remote: SocketAddress | undefined;
+
+  constructor(connection: NodeConnection) {
+    this.connection = connection;
+  }
+
+  /** Whose turn it is to be sent, or who was sent last. */
+  get response(): ResponseHandle | undefined {
+    return this.connection.response ?? undefined;
+  }
+
+  get secureEstablished(): boolean {
+    return false;
+  }
+
+  get remoteAddress(): SocketAddress | undefined {
+    return (this.remote ??= this.connection.transport.remoteAddress);
+  }
+
+  get localAddress(): SocketAddress | undefined {
+    return (this.local ??= this.connection.transport.localAddress);
+  }
+
+  /** ws must not take the connection natively: it is none of Bun's. It frames over the stream where something waits in it. */
+  get hasQueuedTunnelReads(): boolean {
+    return this.connection.isTunnel;
+  }
+
+  close(): void {
+    this.connection.close(false);
+  }
+
+  /** Closes with RST: what was written may be lost. */
+  reset(): void {
+    this.connection.close(true);
+  }
+
+  /** Returns false where the peer does not read: `ondrain` follows. */
+  write(chunk: string | Uint8Array, encoding?: string): boolean {
+    if (this.closed || this.finSent) return true;
+    this.bytesWritten += this.connection.write(chunk, encoding);
+    return !this.connection.checkBlocked();
+  }
+
+  /** Sends FIN after what was written; `closes`: and closes then. */
+  end(closes: boolean): void {
+    this.connection.end(closes);
+  }
+
+  upgradeToTunnel(hasBody: boolean, handle: ResponseHandle): void {
+    this.connection.beTunnel(hasBody, handle);
+  }
+
+  readStop(): void {
+    this.connection.pauseReads();
+  }
+
+  readStart(): void {
+    this.connection.resumeReads();
+  }
+
+  setResponseTrailers(lines: string): void {
+    const { response } = this.connection;
+    if (response !== null) response.responseTrailers = lines;
+  }
+
+  isRequestTimedOut(headersTimeoutMs: number, requestTimeoutMs: number): boolean {
+    return this.connection.isRequestTimedOut(headersTimeoutMs, requestTimeoutMs);
+  }
+
+  startPipelinedResponse(handle: ResponseHandle, _isHttp10: boolean, _closes: boolean): boolean {
+    return this.connection.startPipelined(handle);
+  }
+
+  /** Nothing that comes is looked at any more. */
+  stopParsing(): void {
+    this.connection.stopReading();
+  }
+
+  closeWhenDrained(): void {
+    this.connection.end(true);
+  }
+
+  closeIfIdle(): void {
+    if (this.connection.isIdle) this.connection.close(false);
+  }
+}
