@@ -45,6 +45,8 @@ const Flag = {
   Awaited: 0x20,
   /** `end` was called. */
   Ended: 0x40,
+  /** The client sends no more, and is to get its answers all the same (`httpAllowHalfOpen`). */
+  HalfOpen: 0x80,
 } as const;
 
 export class NodeConnection implements Consumer {
@@ -56,6 +58,8 @@ export class NodeConnection implements Consumer {
   response: ResponseHandle | null = null;
 
   private flags = 0;
+  /** Where what is being read begins. */
+  private packetStart = 0;
   /** What of a request is still to come. */
   private body: RequestBody | null = null;
   /** Dispatched requests whose response has to wait for the one ahead. */
@@ -144,6 +148,7 @@ export class NodeConnection implements Consumer {
     answered();
     if (this.checkBlocked()) return false;
     response.flags |= ResponseFlag.Completed;
+    if (this.has(Flag.HalfOpen) && this.queued.length === 0) this.end(true);
     return true;
   }
 
@@ -220,6 +225,7 @@ export class NodeConnection implements Consumer {
 
   consume(memory: Buffer, start: number, end: number): number {
     let at = start;
+    this.packetStart = start;
     while (at < end && !this.has(Flag.Deaf)) {
       if (this.has(Flag.Held)) return at;
       if (this.body !== null) at = this.receiveBody(memory, at, end);
@@ -246,7 +252,10 @@ export class NodeConnection implements Consumer {
       if (socket.closed) return;
     }
     const isPending = response !== null && (response.flags & ResponseFlag.Completed) === 0;
-    if (this.host.server.httpAllowHalfOpen === true && (isPending || this.queued.length > 0)) return;
+    if (this.host.server.httpAllowHalfOpen === true && (isPending || this.queued.length > 0)) {
+      this.flags |= Flag.HalfOpen;
+      return;
+    }
     socket.peerEnded = true;
     transport.finish("close");
     transport.setTimeout(CLOSE_TIMEOUT_MS);
@@ -294,7 +303,7 @@ export class NodeConnection implements Consumer {
     if (at === INCOMPLETE) return INCOMPLETE;
     this.begunBytes = 0;
     this.begunParser = null;
-    if (at < 0) return this.refuse(parser.fault, copyOf(memory, from, end), end);
+    if (at < 0) return this.refuse(parser.fault, copyOf(memory, this.packetStart, end), end);
     return this.dispatch(memory, start, at, end, parser);
   }
 
@@ -357,7 +366,7 @@ export class NodeConnection implements Consumer {
     runJobs();
     // What the handler of an answered request left behind, nobody waits for; node:http's own ticks least of all.
     if (handle.finished) while (openCalls() > open) answered();
-    if (isEndless) return this.refuse(Fault.TransferEncoding, copyOf(memory, start, end), end);
+    if (isEndless) return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
     if (connectHead !== undefined && this.isTunnel) return end;
     if (this.body === null) this.messageOver(handle);
     host.reactor.relieve();
@@ -367,7 +376,7 @@ export class NodeConnection implements Consumer {
   private receiveBody(memory: Buffer, start: number, end: number): number {
     const body = this.body!;
     const at = body.feed(memory, start, end);
-    if (at < 0) return this.refuse(body.fault!, copyOf(memory, start, end), end);
+    if (at < 0) return this.refuse(body.fault!, copyOf(memory, this.packetStart, end), end);
     if (body.isWhole && this.body === body) {
       this.body = null;
       this.startedMs = 0;
@@ -380,7 +389,6 @@ export class NodeConnection implements Consumer {
   private messageOver(handle: ResponseHandle): void {
     if (this.response === handle && (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) === 0)
       this.setAwaited(true);
-    else if (this.response === handle && this.host.isStopping && this.isIdle) this.close(false);
   }
 
   private pass(memory: Buffer, start: number, end: number): number {

@@ -18,10 +18,6 @@ export interface NodeHost {
   readonly limits: NodeParserLimits;
   readonly autoFields: AutoFields;
   readonly isUnix: boolean;
-  /** Fields that a request shows; 0 is no limit. */
-  readonly fieldsMax: number;
-  /** The server was closed: a connection ends with its last response. */
-  readonly isStopping: boolean;
   /** The program's socket is closed. Bytes may still be on their way out. */
   closed(connection: NodeConnection): void;
 }

@@ -43,18 +43,11 @@ function nameOf(written: string): Name {
   return name;
 }
 
-/** Calls `take` with each line of a head or of trailers, from `start` to `end`, the empty line not among them; at most `countMax` lines, where that is not 0. */
-function eachField(
-  text: string,
-  start: number,
-  end: number,
-  countMax: number,
-  take: (name: string, value: string) => void,
-): void {
-  let count = 0;
+/** Calls `take` with each line of a head or of trailers, from `start` to `end`, the empty line not among them. */
+function eachField(text: string, start: number, end: number, take: (name: string, value: string) => void): void {
   for (let at = start; at < end;) {
     const lineEnd = text.indexOf("\r\n", at);
-    if (lineEnd <= at || lineEnd >= end || (countMax > 0 && ++count > countMax)) return;
+    if (lineEnd <= at || lineEnd >= end) return;
     const colon = text.indexOf(":", at);
     let value = colon + 1;
     while (value < lineEnd && isBlank(text.charCodeAt(value))) value++;
@@ -70,16 +63,16 @@ function isBlank(code: number): boolean {
 }
 
 /** [name, value, name, value, ...] */
-export function rawFields(text: string, start: number, end: number, countMax: number): string[] {
+export function rawFields(text: string, start: number, end: number): string[] {
   const raw: string[] = [];
-  eachField(text, start, end, countMax, (name, value) => raw.push(name, value));
+  eachField(text, start, end, (name, value) => raw.push(name, value));
   return raw;
 }
 
 /** As Node's `headers`, names in lower case. */
-export function fieldsObject(text: string, start: number, end: number, countMax: number): Record<string, unknown> {
+export function fieldsObject(text: string, start: number, end: number): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
-  eachField(text, start, end, countMax, (written, value) => {
+  eachField(text, start, end, (written, value) => {
     const { lower, rule } = nameOf(written);
     const before = fields[lower];
     switch (rule) {

@@ -29,6 +29,8 @@ type Coding = (typeof Coding)[keyof typeof Coding];
 export interface NodeParserLimits extends ParserLimits {
   /** `insecureHTTPParser`: takes Content-Length beside Transfer-Encoding, and control characters in values. */
   isLenient: boolean;
+  /** `maxHeadersCount`: fields of a request, beyond which it is refused; 0 is no limit of the program's. */
+  readFieldsMax: () => number;
 }
 
 export class NodeRequestParser extends RequestParser {
@@ -41,6 +43,7 @@ export class NodeRequestParser extends RequestParser {
 
   declare protected readonly limits: NodeParserLimits;
   private codings: Coding = Coding.None;
+  private lines = 0;
 
   constructor(limits: NodeParserLimits) {
     super(limits);
@@ -70,6 +73,7 @@ export class NodeRequestParser extends RequestParser {
     this.bits = 0;
     this.codings = Coding.None;
     this.isEndless = false;
+    this.lines = 0;
   }
 
   protected override parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
@@ -119,7 +123,8 @@ export class NodeRequestParser extends RequestParser {
     const next = super.parseHeader(bytes, start, from, end);
     if (next !== -400) {
       this.fault = Fault.Constant;
-      return next;
+      const countMax = next < 0 ? 0 : this.limits.readFieldsMax();
+      return countMax > 0 && ++this.lines > countMax ? -431 : next;
     }
     if (this.fault !== Fault.HeaderToken) return next;
     let at = from;

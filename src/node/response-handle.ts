@@ -11,9 +11,6 @@ import { Framing, type Head, renderHead } from "./response-head.ts";
 
 type Chunk = string | Uint8Array | null | undefined;
 
-/** What a program may give as a chunk, besides nothing. */
-const CHUNK_TYPES = "of type string or an instance of Buffer, TypedArray, or DataView";
-
 export class ResponseHandle {
   flags = 0;
   aborted = false;
@@ -46,18 +43,17 @@ export class ResponseHandle {
   // ---- the request -------------------------------------------------------------------------------------------------
 
   headersObject(): Record<string, unknown> | undefined {
-    const { server, fieldsMax } = this.connection.host;
-    if (server.joinDuplicateHeaders === true) return undefined; // Made of rawHeaders, by node:http's rules for that.
-    return fieldsObject(this.text, this.fieldsStart, this.text.length, fieldsMax);
+    if (this.connection.host.server.joinDuplicateHeaders === true) return undefined; // Made of rawHeaders, by node:http's rules for that.
+    return fieldsObject(this.text, this.fieldsStart, this.text.length);
   }
 
   takeRawHeaders(): string[] | undefined {
-    return rawFields(this.text, this.fieldsStart, this.text.length, this.connection.host.fieldsMax);
+    return rawFields(this.text, this.fieldsStart, this.text.length);
   }
 
   takeRequestTrailers(): string[] | undefined {
     const { requestTrailers: text } = this;
-    return text === "" ? undefined : rawFields(text, 0, text.length, 0);
+    return text === "" ? undefined : rawFields(text, 0, text.length);
   }
 
   pause(): void {
@@ -189,13 +185,20 @@ export class ResponseHandle {
     process.nextTick(closeAborted, this.connection);
   }
 
-  /** The program's listener has thrown: as in Bun, the client gets what was written as all there is. */
+  /** The program's listener has thrown: as in Bun, the client gets what was written as all there is, and the end. */
   endAfterThrow(): void {
     if (this.isOver || this.ended) return;
-    this.head ??= renderHead(200, undefined, [], 1, 0, this.connection.host.autoFields);
-    this.flushHeaders();
-    this.end();
+    const isHttp10 = this.text.startsWith("HTTP/1.0", this.fieldsStart - 10);
+    if (this.head === null && !isHttp10) this.flushHeaders();
+    if (this.isHeadSent && !isHttp10) this.end();
+    else if (!this.isHeadSent)
+      this.send(this.head === null ? this.endOfHead(undefined) : this.abandonedHead(this.head));
     this.connection.socket.end(true);
+  }
+
+  private abandonedHead({ text }: Head): string {
+    this.isHeadSent = true;
+    return `${text}Connection: close\r\n\r\n`;
   }
 
   private get isOver(): boolean {
@@ -240,8 +243,12 @@ function bytesIn(chunk: Chunk, encoding: string | undefined): number {
 }
 
 function requireChunk(chunk: unknown): void {
-  if (chunk === undefined || chunk === null || typeof chunk === "string" || ArrayBuffer.isView(chunk)) return;
-  const message = `The "chunk" argument must be ${CHUNK_TYPES}. Received ${Bun.inspect(chunk)}`;
+  if (chunk === undefined || chunk === null || typeof chunk === "string" || chunk instanceof Uint8Array) return;
+  const received =
+    typeof chunk === "object"
+      ? `an instance of ${chunk.constructor?.name}`
+      : `type ${typeof chunk} (${Bun.inspect(chunk)})`;
+  const message = `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${received}`;
   throw codedError(TypeError, "ERR_INVALID_ARG_TYPE", message);
 }
 

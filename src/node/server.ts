@@ -40,8 +40,8 @@ export class NodeServer implements NodeHost {
   readonly parser: NodeRequestParser;
   readonly autoFields: AutoFields;
   readonly isUnix: boolean;
-  isStopping = false;
 
+  private isStopping = false;
   private readonly connections = new Set<NodeConnection>();
   private readonly listener: Listener | undefined;
   private readonly ownNative: NativeServer | undefined;
@@ -75,12 +75,6 @@ export class NodeServer implements NodeHost {
     if (!this.isUnix) native().rl_setsockopt(this.listener.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
     this.ownNative = openHiddenServer();
     this.native = this.dress(this.ownNative, target.unix, hostname);
-  }
-
-  /** The count at the time: programs may change it. */
-  get fieldsMax(): number {
-    const { maxHeadersCount } = this.server;
-    return typeof maxHeadersCount === "number" && maxHeadersCount > 0 ? maxHeadersCount : 0;
   }
 
   closed(connection: NodeConnection): void {
@@ -183,10 +177,13 @@ function isBlocked({ blockList }: HttpServer, { remoteAddress }: Socket): boolea
   return version !== 0 && blockList.check(remoteAddress, `ipv${version}`);
 }
 
-function readLimits({ maxHeaderSize, insecureHTTPParser, httpValidation }: HttpServer): NodeParserLimits {
+function readLimits(server: HttpServer): NodeParserLimits {
+  const { maxHeaderSize, insecureHTTPParser, httpValidation } = server;
   const { maxHeaderSize: byDefault } = require("node:http") as typeof import("node:http");
   return {
     headerBytesMax: maxHeaderSize || byDefault,
     isLenient: httpValidation === undefined ? insecureHTTPParser === true : httpValidation !== "strict",
+    // Programs may change it at any time.
+    readFieldsMax: () => (typeof server.maxHeadersCount === "number" ? server.maxHeadersCount : 0),
   };
 }
