@@ -53,6 +53,7 @@ try {
   await facade("main", parts.main(), "index.js");
   await facade("fs", parts.fs(), "fs.js");
   await facade("ring", parts.ring(), "ring.js");
+  await facade("node", parts.node(), "node.js");
   rmSync(output, { recursive: true, force: true });
   renameSync(temporary, output);
 } finally {

@@ -9,6 +9,7 @@ import { lazily } from "./sys/lazily.ts";
 export const main = lazily(() => require("./index.ts") as typeof import("./index.ts"));
 export const fs = lazily(() => require("./fs/index.ts") as typeof import("./fs/index.ts"));
 export const ring = lazily(() => require("./ring/index.ts") as typeof import("./ring/index.ts"));
+export const node = lazily(() => require("./node/index.ts") as typeof import("./node/index.ts"));
 
 // What the preload needs; a server that uses nothing else loads nothing else.
 export const serve = lazily(() => (require("./http/server.ts") as typeof import("./http/server.ts")).serve);

@@ -328,6 +328,8 @@ export class NodeConnection implements Consumer {
   private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
     const { host, socket } = this;
     const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
+    if ((bits & Bit.Host) === 0 && minorVersion > 0 && (bits & Bit.Upgrade) === 0 && host.server.requireHostHeader)
+      return this.refuseWithoutHost(end);
     const text = memory.latin1Slice(start, headEnd);
     const hasBody = chunked || contentLength > 0 || isEndless;
     const handle = new ResponseHandle(this, text, parser.headersStart, hasBody);
@@ -401,8 +403,16 @@ export class NodeConnection implements Consumer {
   private refuse(fault: Fault, packet: Buffer, at = 0): number {
     this.flags |= Flag.Deaf;
     const { duplex } = this.socket;
-    if (duplex !== undefined) callProgram(emitError, duplex, faultError(fault, packet));
+    if (duplex !== undefined) callProgram(this.host.onFault!, duplex, faultError(fault, packet));
     return at;
+  }
+
+  /** As Bun's server does, whatever responses are due before it (RFC 9112 section 3.2). */
+  private refuseWithoutHost(end: number): number {
+    this.flags |= Flag.Deaf;
+    const { duplex } = this.socket;
+    if (duplex?.writable) callProgram(replyWithoutHost, duplex);
+    return end;
   }
 
   // ---- responses ---------------------------------------------------------------------------------------------------
@@ -447,11 +457,15 @@ export class NodeConnection implements Consumer {
   }
 }
 
-const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
-
-function emitError(socket: Socket, error: Error): void {
-  socket.emit("error", error);
+function replyWithoutHost(socket: Socket): void {
+  const date = new Date().toUTCString();
+  socket.write(
+    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nDate: ${date}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  );
+  socket.destroySoon();
 }
+
+const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
 
 function copyOf(memory: Buffer, start: number, end: number): Buffer {
   return Buffer.from(memory.subarray(start, end));

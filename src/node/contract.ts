@@ -107,5 +107,6 @@ export interface HttpServer extends Server {
   insecureHTTPParser?: boolean;
   httpValidation?: "strict" | "relaxed" | "insecure";
   joinDuplicateHeaders?: boolean;
+  requireHostHeader?: boolean;
   blockList?: { check(address: string, family: string): boolean };
 }

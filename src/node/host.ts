@@ -1,4 +1,5 @@
 /** What connections of node:http need of their server. */
+import type { Socket } from "node:net";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { HttpServer, OnRequest, SocketClass } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
@@ -11,6 +12,8 @@ export interface NodeHost {
   readonly server: HttpServer;
   readonly Socket: SocketClass;
   readonly onRequest: OnRequest;
+  /** node:http's own answer to a fault of a client: it emits 'clientError'. Known from the first connection on. */
+  readonly onFault: ((socket: Socket, error: Error) => void) | undefined;
   /** What `onRequest` is given as the server. */
   readonly native: object;
   /** One for all connections: what it found is read before the next head is parsed. */

@@ -72,9 +72,14 @@ export class ResponseHandle {
     return false;
   }
 
-  ref(): void {}
+  ref(): void {
+    this.connection.transport.setReferenced(true);
+  }
 
-  unref(): void {}
+  /** A tunnel whose client sends no more does not keep the process alive. */
+  unref(): void {
+    this.connection.transport.setReferenced(false);
+  }
 
   // ---- the response ------------------------------------------------------------------------------------------------
 

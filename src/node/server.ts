@@ -40,6 +40,7 @@ export class NodeServer implements NodeHost {
   readonly parser: NodeRequestParser;
   readonly autoFields: AutoFields;
   readonly isUnix: boolean;
+  onFault: ((socket: Socket, error: Error) => void) | undefined;
 
   private isStopping = false;
   private readonly connections = new Set<NodeConnection>();
@@ -153,6 +154,7 @@ function openHiddenServer(): NativeServer {
 function present(host: NodeServer, connection: NodeConnection): void {
   const { server, Socket } = host;
   const socket = new Socket(server, connection.socket, false, { isUnix: host.isUnix });
+  host.onFault ??= faultListener(socket);
   const { maxConnections } = server;
   if (maxConnections !== undefined && maxConnections !== null && host.connectionCount > maxConnections) {
     const {
@@ -169,6 +171,12 @@ function present(host: NodeServer, connection: NodeConnection): void {
     server.emit("drop", { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
   } else if (isBlocked(server, socket)) socket.destroy();
   else server.emit("connection", socket);
+}
+
+/** The listener that each new socket of node:http has. Emitting 'error' instead would call the program's own, too, which hear of it afterwards. */
+export function faultListener(socket: Socket): (socket: Socket, error: Error) => void {
+  const [listener] = socket.listeners("error");
+  return (each, error) => listener!.call(each, error);
 }
 
 function isBlocked({ blockList }: HttpServer, { remoteAddress }: Socket): boolean {

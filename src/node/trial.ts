@@ -22,6 +22,7 @@ const nowhere = {
   destroy() {},
   finish() {},
   setTimeout() {},
+  setReferenced() {},
   hold() {},
   release() {},
   requestDrain() {},
@@ -103,6 +104,7 @@ export function tryContract(
     } catch (error) {
       if (error !== left) throw error;
     }
+    (response as ServerResponse | undefined)?.removeAllListeners("finish"); // A PerformanceObserver of the program's would hear of it.
     return exchange;
   }
 
@@ -115,6 +117,7 @@ export function tryContract(
     const first = dispatch("POST", "/trial?a=1", bits);
     if (request === undefined || response === undefined) return "a request makes no request and response";
     check("the socket's handle", first.connection.socket.duplex, first.socket);
+    check("the socket's listener for errors", first.socket.listenerCount("error"), 1);
     check("the request's method", request.method, "POST");
     check("the request's target", request.url, "/trial?a=1");
     check("the request's version", request.httpVersion, "1.1");

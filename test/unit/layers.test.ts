@@ -9,7 +9,7 @@ const root = join(import.meta.dir, "../..");
 const layers = ["sys", "ring", "reactor", "net", "fs", "http", "node"];
 
 /** What programs outside of src/ may import: the exports of package.json. */
-const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/register.ts"];
+const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/node/index.ts", "src/register.ts"];
 
 const files = [...new Bun.Glob("**/*").scanSync({ cwd: root })]
   .filter((file) => !/(^|\/)(node_modules|build|dist)\//.test(file))
