@@ -45,6 +45,8 @@ const Flag = {
   Awaited: 0x20,
   /** `end` was called. */
   Ended: 0x40,
+  /** So much waits for its turn to be sent that nothing more is received. What has come is still looked at. */
+  Gated: 0x100,
   /** The client sends no more, and is to get its answers all the same (`httpAllowHalfOpen`). */
   HalfOpen: 0x80,
 } as const;
@@ -96,8 +98,9 @@ export class NodeConnection implements Consumer {
     return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
   }
 
-  /** Queues a string or bytes, as a copy. Returns how many bytes that is. */
+  /** Queues a string or bytes, as a copy. Returns how many bytes that is. Behind the program's own end of the socket they are dropped. */
   write(chunk: string | Uint8Array, encoding?: string): number {
+    if (this.socket.finSent) return 0;
     const { outbox } = this.transport;
     if (typeof chunk !== "string") {
       outbox.write(chunk);
@@ -119,6 +122,7 @@ export class NodeConnection implements Consumer {
 
   /** A head and a text of `bytes` bytes, in one piece of memory: most responses. */
   writeTogether(head: string, text: string, bytes: number): number {
+    if (this.socket.finSent) return 0;
     const { outbox } = this.transport;
     const all = head.length + bytes;
     if (all > CHUNK_BYTES_MAX) {
@@ -153,15 +157,23 @@ export class NodeConnection implements Consumer {
   }
 
   pauseReads(): void {
-    if (this.has(Flag.Held) || this.socket.closed) return;
+    if (this.has(Flag.Held | Flag.Deaf)) return;
     this.flags |= Flag.Held;
-    this.transport.hold(Hold.Reader);
+    if (!this.socket.finSent) this.transport.hold(Hold.Reader);
+  }
+
+  gateReads(): void {
+    if (this.has(Flag.Gated | Flag.Deaf)) return;
+    this.flags |= Flag.Gated;
+    this.transport.hold(Hold.Exchange);
   }
 
   resumeReads(): void {
-    if (!this.has(Flag.Held)) return;
-    this.flags &= ~Flag.Held;
+    if (!this.has(Flag.Held | Flag.Gated)) return;
+    this.flags &= ~(Flag.Held | Flag.Gated);
     this.transport.release(Hold.Reader);
+    this.transport.release(Hold.Exchange);
+    if (this.socket.finSent) this.transport.setConsumer(this); // It is offered what it has not taken.
   }
 
   stopReading(): void {
@@ -191,7 +203,11 @@ export class NodeConnection implements Consumer {
     if (this.socket.closed) return;
     this.socket.finSent = true;
     this.flags |= Flag.Ended;
-    if (!closes) return this.transport.finish("fin");
+    if (!closes) {
+      // Both sides have ended when the peer has, and that must be seen, also while the reader is behind: what comes is kept.
+      this.transport.release(Hold.Reader);
+      return this.transport.finish("fin");
+    }
     this.stopReading();
     this.transport.finish("close");
     this.transport.setTimeout(CLOSE_TIMEOUT_MS);
@@ -269,7 +285,7 @@ export class NodeConnection implements Consumer {
       if ((response.flags & ResponseFlag.Ended) !== 0) response.flags |= ResponseFlag.Completed;
       const { onwritable } = response;
       response.onwritable = undefined;
-      if (onwritable !== undefined) callProgram(onwritable);
+      if (typeof onwritable === "function") callProgram(onwritable); // Programs reach it, and have put other things there.
     }
     if (socket.ondrain !== undefined) callProgram(socket.ondrain);
   }
@@ -328,8 +344,8 @@ export class NodeConnection implements Consumer {
   private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
     const { host, socket } = this;
     const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
-    if ((bits & Bit.Host) === 0 && minorVersion > 0 && (bits & Bit.Upgrade) === 0 && host.server.requireHostHeader)
-      return this.refuseWithoutHost(end);
+    const needsHost = minorVersion > 0 && method !== "CONNECT" && (bits & Bit.Upgrade) === 0;
+    if (needsHost && (bits & Bit.Host) === 0 && host.server.requireHostHeader) return this.refuseWithoutHost(end);
     const text = memory.latin1Slice(start, headEnd);
     const hasBody = chunked || contentLength > 0 || isEndless;
     const handle = new ResponseHandle(this, text, parser.headersStart, hasBody);
@@ -389,8 +405,8 @@ export class NodeConnection implements Consumer {
 
   /** A request is whole. Until it is answered, nothing is expected from the client. */
   private messageOver(handle: ResponseHandle): void {
-    if (this.response === handle && (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) === 0)
-      this.setAwaited(true);
+    const isOver = (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
+    if (this.response === handle && !isOver && !this.isTunnel) this.setAwaited(true);
   }
 
   private pass(memory: Buffer, start: number, end: number): number {

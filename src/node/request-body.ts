@@ -21,7 +21,7 @@ export class RequestBody {
   constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, limits: NodeParserLimits) {
     this.handle = handle;
     this.bytesLeft = contentLength;
-    this.chunks = chunked ? new RequestChunks(limits.headerBytesMax) : null;
+    this.chunks = chunked ? new RequestChunks(limits.headerBytesMax, limits.isLenient) : null;
   }
 
   get isWhole(): boolean {

@@ -6,6 +6,7 @@ import { ChunkedDecoder, EXTENSION_BYTES_MAX, State } from "../http/chunked.ts";
 import { Fault } from "./faults.ts";
 
 const CR = 13;
+const LF = 10;
 const SP = 32;
 const TAB = 9;
 
@@ -14,6 +15,14 @@ export class RequestChunks extends ChunkedDecoder {
   trailerLines = "";
   /** Why `feed` has refused. */
   fault: Fault = Fault.ChunkSize;
+
+  private readonly isLenient: boolean;
+
+  /** `isLenient`: see NodeParserLimits. */
+  constructor(trailerBytesMax: number, isLenient: boolean) {
+    super(trailerBytesMax);
+    this.isLenient = isLenient;
+  }
 
   protected override step(byte: number): number {
     const { state } = this;
@@ -28,8 +37,9 @@ export class RequestChunks extends ChunkedDecoder {
         return 0;
       }
     }
-    const refused = super.step(byte);
-    if (refused === 0) return state === State.TrailerLf ? this.checkTrailer() : 0;
+    const isControl = byte < SP && byte !== CR && byte !== LF;
+    const refused = super.step(this.isLenient && isControl && state === State.TrailerLine ? SP : byte);
+    if (refused === 0) return state === State.TrailerLf && !this.isLenient ? this.checkTrailer() : 0;
     return this.refuse(this.extensionBytes > EXTENSION_BYTES_MAX ? Fault.ChunkExtensions : faultIn(state, refused));
   }
 

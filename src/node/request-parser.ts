@@ -17,6 +17,7 @@ const LF = 10;
 const TAB = 9;
 const SP = 32;
 const COMMA = 44;
+const COLON = 58;
 const SLASH = 47;
 
 const METHOD_BYTES_MAX = 32;
@@ -127,9 +128,10 @@ export class NodeRequestParser extends RequestParser {
       return countMax > 0 && ++this.lines > countMax ? -431 : next;
     }
     if (this.fault !== Fault.HeaderToken) return next;
-    let at = from;
+    let at = bytes.indexOf(COLON, from);
+    if (at < 0) return next;
     while (at < end && bytes[at] !== CR && (bytes[at]! >= SP || bytes[at] === TAB) && bytes[at] !== 0x7f) at++;
-    if (bytes[at] === CR && at + 1 < end && bytes[at + 1] !== LF && at > from) this.fault = Fault.LineFeed;
+    if (bytes[at] === CR && at + 1 < end && bytes[at + 1] !== LF) this.fault = Fault.LineFeed;
     return next;
   }
 

@@ -61,7 +61,7 @@ export class ResponseHandle {
   }
 
   pauseReads(): void {
-    this.connection.pauseReads();
+    this.connection.gateReads();
   }
 
   resume(): void {
