@@ -387,7 +387,7 @@ export class NodeConnection implements Consumer {
     if (isEndless) return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
     if (connectHead !== undefined && this.isTunnel) return end;
     if (this.body === null) this.messageOver(handle);
-    host.reactor.relieve();
+    if (headEnd < end) host.reactor.relieve();
     return headEnd;
   }
 
