@@ -1,7 +1,7 @@
 /** A directory that files are opened in, and nowhere else. */
 import { closeSync, constants, openSync } from "node:fs";
 import { SystemError } from "../sys/errno.ts";
-import { native, pointerTo } from "../sys/library.ts";
+import { native, withPointer } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 
 export class Directory {
@@ -21,7 +21,7 @@ export class Directory {
    * directory were the root (openat2(2), RESOLVE_IN_ROOT). Throws SystemError.
    */
   open(path: string): number {
-    const fd = native().rl_open_within(this.fd, pointerTo(Buffer.from(`${path}\0`)));
+    const fd = withPointer(Buffer.from(`${path}\0`), (name) => native().rl_open_within(this.fd, name));
     if (fd < 0) throw new SystemError(-fd, "open", { path: `${this.path}/${path}` });
     return fd;
   }

@@ -6,22 +6,21 @@
  * what was written before the end still leaves. Leaves to node:http: timeouts, answers to errors, what ends a connection.
  */
 import type { Socket } from "node:net";
-import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { answered, enterProgram, leaveProgram, openCalls, runJobs } from "../sys/program.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { type Consumer, Hold, type Transport } from "../net/transport.ts";
 import { INCOMPLETE } from "../http/parser.ts";
+import { Flag } from "./connection-flag.ts";
 import { ABORTED, Bit, BodyState, ResponseFlag } from "./contract.ts";
-import { Fault, faultError } from "./faults.ts";
+import { Fault, faultError, replyWithoutHost } from "./faults.ts";
+import { HeadReader } from "./head-reader.ts";
 import type { NodeHost } from "./host.ts";
 import { callProgram, throwUncaught } from "./program-call.ts";
 import { RequestBody } from "./request-body.ts";
-import { NodeRequestParser } from "./request-parser.ts";
-import { isUtf8, ResponseHandle } from "./response-handle.ts";
+import type { NodeRequestParser } from "./request-parser.ts";
+import { ResponseHandle } from "./response-handle.ts";
 import { SocketHandle } from "./socket-handle.ts";
-
-const CR = 13;
-const LF = 10;
+import { copyOf, writeChunk, writeTogether } from "./writing.ts";
 
 /** More than this waiting for the client, and who writes is told to wait. */
 const BLOCKED_BYTES = 65536;
@@ -29,27 +28,6 @@ const BLOCKED_BYTES = 65536;
 const QUEUED_MAX = 256;
 /** How long the last bytes may go without progress once the program has closed the socket. */
 const CLOSE_TIMEOUT_MS = 2000;
-
-/** One bit each: what is true while it is set. */
-const Flag = {
-  /** Nothing that comes is looked at any more. */
-  Deaf: 0x1,
-  /** The reader is behind. */
-  Held: 0x2,
-  /** Who writes waits for `onDrain`. */
-  Blocked: 0x4,
-  Tunnel: 0x8,
-  /** The last request closes the connection. */
-  Last: 0x10,
-  /** The reactor counts a response that the program has not begun to give. */
-  Awaited: 0x20,
-  /** `end` was called. */
-  Ended: 0x40,
-  /** So much waits for its turn to be sent that nothing more is received. What has come is still looked at. */
-  Gated: 0x100,
-  /** The client sends no more, and is to get its answers all the same (`httpAllowHalfOpen`). */
-  HalfOpen: 0x80,
-} as const;
 
 export class NodeConnection implements Consumer {
   readonly isReentrant = false;
@@ -66,15 +44,14 @@ export class NodeConnection implements Consumer {
   private body: RequestBody | null = null;
   /** Dispatched requests whose response has to wait for the one ahead. */
   private queued: ResponseHandle[] = [];
-  /** A head of which a part has come: so many bytes of it were looked at, by its own parser from the second time on. */
-  private begunBytes = 0;
-  private begunParser: NodeRequestParser | null = null;
+  private readonly heads: HeadReader;
   /** When the request that is coming began, in milliseconds; 0 for none. The first may be expected from the connection's begin on. */
   private startedMs: number;
 
   constructor(host: NodeHost) {
     this.host = host;
     this.socket = new SocketHandle(this);
+    this.heads = new HeadReader(host.parser, host.limits);
     this.startedMs = host.reactor.nowMs;
   }
 
@@ -88,54 +65,19 @@ export class NodeConnection implements Consumer {
     return this.has(Flag.Blocked);
   }
 
-  get queuedBytes(): number {
-    return this.transport.queuedBytes;
-  }
-
   /** No request is coming, none is unanswered. */
   get isIdle(): boolean {
-    if (this.begunBytes > 0 || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
+    if (this.heads.isBegun || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
     return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
   }
 
   /** Queues a string or bytes, as a copy. Returns how many bytes that is. Behind the program's own end of the socket they are dropped. */
   write(chunk: string | Uint8Array, encoding?: string): number {
-    if (this.socket.finSent) return 0;
-    const { outbox } = this.transport;
-    if (typeof chunk !== "string") {
-      outbox.write(chunk);
-      return chunk.byteLength;
-    }
-    if (isUtf8(encoding)) {
-      const bytes = Buffer.byteLength(chunk);
-      outbox.writeUtf8(chunk, bytes);
-      return bytes;
-    }
-    if (encoding === "latin1" || encoding === "binary" || encoding === "ascii") {
-      outbox.writeLatin1(chunk);
-      return chunk.length;
-    }
-    const bytes = Buffer.from(chunk, encoding as BufferEncoding);
-    outbox.write(bytes);
-    return bytes.length;
+    return this.socket.finSent ? 0 : writeChunk(this.transport.outbox, chunk, encoding);
   }
 
-  /** A head and a text of `bytes` bytes, in one piece of memory: most responses. */
   writeTogether(head: string, text: string, bytes: number): number {
-    if (this.socket.finSent) return 0;
-    const { outbox } = this.transport;
-    const all = head.length + bytes;
-    if (all > CHUNK_BYTES_MAX) {
-      outbox.writeLatin1(head);
-      outbox.writeUtf8(text, bytes);
-      return all;
-    }
-    const chunk = outbox.reserve(all);
-    const at = chunk.length;
-    chunk.buffer.latin1Write(head, at, head.length);
-    if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
-    outbox.commit(chunk, all);
-    return all;
+    return this.socket.finSent ? 0 : writeTogether(this.transport.outbox, head, text, bytes);
   }
 
   /** Whether so much waits for the client that who writes should, too. `onDrain` follows then. */
@@ -202,7 +144,6 @@ export class NodeConnection implements Consumer {
   end(closes: boolean): void {
     if (this.socket.closed) return;
     this.socket.finSent = true;
-    this.flags |= Flag.Ended;
     if (!closes) {
       // Both sides have ended when the peer has, and that must be seen, also while the reader is behind: what comes is kept.
       this.transport.release(Hold.Reader);
@@ -263,7 +204,7 @@ export class NodeConnection implements Consumer {
       if (socket.ondata !== undefined) callProgram(socket.ondata, undefined, true);
       return;
     }
-    if (!this.has(Flag.Deaf) && (this.body !== null || this.begunBytes > 0)) {
+    if (!this.has(Flag.Deaf) && (this.body !== null || this.heads.isBegun)) {
       this.refuse(Fault.Eof, Buffer.alloc(0));
       if (socket.closed) return;
     }
@@ -306,39 +247,22 @@ export class NodeConnection implements Consumer {
 
   /** Returns the position behind the head, and behind what else the program was given, or INCOMPLETE. */
   private receiveHead(memory: Buffer, from: number, end: number): number {
-    let start = from;
-    if (this.begunBytes === 0) while (start < end && (memory[start] === CR || memory[start] === LF)) start++;
+    const { heads } = this;
+    const start = heads.skipEmptyLines(memory, from, end);
     if (start === end || this.queued.length >= QUEUED_MAX) return start === end ? end : INCOMPLETE;
     if (this.has(Flag.Last)) {
       const { response } = this;
       if (response !== null && (response.flags & ResponseFlag.Ended) !== 0) return end;
       return this.refuse(Fault.Closed, copyOf(memory, start, end), end);
     }
-    const parser = this.begunParser ?? this.host.parser;
-    const at = this.parse(memory, start, end, parser);
-    if (at === INCOMPLETE) return INCOMPLETE;
-    this.begunBytes = 0;
-    this.begunParser = null;
-    if (at < 0) return this.refuse(parser.fault, copyOf(memory, this.packetStart, end), end);
-    return this.dispatch(memory, start, at, end, parser);
-  }
-
-  private parse(memory: Buffer, start: number, end: number, parser: NodeRequestParser): number {
-    const { begunBytes, begunParser, host } = this;
-    if (begunBytes === 0) {
-      const at = parser.parse(memory, start, end);
-      if (at !== INCOMPLETE) return at;
-      if (this.startedMs === 0) this.startedMs = host.reactor.nowMs;
-      this.begunBytes = end - start;
+    const at = heads.read(memory, start, end);
+    if (at === INCOMPLETE) {
+      if (this.startedMs === 0) this.startedMs = this.host.reactor.nowMs;
       return INCOMPLETE;
     }
-    if (end - start === begunBytes) return INCOMPLETE; // Nothing new.
-    this.begunBytes = end - start;
-    if (begunParser !== null) return begunParser.resume(memory, start, end);
-    const at = parser.parse(memory, start, end);
-    if (at !== INCOMPLETE) return at;
-    this.begunParser = new NodeRequestParser(host.limits);
-    return this.begunParser.parse(memory, start, end);
+    const { parser } = heads;
+    if (at < 0) return this.refuse(parser.fault, copyOf(memory, this.packetStart, end), end);
+    return this.dispatch(memory, start, at, end, parser);
   }
 
   private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
@@ -352,8 +276,8 @@ export class NodeConnection implements Consumer {
     if (!parser.keepAlive) this.flags |= Flag.Last;
     if (hasBody) this.body = new RequestBody(handle, contentLength, chunked, host.limits);
     this.startedMs = hasBody ? this.startedMs || host.reactor.nowMs : 0;
-    const duplex = socket.duplex as (Socket & { _httpMessage?: object | null }) | undefined;
-    const isPipelined = this.queued.length > 0 || (duplex?._httpMessage ?? null) !== null;
+    const duplex = socket.duplex as (Socket & Attached) | undefined;
+    const isPipelined = this.queued.length > 0 || (duplex?.[ATTACHED] ?? null) !== null;
     if (isPipelined) this.queued.push(handle);
     else this.begin(handle);
     const mayTunnel = method === "CONNECT" || (bits & (Bit.Upgrade | Bit.ConnectionUpgrade)) === UPGRADES;
@@ -473,16 +397,8 @@ export class NodeConnection implements Consumer {
   }
 }
 
-function replyWithoutHost(socket: Socket): void {
-  const date = new Date().toUTCString();
-  socket.write(
-    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nDate: ${date}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
-  );
-  socket.destroySoon();
-}
+/** Node's name of the response that a socket is attached to. */
+const ATTACHED = "_httpMessage";
+type Attached = { [ATTACHED]?: object | null };
 
 const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
-
-function copyOf(memory: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(memory.subarray(start, end));
-}

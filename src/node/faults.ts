@@ -3,6 +3,7 @@
  *
  * The texts and codes are Bun's (its _http_server.ts); which of them a client gets for what was tried out on Bun.
  */
+import type { Socket } from "node:net";
 
 /** One of what can be wrong. */
 export interface Fault {
@@ -46,4 +47,13 @@ export function faultError(fault: Fault, packet: Buffer): Error {
     Object.assign(error, { bytesParsed: bytesParsed === "all" ? packet.length : bytesParsed });
   Object.defineProperty(error, "code", { enumerable: false });
   return Object.assign(error, { rawPacket: packet });
+}
+
+/** Bun's answer to a request of HTTP/1.1 without Host, whatever responses are due before it (RFC 9112 section 3.2). */
+export function replyWithoutHost(socket: Socket): void {
+  const date = new Date().toUTCString();
+  socket.write(
+    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nDate: ${date}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  );
+  socket.destroySoon();
 }

@@ -10,6 +10,7 @@ import type { NodeParserLimits } from "./request-parser.ts";
 import { callProgram } from "./program-call.ts";
 import { RequestChunks } from "./request-chunks.ts";
 import type { ResponseHandle } from "./response-handle.ts";
+import { copyOf } from "./writing.ts";
 
 export class RequestBody {
   readonly handle: ResponseHandle;
@@ -57,10 +58,6 @@ export class RequestBody {
     if (isWhole && pieces.length === 0) deliver(handle, undefined, true);
     return at;
   }
-}
-
-function copyOf(memory: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(memory.subarray(start, end));
 }
 
 function deliver(handle: ResponseHandle, chunk: Buffer | undefined, isLast: boolean): void {

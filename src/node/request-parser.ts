@@ -46,10 +46,6 @@ export class NodeRequestParser extends RequestParser {
   private codings: Coding = Coding.None;
   private lines = 0;
 
-  constructor(limits: NodeParserLimits) {
-    super(limits);
-  }
-
   override parse(bytes: Uint8Array, start: number, end: number): number {
     this.fault = Fault.Constant;
     return this.named(super.parse(bytes, start, end));

@@ -8,6 +8,7 @@ import { BodyState, ResponseFlag } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
 import { rawFields, fieldsObject } from "./request-fields.ts";
 import { Framing, type Head, renderHead } from "./response-head.ts";
+import { isUtf8 } from "./writing.ts";
 
 type Chunk = string | Uint8Array | null | undefined;
 
@@ -97,7 +98,7 @@ export class ResponseHandle {
 
   /** 0 unless the client does not read: what merely waits for the next submission is as good as sent. */
   get bufferedAmount(): number {
-    return this.connection.isBlocked && this.connection.response === this ? this.connection.queuedBytes : 0;
+    return this.connection.isBlocked && this.connection.response === this ? this.connection.transport.queuedBytes : 0;
   }
 
   getBytesWritten(): number {
@@ -236,10 +237,6 @@ export class ResponseHandle {
 
 function closeAborted(connection: NodeConnection): void {
   connection.socket.close();
-}
-
-export function isUtf8(encoding: string | undefined): boolean {
-  return encoding === undefined || encoding === null || encoding === "utf8" || encoding === "utf-8";
 }
 
 function bytesIn(chunk: Chunk, encoding: string | undefined): number {

@@ -62,18 +62,18 @@ export function tryContract(
   find: (onRequest: OnRequest) => HttpInternals | string,
   hostOf: (internals: HttpInternals, onRequest: OnRequest) => NodeHost,
 ): string | undefined {
-  let request: IncomingMessage | undefined;
-  let response: ServerResponse | undefined;
+  const requests: IncomingMessage[] = [];
+  const responses: ServerResponse[] = [];
   class TrialRequest extends IncomingMessage {
     constructor(...given: [Socket]) {
       super(...given);
-      request = this;
+      requests.push(this);
     }
   }
   class TrialResponse extends ServerResponse {
     constructor(...given: [IncomingMessage]) {
       super(...given);
-      response = this;
+      responses.push(this);
     }
   }
   const server = makeServer({ IncomingMessage: TrialRequest, ServerResponse: TrialResponse });
@@ -98,13 +98,12 @@ export function tryContract(
         throw left;
       },
     });
-    request = response = undefined;
     try {
       onRequest({}, url, method, bits, handle, true, connection.socket, false, socket, false, head, false);
     } catch (error) {
       if (error !== left) throw error;
     }
-    (response as ServerResponse | undefined)?.removeAllListeners("finish"); // A PerformanceObserver of the program's would hear of it.
+    responses.at(-1)?.removeAllListeners("finish"); // A PerformanceObserver of the program's would hear of it.
     return exchange;
   }
 
@@ -115,6 +114,8 @@ export function tryContract(
   try {
     const bits = Bit.Host | Bit.ContentLength;
     const first = dispatch("POST", "/trial?a=1", bits);
+    const [request] = requests;
+    const [response] = responses;
     if (request === undefined || response === undefined) return "a request makes no request and response";
     check("the socket's handle", first.connection.socket.duplex, first.socket);
     check("the socket's listener for errors", first.socket.listenerCount("error"), 1);
@@ -137,7 +138,7 @@ export function tryContract(
     check("the end of a socket", first.connection.socket.closed, true);
 
     const second = dispatch("GET", "/", bits | Bit.ConnectionClose);
-    (response as ServerResponse).end("whole");
+    responses.at(-1)!.end("whole");
     const whole = "HTTP/1.1 200 OK\r\nDate\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole";
     check("a response at once", second.connection.output.replace(/^Date: .*\r\n/m, "Date\r\n"), whole);
     second.socket.destroy();

@@ -1,7 +1,7 @@
 /** Socket addresses: between the kernel's sockaddr bytes and host, port and family as Node and Bun name them. */
 import { AF_INET, AF_UNIX } from "./abi.ts";
 import { check } from "./errno.ts";
-import { native, pointerTo } from "./library.ts";
+import { native, pointerTo, withPointer } from "./library.ts";
 
 export interface SocketAddress {
   address: string;
@@ -15,7 +15,8 @@ export const SOCKADDR_BYTES_MAX = 128;
 /** A numeric address or a host name (resolved by the system, blocking) as sockaddr bytes. Throws with code ENOTFOUND. */
 export function encodeAddress(hostname: string, port: number): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
-  const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
+  const name = Buffer.from(`${hostname}\0`);
+  const length = withPointer(name, (host) => native().rl_resolve(host, port, pointerTo(bytes)));
   if (length < 0) {
     const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
     // errno as in Bun, which has that of its resolver (ARES_ENOTFOUND).
