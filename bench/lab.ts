@@ -35,7 +35,7 @@ const { values } = parseArgs({
 
 const all = [...groups, ...Object.keys(parts)];
 const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
-const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
+const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn", "node"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =

@@ -22,8 +22,10 @@ import { ResponseHandle } from "./response-handle.ts";
 import { SocketHandle } from "./socket-handle.ts";
 import { copyOf, writeChunk, writeTogether } from "./writing.ts";
 
-/** More than this waiting for the client, and who writes is told to wait. */
-const BLOCKED_BYTES = 65536;
+/** More than this waiting for the client, and who writes is told to wait: a few pieces of a file that is piped. */
+const BLOCKED_BYTES = 262144;
+/** With more than this, a response that has ended is not finished. Less is with the kernel after the next submission. */
+const UNFINISHED_BYTES = 65536;
 /** Requests that may wait for the response ahead. */
 const QUEUED_MAX = 256;
 /** How long the last bytes may go without progress once the program has closed the socket. */
@@ -81,8 +83,8 @@ export class NodeConnection implements Consumer {
   }
 
   /** Whether so much waits for the client that who writes should, too. `onDrain` follows then. */
-  checkBlocked(): boolean {
-    if (this.transport.queuedBytes <= BLOCKED_BYTES) return false;
+  checkBlocked(bytesMax = BLOCKED_BYTES): boolean {
+    if (this.transport.queuedBytes <= bytesMax) return false;
     this.flags |= Flag.Blocked;
     this.transport.requestDrain();
     return true;
@@ -92,7 +94,7 @@ export class NodeConnection implements Consumer {
   responseEnded(response: ResponseHandle): boolean {
     this.setAwaited(false);
     answered();
-    if (this.checkBlocked()) return false;
+    if (this.checkBlocked(UNFINISHED_BYTES)) return false;
     response.flags |= ResponseFlag.Completed;
     if (this.has(Flag.HalfOpen) && this.queued.length === 0) this.end(true);
     return true;
