@@ -3,8 +3,8 @@
  * program and for the Bun processes that it starts (children.ts).
  *
  * The environment variables RINGLOOP and RINGLOOP_LOG say what it does: see sys/environment.ts. What the ring does not serve, Bun still
- * does: node:http, node:net and node:dgram among it, whose servers are made of Bun's functions, with options and methods that those keep to
- * themselves.
+ * does: node:https, node:net and node:dgram among it, whose servers are made of Bun's functions, with options and methods that those keep to
+ * themselves. Those of node:http the ring serves (src/node).
  *
  * Every Bun process of a program pays for this file. So it loads next to nothing, and the first call of a function loads the rest.
  */
