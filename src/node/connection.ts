@@ -5,13 +5,12 @@
  * Guarantees: bytes of one request never count for another; the program's socket hears of the connection's end exactly once;
  * what was written before the end still leaves. Leaves to node:http: timeouts, answers to errors, what ends a connection.
  */
-import type { Socket } from "node:net";
 import { answered, enterProgram, leaveProgram, openCalls, runJobs } from "../sys/program.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { type Consumer, Hold, type Transport } from "../net/transport.ts";
 import { INCOMPLETE } from "../http/parser.ts";
 import { Flag } from "./connection-flag.ts";
-import { ABORTED, Bit, BodyState, ResponseFlag } from "./contract.ts";
+import { ABORTED, ATTACHED, Bit, BodyState, ResponseFlag } from "./contract.ts";
 import { Fault, faultError, replyWithoutHost } from "./faults.ts";
 import { HeadReader } from "./head-reader.ts";
 import type { NodeHost } from "./host.ts";
@@ -206,6 +205,7 @@ export class NodeConnection implements Consumer {
       if (socket.ondata !== undefined) callProgram(socket.ondata, undefined, true);
       return;
     }
+    if (this.body?.endByClient()) this.body = null;
     if (!this.has(Flag.Deaf) && (this.body !== null || this.heads.isBegun)) {
       this.refuse(Fault.Eof, Buffer.alloc(0));
       if (socket.closed) return;
@@ -271,14 +271,18 @@ export class NodeConnection implements Consumer {
     const { host, socket } = this;
     const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
     const needsHost = minorVersion > 0 && method !== "CONNECT" && (bits & Bit.Upgrade) === 0;
-    if (needsHost && (bits & Bit.Host) === 0 && host.server.requireHostHeader) return this.refuseWithoutHost(end);
+    if (needsHost && (bits & Bit.Host) === 0 && host.server.requireHostHeader) {
+      this.flags |= Flag.Deaf;
+      if (socket.duplex?.writable) callProgram(replyWithoutHost, socket.duplex);
+      return end;
+    }
     const text = memory.latin1Slice(start, headEnd);
     const hasBody = chunked || contentLength > 0 || isEndless;
     const handle = new ResponseHandle(this, text, parser.headersStart, hasBody);
     if (!parser.keepAlive) this.flags |= Flag.Last;
-    if (hasBody) this.body = new RequestBody(handle, contentLength, chunked, host.limits);
+    if (hasBody) this.body = new RequestBody(handle, isEndless ? Infinity : contentLength, chunked, host.limits);
     this.startedMs = hasBody ? this.startedMs || host.reactor.nowMs : 0;
-    const duplex = socket.duplex as (Socket & Attached) | undefined;
+    const { duplex } = socket;
     const isPipelined = this.queued.length > 0 || (duplex?.[ATTACHED] ?? null) !== null;
     if (isPipelined) this.queued.push(handle);
     else this.begin(handle);
@@ -310,7 +314,8 @@ export class NodeConnection implements Consumer {
     runJobs();
     // What the handler of an answered request left behind, nobody waits for; node:http's own ticks least of all.
     if (handle.finished) while (openCalls() > open) answered();
-    if (isEndless) return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
+    if (isEndless && !host.limits.takesCodings)
+      return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
     if (connectHead !== undefined && this.isTunnel) return end;
     if (this.body === null) this.messageOver(handle);
     if (headEnd < end) host.reactor.relieve();
@@ -347,14 +352,6 @@ export class NodeConnection implements Consumer {
     const { duplex } = this.socket;
     if (duplex !== undefined) callProgram(this.host.onFault!, duplex, faultError(fault, packet));
     return at;
-  }
-
-  /** As Bun's server does, whatever responses are due before it (RFC 9112 section 3.2). */
-  private refuseWithoutHost(end: number): number {
-    this.flags |= Flag.Deaf;
-    const { duplex } = this.socket;
-    if (duplex?.writable) callProgram(replyWithoutHost, duplex);
-    return end;
   }
 
   // ---- responses ---------------------------------------------------------------------------------------------------
@@ -398,9 +395,5 @@ export class NodeConnection implements Consumer {
     return (this.flags & flag) !== 0;
   }
 }
-
-/** Node's name of the response that a socket is attached to. */
-const ATTACHED = "_httpMessage";
-type Attached = { [ATTACHED]?: object | null };
 
 const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;

@@ -94,6 +94,10 @@ export type SocketClass = new (
   generation: { isUnix: boolean },
 ) => Socket;
 
+/** Node's name of the response that a socket is attached to. */
+export const ATTACHED = "_httpMessage";
+export type HttpSocket = Socket & { [ATTACHED]?: object | null };
+
 /** node:http's server and the class of its sockets, which the probe finds. */
 export interface HttpInternals {
   readonly server: HttpServer;

@@ -19,14 +19,24 @@ export class RequestBody {
   private bytesLeft: number;
   private readonly chunks: RequestChunks | null;
 
+  /** `contentLength` is Infinity for a body that ends with the client's side of the connection. */
   constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, limits: NodeParserLimits) {
     this.handle = handle;
     this.bytesLeft = contentLength;
-    this.chunks = chunked ? new RequestChunks(limits.headerBytesMax, limits.isLenient) : null;
+    this.chunks = chunked ? new RequestChunks(limits) : null;
   }
 
   get isWhole(): boolean {
     return this.chunks === null ? this.bytesLeft === 0 : this.chunks.done;
+  }
+
+  /** The client sends no more. Returns whether that ends the body: it has no other end. */
+  endByClient(): boolean {
+    if (this.bytesLeft !== Infinity) return false;
+    this.bytesLeft = 0;
+    this.handle.hasBody = BodyState.Done;
+    deliver(this.handle, undefined, true);
+    return true;
   }
 
   /** Takes what belongs to the body. Returns the position behind it, or -1 for what is to be refused (`fault`). */

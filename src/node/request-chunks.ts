@@ -4,6 +4,7 @@
  */
 import { ChunkedDecoder, EXTENSION_BYTES_MAX, State } from "../http/chunked.ts";
 import { Fault } from "./faults.ts";
+import type { NodeParserLimits } from "./request-parser.ts";
 
 const CR = 13;
 const LF = 10;
@@ -16,12 +17,11 @@ export class RequestChunks extends ChunkedDecoder {
   /** Why `feed` has refused. */
   fault: Fault = Fault.ChunkSize;
 
-  private readonly isLenient: boolean;
+  private readonly limits: NodeParserLimits;
 
-  /** `isLenient`: see NodeParserLimits. */
-  constructor(trailerBytesMax: number, isLenient: boolean) {
-    super(trailerBytesMax);
-    this.isLenient = isLenient;
+  constructor(limits: NodeParserLimits) {
+    super(limits.headerBytesMax);
+    this.limits = limits;
   }
 
   protected override step(byte: number): number {
@@ -37,9 +37,11 @@ export class RequestChunks extends ChunkedDecoder {
         return 0;
       }
     }
-    const isControl = byte < SP && byte !== CR && byte !== LF;
-    const refused = super.step(this.isLenient && isControl && state === State.TrailerLine ? SP : byte);
-    if (refused === 0) return state === State.TrailerLf && !this.isLenient ? this.checkTrailer() : 0;
+    const { takesControls, takesCodings } = this.limits;
+    const isControl = (byte < SP && byte !== 0 && byte !== CR && byte !== LF) || byte === 0x7f;
+    const refused = super.step(takesControls && isControl && state === State.TrailerLine ? SP : byte);
+    if (refused === 0) return state === State.TrailerLf && !takesCodings ? this.checkTrailer() : 0;
+    if (state === State.TrailerLine && byte === LF) return this.refuse(Fault.ChunkSize);
     return this.refuse(this.extensionBytes > EXTENSION_BYTES_MAX ? Fault.ChunkExtensions : faultIn(state, refused));
   }
 

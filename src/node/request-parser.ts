@@ -28,8 +28,10 @@ const Coding = { None: 0, Other: 1, Chunked: 2 } as const;
 type Coding = (typeof Coding)[keyof typeof Coding];
 
 export interface NodeParserLimits extends ParserLimits {
-  /** `insecureHTTPParser`: takes Content-Length beside Transfer-Encoding, and control characters in values. */
-  isLenient: boolean;
+  /** `httpValidation` is "relaxed" or "insecure": control characters in values are taken, but for NUL, CR and LF. */
+  takesControls: boolean;
+  /** It is "insecure", or `insecureHTTPParser` is true: "chunked" may be anywhere, or lack, and trailers may say anything. */
+  takesCodings: boolean;
   /** `maxHeadersCount`: fields of a request, beyond which it is refused; 0 is no limit of the program's. */
   readFieldsMax: () => number;
 }
@@ -124,11 +126,28 @@ export class NodeRequestParser extends RequestParser {
       return countMax > 0 && ++this.lines > countMax ? -431 : next;
     }
     if (this.fault !== Fault.HeaderToken) return next;
+    if (this.limits.takesControls) return this.parseWithControls(bytes, start, from, end);
     let at = bytes.indexOf(COLON, from);
     if (at < 0) return next;
     while (at < end && bytes[at] !== CR && (bytes[at]! >= SP || bytes[at] === TAB) && bytes[at] !== 0x7f) at++;
     if (bytes[at] === CR && at + 1 < end && bytes[at + 1] !== LF) this.fault = Fault.LineFeed;
     return next;
+  }
+
+  /** A line that the strict rules refuse. Its name must be one all the same. */
+  private parseWithControls(bytes: Uint8Array, start: number, from: number, end: number): number {
+    let at = from;
+    while (at < end && isTokenByte(bytes[at]!)) at++;
+    if (at === from || bytes[at] !== COLON) return this.refuse(Fault.HeaderToken);
+    const nameEnd = at++;
+    while (at < end && (bytes[at] === SP || bytes[at] === TAB)) at++;
+    const value = at;
+    while (at < end && bytes[at] !== 0 && bytes[at] !== CR && bytes[at] !== LF) at++;
+    if (at + 1 >= end) return bytes[at] === 0 || bytes[at] === LF ? this.refuse(Fault.HeaderToken) : INCOMPLETE;
+    if (bytes[at] !== CR) return this.refuse(Fault.HeaderToken);
+    if (bytes[at + 1] !== LF) return this.refuse(Fault.LineFeed);
+    const refused = this.interpret(bytes, start, from, nameEnd - from, value, at);
+    return refused === 0 ? at + 2 : refused;
   }
 
   protected override interpret(
@@ -186,7 +205,7 @@ export class NodeRequestParser extends RequestParser {
     let isRefused = false;
     this.eachToken(bytes, value, end, (at, stop) => {
       if (at === stop) return;
-      if (this.codings === Coding.Chunked) isRefused = true;
+      if (this.codings === Coding.Chunked && !this.limits.takesCodings) isRefused = true;
       this.codings = matchesAll(bytes, at, stop, "chunked") ? Coding.Chunked : Coding.Other;
     });
     return isRefused ? this.refuse(Fault.TransferEncoding) : 0;
@@ -207,10 +226,7 @@ export class NodeRequestParser extends RequestParser {
   protected override finish(): number {
     this.chunked = this.codings === Coding.Chunked;
     this.isEndless = this.codings === Coding.Other;
-    if (this.codings !== Coding.None && this.contentLength >= 0) {
-      if (!this.limits.isLenient) return this.refuse(Fault.TransferEncoding);
-      this.contentLength = -1;
-    }
+    if (this.codings !== Coding.None && this.contentLength >= 0) return this.refuse(Fault.TransferEncoding);
     this.keepAlive = this.minorVersion > 0 && (this.bits & Bit.ConnectionClose) === 0;
     return 0;
   }

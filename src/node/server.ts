@@ -190,7 +190,8 @@ function readLimits(server: HttpServer): NodeParserLimits {
   const { maxHeaderSize: byDefault } = require("node:http") as typeof import("node:http");
   return {
     headerBytesMax: maxHeaderSize || byDefault,
-    isLenient: httpValidation === undefined ? insecureHTTPParser === true : httpValidation !== "strict",
+    takesControls: insecureHTTPParser === true || httpValidation === "relaxed" || httpValidation === "insecure",
+    takesCodings: insecureHTTPParser === true || httpValidation === "insecure",
     // Programs may change it at any time.
     readFieldsMax: () => (typeof server.maxHeadersCount === "number" ? server.maxHeadersCount : 0),
   };

@@ -2,13 +2,13 @@
  * A connection as node:http's Socket knows it: the handle that it shares with Bun's own server (contract.ts). Its names are
  * Bun's.
  */
-import type { Socket } from "node:net";
 import type { SocketAddress } from "../net/address.ts";
+import type { HttpSocket } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
 import type { ResponseHandle } from "./response-handle.ts";
 
 export class SocketHandle {
-  duplex: Socket | undefined = undefined;
+  duplex: HttpSocket | undefined = undefined;
   onclose: (() => void) | undefined = undefined;
   ondrain: (() => void) | undefined = undefined;
   ondata: ((chunk: Buffer | undefined, isLast: boolean) => void) | undefined = undefined;
