@@ -2,11 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { get, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { createServer, isOnRing, start } from "./node-subject.ts";
+import { run } from "./process.ts";
 import { ask, RawClient } from "./raw-client.ts";
 import { isBun } from "./subject.ts";
 
@@ -357,6 +360,42 @@ describe("a server", () => {
     expect(await bodyOf(response)).toBe("local");
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+  });
+
+  test("that is unreferenced does not keep the process, nor does one that is closed", async () => {
+    const made = isBun
+      ? `require("node:http")`
+      : `require(${JSON.stringify(join(import.meta.dir, "../../src/node/index.ts"))})`;
+    const listening = `const { createServer } = ${made}; const server = createServer().listen(0, () => `;
+    for (const then of ["server.unref())", "server.close())"])
+      expect((await run([process.execPath, "-e", listening + then])).stderr).toBe("");
+  });
+
+  test.skipIf(isBun)("has no other way in: what stands for it with Bun refuses whoever finds it", async () => {
+    let requests = 0;
+    await using _app = await start(() => void requests++);
+    const inodes = new Set(
+      readdirSync("/proc/self/fd").map((fd) => {
+        try {
+          return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+        } catch {
+          return undefined; // Closed meanwhile.
+        }
+      }),
+    );
+    const lines = readFileSync("/proc/net/unix", "latin1").split("\n");
+    const own = lines.map((line) => line.split(/\s+/)).filter(([, , , , , , inode]) => inodes.has(inode));
+    const names = own.map((fields) => fields[7]).filter((name) => name?.startsWith("@ringloop-node-"));
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) {
+      const socket = connect({ path: `\0${name!.slice(1)}` });
+      let received = "";
+      socket.on("data", (bytes) => (received += String(bytes)));
+      socket.on("error", () => {});
+      socket.write(head("GET", "/"));
+      await new Promise((resolve) => socket.on("close", resolve));
+      expect([received, requests]).toEqual(["", 0]);
+    }
   });
 
   test("emits the error of an address that is in use", async () => {
