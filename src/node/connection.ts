@@ -27,8 +27,10 @@ const BLOCKED_BYTES = 262144;
 const UNFINISHED_BYTES = 65536;
 /** Requests that may wait for the response ahead. */
 const QUEUED_MAX = 256;
-/** How long the last bytes may go without progress once the program has closed the socket. */
-const CLOSE_TIMEOUT_MS = 2000;
+/** How long the last bytes of a response may go without progress. */
+const LAST_BYTES_TIMEOUT_MS = 60_000;
+/** The same once the program has destroyed the socket. */
+const DESTROYED_TIMEOUT_MS = 2000;
 
 export class NodeConnection implements Consumer {
   readonly isReentrant = false;
@@ -89,6 +91,10 @@ export class NodeConnection implements Consumer {
     return true;
   }
 
+  responseBegun(): void {
+    this.setAwaited(false);
+  }
+
   /** The response is written. Returns whether it is with the kernel, or will be with the next submission. */
   responseEnded(response: ResponseHandle): boolean {
     this.setAwaited(false);
@@ -138,7 +144,7 @@ export class NodeConnection implements Consumer {
     if (at < 0) return false;
     this.queued.splice(at, 1);
     this.begin(handle);
-    if (this.queued.length === QUEUED_MAX - 1) this.transport.offer();
+    if (this.queued.length === QUEUED_MAX - 1) this.transport.setConsumer(this); // It is offered what it has not taken.
     return true;
   }
 
@@ -152,7 +158,7 @@ export class NodeConnection implements Consumer {
     }
     this.stopReading();
     this.transport.finish("close");
-    this.transport.setTimeout(CLOSE_TIMEOUT_MS);
+    this.transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
   }
 
   /** The program is done with the connection. */
@@ -160,10 +166,11 @@ export class NodeConnection implements Consumer {
     const { transport, socket } = this;
     if (socket.closed) return;
     this.stopReading();
-    if (reset || transport.queuedBytes === 0) transport.destroy(undefined, reset);
+    // As where the kernel has it, what a client that reads was sent still arrives.
+    if (reset || transport.queuedBytes === 0 || this.isBlocked) transport.destroy(undefined, reset);
     else {
       transport.finish("close");
-      transport.setTimeout(CLOSE_TIMEOUT_MS);
+      transport.setTimeout(DESTROYED_TIMEOUT_MS);
     }
     this.closed();
   }
@@ -217,25 +224,21 @@ export class NodeConnection implements Consumer {
     }
     socket.peerEnded = true;
     transport.finish("close");
-    transport.setTimeout(CLOSE_TIMEOUT_MS);
+    transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
     this.closed();
   }
 
   onDrain(): void {
     this.flags &= ~Flag.Blocked;
     const { response, socket } = this;
-    if (response !== null && !this.isTunnel) {
-      if ((response.flags & ResponseFlag.Ended) !== 0) response.flags |= ResponseFlag.Completed;
-      const { onwritable } = response;
-      response.onwritable = undefined;
-      if (typeof onwritable === "function") callProgram(onwritable); // Programs reach it, and have put other things there.
-    }
+    if (!this.isTunnel) response?.drained();
     if (socket.ondrain !== undefined) callProgram(socket.ondrain);
   }
 
   /** The last bytes are on their way out. */
   onTimeout(): void {
-    if (this.transport.takeProgress()) this.transport.setTimeout(CLOSE_TIMEOUT_MS);
+    const timeoutMs = this.socket.closed ? DESTROYED_TIMEOUT_MS : LAST_BYTES_TIMEOUT_MS;
+    if (this.transport.takeProgress()) this.transport.setTimeout(timeoutMs);
     else this.transport.destroy();
   }
 
@@ -273,14 +276,14 @@ export class NodeConnection implements Consumer {
     const needsHost = minorVersion > 0 && method !== "CONNECT" && (bits & Bit.Upgrade) === 0;
     if (needsHost && (bits & Bit.Host) === 0 && host.server.requireHostHeader) {
       this.flags |= Flag.Deaf;
-      if (socket.duplex?.writable) callProgram(replyWithoutHost, socket.duplex);
+      if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
       return end;
     }
     const text = memory.latin1Slice(start, headEnd);
     const hasBody = chunked || contentLength > 0 || isEndless;
     const handle = new ResponseHandle(this, text, parser.headersStart, hasBody);
     if (!parser.keepAlive) this.flags |= Flag.Last;
-    if (hasBody) this.body = new RequestBody(handle, isEndless ? Infinity : contentLength, chunked, host.limits);
+    if (hasBody) this.body = new RequestBody(handle, isEndless ? Infinity : contentLength, chunked, host);
     this.startedMs = hasBody ? this.startedMs || host.reactor.nowMs : 0;
     const { duplex } = socket;
     const isPipelined = this.queued.length > 0 || (duplex?.[ATTACHED] ?? null) !== null;
@@ -336,7 +339,7 @@ export class NodeConnection implements Consumer {
 
   /** A request is whole. Until it is answered, nothing is expected from the client. */
   private messageOver(handle: ResponseHandle): void {
-    const isOver = (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
+    const isOver = handle.hasBegun || (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
     if (this.response === handle && !isOver && !this.isTunnel) this.setAwaited(true);
   }
 
@@ -350,7 +353,7 @@ export class NodeConnection implements Consumer {
   private refuse(fault: Fault, packet: Buffer, at = 0): number {
     this.flags |= Flag.Deaf;
     const { duplex } = this.socket;
-    if (duplex !== undefined) callProgram(this.host.onFault!, duplex, faultError(fault, packet));
+    if (duplex !== undefined) callProgram(this.host.inContext, this.host.onFault!, duplex, faultError(fault, packet));
     return at;
   }
 

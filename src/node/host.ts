@@ -12,6 +12,8 @@ export interface NodeHost {
   readonly server: HttpServer;
   readonly Socket: SocketClass;
   readonly onRequest: OnRequest;
+  /** Calls in the async context of the server's listen, as Bun does what a client leads to. */
+  readonly inContext: (call: (...args: any[]) => unknown, ...args: any[]) => unknown;
   /** node:http's own answer to a fault of a client: it emits 'clientError'. Known from the first connection on. */
   readonly onFault: ((socket: Socket, error: Error) => void) | undefined;
   /** What `onRequest` is given as the server. */

@@ -6,7 +6,7 @@
  */
 import { BodyState } from "./contract.ts";
 import type { Fault } from "./faults.ts";
-import type { NodeParserLimits } from "./request-parser.ts";
+import type { NodeHost } from "./host.ts";
 import { callProgram } from "./program-call.ts";
 import { RequestChunks } from "./request-chunks.ts";
 import type { ResponseHandle } from "./response-handle.ts";
@@ -14,16 +14,18 @@ import { copyOf } from "./writing.ts";
 
 export class RequestBody {
   readonly handle: ResponseHandle;
+  private readonly host: NodeHost;
   /** Why `feed` has refused. */
   fault: Fault | undefined;
   private bytesLeft: number;
   private readonly chunks: RequestChunks | null;
 
   /** `contentLength` is Infinity for a body that ends with the client's side of the connection. */
-  constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, limits: NodeParserLimits) {
+  constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, host: NodeHost) {
     this.handle = handle;
+    this.host = host;
     this.bytesLeft = contentLength;
-    this.chunks = chunked ? new RequestChunks(limits) : null;
+    this.chunks = chunked ? new RequestChunks(host.limits) : null;
   }
 
   get isWhole(): boolean {
@@ -35,7 +37,7 @@ export class RequestBody {
     if (this.bytesLeft !== Infinity) return false;
     this.bytesLeft = 0;
     this.handle.hasBody = BodyState.Done;
-    deliver(this.handle, undefined, true);
+    this.deliver(undefined, true);
     return true;
   }
 
@@ -64,12 +66,13 @@ export class RequestBody {
       handle.hasBody = BodyState.Done;
       if (chunks !== null) handle.requestTrailers = chunks.trailerLines;
     }
-    for (let i = 0; i < pieces.length; i++) deliver(handle, pieces[i], isWhole && i === pieces.length - 1);
-    if (isWhole && pieces.length === 0) deliver(handle, undefined, true);
+    for (let i = 0; i < pieces.length; i++) this.deliver(pieces[i], isWhole && i === pieces.length - 1);
+    if (isWhole && pieces.length === 0) this.deliver(undefined, true);
     return at;
   }
-}
 
-function deliver(handle: ResponseHandle, chunk: Buffer | undefined, isLast: boolean): void {
-  if (handle.ondata !== undefined) callProgram(handle.ondata, chunk, isLast, 0);
+  private deliver(chunk: Buffer | undefined, isLast: boolean): void {
+    const { ondata } = this.handle;
+    if (ondata !== undefined) callProgram(this.host.inContext, ondata, chunk, isLast, 0);
+  }
 }

@@ -4,8 +4,10 @@
  *
  * Guarantees: a head is written once, and says where the body ends; nothing is written behind the end.
  */
+import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 import { BodyState, ResponseFlag } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
+import { callProgram } from "./program-call.ts";
 import { rawFields, fieldsObject } from "./request-fields.ts";
 import { Framing, type Head, renderHead } from "./response-head.ts";
 import { isUtf8 } from "./writing.ts";
@@ -19,7 +21,6 @@ export class ResponseHandle {
   hasBody: number;
   onabort: ((event: number) => void) | undefined = undefined;
   ondata: ((chunk: Buffer | undefined, isLast: boolean, event: number) => void) | undefined = undefined;
-  onwritable: (() => void) | undefined = undefined;
   /** The lines behind the request's body. */
   requestTrailers = "";
   /** The lines that go behind the response's body, which is chunked then. */
@@ -31,6 +32,9 @@ export class ResponseHandle {
   private readonly fieldsStart: number;
   private head: Head | null = null;
   private isHeadSent = false;
+  private writable: (() => void) | undefined = undefined;
+  /** Of whoever waits for it. */
+  private writableContext: AsyncContext | undefined = undefined;
   private bytesWritten = 0;
   private bodyBytes = 0;
 
@@ -92,6 +96,11 @@ export class ResponseHandle {
     return (this.flags & ResponseFlag.Ended) !== 0;
   }
 
+  /** Something of it was written. */
+  get hasBegun(): boolean {
+    return this.isHeadSent;
+  }
+
   get upgraded(): boolean {
     return (this.flags & ResponseFlag.Upgraded) !== 0;
   }
@@ -99,6 +108,25 @@ export class ResponseHandle {
   /** 0 unless the client does not read: what merely waits for the next submission is as good as sent. */
   get bufferedAmount(): number {
     return this.connection.isBlocked && this.connection.response === this ? this.connection.transport.queuedBytes : 0;
+  }
+
+  /** Called once when the client has read; as in Bun, in the async context of who waits. */
+  get onwritable(): (() => void) | undefined {
+    return this.writable;
+  }
+
+  set onwritable(callback: (() => void) | undefined) {
+    this.writable = callback;
+    this.writableContext = typeof callback === "function" ? currentContext() : undefined;
+  }
+
+  /** Everything was sent. */
+  drained(): void {
+    if (this.ended) this.flags |= ResponseFlag.Completed;
+    const { writable, writableContext } = this;
+    this.onwritable = undefined;
+    // Programs reach it, and have put other things there.
+    if (writable !== undefined && writableContext !== undefined) callProgram(writableContext, writable);
   }
 
   getBytesWritten(): number {
@@ -128,6 +156,7 @@ export class ResponseHandle {
 
   flushHeaders(): void {
     if (this.isOver || this.isHeadSent) return;
+    this.connection.responseBegun();
     this.send(this.endOfHead(undefined));
   }
 

@@ -40,6 +40,7 @@ export class NodeServer implements NodeHost {
   readonly parser: NodeRequestParser;
   readonly autoFields: AutoFields;
   readonly isUnix: boolean;
+  readonly inContext: NodeHost["inContext"] = inCurrentContext((call, ...args) => call(...args));
   onFault: ((socket: Socket, error: Error) => void) | undefined;
 
   private isStopping = false;
@@ -105,7 +106,7 @@ export class NodeServer implements NodeHost {
     connection.transport = new Connection(this.reactor.lane, fd, connection);
     if (!this.referenced) connection.transport.setReferenced(false);
     this.connections.add(connection);
-    callProgram(present, this, connection);
+    callProgram(this.inContext, present, this, connection);
   }
 
   /** How many connections are open: for `drop`. */

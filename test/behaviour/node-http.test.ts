@@ -104,6 +104,27 @@ describe("a request", () => {
   });
 });
 
+test("what a client leads to runs in the async context of listen, and 'drain' in that of the write", async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: Record<string, unknown> = {};
+  const server = createServer((request, response) =>
+    storage.run("handler", () => {
+      request.on("data", () => (seen["data"] = storage.getStore()));
+      response.on("drain", () => {
+        seen["drain"] = storage.getStore();
+        response.end();
+      });
+      response.write(Buffer.alloc(16 << 20));
+    }),
+  );
+  server.on("connection", () => (seen["connection"] = storage.getStore()));
+  await storage.run("listen", () => once(server.listen(0, "127.0.0.1"), "listening"));
+  await ask((server.address() as { port: number }).port, `${head("POST", "/", "Content-Length: 3")}abc`);
+  expect(seen).toEqual({ connection: "listen", data: "listen", drain: "handler" });
+  server.closeAllConnections();
+  server.close();
+});
+
 describe("a response", () => {
   test("is framed by what is known of its length, and has no body where there is none", async () => {
     await using app = await start((request, response) => {
