@@ -91,10 +91,6 @@ export class NodeConnection implements Consumer {
     return true;
   }
 
-  responseBegun(): void {
-    this.setAwaited(false);
-  }
-
   /** The response is written. Returns whether it is with the kernel, or will be with the next submission. */
   responseEnded(response: ResponseHandle): boolean {
     this.setAwaited(false);
@@ -364,7 +360,8 @@ export class NodeConnection implements Consumer {
     this.response = handle;
   }
 
-  private setAwaited(awaited: boolean): void {
+  /** Whether nothing is expected from the client: the program has not begun to answer. */
+  setAwaited(awaited: boolean): void {
     if (this.has(Flag.Awaited) === awaited) return;
     if (awaited) this.flags |= Flag.Awaited;
     else this.flags &= ~Flag.Awaited;

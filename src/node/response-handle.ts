@@ -156,7 +156,7 @@ export class ResponseHandle {
 
   flushHeaders(): void {
     if (this.isOver || this.isHeadSent) return;
-    this.connection.responseBegun();
+    this.connection.setAwaited(false);
     this.send(this.endOfHead(undefined));
   }
 
