@@ -10,9 +10,9 @@ import type { SystemError } from "../sys/errno.ts";
 import { type Consumer, Hold, type Transport } from "../net/transport.ts";
 import { INCOMPLETE } from "../http/parser.ts";
 import { Flag } from "./connection-flag.ts";
-import { ABORTED, ATTACHED, Bit, BodyState, ResponseFlag } from "./contract.ts";
+import { ABORTED, ATTACHED, BodyState, ResponseFlag } from "./contract.ts";
 import { Fault, faultError, replyWithoutHost } from "./faults.ts";
-import { HeadReader } from "./head-reader.ts";
+import { HeadReader, skipEmptyLines } from "./head-reader.ts";
 import type { NodeHost } from "./host.ts";
 import { callProgram, throwUncaught } from "./program-call.ts";
 import { RequestBody } from "./request-body.ts";
@@ -46,19 +46,22 @@ export class NodeConnection implements Consumer {
   /** What of a request is still to come. */
   private body: RequestBody | null = null;
   /** Dispatched requests whose response has to wait for the one ahead. */
-  private queued: ResponseHandle[] = [];
-  private readonly heads: HeadReader;
+  private queued: ResponseHandle[] = none;
+  private begunHead: HeadReader | null = null;
   /** When the request that is coming began, in milliseconds; 0 for none. The first may be expected from the connection's begin on. */
-  private startedMs: number;
+  startedMs: number;
 
   constructor(host: NodeHost) {
     this.host = host;
     this.socket = new SocketHandle(this);
-    this.heads = new HeadReader(host.parser, host.limits);
     this.startedMs = host.reactor.nowMs;
   }
 
   // ---- for the socket's handle -------------------------------------------------------------------------------------
+
+  get isBodyComing(): boolean {
+    return this.body !== null;
+  }
 
   get isTunnel(): boolean {
     return this.has(Flag.Tunnel);
@@ -70,7 +73,7 @@ export class NodeConnection implements Consumer {
 
   /** No request is coming, none is unanswered. */
   get isIdle(): boolean {
-    if (this.heads.isBegun || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
+    if (this.begunHead !== null || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
     return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
   }
 
@@ -123,11 +126,13 @@ export class NodeConnection implements Consumer {
 
   stopReading(): void {
     this.flags |= Flag.Deaf;
+    this.startedMs = 0;
     this.resumeReads();
   }
 
   beTunnel(hasBody: boolean, handle: ResponseHandle): void {
     this.flags |= Flag.Tunnel;
+    this.startedMs = 0;
     handle.flags |= ResponseFlag.Upgraded;
     if (!hasBody) this.body = null;
     this.setAwaited(false);
@@ -138,7 +143,7 @@ export class NodeConnection implements Consumer {
     if (this.socket.closed) return false;
     const at = this.queued.indexOf(handle);
     if (at < 0) return false;
-    this.queued.splice(at, 1);
+    this.queued = this.queued.filter((each) => each !== handle);
     this.begin(handle);
     if (this.queued.length === QUEUED_MAX - 1) this.transport.setConsumer(this); // It is offered what it has not taken.
     return true;
@@ -171,13 +176,6 @@ export class NodeConnection implements Consumer {
     this.closed();
   }
 
-  isRequestTimedOut(headersTimeoutMs: number, requestTimeoutMs: number): boolean {
-    if (this.startedMs === 0 || this.isTunnel || this.has(Flag.Deaf)) return false;
-    const elapsedMs = this.host.reactor.nowMs - this.startedMs;
-    if (requestTimeoutMs > 0 && elapsedMs > requestTimeoutMs) return true;
-    return this.body === null && headersTimeoutMs > 0 && elapsedMs > headersTimeoutMs;
-  }
-
   // ---- from the transport ------------------------------------------------------------------------------------------
 
   get backlogBytesMax(): number {
@@ -190,7 +188,7 @@ export class NodeConnection implements Consumer {
     while (at < end && !this.has(Flag.Deaf)) {
       if (this.has(Flag.Held)) return at;
       if (this.body !== null) at = this.receiveBody(memory, at, end);
-      else if (this.isTunnel) at = this.pass(memory, at, end);
+      else if (this.isTunnel) at = this.socket.deliver(memory, at, end);
       else {
         const next = this.receiveHead(memory, at, end);
         if (next === INCOMPLETE) return at;
@@ -209,7 +207,7 @@ export class NodeConnection implements Consumer {
       return;
     }
     if (this.body?.endByClient()) this.body = null;
-    if (!this.has(Flag.Deaf) && (this.body !== null || this.heads.isBegun)) {
+    if (!this.has(Flag.Deaf) && (this.body !== null || this.begunHead !== null)) {
       this.refuse(Fault.Eof, Buffer.alloc(0));
       if (socket.closed) return;
     }
@@ -248,20 +246,21 @@ export class NodeConnection implements Consumer {
 
   /** Returns the position behind the head, and behind what else the program was given, or INCOMPLETE. */
   private receiveHead(memory: Buffer, from: number, end: number): number {
-    const { heads } = this;
-    const start = heads.skipEmptyLines(memory, from, end);
+    const { begunHead, host } = this;
+    const start = begunHead === null ? skipEmptyLines(memory, from, end) : from;
     if (start === end || this.queued.length >= QUEUED_MAX) return start === end ? end : INCOMPLETE;
     if (this.has(Flag.Last)) {
-      const { response } = this;
-      if (response !== null && (response.flags & ResponseFlag.Ended) !== 0) return end;
+      if (this.response === null || this.response.ended) return end;
       return this.refuse(Fault.Closed, copyOf(memory, start, end), end);
     }
-    const at = heads.read(memory, start, end);
+    const parser = begunHead === null ? host.parser : begunHead.parser;
+    const at = begunHead === null ? parser.parse(memory, start, end) : begunHead.read(memory, start, end);
     if (at === INCOMPLETE) {
-      if (this.startedMs === 0) this.startedMs = this.host.reactor.nowMs;
+      if (this.startedMs === 0) this.startedMs = host.reactor.nowMs;
+      this.begunHead ??= new HeadReader(host.limits, end - start);
       return INCOMPLETE;
     }
-    const { parser } = heads;
+    this.begunHead = null;
     if (at < 0) return this.refuse(parser.fault, copyOf(memory, this.packetStart, end), end);
     return this.dispatch(memory, start, at, end, parser);
   }
@@ -269,8 +268,7 @@ export class NodeConnection implements Consumer {
   private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
     const { host, socket } = this;
     const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
-    const needsHost = minorVersion > 0 && method !== "CONNECT" && (bits & Bit.Upgrade) === 0;
-    if (needsHost && (bits & Bit.Host) === 0 && host.server.requireHostHeader) {
+    if (parser.lacksHost && host.server.requireHostHeader) {
       this.flags |= Flag.Deaf;
       if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
       return end;
@@ -283,10 +281,9 @@ export class NodeConnection implements Consumer {
     this.startedMs = hasBody ? this.startedMs || host.reactor.nowMs : 0;
     const { duplex } = socket;
     const isPipelined = this.queued.length > 0 || (duplex?.[ATTACHED] ?? null) !== null;
-    if (isPipelined) this.queued.push(handle);
+    if (isPipelined) this.queued = [...this.queued, handle];
     else this.begin(handle);
-    const mayTunnel = method === "CONNECT" || (bits & (Bit.Upgrade | Bit.ConnectionUpgrade)) === UPGRADES;
-    const connectHead = mayTunnel && !hasBody && headEnd < end ? copyOf(memory, headEnd, end) : undefined;
+    const connectHead = parser.asksForTunnel && !hasBody && headEnd < end ? copyOf(memory, headEnd, end) : undefined;
     const open = openCalls();
     enterProgram();
     try {
@@ -337,12 +334,7 @@ export class NodeConnection implements Consumer {
   private messageOver(handle: ResponseHandle): void {
     const isOver = handle.hasBegun || (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
     if (this.response === handle && !isOver && !this.isTunnel) this.setAwaited(true);
-  }
-
-  private pass(memory: Buffer, start: number, end: number): number {
-    const { ondata } = this.socket;
-    if (ondata !== undefined) callProgram(ondata, copyOf(memory, start, end), false);
-    return end;
+    else if (this.response === handle && handle.finished && !this.has(Flag.Held | Flag.Gated)) this.forgetResponse();
   }
 
   /** What came cannot be understood. The program hears of it, and answers, or node:http does. Returns `at`. */
@@ -356,8 +348,14 @@ export class NodeConnection implements Consumer {
   // ---- responses ---------------------------------------------------------------------------------------------------
 
   private begin(handle: ResponseHandle): void {
-    if (this.response !== null) this.socket.bytesWritten += this.response.getBytesWritten();
+    this.forgetResponse();
     this.response = handle;
+  }
+
+  /** An idle connection holds nothing of its last request. */
+  private forgetResponse(): void {
+    if (this.response !== null) this.socket.bytesWritten += this.response.getBytesWritten();
+    this.response = null;
   }
 
   /** Whether nothing is expected from the client: the program has not begun to answer. */
@@ -396,4 +394,4 @@ export class NodeConnection implements Consumer {
   }
 }
 
-const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
+const none: ResponseHandle[] = [];

@@ -1,8 +1,7 @@
 /**
- * The heads of one connection's requests, in whatever pieces they come.
+ * A head of which a part has come. Most heads never become one: they come whole.
  *
- * Guarantees: each line is read once when it is whole, so that a head costs what its bytes and its pieces cost; a head that
- * comes whole needs nothing of its own.
+ * Guarantees: each line is read once when it is whole, so that a head costs what its bytes and its pieces cost.
  */
 import { INCOMPLETE } from "../http/parser.ts";
 import { type NodeParserLimits, NodeRequestParser } from "./request-parser.ts";
@@ -11,45 +10,29 @@ const CR = 13;
 const LF = 10;
 
 export class HeadReader {
-  /** What the last head said, until the next one is read. */
-  parser: NodeRequestParser;
-  private readonly shared: NodeRequestParser;
-  private readonly limits: NodeParserLimits;
-  /** So many bytes were looked at of a head that is not whole; 0 for none. */
-  private begunBytes = 0;
+  readonly parser: NodeRequestParser;
+  /** So many bytes of it were looked at; by another parser at first. */
+  private bytes: number;
+  private hasBegun = false;
 
-  /** `shared` reads the heads that come whole, of all connections. */
-  constructor(shared: NodeRequestParser, limits: NodeParserLimits) {
-    this.parser = this.shared = shared;
-    this.limits = limits;
+  constructor(limits: NodeParserLimits, bytes: number) {
+    this.parser = new NodeRequestParser(limits);
+    this.bytes = bytes;
   }
 
-  /** A part of a head has come. */
-  get isBegun(): boolean {
-    return this.begunBytes > 0;
-  }
-
-  /** Empty lines before a head mean nothing (RFC 9112 section 2.2). Returns the position behind them. */
-  skipEmptyLines(memory: Buffer, start: number, end: number): number {
-    let at = start;
-    if (!this.isBegun) while (at < end && (memory[at] === CR || memory[at] === LF)) at++;
-    return at;
-  }
-
-  /** Reads a head that begins at `start`. Returns the position behind it, INCOMPLETE, or another negative number for a fault of the client. */
+  /** Reads on in the head that begins at `start`. Returns what the parser does. */
   read(memory: Buffer, start: number, end: number): number {
-    if (this.begunBytes === 0) {
-      this.parser = this.shared;
-      return this.noted(this.parser.parse(memory, start, end), start, end);
-    }
-    if (end - start === this.begunBytes) return INCOMPLETE; // Nothing new.
-    if (this.parser !== this.shared) return this.noted(this.parser.resume(memory, start, end), start, end);
-    this.parser = new NodeRequestParser(this.limits);
-    return this.noted(this.parser.parse(memory, start, end), start, end);
+    if (end - start === this.bytes) return INCOMPLETE; // Nothing new.
+    this.bytes = end - start;
+    if (this.hasBegun) return this.parser.resume(memory, start, end);
+    this.hasBegun = true;
+    return this.parser.parse(memory, start, end);
   }
+}
 
-  private noted(result: number, start: number, end: number): number {
-    this.begunBytes = result === INCOMPLETE ? end - start : 0;
-    return result;
-  }
+/** Empty lines before a head mean nothing (RFC 9112 section 2.2). Returns the position behind them. */
+export function skipEmptyLines(memory: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end && (memory[at] === CR || memory[at] === LF)) at++;
+  return at;
 }

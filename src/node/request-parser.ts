@@ -24,6 +24,8 @@ const METHOD_BYTES_MAX = 32;
 /** Those that come most often first. */
 const methods = ["POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", ...METHODS];
 
+const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
+
 const Coding = { None: 0, Other: 1, Chunked: 2 } as const;
 type Coding = (typeof Coding)[keyof typeof Coding];
 
@@ -47,6 +49,16 @@ export class NodeRequestParser extends RequestParser {
   declare protected readonly limits: NodeParserLimits;
   private codings: Coding = Coding.None;
   private lines = 0;
+
+  /** A request of HTTP/1.1 that is to be refused for that (RFC 9112 section 3.2). As in Bun, one that asks for an upgrade is node:http's to refuse. */
+  get lacksHost(): boolean {
+    return this.minorVersion > 0 && this.method !== "CONNECT" && (this.bits & (Bit.Host | Bit.Upgrade)) === 0;
+  }
+
+  /** What follows may be no HTTP any more. */
+  get asksForTunnel(): boolean {
+    return this.method === "CONNECT" || (this.bits & UPGRADES) === UPGRADES;
+  }
 
   override parse(bytes: Uint8Array, start: number, end: number): number {
     this.fault = Fault.Constant;

@@ -5,7 +5,9 @@
 import type { SocketAddress } from "../net/address.ts";
 import type { HttpSocket } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
+import { callProgram } from "./program-call.ts";
 import type { ResponseHandle } from "./response-handle.ts";
+import { copyOf } from "./writing.ts";
 
 export class SocketHandle {
   duplex: HttpSocket | undefined = undefined;
@@ -72,6 +74,12 @@ export class SocketHandle {
     this.connection.end(closes);
   }
 
+  /** Bytes of a tunnel have come. Returns the position behind them. */
+  deliver(memory: Buffer, start: number, end: number): number {
+    if (this.ondata !== undefined) callProgram(this.ondata, copyOf(memory, start, end), false);
+    return end;
+  }
+
   upgradeToTunnel(hasBody: boolean, handle: ResponseHandle): void {
     this.connection.beTunnel(hasBody, handle);
   }
@@ -90,7 +98,11 @@ export class SocketHandle {
   }
 
   isRequestTimedOut(headersTimeoutMs: number, requestTimeoutMs: number): boolean {
-    return this.connection.isRequestTimedOut(headersTimeoutMs, requestTimeoutMs);
+    const { startedMs, isBodyComing, host } = this.connection;
+    if (startedMs === 0) return false;
+    const elapsedMs = host.reactor.nowMs - startedMs;
+    if (requestTimeoutMs > 0 && elapsedMs > requestTimeoutMs) return true;
+    return !isBodyComing && headersTimeoutMs > 0 && elapsedMs > headersTimeoutMs;
   }
 
   startPipelinedResponse(handle: ResponseHandle, _isHttp10: boolean, _closes: boolean): boolean {
