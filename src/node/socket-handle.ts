@@ -18,6 +18,7 @@ export class SocketHandle {
   closed = false;
   closeError: { errno: number; code: string } | undefined = undefined;
   closedWithUnsentData = false;
+  secureEstablished = false;
   peerEnded = false;
   finSent = false;
   /** Bytes written, but for those of `response`. */
@@ -31,21 +32,19 @@ export class SocketHandle {
     this.connection = connection;
   }
 
+  // As Bun's, these give nothing for an object that is no handle: programs reach them.
+
   /** Whose turn it is to be sent, or who was sent last. */
   get response(): ResponseHandle | undefined {
-    return this.connection.response ?? undefined;
-  }
-
-  get secureEstablished(): boolean {
-    return false;
+    return this.connection?.response ?? undefined;
   }
 
   get remoteAddress(): SocketAddress | undefined {
-    return (this.remote ??= this.connection.transport.remoteAddress);
+    return (this.remote ??= this.connection?.transport.remoteAddress);
   }
 
   get localAddress(): SocketAddress | undefined {
-    return (this.local ??= this.connection.transport.localAddress);
+    return (this.local ??= this.connection?.transport.localAddress);
   }
 
   /** ws must not take the connection natively: it is none of Bun's. It frames over the stream where something waits in it. */
