@@ -1,8 +1,12 @@
 /**
- * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. Readable on light and dark pages.
+ * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. The charts are readable on light
+ * and dark pages.
  *
- * quick.svg from quick.json; apps.svg (handlers that wait, 16 connections) from apps.json; connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at a fixed rate)
- * from lab.json, io-models.svg from models.json, file-models.svg from files.json.
+ * - quick.svg comes from quick.json.
+ * - apps.svg (handlers that wait, 16 connections) comes from apps.json.
+ * - connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at
+ *   a fixed rate) come from lab.json.
+ * - io-models.svg comes from models.json, and file-models.svg from files.json.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +14,7 @@ import * as echarts from "echarts";
 import type { Peer } from "./runner/peers.ts";
 import type { Result, Results } from "./runner/rates.ts";
 
-const INK = "#7d8590"; // A grey that stands out from white and from black.
+const INK = "#7d8590"; // A grey with enough contrast to white and to black.
 const looks: Record<Peer, { label: string; color: string; dashed?: boolean }> = {
   bun: { label: "Bun's own", color: "#9aa4b2" },
   defer: { label: "ringloop defer", color: "#2f81f7" },
@@ -52,18 +56,18 @@ const legendOf = (peers: readonly Peer[]): object => ({
 
 interface Bars {
   height: number;
-  /** Where the first panel begins: room for the rows' names. */
+  /** Left edge of the first panel. The names of the rows stand before it. */
   left: number;
   width: number;
   gap: number;
   rows: readonly string[];
   panels: readonly { title: string; axis: { type: "value" | "log"; min?: number } }[];
   series: readonly { label: string; color: string; opacity?: number }[];
-  /** NaN where there is none. */
+  /** Returns the value of a bar, or NaN if there is none. */
   value(panel: number, series: number, row: number): number;
 }
 
-/** Panels side by side, of horizontal bars with their figures. */
+/** Draws panels side by side. A panel has horizontal bars with their figures. */
 async function drawBars(chart: string, bars: Bars): Promise<void> {
   const { height, left, width, gap, rows, panels, series } = bars;
   await draw(chart, 1040, height, {
@@ -113,7 +117,7 @@ const seriesOf = (peers: readonly Peer[]): Bars["series"] =>
     opacity: looks[peer].dashed ? 0.5 : 1,
   }));
 
-/** Each workload's ratio to Bun's own. */
+/** Draws the ratio of each workload to Bun's own. */
 async function drawRatios(chart: string, rates: Results): Promise<void> {
   const names = Object.keys(rates);
   const peers = ["bun", "defer", "sqpoll"] as const;
@@ -136,7 +140,7 @@ async function drawRatios(chart: string, rates: Results): Promise<void> {
   });
 }
 
-/** Lines over the number of connections, for each family of workloads: rate, CPU and latency. */
+/** Draws rate, CPU and latency by the number of connections, for each family of workloads. */
 async function drawConnections(
   chart: string,
   rates: Results,
@@ -201,7 +205,7 @@ async function drawConnections(
   });
 }
 
-/** How long answers take at a rate that does not depend on the server. */
+/** Draws the latency at a rate that does not depend on the server. */
 async function drawLatency(rates: Results): Promise<void> {
   const names = Object.keys(rates).filter((name) => name.includes("of Bun's rate"));
   const peers = ["bun", "defer", "sqpoll", "c-defer"] as const;
@@ -219,7 +223,7 @@ async function drawLatency(rates: Results): Promise<void> {
   });
 }
 
-/** What bench/files.ts measures for each subject, with O_DIRECT and from the page cache. */
+/** The results of bench/files.ts for each subject, with O_DIRECT and from the page cache. */
 type FileResults = Record<"direct" | "cached", Record<string, Record<"rate" | "cpuUs" | "p50Us" | "p99Us", number>>>;
 
 async function drawFiles(results: FileResults): Promise<void> {
@@ -248,7 +252,7 @@ async function drawFiles(results: FileResults): Promise<void> {
   });
 }
 
-/** Of what handlers wait for, without the number in each title. */
+/** Returns the results for 16 connections, without the number of connections in their titles. */
 function at16Connections(rates: Results): Results {
   const end = ", 16 connections";
   const chosen = Object.entries(rates).filter(([title]) => title.endsWith(end));

@@ -1,4 +1,7 @@
-/** Two results of the lab side by side: `bun bench/compare.ts before.json after.json`. What lies within both spreads is marked as noise. */
+/**
+ * Prints two results of the benchmark side by side: `bun bench/compare.ts before.json after.json`.
+ * Marks a difference as noise if it lies within both spreads.
+ */
 import { resolve } from "node:path";
 import type { Results } from "./runner/rates.ts";
 import { printTable, ratio, thousands } from "./runner/report.ts";

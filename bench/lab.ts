@@ -1,14 +1,18 @@
 /**
- * The throughput lab: `bun run bench` measures everything in about 40 minutes, `bench:quick` the essential in four.
+ * The benchmark: `bun run bench` measures everything in about 40 minutes, `bench:quick` the most
+ * important parts in four.
  *
  *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
- *   --peers bun,node      default: all, and in quick those that run in Bun
- *   --conns 50,500        connections that the groups hello and echo go through
+ *   --peers bun,node      default: all; with --quick those that run in Bun
+ *   --conns 50,500        numbers of connections in the groups hello and echo
  *   --rounds 3 --seconds 1 --pin --out NAME
  *
- * Every server runs in a process of its own; rounds are interleaved and shuffled, answers checked by the load programs, CPU is that of the
- * whole server process with the kernel threads of its rings, from /proc. Prints tables and writes bench/results/NAME.json, by default
- * lab.json, quick.json, or partial.json with options; bench/compare.ts compares two of them.
+ * Every server runs in its own process. In each round the servers take turns in random order. The
+ * load programs check the answers. CPU is the time of the whole server process and the kernel
+ * threads of its rings, from /proc.
+ *
+ * The program prints tables and writes bench/results/NAME.json. NAME is by default lab, quick, or
+ * partial with options. bench/compare.ts compares two such files.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +38,7 @@ const { values } = parseArgs({
 });
 
 const all = [...groups, ...Object.keys(parts)];
-const everything = all.filter((each) => each !== "models"); // A study of its own: bench:models.
+const everything = all.filter((each) => each !== "models"); // `bench:models` measures them.
 const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];

@@ -1,7 +1,10 @@
 /**
- * `bun bench/start.ts [--rounds 30]`: what the preload costs at the start of a process. From the spawn of a program that serves nothing until its
- * first line, and from the spawn of a server until its first answer, on plain Bun and with the built package's preload in each mode; and the memory that the
- * process has then. Subjects take turns, medians. Writes bench/results/start.json.
+ * `bun bench/start.ts [--rounds 30]`: measures the cost of the preload at the start of a process.
+ *
+ * It takes the time from the spawn of a program without a server to its first line, and from the
+ * spawn of a server to its first answer, and then the memory of the process. The subjects are plain
+ * Bun, and the preload of the built package in each mode. They take turns, and the results are
+ * medians. Writes bench/results/start.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -27,9 +30,9 @@ type Program = keyof typeof programs;
 
 interface Sample {
   ms: number;
-  /** CPU time of the process until then and its end, all threads. */
+  /** CPU time of all threads of the process, from its start to its end. */
   cpuMs: number;
-  /** VmRSS, and the part that is not shared with other processes (RssAnon), in MiB. */
+  /** VmRSS. `privateMiB` is the part that is not shared with other processes (RssAnon). */
   residentMiB: number;
   privateMiB: number;
 }

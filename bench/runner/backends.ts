@@ -1,22 +1,23 @@
 /**
- * What the handlers of bench/servers/apps.ts wait for: a Redis, a PostgreSQL and an upstream, started in a temporary directory for one run of
- * the lab and stopped by it. The programs are those of Debian's packages redis-server and postgresql.
+ * The backends of the handlers in bench/servers/apps.ts: a Redis, a PostgreSQL and an upstream.
+ * They run in a temporary directory during one run of the benchmark. The programs come from
+ * Debian's packages redis-server and postgresql.
  */
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface Backends {
-  /** For the servers' environment. */
+  /** Environment variables for the servers. */
   variables: Record<string, string>;
-  /** At the end of the process, which cannot wait. */
+  /** Ends the backends at once. For the exit of the process, which cannot wait. */
   kill(): void;
   stop(): Promise<void>;
 }
 
 const dies = ["setpriv", "--pdeathsig", "KILL"];
 
-/** Debian keeps PostgreSQL's programs out of PATH. */
+/** Returns the path of a PostgreSQL program. Debian does not put these programs into PATH. */
 function postgresProgram(name: string): string {
   const root = "/usr/lib/postgresql";
   const [version] = readdirSync(root).toSorted((a, b) => Number(b) - Number(a));
@@ -25,7 +26,7 @@ function postgresProgram(name: string): string {
   return join(root, version, "bin", name);
 }
 
-/** PostgreSQL refuses to run as root. */
+/** The start of a command that runs as the user postgres. PostgreSQL refuses to run as root. */
 const asPostgres = (): string[] =>
   process.getuid!() === 0 ? ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] : [];
 
@@ -35,7 +36,7 @@ async function run(command: string[], stdin = ""): Promise<void> {
   if (code !== 0) throw new Error(`${command.join(" ")} exited with ${code}: ${errors || output}`);
 }
 
-/** Until the program says that it is ready. */
+/** Starts a program and waits until it prints `ready`. */
 async function start(command: string[], ready: string, output: "stdout" | "stderr"): Promise<Bun.Subprocess> {
   const child = Bun.spawn([...dies, ...command], { stdout: "pipe", stderr: "pipe", cwd: "/" });
   const decoder = new TextDecoder();
@@ -49,12 +50,12 @@ async function start(command: string[], ready: string, output: "stdout" | "stder
     if (text.includes(ready)) break;
   }
   void (async () => {
-    while (!(await reader.read()).done); // Whatever it says from now on must not fill the pipe.
+    while (!(await reader.read()).done); // The later output must not fill the pipe.
   })();
   return child;
 }
 
-/** A port that nobody had a moment ago. */
+/** Returns a port that was free a moment ago. */
 function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const { port } = listener;

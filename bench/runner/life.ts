@@ -1,4 +1,7 @@
-/** What a server does besides its rate: rest, wake up, share the thread with Bun's own loop, and let connections go. */
+/**
+ * Measures other properties of a server than its rate: how it idles, wakes up, shares the thread
+ * with Bun's own loop, and uses memory for connections.
+ */
 import type { BunPeer, Peer, Service } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { median, percentile } from "./report.ts";
@@ -21,7 +24,7 @@ async function withServers<T>(
   return results as Record<BunPeer, T>;
 }
 
-/** A connection that asks and waits for the whole answer. */
+/** A connection that sends a request and waits for the whole answer. */
 class Client {
   private readonly socket: Bun.Socket;
   private received = "";
@@ -68,7 +71,10 @@ class Client {
   }
 }
 
-/** Clock ticks of 10 ms that each server uses in `seconds` without a connection, after it has served one. All at the same time. */
+/**
+ * Returns the CPU time, in clock ticks of 10 ms, that each server uses in `seconds` without a
+ * connection, after it has served one. Measures all servers at the same time.
+ */
 export async function measureIdle(subjects: readonly BunPeer[], seconds: number): Promise<Record<BunPeer, number>> {
   const servers = await Promise.all(subjects.map((subject) => ServerProcess.start("http-hello", subject)));
   for (const { port } of servers) {
@@ -84,13 +90,16 @@ export async function measureIdle(subjects: readonly BunPeer[], seconds: number)
   return Object.fromEntries(results) as Record<BunPeer, number>;
 }
 
-/** How long a request takes on an otherwise silent server. */
+/** The duration of a request on an otherwise silent server. */
 export interface Sparse {
   p50Us: number;
   p99Us: number;
 }
 
-/** One request every 5 ms, which keeps a ring's thread awake, and every 20 ms, when it has parked; the subjects take turns. */
+/**
+ * Measures one request every 5 ms, which keeps the thread of a ring awake, and one every 20 ms,
+ * when the thread has parked in between. The subjects take turns.
+ */
 export async function measureSparse<P extends Peer>(
   subjects: readonly P[],
 ): Promise<Record<string, Record<P, Sparse>>> {
@@ -109,7 +118,7 @@ export async function measureSparse<P extends Peer>(
         for (let i = 0; i < 110; i++) {
           const start = performance.now();
           await client.ask();
-          if (i >= 10) samples.push((performance.now() - start) * 1000); // The first follow the pause.
+          if (i >= 10) samples.push((performance.now() - start) * 1000); // The first requests come after a pause.
           await Bun.sleep(intervalMs);
         }
         server.pause();
@@ -126,7 +135,10 @@ export async function measureSparse<P extends Peer>(
 
 type Lateness = Record<string, { medianMs: number; maxMs: number }>;
 
-/** Timers, files, fetch, children and workers in a server's process: without load in plain Bun, and under full load in each subject. */
+/**
+ * Measures timers, files, fetch, children and workers in the process of a server: in plain Bun
+ * without load, and in each subject under full load.
+ */
 export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partial<Record<BunPeer, Lateness>> }> {
   const other = await ServerProcess.start("http-hello", "bun");
   const run = async (subject: BunPeer, loaded: boolean): Promise<Lateness> => {
@@ -148,8 +160,9 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
 }
 
 /**
- * KiB of resident memory that each of `count` connections takes in the server while it is open and silent, after it has been used once.
- * A tenth as many come and go before, so that what a server sets up once is not counted.
+ * Returns the KiB of resident memory that the server needs for each of `count` connections. A
+ * connection is used once, then it is open and silent. Before, a tenth of the number of connections
+ * opens and closes, so that memory which a server sets up once does not count.
  */
 export function measureMemory(subjects: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   return withServers("echo", subjects, async (server) => {
@@ -161,14 +174,14 @@ export function measureMemory(subjects: readonly BunPeer[], count: number): Prom
     await close(await openSilent(server.port, count / 10));
     const before = server.residentKiB();
     const sockets = await openSilent(server.port, count);
-    await Bun.sleep(500); // The reactor parks, and gives memory back.
+    await Bun.sleep(500); // The reactor parks, and frees memory.
     const each = (server.residentKiB() - before) / count;
     await close(sockets);
     return each;
   });
 }
 
-/** What is left in a server's memory after each so many requests. */
+/** The memory of a server after a number of requests. */
 export interface HeapSample {
   requests: number;
   heapBytes: number;
@@ -176,7 +189,7 @@ export interface HeapSample {
   residentKiB: number;
 }
 
-/** The JavaScript heap and the resident memory while a server answers `total` requests, 16 in a write. */
+/** Measures heap and resident memory while a server answers `total` requests, 16 in each write. */
 export async function measureHeap(subject: BunPeer, total: number): Promise<HeapSample[]> {
   const server = await ServerProcess.start("http-hello", subject);
   const samples: HeapSample[] = [];
@@ -191,13 +204,18 @@ export async function measureHeap(subject: BunPeer, total: number): Promise<Heap
   return samples;
 }
 
-/** KiB of resident memory that each of `count` clients costs which have sent the half of a head, and no more. */
+/**
+ * Returns the KiB of resident memory that the server needs for each of `count` clients that have
+ * sent only one half of a head.
+ */
 export function measureSlow(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   const half = "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow and never done\r\nX-Half";
   return withServers("http-hello", peers, (server) => measureQuiet(server, half, count));
 }
 
-/** The same of WebSockets on which nothing is sent. */
+/**
+ * Returns the KiB of resident memory that the server needs for each of `count` silent WebSockets.
+ */
 export function measureIdleWebSockets(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   const hello =
     "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -213,12 +231,12 @@ async function measureQuiet(server: ServerProcess, hello: string, count: number)
       client.write(hello);
       sockets.push(client);
     }
-    await Bun.sleep(500); // All is read, and a reactor parks.
+    await Bun.sleep(500); // The server reads everything, and a reactor parks.
     return sockets;
   };
   const first = await open(count / 10);
   await server.collect();
-  await Bun.sleep(1000); // What is free goes back to the system.
+  await Bun.sleep(1000); // The process returns free memory to the system.
   const before = server.residentKiB();
   const sockets = await open(count);
   await server.collect();
@@ -250,7 +268,10 @@ interface State {
   sockets: number;
 }
 
-/** `count` connections at once, each asks once, all close; after a smaller round that fills pools and warms the compiler. */
+/**
+ * Opens `count` connections at once, sends one request on each, and closes all. Before, a smaller
+ * round fills the pools and lets the compiler translate the code.
+ */
 export function measureChurn(
   subjects: readonly BunPeer[],
   count: number,
@@ -271,7 +292,7 @@ export function measureChurn(
       for (const client of clients) client.end();
       await Promise.all(clients.map((client) => client.closed.promise));
       while (server.sockets() > listening) await Bun.sleep(5);
-      await Bun.sleep(200); // The reactor parks, and gives memory back.
+      await Bun.sleep(200); // The reactor parks, and frees memory.
       await server.collect();
       return { before, open, after: state() };
     };

@@ -1,17 +1,25 @@
-/** Load from programs of their own: wrk and h2load, the outside judges, and limit/load.c. Each run is bounded in time and checks what it gets. */
+/**
+ * Runs the load programs: wrk and h2load, which are independent of this project, and limit/load.c.
+ * Each run has a time limit and checks the answers.
+ */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 export interface LoadResult {
-  /** Requests or messages a second. */
+  /** Requests or messages per second. */
   rate: number;
-  /** All that the server has answered in the run, a warm-up included: what its CPU is divided by. */
+  /**
+   * Number of answers in the run, with the warm-up. The CPU time of the server is divided by it.
+   */
   count: number;
   p50Us: number;
   p99Us: number;
-  /** Of limit/load.c alone. */
+  /** Only from limit/load.c. */
   p999Us?: number;
-  /** The part of its time that the load program, which has one thread, was on a processor. Near 1, it and not the server may be the limit. */
+  /**
+   * Share of the time that the load program, which has one thread, was on a processor. Near 1, the
+   * load program may be the limit, and not the server.
+   */
   loadBusy: number;
 }
 
@@ -26,23 +34,26 @@ async function output(command: string[]): Promise<{ text: string; busy: number }
   return { text, busy: busyMs / (performance.now() - startMs) };
 }
 
-/** The numbers that wrk writes like "1.84ms". */
+/** Reads a time as wrk prints it, for example "1.84ms". */
 function microseconds(text: string): number {
   const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? [];
   if (unit === undefined) return Number.NaN; // With pipelining wrk loses track of latency.
   return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit as "us" | "ms" | "s"];
 }
 
-/** What wrk asks for. */
+/** The requests of wrk. */
 export interface WrkRequest {
   path?: string;
-  /** Requests in one write. */
+  /** Number of requests in one write. */
   depth?: number;
-  /** Bytes of a body to POST. */
+  /** Length of the body of a POST request. */
   postBytes?: number;
 }
 
-/** One run of wrk with one thread, for whole seconds. Throws when an answer was not 2xx or a connection failed. */
+/**
+ * Runs wrk with one thread for a whole number of seconds. Throws if an answer is not 2xx or a
+ * connection fails.
+ */
 export async function wrk(
   port: number,
   connections: number,
@@ -67,7 +78,10 @@ export async function wrk(
   };
 }
 
-/** One run of h2load over HTTP/1.1 with one thread, for whole seconds. It tells no percentiles. Throws when an answer was not 2xx. */
+/**
+ * Runs h2load over HTTP/1.1 with one thread for a whole number of seconds. It gives no percentiles.
+ * Throws if an answer is not 2xx.
+ */
 export async function h2load(port: number, connections: number, seconds: number): Promise<LoadResult> {
   const url = `http://127.0.0.1:${port}/`;
   const command = ["h2load", "--h1", "-t1", `-c${connections}`, `-D${Math.ceil(seconds)}`, url];
@@ -79,16 +93,19 @@ export async function h2load(port: number, connections: number, seconds: number)
   return { rate: number(/, ([\d.]+) req\/s/), count, p50Us: none, p99Us: none, loadBusy: busy };
 }
 
-/** What limit/load.c sends. */
+/** The requests of limit/load.c. */
 export interface LoadRequest {
   service: "echo" | "udp" | "http" | "ws" | "fan";
   bytes: number;
   path?: string;
-  /** Of fan: how many messages everyone gets for one that is sent. */
+  /** For fan: number of messages that each client gets for one sent message. */
   count?: number;
 }
 
-/** One run of limit/load.c, on one processor if one is named: closed loop, or open loop with `rate` messages a second. Throws when a byte was wrong or lost. */
+/**
+ * Runs limit/load.c, on one processor if one is named. The loop is closed, or open with `rate`
+ * messages per second. Throws if a byte is wrong or lost.
+ */
 export async function load(
   port: number,
   connections: number,
@@ -112,7 +129,7 @@ export async function load(
   };
 }
 
-/** Compiles a program of bench/limit unless it is fresh. Returns its path. */
+/** Compiles a program of bench/limit unless it is up to date. Returns its path. */
 export async function compile(name: string): Promise<string> {
   const source = join(import.meta.dir, "../limit", `${name}.c`);
   const program = join(build, name);

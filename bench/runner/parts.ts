@@ -1,4 +1,7 @@
-/** What is measured besides rates, some of it for the peers that are chosen. Each part prints its table and returns what goes into the report. */
+/**
+ * The parts of the benchmark that do not measure rates. Some use only the chosen peers. Each part
+ * prints its table and returns its data for the report.
+ */
 import {
   measureChurn,
   measureHeap,

@@ -1,17 +1,26 @@
-/** Who is measured, and the program that serves each service for each of them. */
+/** The peers (servers that are measured), and the program of each peer for each service. */
 import { join } from "node:path";
 import { compile } from "./load.ts";
 
-/** Bun's own functions, ringloop in each mode, Node's, and the same in C: over epoll, and over liburing in each mode. */
+/**
+ * Bun's own functions, ringloop in each mode, Node, and servers in C: over epoll, and over liburing
+ * in each mode.
+ */
 export const peers = ["bun", "defer", "sqpoll", "node", "c-epoll", "c-defer", "c-sqpoll"] as const;
-/** The classic I/O models, for TCP echo alone. */
+/** The classic I/O models, only for TCP echo. */
 export const modelPeers = ["c-threads", "c-spin", "c-select", "c-poll", "c-sigio"] as const;
 export type Peer = (typeof peers)[number] | (typeof modelPeers)[number];
-/** Those whose server is a Bun program of bench/servers, which answers questions. */
+/**
+ * The peers whose server is a Bun program of bench/servers, which answers questions of the runner.
+ */
 export const bunPeers = ["bun", "defer", "sqpoll"] as const;
 export type BunPeer = (typeof bunPeers)[number];
 
-/** websocket (echo, and messages to all), http-hello, http-app (routes, bodies, files), apps (handlers that wait), echo, udp, burst (many small writes), loop (Bun's own loop beside the server). */
+/**
+ * The services: websocket (echo, and messages to all), http-hello, http-app (routes, bodies,
+ * files), apps (handlers that wait), echo, udp, burst (many small writes), and loop (Bun's own loop
+ * beside the server).
+ */
 export type Service = "websocket" | "http-hello" | "http-app" | "apps" | "echo" | "udp" | "burst" | "loop";
 
 const servers = join(import.meta.dir, "../servers");
@@ -20,7 +29,10 @@ export function isBunPeer(peer: Peer): peer is BunPeer {
   return (bunPeers as readonly Peer[]).includes(peer);
 }
 
-/** What starts the server; undefined where the peer has none. All but Bun programs print their port. */
+/**
+ * Returns the command that starts the server, or undefined if the peer does not have the service.
+ * Every server that is not a Bun program prints its port.
+ */
 export async function commandOf(peer: Peer, service: Service): Promise<string[] | undefined> {
   if (isBunPeer(peer)) return [process.execPath, join(servers, `${service}.ts`), peer];
   if (peer === "node")

@@ -1,4 +1,7 @@
-/** Rates, latency and cost: rounds interleaved and shuffled, a warm-up dropped, medians with their spread. */
+/**
+ * Measures rates, latency and cost. In each round the peers take turns in random order, after a
+ * warm-up that does not count. The results are medians with their spread.
+ */
 import { h2load, load, type LoadResult, wrk } from "./load.ts";
 import { commandOf, type Peer } from "./peers.ts";
 import { median, printTable, ratio, thousands } from "./report.ts";
@@ -8,9 +11,12 @@ import type { Workload } from "./workloads.ts";
 export interface RateOptions {
   peers: readonly Peer[];
   rounds: number;
-  /** Of each run. */
+  /** Duration of each run. */
   seconds: number;
-  /** Pins servers to processor 0 and limit/load.c to processor 1, as workloads at a fixed rate are in any case. */
+  /**
+   * Whether servers are pinned to processor 0 and limit/load.c to processor 1. Workloads at a fixed
+   * rate are always pinned.
+   */
   pin: boolean;
   /** Called before each run. */
   progress(workload: string, peer: Peer): void;
@@ -19,20 +25,24 @@ export interface RateOptions {
 const SERVER_CPU = 0;
 const LOAD_CPU = 1;
 
-/** Medians over the rounds. */
+/** Medians of the rounds. */
 export interface Result {
-  /** Requests or messages a second. */
+  /** Requests or messages per second. */
   rate: number;
   /** (highest - lowest) / median of the rates. */
   spread: number;
-  /** Of the server's process with the kernel threads of its rings, for one request or message. */
+  /**
+   * CPU time of one request or message: the server's process and the kernel threads of its rings.
+   */
   cpuUs: number;
-  /** Of its JavaScript (or only) thread alone. */
+  /**
+   * CPU time of one request or message: only the server's JavaScript thread, or its only thread.
+   */
   jsUs: number;
   p50Us: number;
   p99Us: number;
   p999Us?: number;
-  /** The server's most resident memory. */
+  /** Largest resident memory of the server. */
   peakKiB: number;
   /** See LoadResult. */
   loadBusy: number;
@@ -48,20 +58,23 @@ export async function measureRates(workloads: readonly Workload[], options: Rate
 async function measure(workload: Workload, options: RateOptions): Promise<Results[string]> {
   const { service, title } = workload;
   const { rounds, seconds, progress } = options;
-  // At a fixed rate the load program waits by spinning. A server that is woken on its processor would wait for the end of its time slice, and the
-  // scheduler's choice, some milliseconds, would be all that the figures show.
+  // At a fixed rate the load program spins while it waits. A server that wakes up on the same
+  // processor would wait for the end of the load program's time slice. The figures would show only
+  // this delay by the scheduler, some milliseconds.
   const pinned = options.pin || (workload.load.by === "load" && workload.load.ofBunsRate !== undefined);
   const servers = new Map<Peer, ServerProcess>();
   const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
   for (const peer of workload.peers ?? options.peers) {
     if (!(await commandOf(peer, service))) continue;
-    // Without an affinity for its own: an SQ thread needs a processor of its own, and has that of the thread that set it up.
+    // An SQ thread needs a processor of its own, but inherits the affinity of the thread that sets
+    // it up. So a server in `sqpoll` is not pinned.
     const isPinned = pinned && !peer.endsWith("sqpoll");
     servers.set(peer, await ServerProcess.start(service, peer, isPinned ? SERVER_CPU : undefined));
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers);
-  // Whoever is not measured stands still: one that spins would take a processor from the others.
+  // A server that is not measured is stopped, because a spinning server would take a processor from
+  // the others.
   for (const server of servers.values()) server.pause();
   for (const [peer, server] of servers) {
     try {
@@ -71,7 +84,7 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
       await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
       server.pause();
     } catch (error) {
-      // A model that breaks at so many connections is a result; with others it is a fault.
+      // It is a result that a model breaks at so many connections. For other peers it is a fault.
       if (!workload.peers) throw error;
       await server.stop();
       servers.delete(peer);
@@ -129,7 +142,10 @@ function run(
   }
 }
 
-/** Messages a second of an open loop; 0 for a closed one. Bun's capacity is the median of three runs just before, after a warm-up. */
+/**
+ * Returns the messages per second of an open loop, or 0 for a closed loop. Measures the rate of Bun
+ * as the median of three runs directly before, after a warm-up.
+ */
 async function openLoopRate(
   { load: spec, connections, title }: Workload,
   servers: Map<Peer, ServerProcess>,

@@ -1,4 +1,4 @@
-/** Medians, and tables for people. */
+/** Medians, and tables for the terminal. */
 import { cpus, release } from "node:os";
 
 export function median(values: readonly number[]): number {
@@ -24,7 +24,7 @@ export const thousands = (value: number): string =>
   Number.isNaN(value) ? "-" : Math.round(value).toLocaleString("en");
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;
 
-/** What the figures of a report were measured on. */
+/** Returns the machine on which the figures of a report were measured. */
 export function machine(): { cpu: string; cores: number; kernel: string } {
   const processors = cpus();
   return { cpu: processors[0]!.model, cores: processors.length, kernel: release() };

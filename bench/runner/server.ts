@@ -1,13 +1,16 @@
-/** A server in a process of its own, and what it costs: CPU of all its threads (the kernel's for it included), memory, descriptors. */
+/**
+ * Runs a server in its own process and measures its cost: CPU of all its threads (with the kernel
+ * threads of its rings), memory and descriptors.
+ */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { ReactorStats } from "../../src/index.ts";
 import type { FromServer } from "../servers/subject.ts";
 import { commandOf, isBunPeer, type Peer, type Service } from "./peers.ts";
 
 export interface Usage {
-  /** Nanoseconds of CPU of the whole process, kernel threads of its rings included. */
+  /** CPU time of the whole process, with the kernel threads of its rings. */
   cpuNs: number;
-  /** Of the JavaScript thread alone. */
+  /** CPU time of the JavaScript thread alone. */
   jsNs: number;
 }
 
@@ -17,11 +20,13 @@ export class ServerProcess {
   private readonly child: Bun.Subprocess;
   private answers: ((message: FromServer) => void)[] = [];
 
-  /** `cpu` pins it to one processor. Throws for a service that the peer does not have. */
+  /**
+   * Starts a server, on the processor `cpu` if given. Throws if the peer does not have the service.
+   */
   static async start(service: Service, peer: Peer, cpu?: number): Promise<ServerProcess> {
     const command = await commandOf(peer, service);
     if (!command) throw new TypeError(`${peer} has no server for ${service}`);
-    // One that stands still when its runner is killed would stay for ever.
+    // If the runner is killed while the server is stopped, the kernel must end the server.
     const dies = ["setpriv", "--pdeathsig", "KILL"];
     const pinned = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
     const server = new ServerProcess(peer, [...dies, ...pinned, ...command]);
@@ -68,12 +73,14 @@ export class ServerProcess {
     return (await this.ask<{ stats: ReactorStats | null }>("stats")).stats;
   }
 
-  /** Collects garbage, in any subject alike. Returns what is left of the JavaScript heap. */
+  /** Collects garbage in the server. Returns the JavaScript heap after that. */
   async collect(): Promise<{ bytes: number; objects: number }> {
     return (await this.ask<{ heap: { bytes: number; objects: number } }>("collect")).heap;
   }
 
-  /** From /proc/PID/task/TID/schedstat: nanoseconds, where `stat` has hundredths of a second. */
+  /**
+   * Reads /proc/PID/task/TID/schedstat. It has nanoseconds; `stat` has only hundredths of a second.
+   */
   usage(): Usage {
     let cpuNs = 0;
     let jsNs = 0;
@@ -82,21 +89,21 @@ export class ServerProcess {
       try {
         ran = Number(readFileSync(`/proc/${this.pid}/task/${thread}/schedstat`, "latin1").split(" ")[0]);
       } catch {
-        continue; // The thread has just ended.
+        continue; // The thread has ended meanwhile.
       }
       cpuNs += ran;
       if (Number(thread) === this.pid) jsNs = ran;
     }
-    // A thread that has ended counts for the process alone, in hundredths of a second.
+    // Only the ticks of the process include threads that have ended. Their unit is 10 ms.
     return { cpuNs: this.peer === "c-threads" ? this.ticks() * 1e7 : cpuNs, jsNs };
   }
 
-  /** The most resident memory that it ever had. */
+  /** Returns the largest resident memory that the process has had. */
   peakKiB(): number {
     return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1"))![1]);
   }
 
-  /** Clock ticks (10 ms) of the process, as `top` and `ps` count. */
+  /** Returns the CPU time of the process in clock ticks of 10 ms, as `top` and `ps` count it. */
   ticks(): number {
     const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1").split(") ")[1]!.split(" ");
     return Number(fields[11]) + Number(fields[12]);
@@ -120,7 +127,7 @@ export class ServerProcess {
     }).length;
   }
 
-  /** Takes no processor time until `resume()`. */
+  /** Stops the process until `resume()`. */
   pause(): void {
     this.child.kill("SIGSTOP");
   }

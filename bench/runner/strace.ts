@@ -1,12 +1,15 @@
-/** System calls per request: from the ring's own counter in a run without strace, and from `strace -c` in a second run. */
+/**
+ * Counts system calls per request: with the ring's own counter in a run without strace, and with
+ * `strace -c` in a second run.
+ */
 import { bunPeers, type Peer } from "./peers.ts";
 import { wrk } from "./load.ts";
 import { ServerProcess } from "./server.ts";
 
 export interface CallCount {
-  /** io_uring_enter by the ring's own counter, at full speed. Of ringloop alone. */
+  /** Calls of io_uring_enter at full speed, from the ring's own counter. Only for ringloop. */
   enters?: number;
-  /** All calls, by strace -c, which slows each of them: what is done once for a batch serves smaller batches elsewhere. */
+  /** All calls, from strace -c. It slows each call, so the batches are smaller than without it. */
   traced: number;
   /** The most frequent calls, with their number per request. */
   most: string;
@@ -14,7 +17,7 @@ export interface CallCount {
 
 const ringPeers: readonly Peer[] = bunPeers.filter((peer) => peer !== "bun");
 
-/** Of one HTTP request. */
+/** Counts the calls for one HTTP request. */
 export async function countCalls(peer: Peer, connections: number, depth: number): Promise<CallCount> {
   const server = await ServerProcess.start("http-hello", peer);
   let enters: number | undefined;

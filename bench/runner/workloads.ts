@@ -1,18 +1,20 @@
-/** What is measured, as data. */
+/** The list of workloads. */
 import { bunPeers, modelPeers, type Peer, type Service } from "./peers.ts";
 import type { LoadRequest, WrkRequest } from "./load.ts";
 
 export interface Workload {
-  /** For `--only`. */
+  /** The name for the option `--only`. */
   group: Group;
   title: string;
   service: Service;
   connections: number;
-  /** Who is measured, whatever is chosen. */
+  /** The peers of this workload, independent of the option `--peers`. */
   peers?: readonly Peer[];
-  /** By wrk, a second before the usual warm-up: the compiler needs some ten thousand requests. */
+  /**
+   * A run of wrk before the usual warm-up, because the compiler needs some ten thousand requests.
+   */
   warmUp?: { path: string; connections: number };
-  /** By wrk or h2load, the outside judges, or by limit/load.c. */
+  /** The load program and its requests. */
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
@@ -26,7 +28,7 @@ const byWrk = (group: Group, what: string, service: Service, connections: number
   connections,
   load: { by: "wrk", ...request },
 });
-/** What handlers wait for (servers/apps.ts), by the path of each. */
+/** The titles of the handlers in servers/apps.ts, by their path: what each handler waits for. */
 const appHandlers: Record<string, string> = {
   redis: "RedisClient.get",
   sql: "Bun.sql, one row",
@@ -64,7 +66,7 @@ const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   connections,
   load: { by: "load", service: "echo", bytes },
 });
-/** At a fixed rate: what "HTTP hello" and the like take when the server could do more. */
+/** Workloads at a fixed rate: the latency when the server could do more. */
 const rates = (title: string, service: Service, connections: number, request: LoadRequest): Workload[] =>
   [0.5, 0.9].map((ofBunsRate) => ({
     group: "rate",
@@ -85,7 +87,9 @@ const socket = (title: string, connections: number, request: LoadRequest): Workl
   load: { by: "load", ...request },
 });
 
-/** `sweep`: how many connections the groups hello and echo go through. */
+/**
+ * Returns the chosen workloads. `sweep`: the numbers of connections in the groups hello and echo.
+ */
 export function workloadsOf(chosen: readonly string[], sweep: readonly number[], isQuick: boolean): Workload[] {
   const all: Workload[] = [
     ...apps(isQuick),

@@ -1,6 +1,7 @@
 /**
- * What handlers of applications wait for: a database, an upstream, a file, a timer, an immediate; or nothing but the processor. Where the
- * databases and the upstream are, the variables RINGLOOP_BENCH_* say (runner/backends.ts).
+ * Handlers that wait for a database, an upstream, a file, a timer or an immediate, or that only use
+ * the processor. The variables RINGLOOP_BENCH_* have the addresses of the databases and of the
+ * upstream (runner/backends.ts).
  */
 import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -31,7 +32,7 @@ function lazily<T extends object>(make: () => T): () => T {
 }
 
 const QUERY = "select id, name from users where id = $1";
-// Only what a run asks for is there: an open pool is work of its own.
+// A client is made with its first use, because an open pool costs CPU by itself.
 const redis = lazily(() => new Bun.RedisClient(redisUrl));
 const sql = lazily(() => new Bun.SQL(sqlUrl!));
 const pool = lazily(() => new Pool({ connectionString: sqlUrl! }));

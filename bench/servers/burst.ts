@@ -1,4 +1,7 @@
-/** Sends back what it gets in pieces of 64 bytes, each by a write of its own, as protocols of many small messages do. */
+/**
+ * Echoes in pieces of 64 bytes, with one write for each piece, as protocols with many small
+ * messages do.
+ */
 import { announce, listen } from "./subject.ts";
 
 const server = listen({

@@ -1,4 +1,7 @@
-/** An HTTP server that, when told "go", also uses everything that Bun's own loop serves, and says how late each was. */
+/**
+ * An HTTP server. At the question "go" it also uses everything that Bun's own loop serves, and
+ * tells how late each was.
+ */
 import { announce, serve } from "./subject.ts";
 
 const server = serve({
@@ -10,7 +13,7 @@ const server = serve({
 const TIMER_MS = 20;
 const ROUNDS = 20;
 
-/** Milliseconds beyond `expectedMs` that `action` took. */
+/** Returns the milliseconds that `action` took beyond `expectedMs`. */
 async function late(expectedMs: number, action: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await action();

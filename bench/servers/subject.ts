@@ -1,4 +1,7 @@
-/** A server process under measurement: `bun <server>.ts <subject>`; subjects are Bun's own functions, and ringloop in each mode. */
+/**
+ * The common part of the measured server processes: `bun <server>.ts <subject>`. The subjects are
+ * Bun's own functions, and ringloop in each mode.
+ */
 import { heapStats } from "bun:jsc";
 import type { ReactorStats } from "../../src/index.ts";
 
@@ -11,22 +14,22 @@ export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
 export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;
 export const udpSocket = (ringloop?.udpSocket ?? Bun.udpSocket) as typeof Bun.udpSocket;
 
-/** What a server tells its runner. */
+/** A message from a server to its runner. */
 export type FromServer =
   { port: number } | { heap: { bytes: number; objects: number } } | { stats: ReactorStats | null } | { loop: unknown };
 
-/** Says where to connect, and answers questions about the ring. */
+/** Sends the port to the runner, and answers the runner's questions. */
 export function announce(port: number, answer?: (question: string) => Promise<FromServer> | undefined): void {
   process.on("message", async (question: string) => {
     const answered = answer?.(question);
     if (answered) process.send!(await answered);
     else if (question === "collect") {
-      Bun.gc(true); // So that memory which is merely not collected yet is not taken for lost.
+      Bun.gc(true); // Garbage that is not collected yet must not count as lost memory.
       const { heapSize, objectCount } = heapStats();
       process.send!({ heap: { bytes: heapSize, objects: objectCount } } satisfies FromServer);
     } else if (question === "stats")
       process.send!({ stats: ringloop?.useReactor().stats() ?? null } satisfies FromServer);
   });
-  process.on("disconnect", () => process.exit(0)); // The runner is gone.
+  process.on("disconnect", () => process.exit(0)); // The runner has ended.
   process.send!({ port } satisfies FromServer);
 }

@@ -1,4 +1,7 @@
-/** WebSockets: /echo sends a message back, /fan?count=N sends it N times to all; with "deflate" in the path compressed. */
+/**
+ * Serves WebSockets. /echo sends a message back, /fan?count=N sends it N times to all clients. With
+ * "deflate" in the path the messages are compressed.
+ */
 import { announce, serve } from "./subject.ts";
 
 interface Data {
