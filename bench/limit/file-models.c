@@ -3,9 +3,12 @@
  *
  *   file-models pread|threads|posix-aio|libaio|uring|sqpoll FILE SECONDS DEPTH direct|cached
  *
- * pread is one blocking call after another, whatever DEPTH says; threads are DEPTH of those; the others keep DEPTH reads in flight from one
- * thread. `direct` opens with O_DIRECT, past the page cache. Prints one line of JSON: reads, seconds, CPU seconds of the process (without
- * kernel threads that are not its own), p50 and p99 in microseconds.
+ * pread makes one blocking call after another, whatever DEPTH is. threads does the same in DEPTH
+ * threads. The other models keep DEPTH reads in flight from one thread. `direct` opens the file with
+ * O_DIRECT, past the page cache.
+ *
+ * Prints one line of JSON: reads, seconds, CPU seconds of the process (without kernel threads that
+ * do not belong to it), p50 and p99 in microseconds.
  */
 #define _GNU_SOURCE
 #include <aio.h>
@@ -46,7 +49,7 @@ static void die(const char *what, int error) {
   exit(1);
 }
 
-/* xorshift64*: a new place for each read. */
+/* Returns a new random place for each read (xorshift64*). */
 static off_t somewhere(uint64_t *state) {
   *state ^= *state >> 12;
   *state ^= *state << 25;
@@ -83,7 +86,7 @@ static void run_threads(void) {
     pthread_join(threads[i], NULL);
 }
 
-/* glibc's aio_read(3): threads behind the scenes. */
+/* aio_read(3) of glibc, which uses threads internally. */
 static void run_posix_aio(void) {
   static struct aiocb blocks_of[DEPTH_MAX];
   const struct aiocb *list[DEPTH_MAX];
@@ -110,7 +113,7 @@ static void run_posix_aio(void) {
   }
 }
 
-/* io_submit(2): asynchronous with O_DIRECT only, blocking else. */
+/* io_submit(2). It is asynchronous only with O_DIRECT, otherwise it blocks. */
 static void run_libaio(void) {
   aio_context_t context = 0;
   static struct iocb blocks_of[DEPTH_MAX];

@@ -1,19 +1,24 @@
 /*
- * Load for echo over TCP, UDP and WebSocket, for HTTP GET, and for messages to many WebSockets, with every answer checked. One thread over
- * io_uring, so that on two cores it is not the bottleneck.
+ * Load for echo over TCP, UDP and WebSocket, for HTTP GET, and for messages to many WebSockets. It
+ * checks every answer. It is one thread over io_uring, so that on two cores it is not the
+ * bottleneck.
  *
  *   load echo|udp|http|ws PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]
  *   load fan PORT CONNECTIONS SECONDS BYTES COUNT PATH
  *
- * fan: the first of the WebSockets sends a message, which the server answers with COUNT messages to each of all; when it has those, it sends
- * the next. What is counted is what all of them receive. A PATH with "deflate" in it asks for permessage-deflate.
+ * fan: the first WebSocket sends a message, and the server answers with COUNT messages to each
+ * WebSocket. When the first WebSocket has received its messages, it sends the next one. The count is
+ * the number of messages that all WebSockets receive. A PATH with "deflate" in it asks for
+ * permessage-deflate.
  *
- * Without RATE (or 0) each connection sends its next message when the last one is answered: closed loop. With RATE so many messages a second
- * are due at even intervals, whatever the server does, and latency counts from when a message was due: what waits for a free connection waits
- * in the figures too (no coordinated omission). The first fifth of a second is not counted.
+ * Without RATE (or with 0) the loop is closed: each connection sends its next message when the last
+ * one is answered. With RATE the loop is open: RATE messages per second are due at even intervals,
+ * whatever the server does. Latency counts from the moment when a message is due, so the wait for a
+ * free connection is included (no coordinated omission). The first fifth of a second does not count.
  *
- * Prints one line of JSON: messages, those before that, seconds, errors (a wrong, lost or refused answer), and latency percentiles in microseconds, from a
- * histogram of three significant digits. Exits 1 after an error.
+ * Prints one line of JSON: messages, messages of the first fifth of a second, seconds, errors (a
+ * wrong, lost or refused answer), and latency percentiles in microseconds, from a histogram with
+ * three significant digits. Exits 1 after an error.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,9 +35,9 @@
 #define BUFFER_BYTES 16384
 #define WAITING_MAX (1 << 20)
 #define WARM_UP_NS 200000000ULL
-/* A datagram that is not answered by then is lost. */
+/* A datagram without an answer after this time is lost. */
 #define LOST_NS 1000000000ULL
-/* 1024 values to each power of two above 2048 us. */
+/* The histogram has 1024 values for each power of two above 2048 us. */
 #define SUB_BITS 10
 #define BUCKETS ((64 - SUB_BITS) << SUB_BITS)
 
@@ -45,7 +50,7 @@ struct client {
   unsigned char byte;
   uint64_t due_ns, started_ns;
   char *message;
-  /* The frame that is being received: its head so far, and what is to come of its payload. */
+  /* The frame that arrives: its head so far, and the number of missing bytes of its payload. */
   unsigned char head[14];
   unsigned head_length, frames;
   uint64_t frame_left;
@@ -57,13 +62,13 @@ static struct io_uring_buf_ring *buffers;
 static char *pool;
 static enum service service;
 static unsigned connections;
-static size_t message_bytes, answer_bytes, head_bytes; /* The head of a sent frame. */
+static size_t message_bytes, answer_bytes, head_bytes; /* head_bytes: of a sent frame. */
 static unsigned fan_count;
 static uint64_t messages, warm_up_messages, errors, histogram[BUCKETS];
 static int measuring, stopping;
 
 static double interval_ns, next_due_ns;
-static uint64_t waiting[WAITING_MAX]; /* Due times that no connection was free for. */
+static uint64_t waiting[WAITING_MAX]; /* Due times of messages that wait for a free connection. */
 static unsigned waiting_head, waiting_tail;
 static unsigned *idle, idle_count;
 
@@ -137,7 +142,7 @@ static void start(unsigned i, uint64_t due_ns) {
   send_rest(i);
 }
 
-/* What is due is sent, on a free connection if there is one. */
+/* Sends the messages that are due, as far as there are free connections. */
 static void send_due(uint64_t now) {
   while (next_due_ns <= (double)now) {
     uint64_t due = (uint64_t)next_due_ns;
@@ -189,7 +194,7 @@ static void check(struct client *c, const char *data, size_t bytes) {
     }
 }
 
-/* A whole frame has come. */
+/* Called when a whole frame has arrived. */
 static void received_frame(unsigned i) {
   struct client *c = &clients[i];
   if (service == WS) {
@@ -211,13 +216,14 @@ static void received_frame(unsigned i) {
   }
 }
 
-/* Frames of a server (RFC 6455 section 5.2): not masked, not fragmented. Payloads that are not compressed are checked. */
+/* Reads the frames of a server (RFC 6455 section 5.2), which have no mask and no fragments. Checks
+ * payloads that are not compressed. */
 static void receive_frames(unsigned i, const unsigned char *data, size_t bytes) {
   struct client *c = &clients[i];
   while (bytes > 0) {
     if (c->frame_left > 0) {
       size_t part = bytes < c->frame_left ? bytes : c->frame_left;
-      /* The first may have sent its next message before all have the last one. */
+      /* The first WebSocket may send its next message before all others have the last one. */
       unsigned char expected = service == WS ? c->byte : data[0];
       int known = service == WS || data[0] == clients[0].byte || data[0] == (unsigned char)(clients[0].byte - 1);
       if ((c->head[0] & 0x40) == 0 && (!known || data[0] != expected || data[part - 1] != expected))
@@ -259,7 +265,7 @@ static void on_receive(unsigned i, struct io_uring_cqe *cqe) {
       c->received += bytes;
       if (c->received > answer_bytes)
         errors++;
-    } else if (service != UDP) /* A datagram may come late. */
+    } else if (service != UDP) /* A datagram may arrive late. */
       errors++;
     io_uring_buf_ring_add(buffers, data, BUFFER_BYTES, bid, io_uring_buf_ring_mask(BUFFERS), 0);
     io_uring_buf_ring_advance(buffers, 1);
@@ -333,7 +339,7 @@ static int open_socket(const struct sockaddr_in *address) {
   return fd;
 }
 
-/* How long the answer to `request` is: one is asked for and read. */
+/* Returns the length of the answer to `request`: sends one request and reads its answer. */
 static size_t measure_answer(const struct sockaddr_in *address, const char *request) {
   static char answer[65536];
   size_t length = 0;
@@ -366,7 +372,7 @@ static void shake_hands(int fd, const char *path) {
                         path, strstr(path, "deflate") ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
   if (send(fd, request, (size_t)length, 0) != length)
     die("send");
-  /* Byte by byte: frames may follow. */
+  /* Reads byte by byte, because frames may follow. */
   size_t got = 0;
   while (got < sizeof(answer) - 1 && recv(fd, answer + got, 1, 0) == 1) {
     answer[++got] = 0;
@@ -380,7 +386,7 @@ static void shake_hands(int fd, const char *path) {
   exit(1);
 }
 
-/* A masked binary frame whose key is 0. */
+/* Makes a masked binary frame. Its masking key is 0. */
 static char *make_frame(size_t bytes) {
   unsigned char *frame = calloc(1, bytes + 14);
   if (frame == NULL)

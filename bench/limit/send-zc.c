@@ -1,5 +1,5 @@
-/* What SEND_ZC costs against SEND on a loopback connection, one send at a time: rate, CPU of the sender per MiB, and how
- * many of the kernel's notifications say that the data was copied after all.
+/* Compares the cost of SEND_ZC and SEND on a loopback connection, one send at a time: rate, CPU of
+ * the sender per MiB, and the share of the kernel's notifications that report a copy all the same.
  *
  *   cc -O2 -Wall -o /tmp/send-zc bench/limit/send-zc.c -luring
  *   /tmp/send-zc 0 65536     (0: SEND, 1: SEND_ZC; bytes per send) */

@@ -1,9 +1,9 @@
 /*
- * TCP echo on the classic I/O models, one program for all: server-models threads|spin|select|poll|sigio. epoll and io_uring have programs of
- * their own (server-epoll.c, server-uring.c).
+ * TCP echo on the classic I/O models, in one program: server-models threads|spin|select|poll|sigio.
+ * epoll and io_uring have their own programs (server-epoll.c, server-uring.c).
  *
- * An answer that the socket does not take at once is waited for on the spot: with these models a slow reader stops the others, as it does in
- * programs that are written this way.
+ * If the socket does not take an answer at once, the server waits there. So a slow reader stops the
+ * others, as in usual programs of this kind.
  */
 #define _GNU_SOURCE
 #include "server.h"
@@ -20,7 +20,7 @@ static void send_all(int fd, const char *bytes, size_t length) {
     ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno != EAGAIN)
-        return; /* The receive that follows sees it. */
+        return; /* The next receive sees the error. */
       struct pollfd writable = {.fd = fd, .events = POLLOUT};
       poll(&writable, 1, -1);
       continue;
@@ -30,7 +30,7 @@ static void send_all(int fd, const char *bytes, size_t length) {
   }
 }
 
-/* Echoes what is there. Returns 0 when the peer is gone. */
+/* Echoes the bytes that have arrived. Returns 0 if the peer has ended the connection. */
 static int echo_once(int fd, char *buffer) {
   ssize_t received = recv(fd, buffer, BUFFER_BYTES, 0);
   if (received < 0)
@@ -41,7 +41,7 @@ static int echo_once(int fd, char *buffer) {
   return 1;
 }
 
-/* ---- a thread for each connection, blocking ------------------------------------------------------------------------------------------ */
+/* ---- a thread for each connection, blocking -------------------------------------------------- */
 
 static void *converse(void *fd) {
   char buffer[16384];
@@ -68,7 +68,7 @@ static void run_threads(int listener) {
   }
 }
 
-/* ---- the others: a list of descriptors ----------------------------------------------------------------------------------------------- */
+/* ---- the other models: a list of descriptors ------------------------------------------------- */
 
 static struct pollfd watched[CONNECTIONS_MAX];
 static nfds_t watched_count;
@@ -113,7 +113,7 @@ static void run_poll(int listener) {
   }
 }
 
-/* Breaks at 1,024 descriptors: a connection beyond is closed. */
+/* Breaks at 1,024 descriptors: closes every further connection. */
 static void run_select(int listener) {
   for (;;) {
     fd_set readable;
@@ -150,7 +150,7 @@ static void accept_all(int listener) {
   for (int fd; (fd = accept_one(listener)) >= 0;) {
     signal_for(fd);
     connections[fd] = new_connection(fd);
-    /* What came before the signal was asked for has not signalled. */
+    /* Bytes that arrived before F_SETSIG have caused no signal. */
     if (!echo_once(fd, buffer)) {
       close(fd);
       free_connection(connections[fd]);
@@ -167,7 +167,8 @@ static void hear(int listener, int fd) {
   }
 }
 
-/* A queued real-time signal tells the descriptor (F_SETSIG); when the queue is full, SIGIO says that any of them may be ready. */
+/* A queued real-time signal names the descriptor (F_SETSIG). When the queue is full, the kernel
+ * sends SIGIO, and any descriptor may be ready. */
 static void run_sigio(int listener) {
   sigset_t waited;
   sigemptyset(&waited);

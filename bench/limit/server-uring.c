@@ -1,6 +1,7 @@
 /*
- * The reference in C over liburing, with what ringloop uses too: multishot accept and receive, provided buffers, one send per connection and
- * batch: server-uring echo|http defer|sqpoll.
+ * The reference server in C over liburing: server-uring echo|http defer|sqpoll. It uses the same
+ * features as ringloop: multishot accept and receive, provided buffers, one send per connection and
+ * batch.
  */
 #define _GNU_SOURCE
 #include "server.h"
@@ -63,10 +64,11 @@ static void mark(struct connection *c) {
   dirty[dirty_count++] = c;
 }
 
-/* The descriptor is closed, and so free for another connection, only when nothing of this one is in flight. */
+/* Closes the descriptor when nothing of this connection is in flight. Only then may another
+ * connection get its number. */
 static void finish(struct connection *c) {
   if (!c->ended)
-    shutdown(c->fd, SHUT_RDWR); /* The receive ends by it. */
+    shutdown(c->fd, SHUT_RDWR); /* This ends the receive. */
   if (c->sending || !c->ended)
     return;
   close(c->fd);

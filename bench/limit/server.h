@@ -1,7 +1,8 @@
 /*
- * What the reference servers in C share: the two services, and an outgoing queue per connection. One thread, TCP on loopback, the port is
- * printed on stdout. They do as little as a server can: echo, and HTTP/1.1 GET without a look at anything but the end of each head. The
- * response is as long as ringloop's own.
+ * The common part of the reference servers in C: the two services, and an outgoing queue for each
+ * connection. They use one thread and TCP on loopback, and print the port on stdout. They do as
+ * little as possible: echo, and HTTP/1.1 GET, for which they only look for the end of each head. The
+ * response has the length of ringloop's response.
  */
 #ifndef RINGLOOP_BENCH_SERVER_H
 #define RINGLOOP_BENCH_SERVER_H
@@ -24,7 +25,7 @@ static inline void fail(const char *what) {
   exit(1);
 }
 
-/* Bytes to send. What is written while a send is under way goes into the other half. */
+/* Bytes to send. During a send, new bytes go into the other half. */
 struct queue {
   char *bytes;
   size_t length, capacity;
@@ -35,7 +36,7 @@ struct connection {
   int sending, dirty, closing, ended;
   size_t sent;
   struct queue halves[2]; /* [0] is being sent, [1] is filled. */
-  char *head;             /* The beginning of a head that has not ended. */
+  char *head;             /* The first bytes of an unfinished head. */
   size_t head_length;
 };
 
@@ -60,7 +61,7 @@ static inline void write_out(struct connection *c, const char *bytes, size_t len
 static char response[256];
 static size_t response_length;
 
-/* Once a second, as servers do. */
+/* Updates the date once a second, as other servers do. */
 static inline void refresh_date(void) {
   static time_t last;
   time_t now = time(NULL);
@@ -123,7 +124,7 @@ static inline void serve(struct connection *c, const char *bytes, size_t length)
     write_out(c, bytes, length);
 }
 
-/* Takes what was filled for sending. Returns whether there is something. */
+/* Makes the filled half the one to send. Returns whether it has bytes. */
 static inline int next_half(struct connection *c) {
   if (c->halves[1].length == 0)
     return 0;

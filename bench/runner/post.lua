@@ -1,4 +1,4 @@
--- wrk: POST with a body of as many bytes as the first argument says.
+-- For wrk. Sends POST requests. The first argument is the length of the body in bytes.
 init = function(args)
   wrk.method = "POST"
   wrk.body = string.rep("x", tonumber(args[1]))

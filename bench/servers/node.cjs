@@ -1,4 +1,4 @@
-/** The same services on Node's own functions: `node node.cjs http-hello|echo|udp`. Prints its port. */
+/** The services on Node's own functions: `node node.cjs http-hello|echo|udp`. Prints its port. */
 const service = process.argv[2];
 const started = (server) => () => console.log(server.address().port);
 

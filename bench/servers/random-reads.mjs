@@ -1,9 +1,11 @@
 /**
- * Random reads of 4 KiB, so many at once, each awaited: `bun|node random-reads.mjs <subject> <file> <seconds> <depth> <direct|cached>`.
+ * Random reads of 4 KiB, `depth` at a time, each awaited:
+ * `bun|node random-reads.mjs <subject> <file> <seconds> <depth> <direct|cached>`.
  *
- * Subjects: `promises` is node:fs/promises of the runtime, `defer` and `sqpoll` are ringloop/fs in that mode. Plain JavaScript, since Node
- * runs it too. Every block of the file begins with its number, which each read checks. Latency is that of each sixteenth read, so that the
- * clock costs nothing. Prints one line of JSON.
+ * Subjects: `promises` is node:fs/promises of the runtime, `defer` and `sqpoll` are ringloop/fs in
+ * that mode. The program is plain JavaScript, because Node runs it too. Every block of the file
+ * begins with its number, which each read checks. Latency is measured for every sixteenth read, so
+ * that the clock does not count. Prints one line of JSON.
  */
 import { constants, readdirSync, readFileSync } from "node:fs";
 
@@ -22,7 +24,10 @@ const file =
     : await open(path, "r", { direct });
 const blocks = (await file.stat()).size / BLOCK_BYTES;
 
-/** A buffer and where in it a block may go: O_DIRECT of node:fs wants aligned memory, and where that lies is found by trying. */
+/**
+ * Returns a buffer and the offset of an aligned block in it. O_DIRECT needs aligned memory, and with
+ * node:fs the offset can only be found by trial.
+ */
 async function aligned() {
   const buffer = Buffer.alloc(1 << 20);
   for (let offset = 0; offset < BLOCK_BYTES; offset += 16) {
@@ -36,20 +41,20 @@ async function aligned() {
   throw new Error("no place in a buffer is aligned");
 }
 
-/** Nanoseconds of CPU of all threads, the kernel's for this process included. */
+/** Returns the CPU time of all threads in nanoseconds, with the kernel threads of this process. */
 function cpuNs() {
   let sum = 0;
   for (const thread of readdirSync("/proc/self/task")) {
     try {
       sum += Number(readFileSync(`/proc/self/task/${thread}/schedstat`, "latin1").split(" ")[0]);
     } catch {
-      // The thread has just ended.
+      // The thread has ended meanwhile.
     }
   }
   return sum;
 }
 
-/** Milliseconds that reads took. */
+/** Durations of reads in milliseconds. */
 const latencies = [];
 
 async function readUntil(endMs, { buffer, offset }) {
