@@ -1,10 +1,10 @@
 /**
  * `bun bench/start.ts [--rounds 30]`: measures the cost of the preload at the start of a process.
  *
- * It takes the time from the spawn of a program without a server to its first line, and from the
- * spawn of a server to its first answer, and then the memory of the process. The subjects are plain
- * Bun, and the preload of the built package in each mode. They take turns, and the results are
- * medians. Writes bench/results/start.json.
+ * It times a program without a server from its spawn to its first line, and a server from its spawn
+ * to its first answer. Then it reads the memory of the process. The subjects are plain Bun, and the
+ * preload of the built package in each mode. They take turns, and the results are medians. Writes
+ * bench/results/start.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -4,8 +4,8 @@
  *   file-models pread|threads|posix-aio|libaio|uring|sqpoll FILE SECONDS DEPTH direct|cached
  *
  * pread makes one blocking call after another, whatever DEPTH is. threads does the same in DEPTH
- * threads. The other models keep DEPTH reads in flight from one thread. `direct` opens the file with
- * O_DIRECT, past the page cache.
+ * threads. The other models keep DEPTH reads in flight from one thread. `direct` opens the file
+ * with O_DIRECT, past the page cache.
  *
  * Prints one line of JSON: reads, seconds, CPU seconds of the process (without kernel threads that
  * do not belong to it), p50 and p99 in microseconds.

@@ -7,14 +7,15 @@
  *   load fan PORT CONNECTIONS SECONDS BYTES COUNT PATH
  *
  * fan: the first WebSocket sends a message, and the server answers with COUNT messages to each
- * WebSocket. When the first WebSocket has received its messages, it sends the next one. The count is
- * the number of messages that all WebSockets receive. A PATH with "deflate" in it asks for
+ * WebSocket. When the first WebSocket has received its messages, it sends the next one. The count
+ * is the number of messages that all WebSockets receive. A PATH with "deflate" in it asks for
  * permessage-deflate.
  *
  * Without RATE (or with 0) the loop is closed: each connection sends its next message when the last
  * one is answered. With RATE the loop is open: RATE messages per second are due at even intervals,
- * whatever the server does. Latency counts from the moment when a message is due, so the wait for a
- * free connection is included (no coordinated omission). The first fifth of a second does not count.
+ * whatever the server does. Latency counts from the moment when a message is due, so the wait for
+ * a free connection is included (no coordinated omission). The first fifth of a second does not
+ * count.
  *
  * Prints one line of JSON: messages, messages of the first fifth of a second, seconds, errors (a
  * wrong, lost or refused answer), and latency percentiles in microseconds, from a histogram with

@@ -1,4 +1,4 @@
-/* The reference server in C over epoll: server-epoll echo|http. Level-triggered, as Bun's own loop. */
+/* The reference server in C over epoll, level-triggered as Bun's own loop: server-epoll echo|http. */
 #define _GNU_SOURCE
 #include "server.h"
 #include <sys/epoll.h>

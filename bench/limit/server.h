@@ -1,8 +1,8 @@
 /*
  * The common part of the reference servers in C: the two services, and an outgoing queue for each
  * connection. They use one thread and TCP on loopback, and print the port on stdout. They do as
- * little as possible: echo, and HTTP/1.1 GET, for which they only look for the end of each head. The
- * response has the length of ringloop's response.
+ * little as possible: echo, and HTTP/1.1 GET, for which they only look for the end of each head.
+ * The response has the length of ringloop's response.
  */
 #ifndef RINGLOOP_BENCH_SERVER_H
 #define RINGLOOP_BENCH_SERVER_H

@@ -25,8 +25,8 @@ const file =
 const blocks = (await file.stat()).size / BLOCK_BYTES;
 
 /**
- * Returns a buffer and the offset of an aligned block in it. O_DIRECT needs aligned memory, and with
- * node:fs the offset can only be found by trial.
+ * Returns a buffer and the offset of an aligned block in it. O_DIRECT needs aligned memory, and
+ * with node:fs the offset can only be found by trial.
  */
 async function aligned() {
   const buffer = Buffer.alloc(1 << 20);
