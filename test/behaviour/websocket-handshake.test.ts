@@ -174,7 +174,7 @@ describe("upgrade", () => {
       const closed = Promise.withResolvers<void>();
       using server = serveUpgrade(
         async (request, server) => {
-          await Bun.sleep(1); // With timers, bytes that a job writes wait for the next turn.
+          await Bun.sleep(1); // With timers, the bytes that a job writes wait for the next turn.
           process.kill(client.pid, "SIGUSR1");
           Bun.sleepSync(50);
           server.upgrade(request);
