@@ -1,4 +1,6 @@
-/** The repository's own rules about who may import what, and what lies where (docs: design). */
+/**
+ * The repository's own rules: which files may import which, and where files lie (CONTRIBUTING.md).
+ */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
@@ -23,7 +25,7 @@ interface Import {
   file: string | undefined;
 }
 
-/** Static imports, re-exports and dynamic imports; those of types too, which a transpiler would leave out. */
+/** Static imports, re-exports and dynamic imports, also of types, which a transpiler would drop. */
 const importPatterns = [
   /^import\s+(?:[\w$*{},\s]+\sfrom\s+)?["']([^"'\n]+)["']/gm,
   /^export\s+(?:type\s+)?(?:\*(?:\s+as\s+\w+)?|\{[^}]*\})\s+from\s+["']([^"'\n]+)["']/gm,
@@ -80,7 +82,7 @@ test("bun:ffi is imported in src/sys/ alone", () => {
   expect(elsewhere.map(text)).toEqual([]);
 });
 
-// The micro benchmarks measure the parts themselves.
+// The micro benchmarks measure internal parts, so they may import them.
 test("benchmarks and examples import what is public", () => {
   const outside = (directory: string) =>
     imports.filter(
