@@ -40,7 +40,7 @@ const { values } = parseArgs({
 const all = [...groups, ...Object.keys(parts)];
 // bench:models measures the models separately.
 const everything = all.filter((each) => each !== "models");
-const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
+const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn", "node"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =

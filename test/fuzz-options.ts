@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz:options`: behaviour/fixtures/options-fuzz.ts under fresh seeds. `--minutes` says for how long, `--mode` in which of the modes
- * (default: both in turn), `--seed` where to begin. Prints what was called; exits 1 at the first violation, which names its seed.
+ * `npm run fuzz:options`: runs behaviour/fixtures/options-fuzz.ts with new seeds. Options:
+ * `--minutes` (duration), `--mode` (default: both modes in turn), `--seed` (the first seed). Prints
+ * the calls. Exits 1 at the first violation, which names its seed.
  */
 import { parseArgs } from "node:util";
 import { fixture, Program } from "./behaviour/process.ts";

@@ -1,6 +1,7 @@
 /**
- * `npm run test:mutation`: breaks one invariant after another in a copy of the sources, and wants a test to fail for each. Prints which test
- * caught it; exits 1 when one went unnoticed. `npm run test:mutation -- ring` does those alone whose description has that in it.
+ * `npm run test:mutation`: breaks one invariant after another in a copy of the sources, and expects
+ * that a test fails for each. Prints the test that failed. Exits 1 if no test failed for one of
+ * them. `npm run test:mutation -- ring` runs only mutations whose description contains "ring".
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,9 +27,9 @@ try {
       env: { ...process.env, RINGLOOP_TEST_SUBJECT: "defer", ...env },
       stdout: "pipe",
       stderr: "pipe",
-      detached: true, // A process group of its own, so that what the tests have started ends with them.
+      detached: true, // Makes a process group, so that processes of the tests end with them.
     });
-    // A process that hangs has been caught, too.
+    // A process that hangs also counts as a failed test.
     const limit = setTimeout(() => process.kill(-child.pid, "SIGKILL"), 90_000);
     const [, text, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     clearTimeout(limit);

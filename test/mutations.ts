@@ -1,10 +1,10 @@
-/** One invariant each, and the change of the sources that breaks it: for mutation.ts. */
+/** For mutation.ts: invariants, each with a change of the sources that breaks it. */
 export interface Mutation {
   what: string;
   file: string;
   from: string;
   to: string;
-  /** Those that should notice, below test/. */
+  /** The test files that should fail, relative to test/. */
   tests: string[];
   env?: Record<string, string>;
 }
@@ -187,7 +187,7 @@ export const mutations: Mutation[] = [
   {
     what: "an answer goes to whoever has the connection now",
     file: "bun/serve/fetch-responder.ts",
-    // Both guards, since each covers for the other.
+    // Removes both guards, because each of them alone is enough.
     from: "    if (this.request !== request) return; // The connection is gone.\n    this.exchange.resume();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request !== request) return; // The connection is gone.",
     to: "    if (this.request === null) return;\n    this.exchange.resume();\n    if (isResponse(response)) return this.respond(request, response);\n    this.failResponse(request, errorOf(response));\n  }\n\n  private respond(request: RingRequest, response: Response): void {\n    if (this.request === null) return;",
     tests: ["behaviour/http-chaos.test.ts"],

@@ -1,16 +1,18 @@
 /**
- * `npm test`: unit tests and the HTTP parser's comparison with llhttp once, then the behaviour tests against three subjects: Bun's own
- * functions, and ringloop in each ring mode; some of them once more while the ring's operations are disturbed (src/reactor/faults/faults.ts).
+ * `npm test`: runs the unit tests and the comparison of the HTTP parser with llhttp once. Then it
+ * runs the behaviour tests on three subjects: Bun's own functions, and ringloop in each ring mode.
+ * Some of them run once more with faults in the ring's operations (src/reactor/faults/faults.ts).
  *
- * Ends with the tests that failed and their errors, once more, and the counts of all runs on one line, `N passed, N failed`; exits 1
- * unless all passed. Arguments after `--` go to `bun test`, for instance `-t` and a name.
+ * At the end it prints the failed tests with their errors, and the counts of all runs in one line,
+ * `N passed, N failed`. Exits 1 unless all tests passed. Arguments after `--` go to `bun test`, for
+ * example `-t` and a name.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TIMEOUT } from "./timeout.ts";
 
-const disturbed = ["http-messages", "listen", "connect", "stream-socket"].map(
+const disturbed = ["http-messages", "listen", "connect", "stream-socket", "node-http"].map(
   (name) => `test/behaviour/${name}.test.ts`,
 );
 const faults = "seed=1,rate=0.05";
@@ -31,7 +33,7 @@ interface Report {
   failures: string[];
 }
 
-/** Reads the JUnit report of `bun test`, in which every `"`, `<` and `&` of a text is escaped. */
+/** Reads the JUnit report of `bun test`. In it every `"`, `<` and `&` of a text is escaped. */
 function readReport(xml: string): Report {
   const text = (escaped: string): string =>
     escaped
@@ -76,7 +78,8 @@ for (const [i, { name, paths, env }] of runs.entries()) {
   }
   passed += report.passed;
   failures.push(...report.failures.map((failure) => `== ${name}, ${failure}`));
-  // A file that does not load is in no report. Where a test is asked for by its name, a run without one is no failure.
+  // No report contains a file that does not load. With `-t`, a run without any test is not a
+  // failure.
   const isEmpty = report.passed === 0 && given.includes("-t");
   if (code !== 0 && report.failures.length === 0 && !isEmpty)
     failures.push(`== ${name}, outside of the tests: the run ended with ${code}, see above`);

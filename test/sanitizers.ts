@@ -1,6 +1,7 @@
 /**
- * `npm run test:sanitizers`: the driver of the C part under AddressSanitizer, UndefinedBehaviorSanitizer and valgrind, then the unit tests and
- * the behaviour tests in both modes with the sanitized library. Exits 1 unless all passed.
+ * `npm run test:sanitizers`: runs the driver of the C part under AddressSanitizer,
+ * UndefinedBehaviorSanitizer and valgrind. Then it runs the unit tests, and the behaviour tests in
+ * both modes, with the sanitized library. Exits 1 unless all passed.
  */
 import { TIMEOUT } from "./timeout.ts";
 import { withSanitizedLibrary } from "./unit/sanitized-library.ts";
@@ -16,7 +17,7 @@ function passes(paths: string[], env: Record<string, string>): boolean {
   return run.success;
 }
 
-// The driver compiles for itself; a sanitizer in the compiler's own process would be of no use.
+// The driver starts the compiler itself, so it runs without the sanitizer's environment.
 const driven = passes(["./test/unit/memory-safety.test.ts"], {});
 const rest = withSanitizedLibrary((env) => [
   passes(

@@ -1,14 +1,16 @@
 /**
- * `npm run simulate` and, where the kernel lies, `npm run fuzz:completions`: fixtures/simulation.ts under fresh seeds, one after the other.
- * `--minutes` says for how long, `--mode` in which of the modes (default: both in turn), `--seed` where to begin; without it no two runs are the
- * same. Prints what was done; exits 1 at the first violation, with the command that repeats it.
+ * `npm run simulate`, and `npm run fuzz:completions` for a kernel that lies: runs
+ * behaviour/fixtures/simulation.ts with new seeds, one after another. Options: `--minutes`
+ * (duration), `--mode` (default: both modes in turn), `--seed` (the first seed; without it every
+ * run is different). Prints the results. Exits 1 at the first violation, with the command that
+ * repeats it.
  */
 import { parseArgs } from "node:util";
 import { type Conditions, simulate, violations } from "./behaviour/simulated.ts";
 
 const usage = "usage: npm run simulate -- [--minutes 60] [--mode defer|sqpoll] [--seed 1] [--connections 300]";
 const smallQueues = { sqEntries: 2, cqEntries: 4 };
-/** One for each seed, in turn. */
+/** The conditions, used in turn, one for each seed. */
 const disturbed: Partial<Conditions>[] = [
   { rate: "0.3" },
   { rate: "0.1,fatal" },
@@ -16,7 +18,7 @@ const disturbed: Partial<Conditions>[] = [
   { rate: "0.3,fatal", ring: smallQueues },
   { rate: "0.2,stale" },
   { rate: "0.2", ring: { receiveBuffersMax: 4 } },
-  // The SQ thread sleeps as soon as it may.
+  // The SQ thread sleeps as soon as possible.
   { rate: "0.1", ring: { sqThreadIdleMs: 1 } },
 ];
 const lying: Partial<Conditions>[] = [

@@ -1,5 +1,5 @@
 /**
- * The time limit of a test, for everything that starts `bun test`. Bun takes it as an argument only: it reads no `timeout` from bunfig.toml,
- * and stops a test after 5 seconds.
+ * The time limit of a test, for all programs that start `bun test`. Bun accepts it only as an
+ * argument: it reads no `timeout` from bunfig.toml. Its default is 5 seconds.
  */
 export const TIMEOUT = ["--timeout", "30000"];

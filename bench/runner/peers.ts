@@ -17,9 +17,10 @@ export type BunPeer = (typeof bunPeers)[number];
 /**
  * websocket (echo, and messages to all), http-hello, http-app (routes, bodies, files), apps
  * (handlers that wait), echo, udp, burst (many small writes), loop (Bun's own loop beside the
- * server).
+ * server), node-http (apps of node:http: plain, Express, Fastify, Koa).
  */
-export type Service = "websocket" | "http-hello" | "http-app" | "apps" | "echo" | "udp" | "burst" | "loop";
+export type Service =
+  "websocket" | "http-hello" | "http-app" | "apps" | "echo" | "udp" | "burst" | "loop" | "node-http";
 
 const servers = join(import.meta.dir, "../servers");
 
@@ -33,6 +34,7 @@ export function isBunPeer(peer: Peer): peer is BunPeer {
  */
 export async function commandOf(peer: Peer, service: Service): Promise<string[] | undefined> {
   if (isBunPeer(peer)) return [process.execPath, join(servers, `${service}.ts`), peer];
+  if (peer === "node" && service === "node-http") return ["node", join(servers, "node-apps.mjs")];
   if (peer === "node")
     return ["http-hello", "echo", "udp"].includes(service) ? ["node", join(servers, "node.cjs"), service] : undefined;
   if (service !== "http-hello" && service !== "echo") return undefined;

@@ -19,7 +19,19 @@ export interface Workload {
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
-export const groups = ["apps", "http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
+export const groups = [
+  "apps",
+  "http",
+  "app",
+  "hello",
+  "echo",
+  "udp",
+  "burst",
+  "websocket",
+  "rate",
+  "models",
+  "node",
+] as const;
 export type Group = (typeof groups)[number];
 
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
@@ -59,6 +71,31 @@ function apps(isQuick: boolean): Workload[] {
   );
 }
 
+/** Apps of node:http (servers/node-apps.mjs), by the path of each. */
+const nodeApps: Record<string, string> = {
+  hello: "node:http hello",
+  express: "Express hello",
+  fastify: "Fastify JSON",
+  koa: "Koa hello",
+  "express-json/7": "Express JSON route with a parameter",
+  "express-file/1MiB": "Express 1 MiB from a file",
+  events: "node:http, 10 events",
+  pipe: "node:http 1 MiB by pipe",
+};
+
+function nodeWorkloads(isQuick: boolean): Workload[] {
+  const paths = isQuick ? ["express", "fastify"] : Object.keys(nodeApps);
+  const workload = (title: string, connections: number, request: WrkRequest): Workload => ({
+    ...byWrk("node", "", "node-http", connections, request),
+    title: `${title}, ${connections} connections`,
+    peers: [...bunPeers, "node"],
+    warmUp: { path: request.path!, connections: 50 },
+  });
+  const gets = paths.map((path) => workload(nodeApps[path]!, 50, { path: `/${path}` }));
+  if (isQuick) return gets;
+  return [...gets, workload("node:http POST of 1 KiB, answered as JSON", 50, { path: "/body", postBytes: 1024 })];
+}
+
 const app = (what: string, request: WrkRequest): Workload => byWrk("app", what, "http-app", 50, request);
 const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   group,
@@ -95,6 +132,7 @@ const socket = (title: string, connections: number, request: LoadRequest): Workl
 export function workloadsOf(chosen: readonly string[], sweep: readonly number[], isQuick: boolean): Workload[] {
   const all: Workload[] = [
     ...apps(isQuick),
+    ...nodeWorkloads(isQuick),
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
     ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
     {

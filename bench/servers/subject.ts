@@ -8,7 +8,8 @@ import type { ReactorStats } from "../../src/index.ts";
 const subject = process.argv[2] ?? "defer";
 if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
 
-const ringloop = subject === "bun" ? undefined : await import("../../src/index.ts");
+export const isBun = subject === "bun";
+const ringloop = isBun ? undefined : await import("../../src/index.ts");
 
 export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
 export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;

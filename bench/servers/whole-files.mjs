@@ -1,7 +1,9 @@
 /**
- * A subject of bench/small-files.ts: does what a line of its input asks for, with the module that its first argument names, and answers with a line.
- * `{ operation, directory, files, bytes, atOnce }`: `write` or `read` of so many files of `bytes`, so many at once, or `copy` of the directory's file
- * "from". The answer has milliseconds, and microseconds of CPU of the whole process.
+ * A subject of bench/small-files.ts. Its first argument names the module to use.
+ *
+ * Each line of the input is a request `{ operation, directory, files, bytes, atOnce }`: `write` or
+ * `read` of `files` files of `bytes` bytes, `atOnce` at a time, or `copy` of the file "from" of the
+ * directory. The answer is a line with milliseconds, and microseconds of CPU of the whole process.
  */
 import { readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";

@@ -1,7 +1,7 @@
 /** A directory, and files opened below it. No path leads out of it. */
 import { closeSync, constants, openSync } from "node:fs";
 import { SystemError } from "../sys/errno.ts";
-import { native, pointerTo } from "../sys/library.ts";
+import { native, withPointer } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 
 export class Directory {
@@ -22,7 +22,7 @@ export class Directory {
    * RESOLVE_IN_ROOT). Throws SystemError.
    */
   open(path: string): number {
-    const fd = native().rl_open_within(this.fd, pointerTo(Buffer.from(`${path}\0`)));
+    const fd = withPointer(Buffer.from(`${path}\0`), (name) => native().rl_open_within(this.fd, name));
     if (fd < 0) throw new SystemError(-fd, "open", { path: `${this.path}/${path}` });
     return fd;
   }

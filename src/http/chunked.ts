@@ -18,7 +18,7 @@ const SEMICOLON = 59;
 const EQUALS = 61;
 const BACKSLASH = 92;
 
-const State = {
+export const State = {
   /** In the hexadecimal digits of a chunk's size. */
   Size: 0,
   SizeLf: 1,
@@ -57,7 +57,7 @@ const SIZE_DIGITS_MAX = 13;
  * Highest number of bytes of extensions in one message. Nothing in them is used, so they must not
  * keep a server busy.
  */
-const EXTENSION_BYTES_MAX = 16384;
+export const EXTENSION_BYTES_MAX = 16384;
 
 /**
  * Chunks up to this size are put together with their neighbours, so that a tiny chunk costs little
@@ -73,10 +73,10 @@ export interface ChunkSink {
 
 export class ChunkedDecoder {
   private readonly trailerBytesMax: number;
-  private state: number = State.Size;
+  protected state: number = State.Size;
   private size = 0;
   private digits = 0;
-  private extensionBytes = 0;
+  protected extensionBytes = 0;
   private trailerBytes = 0;
   private trailers = 0;
   private trailerColon = false;
@@ -122,7 +122,7 @@ export class ChunkedDecoder {
   }
 
   /** Handles one byte of framing. Returns 0 or a negated status. */
-  private step(byte: number): number {
+  protected step(byte: number): number {
     switch (this.state) {
       case State.Size: {
         const digit = hexDigit(byte);

@@ -66,12 +66,12 @@ export class RequestParser {
   hostStart = 0;
   hostEnd = 0;
 
-  private readonly limits: ParserLimits;
+  protected readonly limits: ParserLimits;
   private fields = 0;
-  private hosts = 0;
-  private transferEncoded = false;
-  private connectionClose = false;
-  private connectionKeepAlive = false;
+  protected hosts = 0;
+  protected transferEncoded = false;
+  protected connectionClose = false;
+  protected connectionKeepAlive = false;
   /** Offset of the first line that was not whole. */
   private lineStart = 0;
 
@@ -147,7 +147,7 @@ export class RequestParser {
     return true;
   }
 
-  private beginHeaders(): void {
+  protected beginHeaders(): void {
     this.contentLength = -1;
     this.chunked = false;
     this.expectsContinue = false;
@@ -162,7 +162,7 @@ export class RequestParser {
   }
 
   /** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). */
-  private parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     if (bytes[at] === 71 && bytes[at + 1] === 69 && bytes[at + 2] === 84 && bytes[at + 3] === SP && at + 4 < end) {
       this.method = "GET";
@@ -215,7 +215,7 @@ export class RequestParser {
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
-  private parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
     if (at === end) return INCOMPLETE;
@@ -235,7 +235,7 @@ export class RequestParser {
   }
 
   /** Reads the fields about the message's end and the connection. Returns 0 or a negated status. */
-  private interpret(
+  protected interpret(
     bytes: Uint8Array,
     start: number,
     name: number,
@@ -335,7 +335,7 @@ export class RequestParser {
   }
 
   /** Checks what only the whole head shows. */
-  private finish(bytes: Uint8Array, start: number): number {
+  protected finish(bytes: Uint8Array, start: number): number {
     if (this.chunked && (this.contentLength >= 0 || this.minorVersion === 0)) return -400;
     if (this.hosts === 0 && this.minorVersion > 0) return -400;
     if (this.pathStart > this.targetStart) {
@@ -381,14 +381,14 @@ function isHexDigit(byte: number): boolean {
 }
 
 /** Returns whether the bytes are exactly `text`. */
-function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+export function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
   for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }
 
 /** Returns whether the bytes begin with `text`, in any case. `text` is in lower case. */
-function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+export function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start < text.length) return false;
   for (let i = 0; i < text.length; i++) {
     const byte = bytes[start + i]!;

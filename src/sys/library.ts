@@ -191,3 +191,16 @@ export function libraryPath(): string {
 export function pointerTo(view: NodeJS.TypedArray): Pointer {
   return ptr(view);
 }
+
+/** Memory that a native call is using, and that nobody else may hold: the collector does not see an address. */
+const inUse: NodeJS.TypedArray[] = [];
+
+/** Calls with the address of memory that lives at least until `call` returns. */
+export function withPointer<Result>(view: NodeJS.TypedArray, call: (pointer: Pointer) => Result): Result {
+  inUse.push(view);
+  try {
+    return call(ptr(view));
+  } finally {
+    inUse.pop();
+  }
+}

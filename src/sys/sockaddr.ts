@@ -5,7 +5,7 @@
 import { invalidValue } from "./check.ts";
 import { AF_INET, AF_UNIX } from "./abi.ts";
 import { check } from "./errno.ts";
-import { native, pointerTo } from "./library.ts";
+import { native, pointerTo, withPointer } from "./library.ts";
 
 export interface SocketAddress {
   address: string;
@@ -22,7 +22,8 @@ export const SOCKADDR_BYTES_MAX = 128;
  */
 export function encodeAddress(hostname: string, port: number): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
-  const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
+  const name = Buffer.from(`${hostname}\0`);
+  const length = withPointer(name, (host) => native().rl_resolve(host, port, pointerTo(bytes)));
   if (length < 0) {
     const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
     // Bun's errno here is the number of its resolver (ARES_ENOTFOUND).

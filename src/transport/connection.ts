@@ -12,7 +12,7 @@
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
-import { native, pointerTo } from "../sys/library.ts";
+import { native, withPointer } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
@@ -250,7 +250,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     this.inbox = null;
     const { lane, slot, fd } = this;
     // struct linger { l_onoff = 1, l_linger = 0 }.
-    if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
+    if (reset) withPointer(Int32Array.of(1, 0), (to) => native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, to, 8));
     this.cancelAll();
     lane.owned.delete(fd);
     lane.tag(lane.nextSqe().prepClose(fd), slot, Kind.Close);

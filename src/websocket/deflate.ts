@@ -1,11 +1,16 @@
 /**
- * permessage-deflate (RFC 7692), by the zlib that comes with Bun, and for small messages by inflate.ts.
+ * permessage-deflate (RFC 7692), with Bun's zlib. inflate.ts decompresses small messages.
  *
- * Guarantees: a message inflates to no more than the limit, whatever its size promises; what is agreed on is what the client offered.
- * A context that lives over several messages is the last 32 KiB (or the window agreed on) of their plain text, given to zlib as a
- * dictionary: in raw deflate a dictionary is the window before the first byte, so that is all the state there is between two messages
- * (section 7.2.3.2). No compressor or decompressor lives in between, which costs memory for the window alone and works in one call. A
- * message costs what its bytes cost, and not the window's: of that, a small one is compressed with the last part only.
+ * Guarantees: a decompressed message is no longer than the limit, whatever its compressed size. The
+ * agreed parameters are among those that the client offered.
+ *
+ * A context that spans several messages is the end of their plain text: the last 32 KiB, or the
+ * agreed window. zlib gets it as a dictionary. In raw deflate a dictionary is the window before the
+ * first byte, so there is no other state between two messages (section 7.2.3.2).
+ *
+ * Therefore no compressor or decompressor lives between two messages. The memory is the window
+ * alone, and a message takes one call. The cost of a message depends on its own length, not on the
+ * size of the window: a small message is compressed with only the last part of the window.
  */
 import { invalidOption, invalidType } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -13,26 +18,28 @@ import { type Offer, readOffers } from "./extensions.ts";
 import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
 import { SentWindow, Window } from "./window.ts";
 
-/** Loaded with the first message that is compressed: it takes 4 MiB. */
+/** zlib, which takes 4 MiB. The first compressed message loads it. */
 const zlib = lazily(() => require("node:zlib") as typeof import("node:zlib"));
 
-/** perMessageDeflate, as checked. */
+/** The option perMessageDeflate after the checks. */
 export interface DeflateOptions {
-  /** Whether messages are ever compressed. */
+  /** Whether the server compresses messages. */
   readonly compresses: boolean;
-  /** Whether the contexts live over several messages. */
+  /** Whether the context of sent messages spans several of them. */
   readonly keepsSent: boolean;
+  /** Whether the context of received messages spans several of them. */
   readonly keepsReceived: boolean;
-  /** Base-2 logarithms of the windows, from 9 to 15. */
+  /** Base-2 logarithm of the window for sent messages, from 9 to 15. */
   readonly sentBits: number;
+  /** Base-2 logarithm of the window for received messages, from 11 to 15. */
   readonly receivedBits: number;
 }
 
 const WINDOW_BITS_MAX = 15;
-/** zlib cannot deflate raw with a window of 256 bytes. */
+/** Smallest window: zlib cannot make raw deflate data with a window of 256 bytes (8 bits). */
 const SENT_BITS_MIN = 9;
 
-/** What each form of `compress` and `decompress` means, as in Bun: the windows of the two sides. */
+/** The windows of each named value of `compress` (sent) and `decompress` (received), as in Bun. */
 const compressors: Record<string, { sent: number; received: number }> = {
   "3KB": { sent: 9, received: 11 },
   "4KB": { sent: 9, received: 12 },
@@ -45,14 +52,17 @@ const compressors: Record<string, { sent: number; received: number }> = {
   dedicated: { sent: 15, received: 15 },
 };
 
-/** Throws a TypeError that names the wrong option. */
+/**
+ * Checks the option perMessageDeflate. Returns undefined where it is off. Throws a TypeError that
+ * names the wrong option.
+ */
 export function readDeflate(option: unknown): DeflateOptions | undefined {
   if (option === undefined || option === null || option === false) return undefined;
   if (option !== true && typeof option !== "object")
     throw invalidType("websocket.perMessageDeflate", "true, false or an object", option);
   const { compress, decompress } = option === true ? { compress: true, decompress: true } : (option as any);
   const received = readForm("decompress", decompress, "disable");
-  // Where one direction is compressed, the other is by default.
+  // If `decompress` is on, `compress` is on by default.
   const sent = readForm("compress", compress, received === "disable" ? "disable" : "shared");
   if (sent === "disable" && received === "disable") return undefined;
   return {
@@ -73,9 +83,9 @@ function readForm(name: string, value: unknown, byDefault: string): string {
   throw invalidOption(`websocket.perMessageDeflate.${name}`, "string", `true, false or one of ${forms}`, value);
 }
 
-/** What was agreed on with a client. */
+/** The agreed parameters: the fields of DeflateOptions, restricted by the offer of the client. */
 export interface Agreement {
-  /** The response's Sec-WebSocket-Extensions. */
+  /** The Sec-WebSocket-Extensions field of the response. */
   readonly answer: string;
   readonly keepsSent: boolean;
   readonly keepsReceived: boolean;
@@ -83,7 +93,10 @@ export interface Agreement {
   readonly receivedBits: number;
 }
 
-/** The first offer that can be accepted (section 5). An offer that is malformed or has a parameter that is not known is declined. */
+/**
+ * Accepts the first offer that the options allow (section 5). Declines an offer that is malformed
+ * or has an unknown parameter.
+ */
 export function agree(options: DeflateOptions, offers: string): Agreement | undefined {
   for (const offer of readOffers(offers)) {
     const agreement = accept(options, offer);
@@ -102,22 +115,22 @@ function accept(options: DeflateOptions, { name, parameters: given }: Offer): Ag
   let receivedBits = WINDOW_BITS_MAX;
   if (given.has("client_max_window_bits"))
     receivedBits = Math.min(options.receivedBits, Number(given.get("client_max_window_bits") ?? WINDOW_BITS_MAX));
-  // A client that cannot be told a smaller window gives up its context instead.
+  // This client does not accept a smaller window, so it must not keep its context.
   else if (options.receivedBits < WINDOW_BITS_MAX) keepsReceived = false;
   let answer = "permessage-deflate";
   if (!keepsReceived) answer += "; client_no_context_takeover";
   else if (receivedBits < WINDOW_BITS_MAX) answer += `; client_max_window_bits=${receivedBits}`;
   if (!keepsSent) answer += "; server_no_context_takeover";
-  // An offer that names the window is accepted by naming it, too, whatever its size (section 7.1.2.1).
+  // If the offer names the server's window, the answer must name it too (section 7.1.2.1).
   if (sentBits < WINDOW_BITS_MAX || given.has("server_max_window_bits"))
     answer += `; server_max_window_bits=${sentBits}`;
   return { answer, keepsSent, keepsReceived, sentBits, receivedBits };
 }
 
-/** Decimal numbers from 8 to 15, without zeros before them (section 7.1.2). */
+/** Decimal numbers from 8 to 15, without leading zeros (section 7.1.2). */
 const allowedBits = new Set(["8", "9", "10", "11", "12", "13", "14", "15"]);
 
-/** Section 7.1. */
+/** Whether the parameter is known and its value is allowed (section 7.1). */
 function isParameter(name: string, value: string | undefined): boolean {
   switch (name) {
     case "server_no_context_takeover":
@@ -132,11 +145,14 @@ function isParameter(name: string, value: string | undefined): boolean {
   }
 }
 
-/** What every message ends with once it is flushed, and what is not sent (section 7.2.1). */
+/** The end of every flushed message. It is not sent (section 7.2.1). */
 const TAIL = Buffer.of(0, 0, 0xff, 0xff);
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** Compresses without a context, for any number of clients whose window is at least as large. */
+/**
+ * Compresses a message. Without a context the result suits every client whose window is at least
+ * as large.
+ */
 export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer = NOTHING): Buffer {
   const { constants, deflateRawSync } = zlib();
   const options = {
@@ -148,16 +164,24 @@ export function deflate(bytes: Uint8Array, windowBits: number, context: Buffer =
   return whole.subarray(0, whole.length - TAIL.length);
 }
 
-/** zlib hashes the whole dictionary before it begins: 40 us for 32 KiB. So much of it pays for a message of this length. */
+/**
+ * Returns how many bytes of context pay for a message of this length. zlib hashes the whole
+ * dictionary before it starts, which takes 40 us for 32 KiB.
+ */
 const usefulContext = (bytes: number): number => Math.max(2048, 16 * bytes);
 
-/** One connection's compression. */
+/** The compression of one connection. */
 export class SocketDeflate {
+  /** Base-2 logarithm of the window for sent messages. */
   readonly sentBits: number;
-  /** Whether what was decompressed last is in memory of its own; else it is to be copied before the next message is. */
+  /**
+   * Whether the last decompressed message has memory of its own. If not, the caller must copy it
+   * before the next message is decompressed.
+   */
   isOwn = false;
-  /** Null where the context does not live on. */
+  /** The context of sent messages. Null if each message has a context of its own. */
   private readonly sent: SentWindow | null;
+  /** The context of received messages. Null if each message has a context of its own. */
   private readonly received: Window | null;
 
   constructor({ keepsSent, keepsReceived, sentBits }: Agreement) {
@@ -166,6 +190,7 @@ export class SocketDeflate {
     this.sentBits = sentBits;
   }
 
+  /** Compresses a message with the context, and adds the message to the context. */
   compress(bytes: Uint8Array): Buffer {
     const { sent, sentBits } = this;
     const compressed = deflate(bytes, sentBits, sent?.latest(usefulContext(bytes.length)));
@@ -173,12 +198,18 @@ export class SocketDeflate {
     return compressed;
   }
 
-  /** What was compressed without the context, for many, is part of it all the same. `shared` makes bytes that nobody changes. */
+  /**
+   * Adds to the context a message that was compressed once, without context, for many clients.
+   * `shared` returns its plain text in bytes that nobody changes.
+   */
   noteShared(shared: () => Uint8Array): void {
     this.sent?.share(shared());
   }
 
-  /** Throws a RangeError for more than `bytesMax`, and another error for what is not compressed data. */
+  /**
+   * Decompresses a message. Throws a RangeError for more than `bytesMax` bytes, and another error
+   * for bytes that are not valid compressed data.
+   */
   decompress(bytes: Uint8Array, bytesMax: number): Buffer {
     const plain = this.inflate(bytes, bytesMax);
     if (plain.length > bytesMax) throw new RangeError(`more than ${bytesMax} bytes`);

@@ -1,12 +1,13 @@
 /**
- * Sec-WebSocket-Extensions, as clients send it (RFC 6455 section 9.1).
+ * Reads the field Sec-WebSocket-Extensions of a client (RFC 6455 section 9.1).
  *
- * Guarantees: each character is looked at once. An offer that is not well-formed is left out, and the next one read; a comma, a semicolon or
- * a backslash within quotes is what the grammar says it is.
+ * Guarantees: the time is linear in the length of the field. The reader skips an offer that is not
+ * well-formed, and goes on with the next one. It follows the grammar for commas, semicolons and
+ * backslashes inside of quotes.
  */
 import { isTokenByte } from "../http/byte-classes.ts";
 
-/** An extension and its parameters: undefined for one without a value. */
+/** An extension and its parameters. The value of a parameter without a value is undefined. */
 export interface Offer {
   readonly name: string;
   readonly parameters: Map<string, string | undefined>;
@@ -20,7 +21,10 @@ const SEMICOLON = 59;
 const EQUALS = 61;
 const BACKSLASH = 92;
 
-/** The offers that are well-formed, in the client's order of preference. One that names a parameter twice is not (section 7.1 of RFC 7692). */
+/**
+ * Returns the well-formed offers, in the client's order of preference. An offer that names a
+ * parameter twice is not well-formed (RFC 7692 section 7.1).
+ */
 export function readOffers(text: string): Offer[] {
   const scanner = new Scanner(text);
   const offers: Offer[] = [];
@@ -32,7 +36,10 @@ export function readOffers(text: string): Offer[] {
   return offers;
 }
 
-/** extension-token *( ";" extension-param ), up to the comma or the end. Undefined where something else comes first. */
+/**
+ * Reads `extension-token *( ";" extension-param )`, up to a comma or the end. Returns undefined if
+ * the text has another form.
+ */
 function readOffer(scanner: Scanner): Offer | undefined {
   const name = scanner.takeToken();
   if (name === "") return undefined;
@@ -50,7 +57,7 @@ function readOffer(scanner: Scanner): Offer | undefined {
   return scanner.atEnd || scanner.isAt(COMMA) ? { name, parameters } : undefined;
 }
 
-/** Goes through the text from its beginning to its end, past the white space around what it takes. */
+/** Reads the text from start to end. Each method skips the white space after the item it reads. */
 class Scanner {
   private readonly text: string;
   private at = 0;
@@ -68,6 +75,7 @@ class Scanner {
     return this.text.charCodeAt(this.at) === code;
   }
 
+  /** Skips the character if it is next. Returns whether it was. */
   take(code: number): boolean {
     if (!this.isAt(code)) return false;
     this.at++;
@@ -75,7 +83,7 @@ class Scanner {
     return true;
   }
 
-  /** Empty where there is none. */
+  /** Reads a token. Returns "" if there is none. */
   takeToken(): string {
     const { text, at } = this;
     while (isTokenByte(text.charCodeAt(this.at))) this.at++;
@@ -84,7 +92,10 @@ class Scanner {
     return token;
   }
 
-  /** A token, or one in quotes. Empty where there is neither: what is in quotes must be a token, too. */
+  /**
+   * Reads a token, which may be in quotes. Returns "" if there is none, or if the text in quotes is
+   * not a token.
+   */
   takeValue(): string {
     const { text } = this;
     if (!this.isAt(QUOTE)) return this.takeToken();
@@ -98,7 +109,7 @@ class Scanner {
     return this.take(QUOTE) && isToken ? value : "";
   }
 
-  /** Goes behind the comma that ends the element, or to the end. */
+  /** Skips the rest of the offer and the comma after it. */
   skipElement(): void {
     const { text } = this;
     let quoted = false;

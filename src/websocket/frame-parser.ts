@@ -1,19 +1,26 @@
 /**
- * Reads the frames that clients send (RFC 6455 section 5) and puts the messages in them together.
+ * Parses the frames of a client (RFC 6455 section 5) and joins the fragments of messages.
  *
- * Guarantees: bytes may come in pieces of any size; what violates the protocol is told as soon as it shows; a length is checked against
- * the limit before a byte of the payload is kept, and memory grows with what has come, not with what was promised; control frames are
- * handed out between the fragments of a message (section 5.4). Payloads are unmasked where they lie; a message that lies in one piece is
- * handed out from there, another is copied once. Leaves to others: decompression, and the UTF-8 of messages that are compressed or whole.
+ * Guarantees:
+ * - Bytes may arrive in pieces of any size.
+ * - A violation of the protocol is reported at the first byte that shows it.
+ * - The parser checks a length against the limit before it stores a byte of the payload. Its memory
+ *   grows with the bytes that have arrived, not with the announced length.
+ * - A control frame between two fragments of a message is reported at once (section 5.4).
+ * - A payload is unmasked in place. A message that lies in one piece is reported from there. Any
+ *   other message is copied once.
+ *
+ * Leaves to others: decompression, and the UTF-8 check of messages that are compressed or lie in
+ * one piece.
  */
 import { ByteQueue } from "../transport/byte-queue.ts";
 import { checkUtf8 } from "./utf8.ts";
 import { unmask } from "./unmask.ts";
 
-/** Section 5.2. */
+/** The opcodes of frames (section 5.2). */
 export const Opcode = { Continuation: 0, Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 } as const;
 
-/** Section 7.4.1. */
+/** The codes of Close frames that the server uses (section 7.4.1). */
 export const CloseCode = {
   Normal: 1000,
   GoingAway: 1001,
@@ -24,28 +31,37 @@ export const CloseCode = {
   TooBig: 1009,
 } as const;
 
-/** Who hears of what the frames hold. Bytes lie from `start` to `end` and are the parser's again when a method returns. */
+/**
+ * Receives the messages and control frames of a connection. Their bytes lie in `memory` from
+ * `start` to `end`, and are valid until the method returns.
+ */
 export interface FrameSink {
-  /** False ends the parsing, between frames. */
+  /** Whether the parser may go on. It looks before each head and each piece of a payload. */
   readonly isOpen: boolean;
+  /** Largest length of a message in bytes, after decompression. */
   readonly messageBytesMax: number;
   /** Whether a message may be compressed (RFC 7692). */
   readonly inflates: boolean;
+  /** Called with a whole message. */
   onMessage(message: Message, memory: Buffer, start: number, end: number): void;
+  /** Called with a control frame. */
   onControl(opcode: number, memory: Buffer, start: number, end: number): void;
-  /** The connection has failed (section 7.1.7), for this close code and reason. Nothing is parsed afterwards. */
+  /**
+   * Called when the client violates the protocol (section 7.1.7). `code` and `reason` are for the
+   * Close frame. The parser drops the rest of the bytes.
+   */
   onViolation(code: number, reason: string): void;
 }
 
-/** What is known of a message that is handed out. */
+/** The properties of a message that `onMessage` gets. */
 export interface Message {
   readonly isText: boolean;
   readonly isCompressed: boolean;
-  /** Known to be ASCII. */
+  /** Whether the bytes are known to be ASCII. */
   readonly isAscii: boolean;
-  /** Known to be UTF-8, if it is text and not compressed. */
+  /** Whether an uncompressed text is known to be valid UTF-8. */
   readonly isChecked: boolean;
-  /** Its memory is nobody else's, and may be kept. */
+  /** Whether nobody else uses the memory, so that the sink may keep it. */
   readonly isOwn: boolean;
 }
 
@@ -60,23 +76,32 @@ const State = {
 
 const HEAD_BYTES_MAX = 14;
 const CONTROL_BYTES_MAX = 125;
-/** By how much deflate may lengthen what cannot be compressed: less than a thousandth, and a few bytes. */
+/**
+ * Returns the largest compressed length of a message of `bytes` bytes. Deflate lengthens data that
+ * it cannot compress by less than a thousandth, and a few bytes.
+ */
 const expandedMax = (bytes: number): number => bytes + (bytes >>> 10) + 64;
 
 export class FrameParser implements Message {
   private state: (typeof State)[keyof typeof State] = State.Head;
   private readonly head = Buffer.alloc(HEAD_BYTES_MAX);
+  /** Bytes in `head`: the head of the frame has arrived so far. */
   private headBytes = 0;
+  /** The masking key of the current frame. */
   private readonly key = new Uint8Array(4);
   private opcode = 0;
   private isFinal = false;
+  /** Bytes of the payload that have not arrived yet. */
   private payloadLeft = 0;
+  /** Bytes of the payload that have arrived. */
   private payloadDone = 0;
-  /** Of the message that is being received: 0 when none is. */
+  /** Opcode of the unfinished message. 0 between two messages. */
   private messageOpcode = 0;
+  /** Bytes of the unfinished message. */
   private readonly message = new ByteQueue();
-  /** How far its text is known to be valid. */
+  /** Bytes of the unfinished message that are known to be valid UTF-8. */
   private checkedBytes = 0;
+  /** Payload of a control frame that arrives in pieces. Made for the first one. */
   private control: Buffer | null = null;
   private sink!: FrameSink;
 
@@ -86,18 +111,19 @@ export class FrameParser implements Message {
   isOwn = false;
   isText = false;
 
-  /** Nothing has begun: another connection may use the parser. */
+  /** Whether no frame and no message has begun. Another connection may use the parser then. */
   get isIdle(): boolean {
     return this.state === State.Head && this.headBytes === 0 && this.messageOpcode === 0;
   }
 
-  /** Forgets what has begun. */
+  /** Drops the unfinished frame and the unfinished message. */
   reset(): void {
     this.state = State.Head;
     this.headBytes = 0;
     this.forgetMessage();
   }
 
+  /** Parses the bytes of `memory` from `start` to `end`, and reports to `sink`. Unmasks in place. */
   feed(memory: Buffer, start: number, end: number, sink: FrameSink): void {
     this.sink = sink;
     for (let at = start; at < end && sink.isOpen;) {
@@ -115,7 +141,7 @@ export class FrameParser implements Message {
     }
   }
 
-  // ---- heads -----------------------------------------------------------------------------------------------------
+  // ---- heads -----------------------------------------------------------------------------------
 
   private takeHead(memory: Buffer, at: number, end: number): number {
     let bytes = memory;
@@ -146,7 +172,7 @@ export class FrameParser implements Message {
     return next;
   }
 
-  /** Returns the head's length, 0 when bytes of it are missing, or -1 after a violation. */
+  /** Returns the length of the head, 0 if bytes of it are missing, or -1 after a violation. */
   private readHead(bytes: Buffer, at: number, available: number): number {
     const first = bytes[at]!;
     const opcode = first & 0x0f;
@@ -154,7 +180,7 @@ export class FrameParser implements Message {
     const isControl = opcode >= Opcode.Close;
     const isContinuation = opcode === Opcode.Continuation;
     if ((first & 0x30) !== 0) return this.violate(CloseCode.Protocol, "Received unexpected RSV2 or RSV3 bit");
-    // The first frame of a message tells that the message is compressed (RFC 7692 section 6).
+    // RSV1 of the first frame says that the whole message is compressed (RFC 7692 section 6).
     const isCompressed = (first & 0x40) !== 0;
     if (isCompressed && (!this.sink.inflates || isControl || isContinuation))
       return this.violate(CloseCode.Protocol, "Received unexpected RSV1 bit");
@@ -208,7 +234,7 @@ export class FrameParser implements Message {
     return head + 4;
   }
 
-  // ---- payloads --------------------------------------------------------------------------------------------------
+  // ---- payloads --------------------------------------------------------------------------------
 
   private takeControl(memory: Buffer, at: number, end: number): number {
     const part = Math.min(this.payloadLeft, end - at);
@@ -256,19 +282,20 @@ export class FrameParser implements Message {
     this.forgetMessage();
     this.isAscii = false;
     this.isChecked = true;
-    // Nothing but the message: the rest of the memory is not the handler's to see.
+    // Memory that is longer than the message may hold other bytes, which a handler must not see.
     this.isOwn = bytes.length === length;
     this.sink.onMessage(this, bytes, 0, length);
     return at + part;
   }
 
-  /** Keeps a part of a message. The limit was checked by its frame's head. */
+  /** Stores a part of a message. `readHead` has checked the length of its frame. */
   private append(memory: Buffer, at: number, bytes: number): void {
     const { message, isFinal, sink } = this;
     const expected = message.length + bytes + this.payloadLeft;
     message.append(memory, at, at + bytes, isFinal ? expected : Math.max(expected, sink.messageBytesMax));
   }
 
+  /** Whether the stored text is valid UTF-8, or can still become valid if the message goes on. */
   private checkText(isWhole: boolean): boolean {
     const checked = checkUtf8(this.message.memory, this.checkedBytes, this.message.length);
     if (checked < 0 || (isWhole && checked < this.message.length)) return false;

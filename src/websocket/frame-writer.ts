@@ -1,4 +1,4 @@
-/** Frames as a server sends them: unmasked, and never in fragments (RFC 6455 section 5). */
+/** Writes the frames of a server: without mask, and never in fragments (RFC 6455 section 5). */
 import type { Outbox } from "../transport/outbox.ts";
 import { copyAll } from "../sys/views.ts";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
@@ -12,7 +12,7 @@ function headBytes(length: number): number {
   return length < 126 ? 2 : length < 65536 ? 4 : HEAD_BYTES_MAX;
 }
 
-/** Writes a frame's head. Returns its length. */
+/** Writes the head of a frame. Returns its length in bytes. */
 function putHead(memory: Buffer, at: number, opcode: number, length: number, compressed: boolean): number {
   memory[at] = FINAL | (compressed ? COMPRESSED : 0) | opcode;
   if (length < 126) {
@@ -31,7 +31,7 @@ function putHead(memory: Buffer, at: number, opcode: number, length: number, com
   return HEAD_BYTES_MAX;
 }
 
-/** Queues a frame with a text of `length` bytes as UTF-8. */
+/** Queues a frame with a text. `length` is the length of the text in bytes of UTF-8. */
 export function writeText(outbox: Outbox, opcode: number, text: string, length: number): void {
   const total = headBytes(length) + length;
   if (total > CHUNK_BYTES_MAX) return writeBytes(outbox, opcode, Buffer.from(text), false);
@@ -56,12 +56,12 @@ export function writeBytes(outbox: Outbox, opcode: number, bytes: Uint8Array, co
   outbox.write(bytes, length);
 }
 
-/** A frame to be sent to many: encoded once, and never changed. */
+/** Returns a frame for many connections. Nobody may change its bytes. */
 export function encodeFrame(opcode: number, payload: Uint8Array, compressed: boolean): Buffer {
   const { length } = payload;
   const head = headBytes(length);
   const total = head + length;
-  // Large ones are sent from where they are, and then must not lie in a pool.
+  // The ring sends a large frame from its own memory, so that memory must not be part of a pool.
   const frame = total < ADOPTED_BYTES_MIN ? Buffer.allocUnsafe(total) : Buffer.allocUnsafeSlow(total);
   putHead(frame, 0, opcode, length, compressed);
   copyAll(payload, 0, length, frame, head);

@@ -1,17 +1,19 @@
 /**
- * Inflates small messages (RFC 1951) where they would cost zlib more for being called than for their bytes.
+ * Decompresses small messages (RFC 1951), for which a call of zlib would cost more than the work.
  *
- * Guarantees: what it returns is what zlib would; whatever is unusual it leaves to zlib, which alone decides what is an error. Reads
- * nothing but the message and its window, and writes no more than the output holds.
+ * Guarantees: the result is the same as that of zlib. It reads only the message and its window, and
+ * writes only into `inflated`.
+ *
+ * Leaves to others: unusual data go to zlib, which alone decides whether they are an error.
  */
 import type { Window } from "./window.ts";
 
-/** Compressed bytes above which zlib is faster. */
+/** Largest compressed length in bytes. For longer messages zlib is faster. */
 export const SMALL_BYTES_MAX = 192;
-/** The output, which is the next call's, too. */
+/** The output. The next call writes over it. */
 export const inflated = Buffer.allocUnsafeSlow(4096);
 
-/** Left to zlib. */
+/** Result for data that zlib must decompress. */
 export const UNUSUAL = -1;
 
 const END_OF_BLOCK = 256;
@@ -36,9 +38,11 @@ for (let code = 0, base = 1; code < 30; code++) {
   base += 1 << distanceBits[code]!;
 }
 
-/** A canonical Huffman code (section 3.2.2): how many codes have each length, and the symbols in the order of their codes. */
+/** A canonical Huffman code (section 3.2.2). */
 class Code {
+  /** Number of codes of each length in bits. */
   readonly counts = new Uint16Array(CODE_BITS_MAX + 1);
+  /** The symbols, in the order of their codes. */
   readonly symbols: Uint16Array;
   private readonly offsets = new Uint16Array(CODE_BITS_MAX + 1);
 
@@ -46,7 +50,10 @@ class Code {
     this.symbols = new Uint16Array(symbols);
   }
 
-  /** Returns whether each sequence of bits begins with exactly one code: what is not so is unusual, if not an error. */
+  /**
+   * Builds the code from the lengths. Returns whether every sequence of bits begins with exactly
+   * one code. Any other code is unusual, or an error.
+   */
   build(lengths: Uint8Array, from: number, count: number): boolean {
     const { counts, offsets, symbols } = this;
     counts.fill(0);
@@ -72,7 +79,7 @@ const metaCode = new Code(19);
 const dynamicLiterals = new Code(LENGTHS_MAX);
 const dynamicDistances = new Code(DISTANCES_MAX);
 
-// Section 3.2.6, as a table by the next nine bits: symbol << 4 | bits.
+// The fixed codes (section 3.2.6). The index is the next nine bits, the value symbol << 4 | bits.
 const fixedLiterals = new Uint16Array(512);
 const reversed = (value: number, bits: number): number => {
   let result = 0;
@@ -94,14 +101,17 @@ const fixedDistances = Uint8Array.from({ length: 32 }, (_, code) => reversed(cod
 
 const TAIL = Uint8Array.of(0, 0, 0xff, 0xff);
 const input = new Uint8Array(SMALL_BYTES_MAX + TAIL.length);
-// The reader's state: one message at a time.
+// The state of the reader, which reads one message at a time. `hold` has `bits` bits of the input.
 let at = 0;
 let end = 0;
 let hold = 0;
 let bits = 0;
 let done = 0;
 
-/** Bits of the input, the first one lowest; UNUSUAL where it ends before. At most 16. */
+/**
+ * Returns the next `count` bits of the input, at most 16, with the first bit lowest. Returns
+ * UNUSUAL if the input has fewer.
+ */
 function take(count: number): number {
   while (bits < count) {
     if (at === end) return UNUSUAL;
@@ -114,6 +124,7 @@ function take(count: number): number {
   return value;
 }
 
+/** Returns the next symbol of the code, or UNUSUAL. */
 function takeSymbol({ counts, symbols }: Code): number {
   let code = 0;
   let first = 0;
@@ -132,8 +143,9 @@ function takeSymbol({ counts, symbols }: Code): number {
 }
 
 /**
- * Inflates `bytes`, at most SMALL_BYTES_MAX, and the four bytes that end every message, into `inflated`. Returns how many bytes that are, at
- * most `bytesMax`, or UNUSUAL. The window is not changed.
+ * Decompresses `bytes` into `inflated`, after it has added the four bytes that end every message.
+ * `bytes` has at most SMALL_BYTES_MAX bytes. Returns the number of bytes in `inflated`, at most
+ * `bytesMax`, or UNUSUAL. Does not change the window.
  */
 export function inflateSmall(bytes: Uint8Array, window: Window | null, bytesMax: number): number {
   input.set(bytes);
@@ -143,7 +155,7 @@ export function inflateSmall(bytes: Uint8Array, window: Window | null, bytesMax:
   const limit = Math.min(bytesMax, inflated.length);
   for (;;) {
     if (at === end && bits === 0) return done;
-    // A block that says that it is the last one ends the context, too: seldom.
+    // A block with BFINAL set is rare in WebSocket messages, so zlib handles it.
     if (take(1) !== 0) return UNUSUAL;
     let good: boolean;
     switch (take(2)) {
@@ -163,9 +175,9 @@ export function inflateSmall(bytes: Uint8Array, window: Window | null, bytesMax:
   }
 }
 
-/** Section 3.2.4. */
+/** Copies an uncompressed block (section 3.2.4). */
 function copyStored(limit: number): boolean {
-  // Whole bytes that were taken ahead are given back.
+  // The reader may have read bytes ahead. It goes back to the first of them.
   at -= bits >> 3;
   hold = bits = 0;
   if (at + 4 > end) return false;
@@ -177,7 +189,7 @@ function copyStored(limit: number): boolean {
   return true;
 }
 
-/** Section 3.2.7. */
+/** Reads the codes of a block with dynamic codes (section 3.2.7). */
 function readCodes(): boolean {
   const literalCount = take(5) + 257;
   const distanceCount = take(5) + 1;
@@ -212,7 +224,10 @@ function readCodes(): boolean {
   );
 }
 
-/** Section 3.2.3, to the end of the block. Null for the fixed codes. Long and flat: this is where the time goes. */
+/**
+ * Decompresses a block up to its end (section 3.2.3). The codes are null for a block with fixed
+ * codes. The function is long and flat, because most of the time is spent here.
+ */
 function inflateBlock(literals: Code | null, distances: Code | null, window: Window | null, limit: number): boolean {
   for (;;) {
     let symbol: number;
@@ -249,7 +264,7 @@ function inflateBlock(literals: Code | null, distances: Code | null, window: Win
     let copied = 0;
     let before = distance - done;
     if (before > 0) {
-      // From the window, and on into what is here.
+      // The bytes begin in the window, and may go on in the output of this message.
       if (window === null || before > window.length) return false;
       const { memory } = window;
       const mask = memory.length - 1;

@@ -1,13 +1,14 @@
-/** The masking of what clients send (RFC 6455 section 5.3). */
+/** Unmasks the payloads of clients (RFC 6455 section 5.3). */
 import { native, pointerTo } from "../sys/library.ts";
 import { asPointer } from "../sys/memory.ts";
 
-/** Below this, a call costs more than it saves. */
+/** Smallest number of bytes for which the call of the C function pays. */
 const CALL_BYTES_MIN = 64;
 
 /**
- * Unmasks the bytes from `start` to `end` where they are. `key` is the masking key as four bytes, and `phase` which of them is the first
- * byte's. Returns whether all of them are ASCII.
+ * Unmasks the bytes from `start` to `end` in place. `key` has the four bytes of the masking key.
+ * `phase` is the offset of the first byte in the payload. Returns whether all unmasked bytes are
+ * ASCII.
  */
 export function unmask(memory: Buffer, start: number, end: number, key: Uint8Array, phase: number): boolean {
   if (end - start >= CALL_BYTES_MIN) {

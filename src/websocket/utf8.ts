@@ -1,9 +1,13 @@
-/** Checks UTF-8 that comes in pieces (RFC 6455 section 8.1), so that what is not valid is refused as soon as it shows. */
+/**
+ * Checks UTF-8 that arrives in pieces, so that invalid text is refused at the first piece that
+ * shows it (RFC 6455 section 8.1).
+ */
 import { isUtf8 } from "node:buffer";
 
 /**
- * How far the bytes from `start` to `end` are whole, valid characters; a character that has only begun, and may still become valid, is
- * left for the next look. -1 when they can no longer become valid.
+ * Checks the bytes from `start` to `end`. Returns the end of the last whole, valid character. A
+ * character after it has begun and may still become valid: the next call checks it. Returns -1 if
+ * the text can no longer become valid.
  */
 export function checkUtf8(bytes: Buffer, start: number, end: number): number {
   const whole = beginOfOpenCharacter(bytes, start, end);
@@ -11,7 +15,7 @@ export function checkUtf8(bytes: Buffer, start: number, end: number): number {
   return whole === end || mayBecomeValid(bytes, whole, end) ? whole : -1;
 }
 
-/** Where the last character begins if bytes of it are missing, or `end`. */
+/** Returns the start of the last character if bytes of it are missing, else `end`. */
 function beginOfOpenCharacter(bytes: Buffer, start: number, end: number): number {
   for (let at = end - 1; at >= start && at >= end - 3; at--) {
     const byte = bytes[at]!;
@@ -23,7 +27,10 @@ function beginOfOpenCharacter(bytes: Buffer, start: number, end: number): number
   return end;
 }
 
-/** Whether one to three bytes begin a character (RFC 3629 section 4: no overlong form, no surrogate, nothing beyond U+10FFFF). */
+/**
+ * Whether one to three bytes begin a valid character (RFC 3629 section 4): no overlong form, no
+ * surrogate, nothing beyond U+10FFFF.
+ */
 function mayBecomeValid(bytes: Buffer, start: number, end: number): boolean {
   const lead = bytes[start]!;
   if (lead < 0xc2 || lead > 0xf4) return false;

@@ -1,22 +1,24 @@
 /**
- * The last bytes of a connection's plain text in one direction: the context of deflate (RFC 7692 section 7.2.3.2).
+ * The last bytes of the plain text of a connection in one direction. They are the context of
+ * deflate (RFC 7692 section 7.2.3.2).
  *
- * Guarantees: adding n bytes costs O(n), however large the window is; memory doubles with what was added, up to the window's size.
+ * Guarantees: to add n bytes costs O(n), whatever the size of the window. The memory grows with the
+ * added bytes, by doubling, up to the size of the window.
  */
 
 const MEMORY_BYTES_MIN = 256;
-/** 2 ** 15, the largest distance that deflate has (RFC 1951 section 3.2.5). */
+/** 2 ** 15, the largest distance in deflate (RFC 1951 section 3.2.5). */
 export const WINDOW_BYTES_MAX = 32768;
 const NO_MEMORY: Buffer = Buffer.alloc(0);
-/** For a window whose bytes do not lie in one piece, as long as a call of zlib takes. */
+/** A copy in one piece of a window whose bytes lie in two. Used during one call of zlib. */
 const straight = Buffer.allocUnsafeSlow(WINDOW_BYTES_MAX);
 
 export class Window {
-  /** A ring, whose size is a power of two, once it has the window's size. */
+  /** The bytes. The length is a power of two. A ring once it has the size of the window. */
   memory = NO_MEMORY;
-  /** Where the next byte goes: behind the last one. */
+  /** Index of the next byte to write, directly after the last one. */
   at = 0;
-  /** How many bytes there are. */
+  /** Number of bytes in the window. */
   length = 0;
   private readonly bytesMax: number;
 
@@ -24,6 +26,7 @@ export class Window {
     this.bytesMax = 1 << windowBits;
   }
 
+  /** Adds a copy of the bytes. */
   append(bytes: Uint8Array): void {
     const { bytesMax } = this;
     const part = bytes.length > bytesMax ? bytes.subarray(bytes.length - bytesMax) : bytes;
@@ -39,7 +42,10 @@ export class Window {
     this.length = Math.min(this.length + part.length, bytesMax);
   }
 
-  /** The last bytes, at most so many, in one piece: valid until the next call for any window, and read only. */
+  /**
+   * Returns the last bytes, at most `count`, in one piece. They are read-only, and valid until the
+   * next call of a method of any window.
+   */
   latest(count: number): Buffer {
     const { memory, at } = this;
     const length = Math.min(count, this.length);
@@ -51,7 +57,7 @@ export class Window {
     return straight.subarray(0, length);
   }
 
-  /** Gives the memory up. */
+  /** Drops all bytes and their memory. */
   clear(): void {
     this.memory = NO_MEMORY;
     this.at = this.length = 0;
@@ -61,7 +67,8 @@ export class Window {
     if (bytes <= this.memory.length) return;
     let size = Math.max(MEMORY_BYTES_MIN, this.memory.length);
     while (size < bytes) size *= 2;
-    // Below the window's size nothing has been overwritten, and it all lies in front of `at`.
+    // As long as the memory is smaller than the window, no byte has been overwritten, and all bytes
+    // lie before `at`.
     const larger = Buffer.allocUnsafeSlow(size);
     this.memory.copy(larger, 0, 0, this.length);
     this.memory = larger;
@@ -69,17 +76,17 @@ export class Window {
   }
 }
 
-/** As many as are kept by reference before they are copied. */
+/** Largest number of messages that are kept by reference. One more, and all are copied. */
 const PENDING_MAX = 64;
 
 /**
- * The context of what is sent, which is read only when something is compressed with it: what many connections get is remembered by
- * reference, so that a broadcast costs each of them no copy.
+ * The context of sent messages. It is read only when a message is compressed with it. A message for
+ * many connections is kept by reference, so that a broadcast makes no copy for each of them.
  */
 export class SentWindow {
   private readonly window: Window;
   private readonly bytesMax: number;
-  /** What was sent after what the window has. */
+  /** The messages after the bytes in `window`, by reference. */
   private pending: Uint8Array[] = [];
   private pendingBytes = 0;
 
@@ -88,27 +95,30 @@ export class SentWindow {
     this.bytesMax = 1 << windowBits;
   }
 
-  /** Of bytes that nobody changes; they are kept. No more than WINDOW_BYTES_MAX. */
+  /** Adds bytes by reference, at most WINDOW_BYTES_MAX. Nobody may change them afterwards. */
   share(bytes: Uint8Array): void {
     const { pending } = this;
     pending.push(bytes);
     this.pendingBytes += bytes.length;
     while (this.pendingBytes - pending[0]!.length >= this.bytesMax) this.pendingBytes -= pending.shift()!.length;
-    // Nothing is left of what was before them.
+    // The pending messages fill the window, so its older bytes are out of reach.
     if (this.pendingBytes >= this.bytesMax && this.window.length > 0) this.window.clear();
     if (pending.length > PENDING_MAX) this.settle();
   }
 
+  /** Adds a copy of the bytes. */
   append(bytes: Uint8Array): void {
     this.settle();
     this.window.append(bytes);
   }
 
+  /** As `latest` of Window. */
   latest(count: number): Buffer {
     this.settle();
     return this.window.latest(count);
   }
 
+  /** Copies the pending messages into the window. */
   private settle(): void {
     if (this.pending.length === 0) return;
     for (const bytes of this.pending) this.window.append(bytes);

@@ -1,7 +1,8 @@
 /**
- * Clients that mean no good, and those beside them: a client that behaves is answered about as fast as ever, the server's memory stays bounded,
- * and when it is over nothing is left. Each attack is a process of its own (fixtures/abuser.ts); `bun test/behaviour/fixtures/abuse-figures.ts`
- * prints the figures.
+ * Attacks on a server beside a normal client. The normal client gets its answers about as fast as
+ * without an attack, the memory of the server stays bounded, and after the attack no resource is
+ * left. Each attack has its own process (fixtures/abuser.ts).
+ * `bun test/behaviour/fixtures/abuse-figures.ts` prints the figures.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -10,19 +11,20 @@ import { attempt } from "./process.ts";
 import { isBun } from "./subject.ts";
 
 /**
- * How much later the p99 may be beside an attack: attacker, client and server share the machine's cores. On a machine that
- * does other things as well, every share is smaller, which the usual p99 shows.
+ * Allowed growth of the p99 during an attack, because attacker, client and server share the cores
+ * of the machine. On a busy machine every share is smaller, and the p99 without an attack shows it.
  */
 const P99_GROWTH_MS = 150;
 const P99_GROWTH = 5;
 const WINDOWS = 5;
 /**
- * What an attack may take: its connections, buffers that the server keeps for the next one, and garbage. Echoes that nobody reads were seen to
- * take 140 to 250, and 303 on a busy machine, where the collector comes late.
+ * Allowed growth of the memory: connections of the attack, buffers that the server keeps for later,
+ * and garbage. Echoes that nobody reads took 140 to 250 MiB, and 303 on a busy machine, where the
+ * garbage collector runs late.
  */
 const GROWTH_MIB_MAX = 500;
 
-/** Beside this one Bun's own server was seen to answer nobody for 20 s. */
+/** During this attack, Bun's own server has answered no client for 20 s. */
 const notOfBun = "a flood of pipelined requests";
 
 let server: AbusedServer;
@@ -31,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await server[Symbol.asyncDispose]());
 
-/** Runs an attack, and what is to hold meanwhile and afterwards. */
+/** Runs an attack, and checks the server during the attack and afterwards. */
 async function endure(name: string, count: number): Promise<void> {
   const before = await server.held();
   const usualMs = await server.p99Ms(WINDOWS);
@@ -59,7 +61,7 @@ describe("a client that behaves is served, and nothing is left, beside", () => {
 test("slowhttptest finds the server available: slow heads, slow bodies, many ranges, slow reading", async () => {
   const before = await server.held();
   const usualMs = await server.p99Ms(WINDOWS);
-  // 200 connections in a second, for three.
+  // 200 connections per second, for three seconds.
   const shared = ["-c", "200", "-r", "200", "-i", "1", "-l", "3", "-u", `http://127.0.0.1:${server.ports.http}/read`];
   const runs = [["-H"], ["-B"], ["-R"], ["-X", "-k", "10", "-n", "1", "-z", "32", "-w", "10", "-y", "20"]].map(
     (flags) => attempt(["slowhttptest", ...flags, ...shared]),

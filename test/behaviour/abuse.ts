@@ -1,13 +1,16 @@
 /**
- * A server under abuse: fixtures/abused.ts is attacked by fixtures/abuser.ts, each in a process of its own, while a client that behaves asks for what
- * it always asks, from this process. Says how long that client's answers take before and meanwhile, and what the server holds.
+ * A server under abuse. fixtures/abuser.ts attacks fixtures/abused.ts, each in its own process.
+ * Meanwhile a normal client in this process sends its usual requests.
+ *
+ * It measures how long the answers to the normal client take before and during the attack, and
+ * which resources the server holds.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { ReactorStats } from "../../src/index.ts";
 import { fixture, Program } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
 
-/** Each attack, and with how many connections (or, of datagrams, how many every 10 ms). */
+/** Number of connections of each attack. For datagrams: number of them every 10 ms. */
 export const attacks: Record<string, number> = {
   "slow heads": 300,
   "slow bodies": 300,
@@ -31,7 +34,7 @@ export interface Held {
   residentKiB: number;
   descriptors: number;
   pending: number;
-  /** null for Bun. */
+  /** Null for Bun. */
   ring: ReactorStats | null;
 }
 
@@ -41,7 +44,7 @@ export interface Ports {
   udp: number;
 }
 
-/** One request every so often: a client that behaves. */
+/** Pause of the normal client between two requests. */
 const PAUSE_MS = 2;
 const REQUESTS_IN_WINDOW = 30;
 
@@ -54,7 +57,7 @@ export class AbusedServer implements AsyncDisposable {
     const program = Program.fixture("abused.ts");
     const ports = (await program.line()) as Ports;
     const server = new AbusedServer(program, ports, await RawClient.connect(ports.http));
-    await server.p99Ms(3); // Its code is compiled by then.
+    await server.p99Ms(3); // Lets the compiler translate the code.
     return server;
   }
 
@@ -64,7 +67,10 @@ export class AbusedServer implements AsyncDisposable {
     this.client = client;
   }
 
-  /** The median of the p99s of so many windows, as a client sees it that behaves. Throws when it is answered wrongly. */
+  /**
+   * Returns the median of the p99s of `windows` windows, as the normal client sees them. Throws if
+   * an answer is wrong.
+   */
   async p99Ms(windows: number): Promise<number> {
     const p99s: number[] = [];
     for (let window = 0; window < windows; window++) {
@@ -87,13 +93,16 @@ export class AbusedServer implements AsyncDisposable {
     return { residentKiB, descriptors: readdirSync(`/proc/${pid}/fd`).length, pending, ring };
   }
 
-  /** Resolves with what is held once the same is held as before. The test's time limit ends it otherwise. */
+  /**
+   * Resolves when the server holds no more resources than before, and returns them. If that never
+   * happens, the time limit of the test ends it.
+   */
   async settled(before: Held): Promise<Held> {
     for (;;) {
       const now = await this.held();
       const { ring } = now;
       if (
-        now.descriptors <= before.descriptors + 1 && // The ring's waker has one while the reactor is parked.
+        now.descriptors <= before.descriptors + 1 && // The waker of the ring has one while the reactor is parked.
         now.pending <= before.pending &&
         (ring === null ||
           (ring.slotsInUse <= before.ring!.slotsInUse && ring.sendBytesInUse <= before.ring!.sendBytesInUse))
@@ -103,7 +112,7 @@ export class AbusedServer implements AsyncDisposable {
     }
   }
 
-  /** Starts an attack, which ends with what is returned. Resolves when it is in place. */
+  /** Starts an attack. Resolves when the attack is in place. It lasts until the program ends. */
   async attack(name: string, count: number): Promise<Program> {
     const attacker = new Program([
       process.execPath,

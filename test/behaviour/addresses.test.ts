@@ -1,4 +1,6 @@
-/** Where sockets listen and connect: how addresses may be written, and the errors of those that cannot be had. */
+/**
+ * The addresses of sockets: their accepted forms, and the errors of addresses that are not usable.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +16,7 @@ writeFileSync(file, "");
 const socket = { data() {} };
 const fetch = (): Response => new Response("served");
 
-/** What a program sees of an error, as Bun has it. */
+/** Returns the properties of an error that are the same as in Bun. */
 function shapeOf(error: any): Record<string, unknown> {
   const { name, code, errno, syscall, message } = error;
   return { name, code, errno, syscall, message };
@@ -161,7 +163,8 @@ describe("an IPv6 address", () => {
   });
 
   test("may have a zone, by name or number", async () => {
-    // Nobody has this address: that the interface is known is the test. Without an address of that kind there is no way to it.
+    // No interface has this address. The test is whether the name of the interface is understood.
+    // Without an IPv6 address, the machine has no route to it.
     for (const hostname of ["fe80::1%lo", "fe80::1%1"])
       expect(thrownBy(() => listen({ hostname, port: 0, socket }))).toMatchObject({
         code: "EADDRNOTAVAIL",

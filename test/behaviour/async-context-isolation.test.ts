@@ -1,4 +1,4 @@
-/** AsyncLocalStorage: nobody sees what another has entered, however many come at once. */
+/** AsyncLocalStorage: no client sees the store of another, however many clients come at once. */
 import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { isBun, listen, serve, udpSocket } from "./subject.ts";
@@ -21,7 +21,10 @@ describe("nobody sees what another has entered", () => {
   const CLIENTS = 16;
   const EACH = 100;
 
-  /** Enters `id`, and looks whether it is alone before, after a promise job, and after other clients had their turn. */
+  /**
+   * Enters the store `id`. Notes the store before that, after a promise job, and after other
+   * clients were served.
+   */
   async function work(id: string): Promise<string> {
     const before = store();
     als.enterWith(id);
@@ -66,7 +69,7 @@ describe("nobody sees what another has entered", () => {
   });
 
   test("in 1,600 requests of 16 clients that answer later, pipelined", async () => {
-    if (isBun) return; // Closes the connection.
+    if (isBun) return; // Bun closes the connection.
     using server = serve({ ...local, fetch: async (request) => new Response(await work(request.url)) });
     const ask = async (i: number): Promise<string[]> => {
       using client = await RawClient.connect(server.port);
@@ -128,7 +131,7 @@ describe("nobody sees what another has entered", () => {
     });
     using sender = await udpSocket({ hostname: "127.0.0.1", socket: {} });
     const { port } = receiver;
-    // In small batches, so that the kernel drops none.
+    // Batches are small, so that the kernel drops no datagram.
     for (let sent = 0; sent < count; sent += 32) {
       sender.sendMany(Array.from({ length: 32 }, (_, i) => [`${sent + i}`, port, "127.0.0.1"]).flat());
       while (answers.length < sent + 32) await new Promise(setImmediate);

@@ -1,7 +1,8 @@
 /**
- * AsyncLocalStorage: where each of a program's functions runs, and that nobody sees what another has entered.
+ * AsyncLocalStorage: the context of each callback of a program, and the isolation of the contexts.
  *
- * Each callback notes the store that it sees, and then enters one of its own, which none after it may see.
+ * Each callback notes the store that it sees, and then enters its own store. No later callback may
+ * see that store.
  */
 import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -16,11 +17,11 @@ const local = { hostname: "127.0.0.1", port: 0 } as const;
 const NONE = "none";
 const store = (): string => als.getStore() ?? NONE;
 
-/** Notes where the callback of that name runs, and enters something else. */
+/** Notes the store in which the callback of that name runs, and enters another store. */
 type Note = (name: string) => void;
 type Stores = Record<string, string[]>;
 
-/** `all` resolves when every one of `names` was noted: the different stores that each has seen. */
+/** `all` resolves with the stores that each callback has seen, when all of `names` were noted. */
 function notebook(names: readonly string[]): { note: Note; all: Promise<Stores>; stores: Stores } {
   const stores: Stores = {};
   const { promise, resolve } = Promise.withResolvers<Stores>();
@@ -33,17 +34,17 @@ function notebook(names: readonly string[]): { note: Note; all: Promise<Stores>;
   return { note, all: promise, stores };
 }
 
-/** All of `names` in one and the same store. */
+/** Returns the result in which all of `names` have seen the same store. */
 const everywhere = (names: readonly string[], seen: string): Stores =>
   Object.fromEntries(names.map((name) => [name, [seen]]));
 
-/** How the program hands its functions over. */
+/** The way in which the program passes its callbacks: in a context, or outside of every context. */
 type HandOver = <T>(start: () => T) => T;
 
 interface Kind {
   what: string;
   callbacks: readonly string[];
-  /** Hands the callbacks over, and sees to it that they are called. */
+  /** Passes the callbacks, and causes their calls. */
   provoke(handOver: HandOver, note: Note, all: Promise<Stores>): Promise<void>;
 }
 
@@ -55,7 +56,10 @@ async function readAnswers(client: RawClient, count: number): Promise<string[]> 
   return texts;
 }
 
-/** A server with these options answers the requests of one connection, sent in pieces as given, and then of another. */
+/**
+ * Starts a server with these options. One connection sends its requests in the given pieces, and
+ * then another connection does the same.
+ */
 function serving(pieces: string[], options: (note: Note) => ServeOptions): Kind["provoke"] {
   return async (handOver, note) => {
     using server = handOver(() => serve({ ...local, development: false, ...options(note) }));
@@ -69,7 +73,7 @@ function serving(pieces: string[], options: (note: Note) => ServeOptions): Kind[
   };
 }
 
-/** Accepts, and is silent. */
+/** Starts a listener that accepts connections and sends nothing. */
 function quietPeer(): Bun.TCPSocketListener {
   return Bun.listen({ ...local, socket: { data() {} } });
 }
@@ -162,7 +166,8 @@ const kinds: Kind[] = [
           {
             async fetch(request, itself) {
               als.enterWith("fetch");
-              if (!isBun) await new Promise(setImmediate); // Bun does not upgrade then: more than the head has come.
+              // Bun would not upgrade later, because more bytes than the head have arrived.
+              if (!isBun) await new Promise(setImmediate);
               (itself as any).upgrade(request);
               return undefined as never;
             },
@@ -365,7 +370,7 @@ describe.each(handedOver)(
             message() {},
             close() {
               stores.push(`close: ${store()}`);
-              if (!isBun) als.enterWith("close"); // In Bun the caller would be in it from here on.
+              if (!isBun) als.enterWith("close"); // In Bun, the caller would go on in this store.
             },
           }),
         );
@@ -386,7 +391,7 @@ describe.each(handedOver)(
           ...local,
           fetch() {
             const text = store();
-            if (!isBun || seen !== NONE) als.enterWith("fetch"); // In Bun the caller would be in it from here on.
+            if (!isBun || seen !== NONE) als.enterWith("fetch"); // In Bun, the caller would go on in this store.
             return new Response(text);
           },
         }),
@@ -609,7 +614,7 @@ describe("what a handler leaves behind goes on in its context", () => {
       using client = await RawClient.connect(server.port);
       await client.write(`POST /${name} HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n`);
       await client.write("aaaaa");
-      await new Promise((resolve) => setTimeout(resolve, 1)); // Two pieces or one: it must not matter.
+      await new Promise((resolve) => setTimeout(resolve, 1)); // The result must be the same for one piece and for two.
       await client.write("bbbbb");
       await client.readResponse();
     }
@@ -706,7 +711,7 @@ describe("a listener of request.signal", () => {
         fetch(request) {
           request.signal.addEventListener("abort", () => {
             stores.push(`abort: ${store()}`);
-            if (!isBun) als.enterWith("abort"); // In Bun the caller would be in it from here on.
+            if (!isBun) als.enterWith("abort"); // In Bun, the caller would go on in this store.
           });
           arrive();
           return new Promise<Response>(() => {});
@@ -716,7 +721,7 @@ describe("a listener of request.signal", () => {
     using client = await RawClient.connect(server.port);
     void client.write(get);
     await arrived;
-    await new Promise(setImmediate); // In the middle of the handler Bun aborts later.
+    await new Promise(setImmediate); // If the handler is still running, Bun aborts later.
     als.run("caller", () => {
       void server.stop(true);
       stores.push(`after: ${store()}`);

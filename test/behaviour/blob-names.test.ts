@@ -1,4 +1,7 @@
-/** A Blob's name is a label, which programs set and clients choose: whatever it says, the Blob's own bytes are sent. */
+/**
+ * The name of a Blob is a label that programs set and clients choose. Whatever the name is, the
+ * server sends the Blob's own bytes.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +25,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const start = (options: Partial<ServeOptions>): Server =>
   serve({ port: 0, hostname: "127.0.0.1", development: false, ...options });
 
-/** Names that a client would choose, to have another file opened, or another part of the same one. */
+/** Names by which a client could try to get another file, or another part of the same file. */
 const names = [
   secret,
   "/etc/hostname",
@@ -36,7 +39,7 @@ const names = [
 
 const labelled = (blob: Blob, name: string): Blob => Object.assign(blob, { name });
 
-/** Each makes what a handler returns, and says what is in it. */
+/** Functions that make the Blob of a handler, each with the content of the Blob. */
 const makers: Record<string, [(name: string) => Blob, string]> = {
   "a file whose name was set": [(name) => labelled(Bun.file(shown), name), "what may be shown"],
   "a file whose name was defined": [
@@ -64,7 +67,7 @@ describe("the name of", () => {
       for (const name of names) {
         const response = await fetch(server.url, { method: "POST", body: name });
         expect([name, response.ok, await response.text()]).toEqual([name, true, content]);
-        // A part is told as one, which needs its place in the file.
+        // A part gets a 206, for which the server must know its place in the file.
         expect(response.status).toBe(what.includes("slice") ? 206 : 200);
       }
     });
@@ -76,7 +79,7 @@ describe("the name of", () => {
           fetch: () => new Response("no route", { status: 404 }),
         });
         const response = await fetch(new URL("/response", server.url));
-        // As in Bun, a route may send the whole file for a slice.
+        // As in Bun, a route may send the whole file instead of a slice.
         const text = await response.text();
         expect([name, response.status, text.includes("not")]).toEqual([name, 200, false]);
         expect(content.includes(text) || text === "what may be shown").toBe(true);

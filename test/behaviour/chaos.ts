@@ -1,6 +1,6 @@
 /**
- * A server that answers in every way there is, and clients that do everything at once: pieces, pipelines, bodies that nobody reads, resets,
- * half-closes. Each answer tells whose it is.
+ * A server that answers in every possible way, and clients that do everything at once: pieces,
+ * pipelines, bodies that nobody reads, resets, half-closes. Each answer names its request.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { SeededRandom } from "../unit/seeded-random.ts";
 import { RawClient } from "./raw-client.ts";
 import { isBun, serve, type Server } from "./subject.ts";
 
-/** What each path answers with, for a request with that id and body. */
+/** Returns the expected answer of each path, for a request with that id and body. */
 const kinds: Record<string, (id: string, body: string) => string> = {
   "/text": (id, body) => `${id} ${body.length}`,
   "/later": (id, body) => `${id} later ${body.length}`,
@@ -23,10 +23,10 @@ const kinds: Record<string, (id: string, body: string) => string> = {
   "/throws": (id) => `caught ${id}`,
 };
 const paths = Object.keys(kinds);
-/** Those that answer at once, which a client gets that has closed its side. */
+/** The paths that answer at once. A client that has closed its side still gets these answers. */
 const promptPaths = paths.filter((path) => path !== "/later" && path !== "/stream");
 
-/** A server that answers in all those ways. `directory` gets its files. */
+/** Starts a server that answers in all these ways. Its files are made in `directory`. */
 export function startChaosServer(directory: string): Server {
   for (const [name, bytes] of Object.entries({ small: 700, large: 300_000 }))
     writeFileSync(join(directory, name), Buffer.alloc(bytes, `${name} file `));
@@ -50,7 +50,7 @@ export function startChaosServer(directory: string): Server {
       const path = new URL(request.url).pathname;
       if (path === "/ignores") return new Response(kinds[path]!(id, ""));
       if (path === "/early") {
-        void request.text().catch(() => {}); // Goes on reading after it has answered.
+        void request.text().catch(() => {}); // The handler still reads after it has answered.
         return new Response(kinds[path]!(id, ""));
       }
       const body = await request.text();
@@ -94,18 +94,23 @@ function ask(random: SeededRandom, id: string, isLast: boolean, among: string[])
   return { bytes, answer: kinds[path]!(id, body) };
 }
 
-/** An answer that is not that of its request: what must not happen, whatever breaks. */
+/** An answer that belongs to another request. This must never happen, whatever else breaks. */
 export class WrongAnswer extends Error {}
 
-/** One client's life. Returns how many answers it saw. Throws WrongAnswer, and another Error when its connection breaks. */
+/**
+ * Runs one client. Returns the number of its answers. Throws WrongAnswer for a wrong answer, and
+ * another Error if its connection breaks.
+ */
 export async function live(port: number, seed: number, name: number): Promise<number> {
   const random = new SeededRandom(seed);
   using client = await RawClient.connect(port);
   let seen = 0;
   for (let round = 0; round < 1 + random.below(4); round++) {
-    // What this round is to end with: an abrupt end, an answer that is not waited for, half a connection, an answer that closes, nonsense.
+    // The end of this round: an abrupt end, an answer that the client does not wait for, a
+    // half-close, an answer that closes the connection, or nonsense.
     const fate = random.below(10);
-    // Bun takes no second request before the first is answered, and resets a connection when it closes it with something unread.
+    // Bun reads no second request before it has answered the first. When it closes a connection
+    // with unread bytes, it resets the connection.
     const count = isBun ? 1 : 1 + random.below(5);
     const asked = Array.from({ length: count }, (_, i) =>
       ask(
@@ -117,7 +122,7 @@ export async function live(port: number, seed: number, name: number): Promise<nu
     );
     const bytes = asked.map((each) => each.bytes).join("") + (fate === 4 && !isBun ? "NON SENSE\r\n\r\n" : "");
     if (fate === 0) {
-      // Leaves in the middle of a request, or of an answer.
+      // The client leaves in the middle of a request or of an answer.
       await client.write(bytes.slice(0, random.below(bytes.length)));
       if (random.below(2) === 0) client.reset();
       return seen;
@@ -129,7 +134,7 @@ export async function live(port: number, seed: number, name: number): Promise<nu
       at += size;
     }
     const leavesAfter = fate === 1 ? random.below(asked.length) : asked.length;
-    if (fate === 2 && !isBun) client.end(); // Half: the answers still come that come at once. Bun may answer after it has seen the end.
+    if (fate === 2 && !isBun) client.end(); // Answers that come at once still arrive. Bun may answer after the end.
     for (const { answer } of asked.slice(0, leavesAfter)) {
       const { text } = await client.readResponse();
       if (text !== answer)

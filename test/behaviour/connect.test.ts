@@ -1,4 +1,7 @@
-/** Clients as Bun.connect makes them, and sockets other than TCP: Unix sockets, abstract names, descriptors from elsewhere. */
+/**
+ * Clients as those of Bun.connect, and other sockets than TCP: Unix sockets, abstract names,
+ * descriptors from another process.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
@@ -12,21 +15,21 @@ import { connect, isBun, listen, reactorStats, settled } from "./subject.ts";
 const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Sends back what comes, and ends when the peer does. */
+/** Sends all bytes back, and ends when the peer ends. */
 const echo = {
   data(socket: Socket, bytes: Buffer) {
     socket.write(bytes);
   },
 };
 
-/** A server of Node's, in this process, that echoes; and where it listens. */
+/** Starts an echo server of Node in this process, at the given address. */
 async function nodeEcho(where: { port: number; host: string } | { path: string }): Promise<Server> {
   const server = createServer((socket) => socket.pipe(socket));
   await new Promise<void>((resolve) => server.listen(where, resolve));
   return server;
 }
 
-/** Sends `text`, and resolves with the same length of what comes back. */
+/** Sends `text`, and resolves with the same number of bytes from the peer. */
 async function ask(
   where: { port: number; hostname: string } | { unix: string },
   text: string,
@@ -231,7 +234,8 @@ describe("a Unix socket", () => {
 
 describe.skipIf(isBun)("a descriptor from elsewhere", () => {
   test("that listens is served, as socket activation passes it", async () => {
-    // Python binds and listens, and hands the socket on to a Bun program as descriptor 3, as systemd does.
+    // Python binds and listens, and passes the socket to a Bun program as descriptor 3, as systemd
+    // does.
     const program = `
 import os, socket, subprocess, sys
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.setblocking(False); os.dup2(s.fileno(), 3)

@@ -1,4 +1,4 @@
-/** What clients can make a server do: n bytes in k pieces cost O(n + k), whatever the pieces are. */
+/** The work that clients can cause: n bytes in k pieces cost O(n + k), whatever the pieces are. */
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { constants, deflateRawSync } from "node:zlib";
@@ -9,10 +9,13 @@ import { frame, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
 const dedicated = { compress: "dedicated", decompress: "dedicated" } as never;
 const deflate = (text: string): Buffer => deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
-/** Fills any window. */
+/** A text that fills every window. */
 const large = randomBytes(40_000).toString("base64");
 
-/** Resolves when the event loop has been round: what was written has most likely been received by itself. */
+/**
+ * Resolves after a round of the event loop. Most likely, the server has then received the written
+ * bytes as a separate piece.
+ */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function writePieces(client: RawClient, pieces: Iterable<string>): Promise<void> {
@@ -22,7 +25,7 @@ async function writePieces(client: RawClient, pieces: Iterable<string>): Promise
   }
 }
 
-/** The ring's limit is an option; Bun's is 16 KiB. */
+/** On the ring the limit is an option. In Bun it is 16 KiB. */
 const headLimit = isBun ? {} : { headerBytesMax: 1 << 23 };
 
 function start(fetch: (request: Request) => Response | Promise<Response>): Server {
@@ -84,7 +87,7 @@ test("a head whose pieces each end a line costs what its bytes and its pieces co
   expect(await growth(20, send)).toBeLessThan(linear);
 });
 
-// Bun ends the connection of a client that sends this much ahead of answers that take time.
+// Bun ends the connection of a client that sends so many bytes while answers are not finished.
 test.skipIf(isBun)("requests that are sent ahead cost what each of them costs", async () => {
   using server = start(async () => {
     await undefined;
@@ -99,7 +102,7 @@ test.skipIf(isBun)("requests that are sent ahead cost what each of them costs", 
   expect(await growth(600, send)).toBeLessThan(linear);
 });
 
-// The same.
+// For the same reason.
 test.skipIf(isBun)("what is sent ahead in many pieces costs what its bytes and its pieces cost", async () => {
   const send = async (pieces: number): Promise<void> => {
     const waiting = Promise.withResolvers<void>();
@@ -183,7 +186,7 @@ test("a tiny compressed message costs what its bytes cost, and not what its cont
   };
   await send(frame(1, deflate(large), { rsv: 4 }), 1)();
   const [plain, compressed] = [send(frame(1, "tick"), MESSAGES), send(frame(1, deflate("tick"), { rsv: 4 }), MESSAGES)];
-  // What copies the context takes 30 times as long.
+  // Code that copies the context takes 30 times as long.
   expect(await ratio(plain, compressed, 8)).toBeLessThan(8);
 });
 
@@ -209,7 +212,7 @@ test("publishing a small message costs the same for full contexts as for empty o
   await Promise.all([empty.stop(), full.stop()]);
 });
 
-// About what the ring's server keeps, which only its inside tells.
+// The test reads the internal pools of the ring's server.
 test.skipIf(isBun)("of many requests at once no more is kept than the next ones are likely to need", async () => {
   const REQUESTS = 3000;
   const waiting: (() => void)[] = [];

@@ -35,6 +35,7 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     expect(check(found, "io_uring_setup")).toMatchObject({ value: "works", state: "good" });
     for (const name of ["fast poll", "provided buffer rings", "multishot accept", "multishot receive"])
       expect(check(found, name)).toMatchObject({ value: "yes", state: "good" });
+    expect(check(found, "node:http")).toMatchObject({ value: "on the ring", state: "good" });
     const { version } = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8"));
     expect(found.version).toBe(version);
     for (const name of ["kernel", "seccomp", "sysctl kernel.io_uring_disabled", "locked memory (ulimit -l)", "mode"])
@@ -91,7 +92,8 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     }
   });
 
-  // For whoever lacks CAP_IPC_LOCK. Each process has a user of its own, so that no other ring counts, nor one of a process that has just ended.
+  // For users without CAP_IPC_LOCK. Each process has its own user, so that no other ring counts,
+  // not even one of a process that has ended a moment ago.
   test.skipIf(process.getuid!() !== 0)("says for how many rings the locked memory is enough", async () => {
     let user = 54321;
     const limited = (bytes: number): string[] => {
@@ -176,14 +178,15 @@ describe.skipIf(isBun)("servers, listeners and sockets", () => {
     });
 });
 
-// kernel.io_uring_disabled=2 itself is not set: it would refuse every other ring of the machine meanwhile. It answers EPERM, to everybody.
+// The tests do not set kernel.io_uring_disabled=2, which answers EPERM to everybody: it would
+// refuse every other ring of the machine at that time.
 describe.skipIf(isBun)("a program that uses everything", () => {
   const program = [process.execPath, fixture("everything-falls-back.ts")];
   const once = ["HTTP", "echo of WebSocket", "TCP", "UDP", "a file"];
   const expected = [...once, ...once];
   const functions = ["serve", "listen", "connect", "udpSocket", "ringloop/fs"];
 
-  /** It runs to its end, and says once of each function that it runs on Bun's own, and why. */
+  /** Runs the program, and expects one notice for each function: that it is Bun's own, and why. */
   async function fallsBack(prefix: string[], env: Environment, reason: string): Promise<void> {
     const { stdout, stderr } = await run([...prefix, ...program], "", env);
     expect(JSON.parse(stdout)).toEqual(expected);

@@ -1,4 +1,7 @@
-/** Arguments of ringloop/fs: what each call does with each kind of argument, against node:fs/promises of Bun, which does the same call beside it. */
+/**
+ * Arguments of ringloop/fs. The tests compare each call, with each kind of argument, to the same
+ * call of Bun's node:fs/promises.
+ */
 import { describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import * as oracle from "node:fs/promises";
@@ -11,7 +14,7 @@ import { files, isBun, reactor } from "./subject.ts";
 type Api = typeof oracle;
 type Call = (fs: Api, directory: string) => unknown;
 
-/** A call's end in a directory of its own: its value, or what its failure tells. */
+/** Runs a call in its own directory. Returns its value, or the properties of its error. */
 async function outcomeOf(fs: Api, call: Call): Promise<unknown> {
   const directory = node.mkdtempSync(join(tmpdir(), "ringloop-arguments-"));
   node.writeFileSync(join(directory, "f"), "abcdef");
@@ -40,7 +43,7 @@ function same(name: string, call: Call): void {
   });
 }
 
-/** Opens "f", or another name, for one call on the handle. */
+/** Opens a file for one call on its handle. */
 async function onHandle<T>(fs: Api, path: string, flags: string, run: (handle: any) => Promise<T>): Promise<T> {
   const handle = await fs.open(path, flags);
   try {
@@ -114,7 +117,7 @@ describe.each(Object.keys(data))("data: %s:", (kind) => {
     const written: any = await outcomeOf(oracle, (fs, at) =>
       onHandle(fs, join(at, "f"), "a", (file) => file.appendFile(make())),
     );
-    if (isBun && appended.code !== undefined) return; // Bun's takes no iterables here.
+    if (isBun && appended.code !== undefined) return; // Bun's function accepts no iterables here.
     expect(appended).toEqual(written);
   });
 });
@@ -221,7 +224,7 @@ const statOptions: Record<string, any> = {
 
 describe.each(Object.keys(statOptions))("stat with %s:", (name) => {
   const options = statOptions[name];
-  /** All but the times of the last access and of the birth, which the two calls' files do not share. */
+  /** Leaves out atime and birthtime, which differ between the files of the two calls. */
   const shown = (stats: any): unknown => {
     if (stats === undefined) return "nothing";
     const { dev, mode, nlink, uid, gid, rdev, size, blksize, blocks } = stats;
@@ -386,7 +389,7 @@ describe("a descriptor as a target:", () => {
       const fd = node.openSync(join(at, "f"), flags);
       try {
         const value = await run(fs, fd);
-        node.fstatSync(fd); // It stays open.
+        node.fstatSync(fd); // The descriptor must still be open.
         return value;
       } finally {
         node.closeSync(fd);
@@ -448,7 +451,7 @@ describe.each(Object.keys(calls))("FileHandle.%s", (name) => {
   same("is refused after close()", async (fs, at) => {
     const file = await fs.open(join(at, "f"), "r+");
     await file.close();
-    // Bun's own has no errno here.
+    // Bun's own error has no errno here.
     await call(file).catch((error) => {
       throw Object.assign(error, { errno: -9 });
     });
@@ -473,11 +476,11 @@ describe("a signal", () => {
     same("FileHandle.readFile", (fs, at) =>
       onHandle(fs, join(at, "f"), "r", (file) => file.readFile({ signal: signal(), encoding: "utf8" })),
     );
-    if (name === "that is aborted later") return; // What is under way then is a race in Bun.
+    if (name === "that is aborted later") return; // In Bun, it is a race what the call still does.
     same("writeFile of a handle", async (fs, at) =>
       onHandle(fs, join(at, "f"), "w", (file) => file.writeFile("x", { signal: signal() })),
     );
-    if (name === "that is none") return; // Bun looks at what it is in no iteration.
+    if (name === "that is none") return; // Bun checks the signal only in an iteration, and here it makes none.
     same("an iterable", (fs, at) =>
       onHandle(fs, join(at, "f"), "a", (file) => file.writeFile([], { signal: signal() })).then(() => "written"),
     );
@@ -536,7 +539,7 @@ describe.skipIf(isBun)("descriptors", () => {
       const fds = [];
       for (let i = 0; i < 10; i++) {
         const file = await open("/dev/null");
-        file.createReadStream(); // Which is collected with it.
+        file.createReadStream(); // The stream is collected together with the file.
         fds.push(file.fd);
       }
       let warned;

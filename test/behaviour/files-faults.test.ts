@@ -1,4 +1,7 @@
-/** Files whose disk fails them: the right code, nothing leaked. The same against node:fs/promises. */
+/**
+ * Files on a failing disk: the errors have the right code, and nothing leaks. Also
+ * node:fs/promises.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +11,7 @@ import { files, isBun, reactorStats } from "./subject.ts";
 
 const directory = node.mkdtempSync(join(tmpdir(), "ringloop-full-"));
 const at = (name: string): string => join(directory, name);
-// A disk of 256 KiB, where the system lets one be mounted.
+// A disk of 256 KiB, if the system allows to mount one.
 const isMounted =
   (await attempt(["mount", "-t", "tmpfs", "-o", "size=256k", "none", directory]).catch(() => undefined))?.exitCode ===
   0;
@@ -55,7 +58,7 @@ describe.skipIf(!isMounted)("a full disk", () => {
 });
 
 test("a file that cannot be read is EIO, again and again", async () => {
-  // Nothing is mapped at address 0 of a process's memory.
+  // Address 0 of a process's memory is not mapped.
   const file = await files.open("/proc/self/mem", "r");
   const buffer = Buffer.alloc(4096, 7);
   for (let i = 0; i < 50; i++) expect(await codeOf(file.read(buffer, 0, 4096, 0))).toBe("EIO");

@@ -1,6 +1,7 @@
 /**
- * Memory that changes, and handles that are closed, while operations on files are under way: a resizable ArrayBuffer that shrinks, a transferred
- * one, a WebAssembly memory that grows; a descriptor's number that is somebody else's by now.
+ * Changes during operations on files. Memory changes: a resizable ArrayBuffer shrinks, an
+ * ArrayBuffer is transferred, a WebAssembly memory grows. Handles are closed, and the number of the
+ * descriptor belongs to another file then.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { constants, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
@@ -27,7 +28,7 @@ interface Memory {
   change(): void;
 }
 
-/** How memory changes under a view of `bytes` bytes, all of them "u". */
+/** The kinds of memory: a view of `bytes` bytes "u", and a function that changes the memory. */
 const kinds: Record<string, (bytes: number) => Memory> = {
   "is transferred": (bytes) => {
     const view = new Uint8Array(bytes).fill(0x75);
@@ -55,19 +56,22 @@ const kinds: Record<string, (bytes: number) => Memory> = {
   },
 };
 
-/** Whether all bytes that are there, if any, are among these. A view of detached memory has none, and no `every`. */
+/**
+ * Whether all bytes of the view are in `among`. A view of detached memory has no bytes, and its
+ * `every` throws.
+ */
 function isOf(bytes: Uint8Array, ...among: number[]): boolean {
   for (let i = 0; i < bytes.length; i++) if (!among.includes(bytes[i]!)) return false;
   return true;
 }
 const [FILE, USER] = [0x66, 0x75];
 
-/** What became of a promise: its value, or "refused" for an error that names what the memory must do. */
+/** Returns the value of a promise, or "refused" for an error about the changed memory. */
 const outcome = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     (value) => value,
     (error: Error) => {
-      // Not with a fatal error, and not by the kernel's word.
+      // The error is not fatal, and it does not come from the kernel.
       expect([error.name, error.message]).toEqual([
         "RangeError",
         isBun ? expect.any(String) : expect.stringMatching(/must (keep its|be from 0)/),
@@ -78,7 +82,7 @@ const outcome = (promise: Promise<unknown>): Promise<unknown> =>
 
 describe.each(Object.entries(kinds))("memory that %s", (_, make) => {
   for (const bytes of [100, 100_000, 2_500_000]) {
-    // What fits one piece is taken over by the call itself.
+    // If the data fit one piece, the call itself copies them.
     const isCopied = bytes <= 1_048_576;
 
     test(`is read into, ${bytes} bytes`, async () => {
@@ -94,7 +98,7 @@ describe.each(Object.entries(kinds))("memory that %s", (_, make) => {
         const result = await outcome(promise);
         if (isBun) expect(result === "refused" || (result as number) <= bytes).toBe(true);
         else expect(["refused", bytes]).toContain(result as number);
-        // What is there is the file's, or as it was.
+        // The memory has bytes of the file, or its old bytes.
         expect(isOf(view, FILE, USER, 0)).toBe(true);
       }
       await file.close();
@@ -132,14 +136,14 @@ describe.each(Object.entries(kinds))("memory that %s", (_, make) => {
         const { view, change } = make(bytes);
         const path = at(`w${i}`);
         const promise = call(view, path);
-        // Not before the call has begun to write: opening takes a while.
+        // The change comes only after the call has begun to write: to open the file takes a while.
         await Promise.resolve();
         change();
         const result = await outcome(promise);
         const content = readFileSync(path);
         if (result === "refused") expect(content.length).toBeLessThan(bytes);
         else expect(content.length).toBeLessThanOrEqual(bytes + 100_000);
-        // Nobody else's bytes are in the file, whatever the length has become.
+        // The file has no foreign bytes, whatever its length is.
         expect(isOf(content, USER, 0)).toBe(true);
       }
     });
@@ -178,7 +182,7 @@ describe.skipIf(isBun)("the promise layer", () => {
     const used = reactor()!;
     const [receiver, sender] = [await used.socket(2, 2), await used.socket(2, 2)];
     const { promise: port, resolve } = Promise.withResolvers<number>();
-    // A free port, which the receiver takes over.
+    // The receiver will listen on this free port.
     const probe = createServer().listen(0, "127.0.0.1", () => {
       const { port: free } = probe.address() as { port: number };
       probe.close(() => resolve(free));
@@ -205,7 +209,8 @@ describe.skipIf(isBun)("the promise layer", () => {
       const chain = used.chain(used.op.nop({ signal }), used.op.write(fd, Buffer.from("secret"), 0, { signal }));
       abort.abort();
       expect(await chain.catch((error) => error.name)).toBe("AbortError");
-      // The kernel looks the write's descriptor up when its turn comes. The number is somebody else's at once.
+      // The kernel looks up the descriptor of the write when it starts the write. The number
+      // belongs to another file at once.
       const closed = used.closeFd(fd);
       const victims = await Promise.all([1, 2].map(() => used.openat(AT_FDCWD, at("victim"), O_RDWR)));
       await closed;
@@ -274,7 +279,7 @@ describe("a handle that is closed under an operation", () => {
       const file = await files.open(at("w"), "w");
       const written = start(file);
       const closed = file.close();
-      // Files that would get the number.
+      // Files that would get the number of the descriptor.
       const victims = [];
       for (let i = 0; i < 8; i++) victims.push(await files.open(at("victim"), "r+"));
       await Promise.all([written, closed]);
@@ -408,7 +413,7 @@ describe("permissions", () => {
       }
     };
     await files.writeFile(at("secret"), chunks(), { atomic: true });
-    truncateSync(at("secret"), 64 * 1048576); // Which takes a while, also where the kernel copies.
+    truncateSync(at("secret"), 64 * 1048576); // A copy of it takes a while, also if the kernel copies.
     const copied = files.copyFile(at("secret"), at("copy"));
     while (Bun.peek.status(copied) === "pending") {
       look();
@@ -422,7 +427,7 @@ describe("permissions", () => {
 test("a fresh buffer holds nothing but what was read", async () => {
   writeFileSync(at("one"), "x");
   for (let i = 0; i < 40; i++) {
-    // Memory that is freed with something in it.
+    // Makes freed memory that contains a secret.
     Array.from({ length: 50 }, () => Buffer.allocUnsafeSlow(16384).fill("SECRET!!"));
     Bun.gc(true);
     const file = await files.open(at("one"), "r");

@@ -1,4 +1,4 @@
-/** Files: what ringloop/fs has beyond node:fs/promises. */
+/** The features of ringloop/fs that node:fs/promises does not have. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { files, isBun, reactor, reactorStats, settled } from "./subject.ts";
 let directory: string;
 const at = (...names: string[]): string => join(directory, ...names);
 
-// Not in /tmp, which may be in memory: O_DIRECT wants a disk.
+// /tmp may be in memory, and O_DIRECT needs a disk.
 const root = node.existsSync("/var/tmp") ? "/var/tmp" : tmpdir();
 
 beforeEach(() => {
@@ -146,7 +146,7 @@ describe.skipIf(isBun)("writeFile with atomic: true", () => {
     await files.writeFile(at("f"), "new", { atomic: true, mode: 0o600 });
     expect(node.readFileSync(at("f"), "utf8")).toBe("new");
     expect(node.statSync(at("f")).mode & 0o777).toBe(0o600);
-    expect((await kept.readAll()).toString()).toBe("old"); // Another file by now.
+    expect((await kept.readAll()).toString()).toBe("old"); // The name belongs to another file now.
     expect(node.readdirSync(directory)).toEqual(["f"]);
   });
 
@@ -179,7 +179,7 @@ describe.skipIf(isBun)("writeFile with atomic: true", () => {
       for (let i = 0; i < 20; i++) await files.writeFile(at("f"), versions[i % 2]!, { atomic: true });
       return "done";
     })();
-    // One read after the other, until the writer is done.
+    // Reads again and again until the writer has finished.
     for (let seen = 0; (await Promise.race([writer, seen])) !== "done"; seen++) {
       const found = await files.readFile(at("f"));
       expect(versions.some((version) => version.equals(found))).toBe(true);

@@ -1,4 +1,7 @@
-/** ringloop/fs has all that node:fs/promises of Bun has, and what the handles' streams, iterators and events do, on both. */
+/**
+ * ringloop/fs has all names of Bun's node:fs/promises. The streams, iterators and events of handles
+ * behave the same in both.
+ */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import * as node from "node:fs";
@@ -20,7 +23,7 @@ afterEach(() => {
   node.rmSync(directory, { recursive: true });
 });
 
-/** Opens "f", and closes it whatever happens. */
+/** Runs `run` with a handle of the file "f", and closes it in any case. */
 async function withFile<T>(flags: string, run: (file: any) => Promise<T>): Promise<T> {
   const file = await files.open(at("f"), flags);
   try {
@@ -30,7 +33,7 @@ async function withFile<T>(flags: string, run: (file: any) => Promise<T>): Promi
   }
 }
 
-/** Names that a value and its prototypes have, without what is of one runtime's own making. */
+/** Returns the names in a value and its prototypes, without names that only one runtime has. */
 function namesOf(value: object): string[] {
   const names: string[] = [];
   for (let each = value; each !== Object.prototype; each = Object.getPrototypeOf(each) as object)
@@ -303,7 +306,7 @@ describe("a writer", () => {
     expect(contentOf("f").length).toBe(3_000_001);
   });
 
-  // A handle of Bun's whose writer has failed is never closed.
+  // Bun never closes a handle whose writer has failed.
   test.skipIf(isBun)("fails with the first write that fails, and lets the handle be closed", async () => {
     node.writeFileSync(at("f"), "");
     await withFile("r", async (file) => {

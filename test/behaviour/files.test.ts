@@ -1,4 +1,4 @@
-/** Files: what ringloop/fs and node:fs/promises have in common, run against both. */
+/** The common behaviour of ringloop/fs and node:fs/promises. The tests run against both. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ afterEach(() => {
   node.rmSync(directory, { recursive: true });
 });
 
-/** What a failure tells, as far as node:fs/promises tells it. */
+/** Returns the properties of an error that node:fs/promises has too. */
 async function failure(promise: Promise<unknown>): Promise<object> {
   const outcome = await promise.then(
     (value) => ({ value }),
@@ -363,13 +363,13 @@ describe("a failure", () => {
 });
 
 test.skipIf(isBun)("files leave no memory and no descriptor behind", async () => {
-  // Of the test's files: Bun opens descriptors of its own when it wants to.
+  // Counts only files of the test, because Bun opens descriptors of its own at any time.
   const descriptors = (): number =>
     node.readdirSync("/proc/self/fd").filter((fd) => {
       try {
         return node.readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
       } catch {
-        return false; // That of readdirSync itself.
+        return false; // The descriptor of readdirSync itself.
       }
     }).length;
   await files.writeFile(at("f"), "x");
@@ -380,7 +380,7 @@ test.skipIf(isBun)("files leave no memory and no descriptor behind", async () =>
     await files.copyFile(at("f"), at("g"));
     await Promise.allSettled([files.readFile(at("nothing")), files.readFile(directory), files.stat(at("nothing"))]);
   }
-  // Not more than before; what other tests have closed may go meanwhile.
+  // There may be fewer than before, because files of earlier tests may close meanwhile.
   expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
   expect(reactorStats().sendBytesInUse).toBeLessThanOrEqual(before.memory);
 });

@@ -1,6 +1,7 @@
 /**
- * Memory that changes, and descriptors that are closed, under operations at random: the short forms of `npm run fuzz:memory` and
- * `npm run fuzz:descriptors`. Not for Bun: what is filled with canaries and counted at the end is ringloop's.
+ * Random operations on memory that changes and on descriptors that are closed: the short forms of
+ * `npm run fuzz:memory` and `npm run fuzz:descriptors`. They do not run for Bun, because canaries
+ * and counters are in ringloop's own memory.
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";

@@ -1,16 +1,20 @@
-/** How CPU time grows with what a client sends: what costs four times as much for four times as much is linear, whatever the machine. */
+/**
+ * Measures how CPU time grows with the input. If four times the input costs four times the CPU
+ * time, the growth is linear, on any machine.
+ */
 
 const ROUNDS_MAX = 12;
 const TIMES = 4;
-/** Linear is 4, and quadratic 16. */
+/** Linear growth gives 4, quadratic growth gives 16. */
 const LINEAR_MAX = 8;
 
 /**
- * How many times the CPU time of this process, client included, `other` takes. The least of several rounds counts for each, since others on
- * the machine only ever add to it; no more rounds than it takes to show that it is less than `enough`.
+ * Returns the ratio of the CPU times of `other` and `control` in this process, with the client. For
+ * both, the smallest value of several rounds counts, because other load on the machine can only add
+ * to it. The rounds end as soon as the ratio is less than `enough`.
  */
 export async function ratio(control: () => unknown, other: () => unknown, enough: number): Promise<number> {
-  await control(); // What is compiled and allocated at first is not measured.
+  await control(); // The first run compiles and allocates, so it does not count.
   const least = [Infinity, Infinity];
   for (let round = 0; round < ROUNDS_MAX; round++) {
     for (const [i, run] of [control, other].entries()) {
@@ -24,7 +28,7 @@ export async function ratio(control: () => unknown, other: () => unknown, enough
   return least[1]! / least[0]!;
 }
 
-/** How many times the CPU time `run` takes for four times the count. */
+/** Returns the ratio of the CPU times of `run` for four times the count and for the count. */
 export function growth(count: number, run: (count: number) => unknown): Promise<number> {
   return ratio(
     () => run(count),
@@ -33,5 +37,5 @@ export function growth(count: number, run: (count: number) => unknown): Promise<
   );
 }
 
-/** Less than this is linear. */
+/** A smaller ratio means linear growth. */
 export const linear = LINEAR_MAX;

@@ -1,4 +1,6 @@
-/** Full-stack apps: HTML imports, which only Bun's own server serves, so that the whole server is Bun's. */
+/**
+ * Full-stack apps with HTML imports. Only Bun's own server serves them, so it serves the whole app.
+ */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +20,7 @@ describe.skipIf(isBun)("under the preload an app with an HTML import", () => {
         await run([process.execPath, "build", "--target=bun", fixture("html-app.ts"), "--outdir", directory]);
         for (const app of [fixture("html-app.ts"), join(directory, "html-app.js")]) {
           const env = { TEST_FORM: form };
-          const inDirectory = ["--cwd", directory]; // Where Bun looks for what belongs to a bundle.
+          const inDirectory = ["--cwd", directory]; // Bun looks there for the files of a bundle.
           const plain = await run([process.execPath, ...inDirectory, app], "", env);
           expect(plain.stdout).toContain("<title>a page</title>");
           const { stdout, stderr } = await run([process.execPath, ...inDirectory, ...preload, app], "", env);

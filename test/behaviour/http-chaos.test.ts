@@ -1,6 +1,7 @@
 /**
- * Many connections that do everything at once: each answer must be that of its own request, and afterwards nothing is left. The seed is in the
- * test's name; another: RINGLOOP_TEST_SEED.
+ * Many connections do everything at once. Each answer must belong to its own request, and
+ * afterwards no resource is left. The name of the test has the seed. RINGLOOP_TEST_SEED sets
+ * another one.
  */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -44,7 +45,7 @@ test(`answers go to who asked, whatever the others do (seed ${SEED})`, async () 
   expect([after.sendBytesInUse, after.staleCompletions]).toEqual([before.sendBytesInUse, before.staleCompletions]);
 }, 60_000);
 
-/** As `simulate`, with enough of everything and nothing wrong. */
+/** Runs `simulate`, and expects enough events of every kind and no violation. */
 async function simulated(seed: number, rate: string, ring: object = {}): Promise<Simulation> {
   const conditions = { mode: subject, seed, rate, ring, connections: 600 };
   const simulation = await simulate(conditions);
@@ -54,7 +55,8 @@ async function simulated(seed: number, rate: string, ring: object = {}): Promise
   return simulation;
 }
 
-// What breaks on purpose is in src/reactor/faults/faults.ts. `bun test/behaviour/fixtures/simulation.ts` under the same variables runs one alone.
+// src/reactor/faults/faults.ts makes the faults. With the same variables,
+// `bun test/behaviour/fixtures/simulation.ts` runs a single simulation.
 describe.skipIf(isBun)("nothing is lost, mixed up or leaked", () => {
   test("while operations fail, fall short, end early and come late", async () => {
     const { faults } = await simulated(SEED, "0.3");

@@ -1,4 +1,7 @@
-/** The server as clients that nobody here wrote find it: command line tools, load generators, libraries and a browser. */
+/**
+ * The server with third-party clients: command line tools, load generators, libraries and a
+ * browser.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +21,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Says of a body how long it was, and what was in it, without holding it. */
+/** Answers with the length and the digest of the body. Does not keep the whole body. */
 async function digestOf(request: Request): Promise<Response> {
   const hash = new Bun.CryptoHasher("md5");
   let bytes = 0;
@@ -43,7 +46,7 @@ describe("curl", () => {
     ["in chunks", ["-H", "Transfer-Encoding: chunked"]],
     ["with Expect", ["-H", "Expect: 100-Continue"]],
     ["without Expect", ["-H", "Expect:"]],
-    // Bun answers with HTTP/1.1, which curl takes for a mistake once it has sent HTTP/1.0.
+    // Bun answers with HTTP/1.1, which curl refuses after it has sent HTTP/1.0.
     ["in HTTP/1.0", ["-0"]],
   ] as const) {
     test(`uploads 100 MB ${name}`, async () => {
@@ -150,7 +153,7 @@ describe("load generators find no error", () => {
       expect(stdout).toMatch(/Complete requests: +3000\n/);
       expect(stdout).toMatch(/Failed requests: +0\n/);
       expect(stdout).not.toContain("Non-2xx");
-      // Bun closes after HTTP/1.0, which is what ab speaks.
+      // ab uses HTTP/1.0, after which Bun closes.
       if (options.includes("-k") && !isBun) expect(stdout).toMatch(/Keep-Alive requests: +3000\n/);
     }
   }, 15_000);
@@ -167,7 +170,8 @@ describe("libraries", () => {
       },
     });
     const content = Buffer.alloc(1_000_000, "pool ");
-    // In Node, since what Bun gives for undici is Bun's own; undici 6, which is the last for the Node 18 of Debian 12.
+    // The client runs in Node, because Bun replaces undici by its own code. undici 6 is the last
+    // one for the Node 18 of Debian 12.
     const program = `
       const { Agent, Client, request } = require(${JSON.stringify(Bun.resolveSync("undici-6/index.js", import.meta.dir))});
       const origin = "http://127.0.0.1:${server.port}";
@@ -239,7 +243,7 @@ describe("libraries", () => {
   });
 });
 
-/** A PNG of one colour. */
+/** Returns a PNG image of one colour. */
 function png(side: number, rgb: [number, number, number]): Buffer {
   const chunk = (type: string, data: Buffer): Buffer => {
     const body = Buffer.concat([Buffer.from(type), data]);

@@ -1,4 +1,4 @@
-/** HTTP/1.1 on the wire: what the bytes of a request do, and which bytes come back, over real connections. */
+/** HTTP/1.1 on the wire: the bytes of requests and answers, over real connections. */
 import { describe, expect, test } from "bun:test";
 import { ask, md5, RawClient } from "./raw-client.ts";
 import { run } from "./process.ts";
@@ -13,17 +13,17 @@ const post = (body: string): string => requestOf("POST", "/", `Content-Length: $
 const start = (fetch: ServeOptions["fetch"], more: Partial<ServeOptions> = {}) =>
   serve({ port: 0, hostname: "127.0.0.1", fetch, ...more });
 
-// Bun's url is only a path when HTTP/1.0 names no host.
+// If an HTTP/1.0 request names no host, Bun's url is only a path.
 const pathOf = (request: Request): string => new URL(request.url, "http://nameless").pathname;
 const echoPath = (request: Request): Response => new Response(pathOf(request));
-/** Says how long the body was, and what was in it. */
+/** Answers with the length and the digest of the body. */
 const digestBody = async (request: Request): Promise<Response> => {
   const bytes = await request.bytes();
   return new Response(`${bytes.length} ${md5(bytes)}`);
 };
 const digestOf = (bytes: Uint8Array): string => `${bytes.length} ${md5(bytes)}`;
 
-/** Bytes that repeat nowhere at the distance of a buffer's size. */
+/** Returns bytes without a repetition at the distance of a buffer's size. */
 function pattern(bytes: number): Buffer {
   const buffer = Buffer.alloc(bytes);
   for (let i = 0, x = 1; i < bytes; i++) buffer[i] = (x = (x * 48271) % 2147483647) & 0xff;
@@ -43,8 +43,8 @@ function chunkedOf(body: Uint8Array, chunkBytes: number[]): Buffer {
 }
 
 /**
- * Resolves when the server has seen everything that was sent before this call on other connections: it answers in the order in which
- * bytes became readable, and these became readable last.
+ * Resolves when the server has read all bytes that other connections sent before this call. The
+ * server answers in the order in which bytes became readable, and these bytes became readable last.
  */
 async function seenByServer(probe: RawClient): Promise<void> {
   for (let i = 0; i < 2; i++) {
@@ -91,12 +91,12 @@ describe("a connection that stays open", () => {
     });
     using client = await RawClient.connect(server.port);
     await client.write(Array.from({ length: 40 }, (_, i) => get(`/${i}`)).join(""));
-    // Bun closes the connection when a request arrives before the answer to the one before it was ready.
+    // Bun closes the connection if a request arrives before the answer to the last one is ready.
     if (isBun) return expect(await client.closed).toBe("end");
     for (let i = 0; i < 40; i++) expect((await client.readResponse()).text).toBe(String(i));
   });
 
-  // Bun closes the connection.
+  // Bun closes such a connection.
   test.skipIf(isBun)("answers requests that were sent far ahead of a slow answer", async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     using server = start(async (request) => {
@@ -171,7 +171,7 @@ describe("a connection that stays open", () => {
     using client = await RawClient.connect(server.port);
     await client.write(`${get("/a")}\r\n${get("/b")}`);
     expect((await client.readResponse()).text).toBe("/a");
-    // RFC 9112 section 2.2 asks servers to ignore it. Bun refuses.
+    // RFC 9112 section 2.2 asks servers to ignore the empty line. Bun refuses it.
     if (isBun) expect((await client.readResponse()).status).toBe(400);
     else expect((await client.readResponse()).text).toBe("/b");
   });
@@ -185,7 +185,7 @@ describe("the end of a connection", () => {
       await client.write(get("/a", `Connection: ${value}`));
       const { text, headers } = await client.readResponse();
       expect(text).toBe("/a");
-      // RFC 9112 section 9.6: the server says that it closes. Bun closes without a word.
+      // RFC 9112 section 9.6: the server announces that it closes. Bun does not announce it.
       if (!isBun) expect(headers.get("connection")).toEqual(["close"]);
       expect(await client.closed).toBe("end");
     }
@@ -224,7 +224,7 @@ describe("the end of a connection", () => {
     expect(await client.closed).toBe("end");
   });
 
-  // Bun closes in either case.
+  // Bun closes the connection in both cases.
   test.skipIf(isBun)("does not come in HTTP/1.0 when the client asks to keep it", async () => {
     using server = start(echoPath);
     using client = await RawClient.connect(server.port);
@@ -244,7 +244,7 @@ describe("the end of a connection", () => {
     expect(await client.closed).toBe("end");
   });
 
-  // Bun answers nobody who has sent a second request before an answer that takes time.
+  // Bun answers no client that has sent a second request while its first answer takes time.
   test.skipIf(isBun)("by the server comes behind answers that take time", async () => {
     using server = start(async (request) => {
       await Bun.sleep(20);
@@ -277,7 +277,7 @@ describe("the end of a connection", () => {
     await aborted;
     expect(request.signal.aborted).toBe(true);
     expect(await read).toBeInstanceOf(Error);
-    // The server goes on.
+    // The server still works.
     expect((await ask(server.port, get("/probe"))).status).toBe(200);
   });
 
@@ -318,7 +318,7 @@ describe("an answer", () => {
     await client.write(requestOf("HEAD", "/") + get("/"));
     const head = await client.readResponse("HEAD");
     expect(head.headers.get("content-length")).toEqual(["12"]);
-    // A body would be read as the next answer's status line.
+    // The client would read a body as the status line of the next answer.
     expect((await client.readResponse()).text).toBe("twelve bytes");
   });
 
@@ -346,7 +346,7 @@ describe("an answer", () => {
     const [date = "", ...others] = headers.get("date") ?? [];
     expect(others).toEqual([]);
     expect(date).toMatch(/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/);
-    // Made once a second.
+    // The server makes the date once a second.
     expect(Date.parse(date)).toBeGreaterThanOrEqual(before - 1000);
     expect(Date.parse(date)).toBeLessThanOrEqual(Date.now());
   });
@@ -477,7 +477,7 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     using client = await RawClient.connect(server.port);
     await client.write(requestOf("POST", "/early", "Content-Length: 100000") + "a".repeat(1000));
     expect((await client.readResponse()).text).toBe("/early");
-    // The rest is taken and dropped, and does not become the next request.
+    // The server drops the rest. The rest does not become the next request.
     await client.write(Buffer.alloc(99000, get("/smuggled")));
     await client.write(get("/next"));
     expect((await client.readResponse()).text).toBe("/next");
@@ -499,7 +499,7 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
         using client = await RawClient.connect(server.port);
         await client.write(requestOf("POST", "/early", "Content-Length: 2000", `Connection: ${connection}`) + begun);
         expect((await client.readResponse()).text).toBe("/early");
-        // Before the rest comes, of which a part must not be taken for the whole.
+        // The rest has not arrived yet. A part must not count as the whole body.
         expect(await outcomes.pop()).toBe("AbortError");
         if (connection === "close") continue;
         await client.write("a".repeat(2000 - begun.length) + get("/next"));
@@ -546,13 +546,13 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     const { status, text } = await client.readResponse();
     expect({ status, text }).toEqual({ status: 403, text: "no" });
     void client.write(Buffer.concat([body.subarray(100_000), Buffer.from(get("/"))]));
-    // All of it is read, and the connection goes on.
+    // The server reads the whole body, and the connection goes on.
     expect((await client.readResponse()).status).toBe(403);
   });
 
   test("that nobody reads costs no client of another maker its answer", async () => {
     using server = start(() => new Response("early"));
-    // In a process of its own, whose sending does not wait for this one.
+    // The client is another process, which can send while this process is busy.
     const script = `for (const bytes of [1 << 20, 2 << 20, 8 << 20]) for (let i = 0; i < 10; i++) {
       const response = await fetch("${server.url}", { method: "POST", body: new Uint8Array(bytes) });
       if ((await response.text()) !== "early") throw new Error("another answer");
@@ -567,7 +567,8 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     client.socket.pause();
     await client.write(requestOf("POST", "/", "Content-Length: 5000000") + "a".repeat(100_000));
     await seenByServer(probe);
-    // The answer is there, unread. A reset for what is sent now would discard it (RFC 9112 section 9.6).
+    // The client has not read the answer yet. A reset because of the following bytes would discard
+    // the answer (RFC 9112 section 9.6).
     await client.write("a".repeat(100_000));
     await seenByServer(probe);
     client.socket.resume();
@@ -579,7 +580,7 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
     const body = Buffer.alloc(5_000_000, "a");
     const head = requestOf("POST", "/", `Content-Length: ${body.length}`);
     const clients = await Promise.all(Array.from({ length: 16 }, () => RawClient.connect(server.port)));
-    // Everybody sends far more than there are receive buffers for.
+    // Every client sends far more bytes than fit all receive buffers.
     const answers = clients.map(async (client) => {
       void client.write(Buffer.concat([Buffer.from(head), body]));
       const { status } = await client.readResponse();
@@ -595,7 +596,7 @@ const send = (fields, parts) => new Promise((resolve, reject) => {
 describe("Expect", () => {
   const withExpect = (value: string): string => requestOf("POST", "/", "Content-Length: 4", `Expect: ${value}`);
 
-  // Bun compares case-sensitively (oven-sh/bun 30248).
+  // Bun compares the value case-sensitively (oven-sh/bun 30248).
   for (const value of isBun ? ["100-continue"] : ["100-continue", "100-Continue", "100-CONTINUE"]) {
     test(`${value} is answered before the body is sent`, async () => {
       using server = start(async (request) => new Response(await request.text()));
@@ -629,14 +630,15 @@ describe("Expect", () => {
     expect(stderr).toContain("HTTP/1.1 100 Continue");
   });
 
-  // RFC 9110 section 10.1.1 allows to ignore the expectation of a body that is there. Bun says 100 in any case.
+  // RFC 9110 section 10.1.1: a server may ignore the expectation if the body has arrived. Bun sends
+  // a 100 in any case.
   test.skipIf(isBun)("100-continue is not answered when the body is there already", async () => {
     using server = start(async (request) => new Response(await request.text()));
     const { status, text } = await ask(server.port, `${withExpect("100-continue")}body`);
     expect({ status, text }).toEqual({ status: 200, text: "body" });
   });
 
-  // Bun ignores it.
+  // Bun ignores other expectations.
   test.skipIf(isBun)("of anything else is refused with 417", async () => {
     using server = start(() => new Response("unreachable"));
     using client = await RawClient.connect(server.port);
@@ -647,14 +649,15 @@ describe("Expect", () => {
 });
 
 describe("a request's target", () => {
-  // RFC 9112 section 3.2.2: the host in the target counts. Bun takes the Host field's. For a program the two must be one in any case.
+  // RFC 9112 section 3.2.2: the host in the target counts. In Bun the Host field counts. In both, a
+  // program must see only one host.
   for (const [target, host, url, seen] of [
     ["http://example.test/p?q=1", "other.test", "http://example.test/p?q=1", "example.test"],
     ["http://example.test", "other.test", "http://example.test/", "example.test"],
     ["http://example.test?q", "other.test", "http://example.test/?q", "example.test"],
     ["http://example.test:8080/a/../b", "other.test", "http://example.test:8080/b", "example.test:8080"],
     ["http://[::1]:81/", "other.test", "http://[::1]:81/", "[::1]:81"],
-    // The scheme is how the request came, not what the client says.
+    // The scheme tells how the request came. The client cannot choose it.
     ["https://example.test/p", "example.test", "http://example.test/p", "example.test"],
     ["HTTPS://EXAMPLE.test:443/", "other.test", "http://example.test:443/", "example.test:443"],
   ] as const) {
@@ -705,7 +708,7 @@ describe("a request's target", () => {
   test("in asterisk form is OPTIONS for the server itself", async () => {
     using server = start((request) => new Response(`${request.method} ${pathOf(request)}`));
     const { status, text } = await ask(server.port, requestOf("OPTIONS", "*"));
-    // Bun refuses it.
+    // Bun refuses `OPTIONS *`.
     expect({ status, text }).toEqual(isBun ? { status: 400, text: "" } : { status: 200, text: "OPTIONS /" });
     expect((await ask(server.port, get("*"))).status).toBe(400);
   });
@@ -719,7 +722,7 @@ describe("a request's target", () => {
 });
 
 describe("a request that is refused", () => {
-  /** The answer's status, after which the connection must end without a reset. */
+  /** Returns the status of the answer. After it, the connection must end without a reset. */
   async function statusOf(port: number, request: string): Promise<number> {
     using client = await RawClient.connect(port);
     void client.write(request);
@@ -740,11 +743,11 @@ describe("a request that is refused", () => {
     const fields = (count: number): string[] => Array.from({ length: count }, (_, i) => `X-${i}: ${i}`);
     expect((await ask(server.port, get("/", ...fields(197)))).text).toBe("198");
     expect(await statusOf(server.port, get("/", ...fields(198)))).toBe(431);
-    // As soon as it shows.
+    // The server answers at once, before the head ends.
     expect(await statusOf(server.port, get("/", ...fields(198)).slice(0, -2))).toBe(431);
   });
 
-  // Bun reads as many as there are.
+  // Bun reads any number of trailers.
   test.skipIf(isBun)("431: more than 198 trailers", async () => {
     using server = start(async (request) => new Response(await request.text().catch(() => "")));
     const body = (count: number): string => `1\r\nx\r\n0\r\n${"X: y\r\n".repeat(count)}\r\n`;
@@ -758,7 +761,7 @@ describe("a request that is refused", () => {
     expect((await ask(server.port, get("/", `X: ${"a".repeat(16000)}`))).text).toBe("16000");
   });
 
-  // An option of ringloop's.
+  // Only ringloop has this option.
   test.skipIf(isBun)("431: more header bytes than headerBytesMax, counted exactly", async () => {
     using server = start(() => new Response("fits"), { headerBytesMax: 300 });
     const fitting = get("/", `X: ${"a".repeat(300 - get("/", "X: ").length)}`);
@@ -769,7 +772,7 @@ describe("a request that is refused", () => {
 
   test("414: a target longer than the limit", async () => {
     using server = start(() => new Response("unreachable"));
-    // Bun says 431.
+    // Bun answers with 431.
     expect(await statusOf(server.port, get(`/${"a".repeat(20000)}`))).toBe(isBun ? 431 : 414);
   });
 
@@ -804,7 +807,7 @@ describe("a request that is refused", () => {
     expect((await ask(server.port, head + chunks(1000))).text).toHaveLength(1000);
   });
 
-  /** What is refused with 400; `bun` is what Bun does instead. */
+  /** Requests that get a 400. `bun` is the status in Bun, if it differs. */
   const bad: { name: string; request: string; bun?: number }[] = [
     { name: "no Host", request: "GET / HTTP/1.1\r\n\r\n" },
     { name: "two Hosts", request: get("/", "Host: other"), bun: 200 },
@@ -867,7 +870,7 @@ describe("a request that is refused", () => {
     using server = start(() => new Response("unreachable"));
     const coded = requestOf("POST", "/", "Transfer-Encoding: gzip, chunked");
     if (isBun) {
-      // Bun closes without an answer, and takes the coding for a bad request.
+      // Bun closes the connection without an answer. For the coding it answers 400.
       using client = await RawClient.connect(server.port);
       await client.write(requestOf("BREW", "/"));
       expect((await client.readToEnd()).length).toBe(0);

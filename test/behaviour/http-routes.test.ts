@@ -1,4 +1,4 @@
-/** Routes: which one answers, what its handler gets, and what is sent without a handler. */
+/** Routes: the choice of the route, the arguments of its handler, and routes without a handler. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -29,7 +29,7 @@ const get = (target: string, ...fields: string[]): string => requestOf("GET", ta
 
 const field = ({ headers }: RawResponse, name: string): string | undefined => headers.get(name)?.join(" | ");
 
-/** Empty for what is gone meanwhile. */
+/** Returns the target of a link, or "" if the link has disappeared meanwhile. */
 function targetOf(link: string): string {
   try {
     return readlinkSync(link);
@@ -38,7 +38,7 @@ function targetOf(link: string): string {
   }
 }
 
-/** Answers with its route's name and the parameters. */
+/** Returns a handler that answers with the name and the parameters of its route. */
 const named = (name: string) => (request: { params: object }) =>
   new Response(`${name} ${JSON.stringify(request.params)}`);
 
@@ -196,13 +196,13 @@ describe("which route answers", () => {
     server.reload({ routes: { "/b": named("new") as never, "/c": new Response("static") } });
     expect([await text("/a"), await text("/b"), await text("/c")]).toEqual(["fetch", "new {}", "static"]);
     server.reload({ fetch: () => new Response("other fetch") });
-    // Bun forgets those without a handler.
+    // Bun drops routes without a handler.
     expect([await text("/a"), await text("/b"), await text("/c")]).toEqual([
       "other fetch",
       "new {}",
       isBun ? "other fetch" : "static",
     ]);
-    // A server's own properties are no options, as Elysia has it.
+    // Elysia spreads a server into the options, so a server must not have own properties.
     expect({ ...server }).toEqual({} as never);
     server.reload({ ...(server as object), fetch: () => new Response("third fetch") });
     expect([await text("/a"), await text("/b")]).toEqual(["third fetch", "new {}"]);
@@ -323,7 +323,7 @@ describe("a route's handler", () => {
     });
     using client = await RawClient.connect(server.port);
     const targets = ["/static", "/slow/20", "/static", "/file", "/static", "/slow/1", "/file", "/nowhere", "/static"];
-    // Bun takes no second request before the first is answered.
+    // Bun accepts no second request before it has answered the first.
     const answers: string[] = [];
     if (!isBun) await client.write(targets.map((target) => get(target)).join(""));
     for (const target of targets) {
@@ -352,7 +352,7 @@ describe("a route with a Response", () => {
     const json = await ask(server.port, get("/json"));
     expect(json.text).toBe('{"a":1}');
     expect(field(json, "content-type")).toBe("application/json;charset=utf-8");
-    expect(await shared.text()).toBe("static body"); // It was not used up.
+    expect(await shared.text()).toBe("static body"); // Its body can still be read.
   });
 
   test("of any kind and status", async () => {
@@ -430,7 +430,9 @@ describe("a route with a Response", () => {
   });
 });
 
-/** A file as a route's value, and as the body of a route's Response: what a client sees is the same. */
+/**
+ * A file as the value of a route, or as the body of its Response: the client gets the same answer.
+ */
 for (const [kind, contentOf] of [
   ["a route with a file", (name: string) => Bun.file(file(name))],
   ["a route with a file in a Response", (name: string) => new Response(Bun.file(file(name)))],
@@ -561,7 +563,8 @@ describe("a route with a directory", () => {
       (await ask(server.port, get("/d/a.txt", ...fields))).status;
     expect(await status(`If-None-Match: ${etag}`)).toBe(304);
     expect(await status('If-None-Match: "other"', `If-Modified-Since: ${MODIFIED}`)).toBe(200);
-    expect(await status(`If-Match: ${etag}`)).toBe(412); // A weak tag never matches strongly (RFC 9110 section 8.8.3.2).
+    // A weak tag never matches strongly (RFC 9110 section 8.8.3.2).
+    expect(await status(`If-Match: ${etag}`)).toBe(412);
     expect(await ask(server.port, get("/d/a.txt", "Range: bytes=-8"))).toMatchObject({ status: 206, text: "contents" });
     expect(field(await ask(server.port, get("/d/sub?q=1")), "location")).toBe("/d/sub/?q=1");
   });
@@ -672,7 +675,7 @@ describe("a file that a handler returns", () => {
     }
     const openFiles = (): string[] =>
       readdirSync("/proc/self/fd").filter((fd) => targetOf(`/proc/self/fd/${fd}`).endsWith("large.bin"));
-    // The test's time limit ends it if they are kept.
+    // If they are kept, the time limit of the test ends it.
     while (reactorStats().sendBytesInUse > 0 || openFiles().length > 0)
       await new Promise((resolve) => setImmediate(resolve));
   });
@@ -727,20 +730,21 @@ describe("a route's directory", () => {
       const before = descriptors();
       const server = start(routes, { fetch: () => new Response() });
       await server.stop();
-      // Files that get the numbers that are free now.
+      // These files get the numbers that are free now.
       const victims = Array.from({ length: 12 }, () => openSync(file("a.txt"), "r"));
       await server.stop(true);
       try {
         server.reload({ routes: {}, fetch: () => new Response() } as never);
       } catch {
-        // As it likes: it is stopped.
+        // The server is stopped, so it may throw.
       }
       server[Symbol.dispose]();
       for (const victim of victims) {
         expect(fstatSync(victim).size).toBe(19);
         closeSync(victim);
       }
-      while (descriptors() > before) await new Promise((resolve) => setImmediate(resolve)); // Sockets close a turn later.
+      // Sockets close one turn later.
+      while (descriptors() > before) await new Promise((resolve) => setImmediate(resolve));
     }
   });
 });

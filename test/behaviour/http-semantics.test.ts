@@ -1,4 +1,7 @@
-/** What a handler gets, what its answer becomes, and what a server does besides: Request, Response and Server as programs know them. */
+/**
+ * Request, Response and Server from the view of a program: the arguments of a handler, the use of
+ * its answer, and the other methods of a server.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +13,7 @@ import { ask, md5, RawClient } from "./raw-client.ts";
 import { rejection } from "./rejection.ts";
 import { isBun, serve, type ServeOptions, type Server } from "./subject.ts";
 
-// Before any serve(): at this time nothing of ringloop's has seen a Response.
+// Made before any serve(), so before ringloop could replace Response.
 const madeEarly = {
   text: new Response("early text", { headers: { "X-Mark": "early" } }),
   bytes: new Response(new Uint8Array([1, 2, 3])),
@@ -29,7 +32,7 @@ const post = (body: string, ...fields: string[]): string =>
 const urlOf = (server: Server, path = "/"): string => `http://127.0.0.1:${server.port}${path}`;
 const pathOf = (request: Request): string => new URL(request.url).pathname;
 
-/** What `look` returns for one request, as JSON over the wire. */
+/** Returns the result of `look` for one request. It is sent as JSON over the wire. */
 async function observe(request: string, look: (request: Request, server: Server) => unknown): Promise<any> {
   using server = start(async (request, server) => Response.json((await look(request, server)) ?? null));
   const { status, text } = await ask(server.port, request);
@@ -130,7 +133,7 @@ describe("the request", () => {
     expect(await observe(get("/"), look)).toEqual(look(new Request("http://test/")));
   });
 
-  // Bun forgets what was not looked at before.
+  // Bun drops the parts of the request that the program has not read before.
   test.skipIf(isBun)("is still whole after its answer was sent", async () => {
     const kept: Request[] = [];
     using server = start((request) => {
@@ -163,7 +166,7 @@ describe("the request's body", () => {
       const blob = await request.blob();
       return { type: blob.type, text: await blob.text(), isBlob: blob instanceof Blob };
     });
-    // The Fetch standard: the Blob's type is the request's. Bun takes it for text.
+    // In the Fetch standard, the Blob's type is the type of the request. In Bun it is text.
     expect(type).toStartWith(isBun ? "text/plain" : "application/json");
     expect({ text, isBlob }).toEqual({ text: '{"a":[1,"é"]}', isBlob: true });
   });
@@ -285,7 +288,7 @@ describe("the request's body", () => {
     });
     const { text } = await ask(server.port, post("read later"));
     expect(text).toBe("answered");
-    // Bun drops what was not read when the answer is complete.
+    // Bun drops the unread bytes when the answer is complete.
     expect(await later).toBe(isBun ? "The connection was closed." : "read later");
   });
 });
@@ -423,7 +426,7 @@ describe("a response's body", () => {
     make: () => Response | Promise<Response>;
     text: string;
     type?: string | undefined;
-    /** Content-Length, unless it is a stream. */
+    /** Whether the body is a stream, which has no Content-Length. */
     streamed?: boolean;
   }
   const plain = "text/plain;charset=utf-8";
@@ -511,12 +514,13 @@ describe("a response's body", () => {
       expect(status).toBe(200);
       expect(md5(body)).toBe(md5(Buffer.from(text)));
       expect(headers.get("content-type")?.[0]).toBe(type);
-      // Bun collects a stream that ends at once and sends its length; how a body is delimited was checked by the client.
+      // Bun collects a stream that ends at once, and sends its length. The client has checked how
+      // the body is delimited.
       if (!streamed) expect(headers.get("content-length")).toEqual([String(Buffer.byteLength(text))]);
       else if (!isBun) expect(headers.get("transfer-encoding")).toEqual(["chunked"]);
       await client.write(get("/next"));
       expect((await client.readResponse()).text).toBe("next");
-      // And a client that nobody here wrote.
+      // The same with another client.
       expect(md5(await (await fetch(urlOf(server))).bytes())).toBe(md5(Buffer.from(text)));
     });
   }
@@ -535,7 +539,7 @@ describe("a response's body", () => {
     });
     const { status, text } = await ask(handled.port, get("/"));
     expect({ status, text }).toEqual({ status: 404, text: "handled ENOENT" });
-    if (isBun) return; // bun:test takes what Bun.serve reports for a failure of the test.
+    if (isBun) return; // bun:test counts a report of Bun.serve as a failure of the test.
     using unhandled = start(missing);
     await quietly(async () => expect((await ask(unhandled.port, get("/"))).status).toBe(500));
   });
@@ -563,7 +567,7 @@ describe("a response's body", () => {
       const fields = { "Content-Encoding": "gzip", "Content-Type": "text/x-packed" };
       return new Response(gzipSync("unpacked"), { headers: fields });
     });
-    // Else Bun's fetch unpacks the body and keeps the field that says it is packed.
+    // Without this, Bun's fetch decompresses the body, but keeps the Content-Encoding field.
     using proxy = start((request) => fetch(urlOf(upstream, pathOf(request)), { decompress: false }));
     const stream = await ask(proxy.port, get("/stream"));
     expect({ text: stream.text, mark: stream.headers.get("x-mark") }).toEqual({ text: "text, bytes", mark: ["s"] });
@@ -664,7 +668,7 @@ describe("a response's body", () => {
     const client = await RawClient.connect(server.port);
     await client.write(get("/"));
     await client.readUntil("aaaa");
-    client.socket.destroy(); // FIN, then RST for what is sent nevertheless.
+    client.socket.destroy(); // Sends FIN, then RST for the bytes that still arrive.
     await Promise.all([cancelled, aborted]);
   });
 
@@ -706,7 +710,7 @@ describe("a response's head", () => {
     }
   });
 
-  // Bun sends the registered reason in its place.
+  // Bun sends the registered reason phrase instead.
   test.skipIf(isBun)("has the handler's own reason", async () => {
     using server = start(() => new Response(null, { status: 200, statusText: "Very Fine" }));
     expect((await ask(server.port, get("/"))).reason).toBe("Very Fine");
@@ -793,7 +797,7 @@ describe("a response's head", () => {
 
   test("of Response.error() is an error's, also where the error handler returns it: 500", async () => {
     using twice = start(() => Response.error(), { error: () => Response.error() });
-    if (!isBun) await quietly(async () => expect((await ask(twice.port, get("/"))).status).toBe(500)); // bun:test counts Bun's.
+    if (!isBun) await quietly(async () => expect((await ask(twice.port, get("/"))).status).toBe(500)); // bun:test counts Bun's reports.
     using server = start(() => Response.error(), { error: (error) => new Response(error.name, { status: 555 }) });
     const { status, text } = await ask(server.port, get("/"));
     expect({ status, text }).toEqual({ status: 555, text: isBun ? "Error" : "TypeError" });
@@ -801,7 +805,7 @@ describe("a response's head", () => {
 
   test("cannot be split by what a handler puts in", async () => {
     const line = "x\r\nInjected: yes";
-    const wide = "x\u010d\u010aInjected: yes"; // CR and LF once the upper byte is lost.
+    const wide = "x\u010d\u010aInjected: yes"; // Becomes CR and LF if the upper byte is lost.
     const attempts: Record<string, () => Response> = {};
     for (const [name, text] of Object.entries({ line, wide, lf: "x\nInjected: yes" })) {
       attempts[`/value-${name}`] = () => new Response("a", { headers: { "X-Value": text } });
@@ -822,7 +826,7 @@ describe("a response's head", () => {
     const error = (): Response => new Response(null, { status: 500 });
     using server = start((request) => attempts[pathOf(request)]!(), { error });
     for (const path of Object.keys(attempts)) {
-      // The raw client throws at a line that is no header field.
+      // The raw client throws at a line that is not a header field.
       const { status, head } = await ask(server.port, get(path));
       expect([path, /^injected/im.test(head), [200, 302, 500].includes(status)]).toEqual([path, false, true]);
     }
@@ -860,7 +864,7 @@ describe("a handler that fails", () => {
     },
     "has rejected with a Response already": () => Promise.reject(new Response("not an answer")),
   };
-  /** What Bun makes a 204 of. */
+  /** Handlers without a Response, for which Bun sends a 204. */
   const nonsense: Record<string, () => unknown> = {
     "returns nothing": () => undefined,
     "returns a string": () => "text",
@@ -882,7 +886,7 @@ describe("a handler that fails", () => {
       });
       using client = await RawClient.connect(handled.port);
       for (let i = 0; i < 2; i++) {
-        // Bun takes no second request before the first is answered.
+        // Bun accepts no second request before it has answered the first.
         await client.write(isBun ? get("/") : get("/") + get("/fine"));
         const { status, text } = await client.readResponse();
         expect({ status, text }).toEqual({ status: 555, text: "handled" });
@@ -893,18 +897,18 @@ describe("a handler that fails", () => {
       expect(seen[1]).toBe(true);
       if (name === "throws") expect((seen[0] as Error).message).toBe("why");
 
-      if (isBun) return; // bun:test takes what Bun.serve reports for a failure of the test.
+      if (isBun) return; // bun:test counts a report of Bun.serve as a failure of the test.
       using unhandled = start(fetch);
       const said = await quietly(async () => {
         const { status } = await ask(unhandled.port, get("/"));
         expect(status).toBe(500);
         expect((await ask(unhandled.port, get("/fine"))).text).toBe("fine");
       });
-      expect(said).toHaveLength(1); // The error is not lost.
+      expect(said).toHaveLength(1); // The error is reported.
     });
   }
 
-  // bun:test takes what Bun.serve reports for a failure of the test.
+  // bun:test counts a report of Bun.serve as a failure of the test.
   test.skipIf(isBun)("and whose error handler fails too: 500", async () => {
     const fetch = (): Response => {
       throw new Error("first");
@@ -1018,15 +1022,16 @@ describe("a server", () => {
       },
       { error: (error) => new Response(`handled ${error.message}`) },
     );
-    // Bun forgets its port here.
+    // Bun does not have the port here.
     const origin = isBun ? "http://127.0.0.1:0" : urlOf(server, "");
     expect(await (await server.fetch("/path")).text()).toBe(`GET ${origin}/path `);
     expect(await (await server.fetch(new Request("http://else.where/", { method: "POST", body: "b" }))).text()).toBe(
       "POST http://else.where/ b",
     );
-    // The error handler is not asked here.
+    // The error handler is not called here.
     expect(await rejection(server.fetch("/fail") as Promise<Response>)).toMatchObject({ message: "why" });
-    if (!isBun) expect(new URL((await server.fetch("/url")).url).pathname).toBe("/url"); // Bun's is empty for a promise.
+    // In Bun it is empty if the handler returns a promise.
+    if (!isBun) expect(new URL((await server.fetch("/url")).url).pathname).toBe("/url");
     for (const wrong of [undefined, null, 5, {}, new URL("http://x/")])
       expect(await rejection(server.fetch(wrong as never) as Promise<Response>)).toMatchObject({
         name: "TypeError",
@@ -1111,7 +1116,7 @@ describe("stop()", () => {
     expect(over).toBe(false);
     release();
     expect((await client.readResponse()).text).toBe("under way");
-    // Bun leaves connections open that are idle or become so, until they end by themselves.
+    // Bun does not close connections that are idle or become idle. The client must end them.
     if (isBun) {
       client[Symbol.dispose]();
       idle[Symbol.dispose]();
@@ -1182,11 +1187,11 @@ describe("stop()", () => {
   });
 });
 
-// Bun's clock for this ticks every four seconds.
+// Bun's clock for idleTimeout ticks every four seconds.
 const idleMsMax = isBun ? 9000 : 2500;
 
 describe.concurrent("idleTimeout", () => {
-  /** Milliseconds from the last byte until the server ends the connection. */
+  /** Returns the milliseconds from the last byte until the server ends the connection. */
   async function idleMs(server: Server, request: string): Promise<number> {
     using client = await RawClient.connect(server.port);
     const before = performance.now();
@@ -1195,7 +1200,7 @@ describe.concurrent("idleTimeout", () => {
     return performance.now() - before;
   }
 
-  // Bun's takes 12 s, whatever idleTimeout says.
+  // In Bun this takes 12 s, whatever idleTimeout is.
   test.skipIf(isBun)(
     "ends a connection that says nothing",
     async () => {
@@ -1227,7 +1232,7 @@ describe.concurrent("idleTimeout", () => {
     expect(signal?.aborted).toBe(true);
   }, 15000);
 
-  // Bun gives a trickle more time with each byte.
+  // In Bun, each byte starts the time again.
   test.skipIf(isBun)(
     "ends a head that trickles in",
     async () => {
@@ -1267,7 +1272,7 @@ describe.concurrent("idleTimeout", () => {
     expect(ms).toBeLessThan(idleMsMax);
   }, 15000);
 
-  // Bun does (oven-sh/bun 13392).
+  // Bun ends such a client (oven-sh/bun 13392).
   test.skipIf(isBun)(
     "does not end a client that slowly takes a large answer",
     async () => {
@@ -1304,7 +1309,7 @@ describe("backpressure", () => {
   test("stops a stream that its client does not read, while others are served", async () => {
     const chunk = Buffer.alloc(65536, "a");
     let producedBytes = 0;
-    // Endless for who stops it in time.
+    // In practice endless, because the test stops it in time.
     async function* endless() {
       while (producedBytes < 100_000_000) {
         producedBytes += chunk.length;
@@ -1318,18 +1323,18 @@ describe("backpressure", () => {
     lazy.socket.pause();
     await lazy.write(get("/endless"));
     using other = await RawClient.connect(server.port);
-    // Until nothing more was produced during 50 requests of others.
+    // Waits until nothing more is produced during 50 requests of other clients.
     for (let calm = 0, before = -1; calm < 50; calm = producedBytes === before ? calm + 1 : 0) {
       before = producedBytes;
       await other.write(get("/"));
       expect((await other.readResponse()).text).toBe("served");
-      // What the two kernels' buffers take on this machine is below 16 MB; the queue adds 1 MiB.
+      // On loopback the kernel's buffers take less than 16 MB. The queue adds 1 MiB.
       expect(producedBytes).toBeLessThan(32_000_000);
     }
     expect(producedBytes).toBeGreaterThan(0);
   });
 
-  // An option of ringloop's.
+  // Only ringloop has this option.
   test.skipIf(isBun)("serves no further request to a client that does not read its answers", async () => {
     let served = 0;
     const body = Buffer.alloc(100_000, "a");
@@ -1350,7 +1355,7 @@ describe("backpressure", () => {
       await other.readResponse();
     }
     expect(served).toBeLessThan(800);
-    // Everything comes once the client reads.
+    // All answers arrive as soon as the client reads.
     lazy.socket.resume();
     for (let i = 0; i < 1000; i++) expect((await lazy.readResponse()).body.length).toBe(body.length);
   });

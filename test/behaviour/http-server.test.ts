@@ -1,4 +1,6 @@
-/** Where a server listens, what its members say, how long it waits, and what it answers by itself. */
+/**
+ * A server's addresses, its properties, its time limits, and the answers that it makes by itself.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect as connectUnix } from "node:net";
@@ -51,7 +53,7 @@ describe("a server on a Unix socket", () => {
   });
 
   test("may have an abstract name", async () => {
-    const name = `ringloop-test-http-${process.pid}`; // Such names are the machine's.
+    const name = `ringloop-test-http-${process.pid}`; // Abstract names are shared by the whole machine.
     using _server = startUnix(`\0${name}`);
     const { stdout } = await run(["curl", "-sS", "--abstract-unix-socket", name, "http://name/"]);
     expect(stdout).toBe('["http://name/",null]');
@@ -65,7 +67,7 @@ describe("a server on a Unix socket", () => {
     let text = "";
     for await (const part of socket) text += String(part);
     expect(text).toStartWith("HTTP/1.1 200 OK\r\n");
-    // Bun's url is only a path when HTTP/1.0 names no host.
+    // If an HTTP/1.0 request names no host, Bun's url is only a path.
     expect(text).toEndWith(isBun ? '["/p",null]' : '["http://localhost/p",null]');
   });
 
@@ -75,7 +77,7 @@ describe("a server on a Unix socket", () => {
   });
 });
 
-// Bun.serve takes no descriptor.
+// Bun.serve does not accept a descriptor.
 test.skipIf(isBun)("a server on a socket that listens already serves it", async () => {
   const python = `
 import os, socket, sys
@@ -157,7 +159,7 @@ describe("a server's members", () => {
 });
 
 describe("an answer by the server itself", () => {
-  // bun:test takes what Bun.serve reports for a failure of the test.
+  // bun:test counts a report of Bun.serve as a failure of the test.
   test.skipIf(isBun)(
     "to a handler's failure is a page with the error in development, and tells nothing else",
     async () => {
@@ -180,10 +182,10 @@ describe("an answer by the server itself", () => {
 });
 
 describe("time", () => {
-  // The wheel ticks every 250 ms; Bun's every 4 s.
+  // The timer wheel ticks every 250 ms, Bun's clock every 4 s.
   const startTimed = (more: Partial<ServeOptions>): Server => start(() => new Response("answered"), more);
 
-  // Bun has no limit of its own, and says nothing when idleTimeout ends a connection.
+  // Bun has no separate limit, and sends no answer when idleTimeout ends a connection.
   test.skipIf(isBun)("for a head is limited, however steadily it comes: 408", async () => {
     for (const more of [
       { headerTimeout: 1, idleTimeout: 0 },
@@ -288,7 +290,7 @@ describe("a direct stream", () => {
   });
 });
 
-// Bun closes a connection whose requests come in a pipeline.
+// Bun closes a connection with pipelined requests.
 test.skipIf(isBun)(
   "an answer that is finished behind one that is on its way leaves before stop(true) closes",
   async () => {
@@ -296,7 +298,7 @@ test.skipIf(isBun)(
       const { pathname } = new URL(request.url);
       if (pathname === "/slow") {
         const later = Bun.sleep(1);
-        Bun.sleepSync(5); // Due as soon as the first answer is on its way: before the ring says that it has left.
+        Bun.sleepSync(5); // The timer is due before the ring reports that the first answer has left.
         await later;
       }
       if (pathname === "/stop") void server.stop(true);

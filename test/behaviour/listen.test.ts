@@ -1,4 +1,7 @@
-/** Sockets as Bun.listen's handlers know them: what is called when, what a peer sees, and what is left afterwards. */
+/**
+ * Sockets from the view of Bun.listen's handlers: the order of the calls, what the peer sees, and
+ * that no resource is left.
+ */
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { once } from "node:events";
@@ -13,7 +16,7 @@ function start<Data = undefined>(
   socket: SocketHandlers<Data>,
   more: Partial<TcpListenOptions<Data>> = {},
 ): SocketListener<Data> {
-  // Bun insists on `data` or `drain`.
+  // Bun requires `data` or `drain`.
   const handlers = isBun && !socket.data && !socket.drain ? { ...socket, data() {} } : socket;
   return listen<Data>({ port: 0, hostname: "127.0.0.1", socket: handlers, ...more });
 }
@@ -23,7 +26,7 @@ interface Signal {
   resolve: (value?: unknown) => void;
 }
 
-/** For each name a promise, and who keeps it. */
+/** Returns a promise with its resolver for each name. */
 function signals<Name extends string>(...names: Name[]): Record<Name, Signal> {
   return Object.fromEntries(names.map((name) => [name, Promise.withResolvers<any>()])) as unknown as Record<
     Name,
@@ -31,7 +34,10 @@ function signals<Name extends string>(...names: Name[]): Record<Name, Signal> {
   >;
 }
 
-/** A server's promise that it has seen what was sent to it before on other connections: see seenByServer in http-messages.test.ts. */
+/**
+ * Resolves when the server has read all bytes that other connections sent before this call. See
+ * seenByServer in http-messages.test.ts.
+ */
 async function turnsOfEcho(probe: RawClient): Promise<void> {
   for (let i = 0; i < 2; i++) {
     await probe.write("?");
@@ -50,7 +56,10 @@ interface Echo {
   ended: boolean;
 }
 
-/** Sends back everything, keeps what `write` does not take until `drain`, and ends after the peer has. */
+/**
+ * An echo. It keeps the bytes that `write` does not take until `drain`, and ends after the peer has
+ * ended.
+ */
 const echo: SocketHandlers<Echo> = {
   open(socket) {
     socket.data = { waiting: [], ended: false };
@@ -178,7 +187,7 @@ describe("a socket's handlers", () => {
     expect(errors).toEqual([true, true]);
   });
 
-  // In Bun such a rejection is unhandled.
+  // In Bun, such a rejection is unhandled.
   test.skipIf(isBun)("that reject end in `error` likewise", async () => {
     using server = start({
       async data(_socket, bytes) {
@@ -278,7 +287,7 @@ describe("a socket's handlers", () => {
     expect(await later.readUntil("!")).toBe("new!");
   });
 
-  // Bun replaces them for all sockets of the listener.
+  // Bun replaces the handlers for all sockets of the listener.
   test.skipIf(isBun)("can be replaced for one socket by its reload()", async () => {
     const { closed } = signals("closed");
     using server = start({
@@ -450,7 +459,8 @@ describe("write()", () => {
         const taken = [
           socket.write("é😀"),
           socket.write(bytes),
-          // Bun's default length is the whole array's, which does not fit behind an offset, and throws.
+          // In Bun the default length is the length of the whole array. With an offset that is too
+          // long, and throws.
           isBun ? socket.write(bytes, 2, 8) : socket.write(bytes, 2),
           socket.write(bytes, 2, 3),
           isBun ? socket.write(bytes.buffer, 8, 2) : socket.write(bytes.buffer, 8),
@@ -479,7 +489,7 @@ describe("write()", () => {
     using client = await RawClient.connect(server.port);
     await client.write("?");
     expect(await client.readUntil("13;")).toBe(Array.from({ length: 14 }, (_, i) => `${i};`).join(""));
-    // They leave together: none of them is a submission of its own.
+    // All writes leave together. None of them makes its own submission.
     expect(await submitted.promise).toBe(0);
   });
 
@@ -508,7 +518,7 @@ describe("write()", () => {
     });
     using client = await RawClient.connect(server.port);
     client.socket.pause();
-    // Far less than everything: the rest waits here and not in the server's memory.
+    // The server took far less than everything. The rest is not in the server's memory.
     expect(await refused.promise).toBeLessThan(16_000_000);
     client.socket.resume();
     expect(md5(await client.readToEnd())).toBe(md5(body));
@@ -516,7 +526,7 @@ describe("write()", () => {
     expect(drains).toBeGreaterThan(0);
   });
 
-  // An option of ringloop's.
+  // Only ringloop has this option.
   test.skipIf(isBun)("takes no more than writeQueueBytesMax", async () => {
     const { taken } = signals("taken");
     using server = start(
@@ -588,7 +598,7 @@ describe("the end", () => {
     await client.write("first ");
     client.end();
     const socket = (await ended.promise) as Socket;
-    await Bun.sleep(1); // Another turn: nothing closes it meanwhile.
+    await Bun.sleep(1); // Another turn passes, and nothing closes the socket.
     expect(socket.write("after your end")).toBe(14);
     socket.end();
     expect((await client.readToEnd()).toString()).toBe("first after your end");
@@ -693,7 +703,7 @@ describe("the end", () => {
     }
   });
 
-  // Bun gives back what the kernel has not taken: the rest is the caller's, until `drain`.
+  // In Bun, the caller keeps the bytes that the kernel has not taken, until `drain`.
   test.skipIf(isBun)(
     "of more than the kernel takes: all of it leaves before the FIN, and the peer may be slow",
     async () => {
@@ -763,7 +773,7 @@ describe("the end", () => {
     });
     expect(code).toBe("ECONNRESET");
     expect(await closed.promise).toBeUndefined();
-    // And to a client that nobody here wrote.
+    // The same with another client.
     const program = `
 import socket
 client = socket.create_connection(("127.0.0.1", ${server.port}))
@@ -816,8 +826,8 @@ except ConnectionResetError:
       using client = await RawClient.connect(server.port);
       await client.write("?");
       await closed.promise;
-      await turnsOfEcho(probe); // Whatever else would be called.
-      // terminate() calls `close` before it returns, and the error comes after that.
+      await turnsOfEcho(probe); // Gives time for any further calls.
+      // terminate() calls `close` before it returns. The error comes after that.
       const expected = way !== "throw" ? ["close"] : ["close", "error"];
       expect({ way, calls }).toEqual({ way, calls: expected });
     }
@@ -871,7 +881,7 @@ describe("pause()", () => {
       await turnsOfEcho(probe);
       expect(received).toEqual([]);
       paused!.resume();
-      // What was sent meanwhile comes before what is sent now.
+      // Bytes that were sent during the pause arrive before the following ones.
       await client.write(round === 2 ? "last" : "pause");
       if (round === 2) await all.promise;
       else await client.readUntil("paused;");
@@ -937,12 +947,13 @@ describe("timeout()", () => {
     const before = performance.now();
     using client = await RawClient.connect(server.port);
     const ms = (await timedOut.promise) - before;
-    // Bun's clock for this ticks every four seconds.
+    // Bun's clock for timeouts ticks every four seconds.
     expect(ms).toBeWithin(isBun ? 0 : 990, isBun ? 9000 : 2500);
     await client.closed;
   }, 15000);
 
-  // Nothing else goes on in the meantime: the reactor sleeps when the time is over and the handler writes.
+  // Nothing else happens meanwhile. The reactor sleeps when the time is over and the handler
+  // writes.
   test("is called once for each time that is set, what it writes leaves, and the socket goes on", async () => {
     const times: number[] = [];
     let socket: Socket;
@@ -962,7 +973,7 @@ describe("timeout()", () => {
     using client = await RawClient.connect(server.port);
     await client.readUntil("timeout 1;");
     await client.readUntil("timeout 2;");
-    // Bun's clock for this ticks every four seconds, and its first tick may be at once.
+    // Bun's clock for timeouts ticks every four seconds, and its first tick may come at once.
     if (!isBun) for (const [i, time] of times.entries()) expect(time - set).toBeGreaterThan(990 * (i + 1));
     using other = start({ open: (each) => each.timeout(2), timeout: (each) => void each.write("over") });
     using second = await RawClient.connect(other.port);
@@ -973,7 +984,7 @@ describe("timeout()", () => {
     await client.readUntil("goes on");
   }, 30000);
 
-  // The reactor has slept for longer than the time that is set.
+  // The reactor has slept for longer than the timeout.
   test("is called when it was set on a quiet process, outside of every handler", async () => {
     const { opened, timedOut } = signals("opened", "timedOut");
     using server = start({ open: opened.resolve, timeout: () => timedOut.resolve(performance.now()) });
@@ -1000,7 +1011,7 @@ describe("timeout()", () => {
     });
     using client = await RawClient.connect(server.port);
     await opened.promise;
-    // A second socket with the time that the first one had.
+    // A second socket with the same timeout as the first one.
     const { timedOut } = signals("timedOut");
     using other = start({ open: (socket) => socket.timeout(1), timeout: () => timedOut.resolve() });
     using second = await RawClient.connect(other.port);
@@ -1070,7 +1081,7 @@ describe("addresses", () => {
       return (await six.readToEnd()).toString();
     };
     expect(await ask()).toBe("six");
-    // Refused, or another program's: the port is free there.
+    // The connection is refused, or another program uses the port there.
     await RawClient.connect(server.port, "127.0.0.1").then(
       (client) => client[Symbol.dispose](),
       () => {},
@@ -1156,7 +1167,7 @@ describe("stop()", () => {
 describe("a thousand connections", () => {
   const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
 
-  /** Opens, uses and closes connections in this process, `count` one after another and in groups of 20. */
+  /** Opens, uses and closes `count` connections one after another, and then in groups of 20. */
   async function comeAndGo(port: number, count: number): Promise<void> {
     const one = (): Promise<void> =>
       new Promise((resolve, reject) => {
@@ -1183,7 +1194,8 @@ describe("a thousand connections", () => {
       closed === open ? Promise.resolve() : new Promise((resolve) => (allClosed = () => resolve()));
     await comeAndGo(server.port, 40);
     await settled();
-    // What closes later than `close` is told, client sides included, has its turn before the count.
+    // Sockets that close after their `close` handler, also those of clients, close before the
+    // count.
     const before = await stable();
     await comeAndGo(server.port, 1000);
     await settled();
@@ -1192,9 +1204,12 @@ describe("a thousand connections", () => {
     if (!isBun) expect(reactorStats().staleCompletions).toBe(0);
   });
 
-  /** Descriptors, and the ring's slots and send memory, once they have not changed for 20 turns. */
+  /**
+   * Returns the number of descriptors, the ring's slots and its send memory, as soon as they have
+   * not changed for 20 turns.
+   */
   async function stable(): Promise<object> {
-    Bun.gc(true); // Until then Bun keeps the standard input of children that earlier tests ran.
+    Bun.gc(true); // Bun keeps the standard input of earlier tests' children until a collection.
     const look = () => {
       const { slotsInUse, sendBytesInUse } = isBun ? { slotsInUse: 0, sendBytesInUse: 0 } : reactorStats();
       return { descriptors: openDescriptors(), slotsInUse, sendBytesInUse };
@@ -1215,7 +1230,7 @@ describe("a thousand connections", () => {
     using server = start({
       data(socket, bytes) {
         if (String(bytes) === "terminate") socket.terminate();
-        else socket.write(Buffer.alloc(500_000)); // Still on its way when the client resets.
+        else socket.write(Buffer.alloc(500_000)); // The bytes are still on their way when the client resets.
       },
       close() {
         if (++closed === 200) all.resolve();

@@ -1,4 +1,4 @@
-/** What a process is like whose sockets the ring serves: when it ends, what else it does meanwhile, and what it costs. */
+/** The process whose sockets the ring serves: when it ends, what else runs in it, and its costs. */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,21 +12,24 @@ const get = (path: string, ...fields: string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
 const register = join(import.meta.dir, "../../src/register.ts");
 
-/** Resolves once the server's reactor has slept, twice, with nothing else to do. */
+/** Resolves when the server's reactor has slept twice with nothing else to do. */
 async function parked(port: number): Promise<void> {
   const parks = async (): Promise<number> =>
     JSON.parse((await ask(port, get("/stats", "Connection: close"))).text).parks;
   for (const enough = (await parks()) + 2; (await parks()) < enough;) await Bun.sleep(20);
 }
 
-/** User and system time of a process, in clock ticks (proc(5)). Threads of the kernel that work for it count. */
+/**
+ * Returns user and system time of a process in clock ticks (proc(5)), with the kernel threads that
+ * work for it.
+ */
 function cpuTicks(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
 }
 
-/** How often a process's JavaScript thread has gone to sleep, which is how often it was woken (proc(5)). */
+/** Returns how often the JavaScript thread of a process has gone to sleep (proc(5)). */
 function sleeps(pid: number): number {
   return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))![1]);
 }
@@ -71,15 +74,16 @@ describe("a process", () => {
       return JSON.parse((await clients[0]!.readResponse()).text);
     };
     const first = await stats();
-    await Bun.sleep(100); // The kernel's thread of sqpoll looks for work for 10 ms before it sleeps.
+    await Bun.sleep(100); // The SQ thread spins for 10 ms before it sleeps.
     const before = { ticks: cpuTicks(program.pid), sleeps: sleeps(program.pid) };
     await Bun.sleep(3000);
-    // Bun's own collector wakes up some ten times a second, and takes a millisecond of each.
+    // Bun's garbage collector wakes up about ten times a second, for a millisecond each.
     expect(sleeps(program.pid) - before.sleeps).toBeLessThanOrEqual(100);
     expect(cpuTicks(program.pid) - before.ticks).toBeLessThanOrEqual(5);
-    // It wakes up by itself: nothing else happens that would wake it. `npm run bench` has how fast.
+    // The ring wakes the process, because nothing else happens. `npm run bench` measures how fast.
     const second = await stats();
-    // Once for the second question; before, for what the first one had not finished when the reactor slept, as on a busy machine.
+    // One wake-up is for the second question. On a busy machine there may be more, for work of the
+    // first question that was not finished when the reactor went to sleep.
     if (!isBun) expect(second.wakeups - first.wakeups).toBeWithin(1, 4);
     expect((await ask(port, get("/"))).text).toBe("served");
     for (const client of clients) client[Symbol.dispose]();
@@ -93,9 +97,8 @@ describe("a process", () => {
     const load = run(["wrk", "-t1", "-c50", "-d2s", `http://127.0.0.1:${port}/`]);
     // How late timers are on this machine now, in a process that has nothing else to do.
     const usualMs: number[] = [];
-    let isOver = false;
-    const asked = ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`)).finally(() => (isOver = true));
-    while (!isOver) {
+    const asked = ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
+    while (Bun.peek.status(asked) === "pending") {
       const before = performance.now();
       await new Promise((resolve) => setTimeout(resolve, 20));
       usualMs.push(performance.now() - before - 20);
@@ -120,7 +123,7 @@ describe("a process", () => {
       async () => {
         await using program = Program.fixture("uncaught.ts", { TEST_WAY: way });
         const { uncaught, reached } = await program.line();
-        // Bun receives all of it at once, and has nothing left to resume with.
+        // Bun receives all bytes at once, so nothing is left for `resume`.
         if (!isBun || way !== "resume") expect(uncaught).toBeGreaterThan(0);
         expect(reached).toBe(20);
         expect(await program.exited).toBe(0);
@@ -135,7 +138,7 @@ describe("a process", () => {
     const ofWorker = `worker off main, ${subject}, own reactor`;
     expect(texts).toEqual([...Array<string>(40).fill(ofWorker), "main"]);
     expect(await program.exited).toBe(0);
-    // 40 requests are at least 80 completions for whoever serves them.
+    // 40 requests make at least 80 completions in the thread that serves them.
     if (!isBun) expect(ownCompletions).toBeLessThan(80);
   });
 });
@@ -145,7 +148,7 @@ describe("system calls", () => {
     const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
     const trace = join(directory, "trace");
     try {
-      // -D: the server is our child, and the tracer ends with it.
+      // -D: the server is the child of this process, and strace ends with the server.
       const command = [
         "strace",
         "-D",
@@ -167,10 +170,10 @@ describe("system calls", () => {
       const before = calls("epoll_ctl");
       await comeAndGo(200);
       const grown = calls("epoll_ctl") - before;
-      // For a connection Bun adds its descriptor and, at times, changes it.
+      // Bun adds a descriptor for each connection, and sometimes changes it.
       if (isBun) expect(grown).toBeGreaterThanOrEqual(200);
       else {
-        // The eventfd is watched anew after a wakeup; nothing is watched for a connection.
+        // After each wake-up the eventfd is added again. For a connection nothing is added.
         expect(grown).toBeLessThan(20);
         expect(calls("io_uring_enter")).toBeGreaterThan(0);
       }
@@ -181,9 +184,9 @@ describe("system calls", () => {
   }, 15000);
 });
 
-// What follows is about ringloop's preload and its reactor.
+// The following tests are about ringloop's preload and its reactor.
 describe.skipIf(isBun)("the preload", () => {
-  /** Whether the ring serves, which shows in what Bun does not do. */
+  /** Whether the ring serves. It answers an unknown expectation differently from Bun. */
   const isServedByRing = async (port: number): Promise<boolean> => {
     const { status, text } = await ask(port, get("/", "Expect: tea"));
     if (status === 417) return true;
@@ -270,7 +273,10 @@ describe.skipIf(isBun)("the preload", () => {
 });
 
 describe("a hot reload", () => {
-  /** Runs a fixture under `bun --hot`, and changes its text once while it runs. Gives what it says of each run, and its answers. */
+  /**
+   * Runs a fixture under `bun --hot`, and changes its text once while it runs. Returns the output
+   * of each run, and the answers.
+   */
   async function reload(name: string, env: Record<string, string> = {}) {
     const directory = mkdtempSync(join(tmpdir(), "ringloop-test-"));
     const path = join(directory, "program.ts");
@@ -301,7 +307,8 @@ describe("a hot reload", () => {
     expect(runs[1]).toMatchObject({ version: "second", reloads: 1, sameReactor: true, port: runs[0].port });
   });
 
-  // ringloop's second serve() on the port is an EADDRINUSE; Bun's, under --hot, is a reload of the first one.
+  // A second serve() on the same port is an EADDRINUSE in ringloop. Bun's serve() under --hot
+  // reloads the first server.
   test("of a program that calls serve() again serves with the new handler", async () => {
     using free = Bun.listen({ port: 0, hostname: "127.0.0.1", socket: { data() {} } });
     const port = free.port;

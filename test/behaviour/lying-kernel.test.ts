@@ -1,8 +1,11 @@
 /**
- * A kernel that lies about completions can stop a program, and cannot make it read or write memory that it should not (an Iago attack): what
- * contradicts what the process knows is counted and dropped, or ends the process with a RingIntegrityError, before anybody is given a byte.
+ * A kernel that lies about completions can stop a program. It cannot make the program read or write
+ * wrong memory (an Iago attack). If a completion contradicts the process's own knowledge, it is
+ * counted and dropped, or it ends the process with a RingIntegrityError. Before that, no handler
+ * gets a byte.
  *
- * `npm run fuzz:completions` does the same for hours. What could be true is not told from the truth; see src/reactor/faults/lies.ts.
+ * `npm run fuzz:completions` does the same for hours. A lie that could be true is not recognised;
+ * see src/reactor/faults/lies.ts.
  */
 import { describe, expect, test } from "bun:test";
 import { fixture, Program } from "./process.ts";
@@ -38,7 +41,7 @@ describe.skipIf(isBun)("a completion", () => {
   }, 60_000);
 });
 
-// On the reactor's own operations; those of connections are in the above.
+// These lies are about operations of the reactor. The tests above cover the ones of connections.
 describe.skipIf(isBun)("is fatal, and settles nothing:", () => {
   test.each([
     ["a read of more", "completion of read moves 11 of 10 bytes"],

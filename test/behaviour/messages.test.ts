@@ -1,4 +1,7 @@
-/** Operations of the promise layer on sockets, child processes, futexes and other rings, whose results are more than a number. */
+/**
+ * Operations of the promise layer whose results are more than a number: on sockets, child
+ * processes, futexes and other rings.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, fstatSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import type { Reactor } from "../../src/index.ts";
@@ -62,7 +65,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
     return fd;
   }
 
-  /** Calls it with two datagram sockets of the Unix kind, and closes them. */
+  /** Calls `use` with a pair of Unix datagram sockets, and closes them. */
   async function withPair(use: (near: number, far: number) => Promise<void>): Promise<void> {
     const pair = socketpair(AF_UNIX, SOCK_DGRAM);
     try {
@@ -158,7 +161,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`).startsWith("/memfd:counted");
       } catch {
-        return false; // The listing's own.
+        return false; // The descriptor of readdirSync itself.
       }
     };
     const duplicates = (): number => readdirSync("/proc/self/fd").filter(isIt).length - 1;
@@ -174,7 +177,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
         const iovec = memory.iovec([memory.copy("x")]);
         ring.getSqe()!.prepSendmsg(near, memory.msghdr({ iovec, control: memory.control(message.control) }).address);
         ring.submitAndWait(1);
-        // The message is there, and the reactor has not looked yet.
+        // The message has arrived, but the reactor has not seen it yet.
         controller.abort(new Error("enough"));
         await expect(received).rejects.toThrow("enough");
         await settled(slots);
@@ -223,7 +226,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
   });
 
   test("waits for a child by its id, its pidfd, its group, and for any", async () => {
-    // That it stops, since Bun itself waits for its end, and may be first.
+    // Waits for a stop, because Bun itself waits for the end of the child and may be faster.
     const child = Bun.spawn(["cat"], { stdin: "pipe" });
     const pidfd = pidfdOpen(child.pid);
     const targets = [child.pid, { pid: child.pid }, { pidfd }, { pgid: 0 }, "any"] as const;

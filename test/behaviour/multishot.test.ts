@@ -49,11 +49,11 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
   beforeEach(() => {
     inFlight = reactor.stats().slotsInUse;
   });
-  /** Nothing of it is left in the ring. */
+  /** Expects that the ring has no operation of the iterator any more. */
   const isGone = (): void => expect(reactor.stats().slotsInUse).toBeLessThanOrEqual(inFlight);
   afterAll(() => settled(inFlight));
 
-  /** A listening socket, and how to connect to it. */
+  /** Returns a listening socket, and a function that connects to it. */
   async function listening(): Promise<{ fd: number; connect: () => Promise<number> }> {
     const fd = await reactor.socket(AF_INET, SOCK_STREAM);
     await reactor.bind(fd, { hostname: "127.0.0.1", port: 0 });
@@ -89,7 +89,8 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     const clients = [await connect(), await connect()];
     const { value } = (await first) as { value: number };
     await accepted.return();
-    // The second was accepted, and closed; or it is still in the queue, and goes with the listener.
+    // The second connection was accepted and closed, or it is in the queue and ends with the
+    // listener.
     closeSync(fd);
     const into = Buffer.alloc(1);
     expect(await reactor.recv(clients[1]!, into).catch(() => 0)).toBe(0);
@@ -110,7 +111,8 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     using memory = new RingMemory();
     const clients = [await reactor.socket(AF_INET, SOCK_STREAM), await reactor.socket(AF_INET, SOCK_STREAM)];
     const before = readdirSync("/proc/self/fd").length;
-    // Both before the reactor looks again: the second comes right behind the first, at which it is left.
+    // Both connect before the reactor looks again. The loop ends at the first connection, and the
+    // second one comes directly after it.
     const where = memory.copy(bytes).address;
     for (const client of clients) ring.getSqe()!.prepConnect(client, where, 16);
     ring.submitAndWait(2);
@@ -129,7 +131,7 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     const before = readdirSync("/proc/self/fd").length;
     for (let i = 1; i < 100; i++) taken.push(((await accepted.next()) as { value: number }).value);
     expect(new Set(taken).size).toBe(100);
-    // What had not been accepted when all had connected was more than a few.
+    // Many connections had not been accepted when all had connected.
     expect(readdirSync("/proc/self/fd").length - before).toBeGreaterThanOrEqual(20);
     await accepted.return();
     for (const each of [...taken, ...clients, fd]) closeSync(each);
@@ -187,7 +189,7 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
       await reactor.shutdown(far, 1);
     })();
     let { value: piece } = (await first) as { value: Buffer | undefined };
-    // Nobody takes more for a while: the sender comes to a halt.
+    // The iterator takes nothing for a while, so the sender stops.
     for (let last = -1; last !== sent; await reactor.timeout(20)) last = sent;
     expect(sent).toBeLessThan(total / 2);
     let got = 0;
@@ -251,7 +253,7 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     await first;
     await reactor.send(client, Buffer.from("b"));
     await reactor.timeout(5);
-    // Closes with a reset: SO_LINGER of no time.
+    // SO_LINGER with a time of 0 closes with a reset.
     await reactor.setsockopt(client, 1, 13, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
     closeSync(client);
     const rest = [];
@@ -270,7 +272,7 @@ describe.skipIf(isBun)("an operation that completes again and again", () => {
     const events = reactor.pollMultishot(fd, POLLIN, { signal: controller.signal });
     await events.next();
     writeSync(fd, new Uint8Array(BigUint64Array.of(1n).buffer));
-    await reactor.timeout(5); // By then a value waits.
+    await reactor.timeout(5); // After this, a value waits.
     controller.abort(new Error("enough"));
     expect((await failureOf(events.next())).message).toBe("enough");
     expect(await events.next()).toEqual({ done: true, value: undefined });

@@ -1,6 +1,7 @@
 /**
- * Handlers that run the event loop themselves until something happens, as bun:test's `expect(promise).resolves` does: the ring goes on
- * meanwhile, others are served, and what comes for the connection under way waits where it must.
+ * Handlers that run the event loop themselves, as `expect(promise).resolves` of bun:test does.
+ * Meanwhile the ring goes on and serves other connections. Bytes for the connection of the handler
+ * wait where they must.
  */
 import { expect, test } from "bun:test";
 import { RawClient } from "./raw-client.ts";
@@ -15,8 +16,9 @@ function block(promise: Promise<unknown>): void {
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\nName: of ${path}\r\n\r\n`;
 
 /**
- * For what Bun's own does not do: it loses the answer of an HTTP handler that runs the loop, takes the next WebSocket frame for nonsense,
- * fires no second timeout, delivers no second datagram, and does not tell of a client that goes.
+ * For tests that Bun's own functions fail. Bun loses the answer of an HTTP handler that runs the
+ * loop, misreads the next WebSocket frame, fires no second timeout, delivers no second datagram,
+ * and does not report a client that leaves.
  */
 const testRing = test.skipIf(isBun);
 
@@ -70,7 +72,7 @@ test("what came while a socket was paused waits for the rest of it, and for the 
         bytes += length;
         if (++calls === 1) {
           socket.pause();
-          setTimeout(() => socket.resume(), 20); // By then what was on its way has come.
+          setTimeout(() => socket.resume(), 20); // Until then, all bytes have arrived.
         } else {
           depth++;
           block(ended.promise);
@@ -79,7 +81,7 @@ test("what came while a socket was paused waits for the rest of it, and for the 
       end(socket) {
         ends++;
         ended.resolve();
-        setTimeout(() => socket.end(), 20); // When those that wait have gone on.
+        setTimeout(() => socket.end(), 20); // After the waiting handlers have gone on.
       },
       close: () => closed.resolve(),
     },
@@ -123,14 +125,14 @@ testRing("an HTTP handler waits: others are served, and its own client's next re
       began.resolve();
       if (pathname === "/open") gate.resolve();
       if (pathname === "/wait") block(gate.promise);
-      // The request is its own still.
+      // The request object still has its own values.
       expect([new URL(request.url).pathname, request.headers.get("name")]).toEqual([pathname, `of ${pathname}`]);
       return new Response(pathname + (await request.text()));
     },
   });
   using client = await RawClient.connect(server.port);
   using opener = await RawClient.connect(server.port);
-  // The last of these comes in a piece of its own while the first one's handler runs the loop.
+  // The last request arrives in its own piece while the handler of the first one runs the loop.
   await client.write(
     get("/wait") +
       get("/behind") +
@@ -267,7 +269,7 @@ testRing("who is told that a request timed out waits for others, while the clien
     expect((await first.readResponse()).text).toBe(path);
   }
   await told.promise;
-  // What served the one that is gone serves one of these, not two.
+  // The object that served the ended connection may serve only one of these two.
   await first.write(get("/a"));
   await second.write(get("/b"));
   expect((await Promise.all([first.readResponse(), second.readResponse()])).map(({ text }) => text)).toEqual([
@@ -292,7 +294,7 @@ testRing("a UDP socket's handler waits for its next datagram, and closes the soc
         order.push(text);
         if (text === "next") {
           self.close();
-          setTimeout(() => gate.resolve(), 20); // Whatever closing takes is over by then.
+          setTimeout(() => gate.resolve(), 20); // Until then, the close is complete.
         }
         if (text !== "wait") return;
         block(gate.promise);

@@ -1,4 +1,7 @@
-/** The promise layer: operations of the ring as methods of the reactor, their limits, their memory, and chains. */
+/**
+ * The promise layer: operations of the ring as methods of the reactor, their limits, their memory,
+ * and chains.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -23,7 +26,7 @@ import { Pipe } from "../unit/pipe.ts";
 
 const indexPath = join(import.meta.dir, "../../src/index.ts");
 
-/** What a promise is rejected with. */
+/** Returns the error with which the promise rejects. */
 async function failure(promise: Promise<unknown>): Promise<any> {
   const outcome = await promise.then(
     (value) => ({ value }),
@@ -112,13 +115,13 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       () => true,
       (error: SystemError) => {
         if (error.code !== "EINVAL") throw error;
-        return false; // Before Linux 6.11.
+        return false; // The kernel is older than Linux 6.11.
       },
     );
     if (!listening) return reactor.closeFd(server);
     await reactor.listen(server, 8);
     const accepted = reactor.accept(server);
-    // The kernel picked the port.
+    // The kernel has chosen the port.
     const port = Number(
       readFileSync("/proc/self/net/tcp", "latin1")
         .split("\n")
@@ -230,7 +233,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
     const controller = new AbortController();
     const reason = new Error("enough");
     const reading = reactor.read(empty.readEnd, Buffer.alloc(10), -1, { signal: controller.signal });
-    // The kernel has it.
+    // After this, the kernel has the operation.
     await reactor.nop();
     expect(reactorStats().sendBytesInUse).toBeGreaterThan(sendBytesInUse);
     controller.abort(reason);
@@ -249,7 +252,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       const { signal } = controller;
       rejected.push(failure(reactor.openat(AT_FDCWD, path, constants.O_RDONLY, 0, { signal })));
       rejected.push(failure(reactor.socket(2, 1, 0, { signal })));
-      controller.abort(); // In the queue they are before their cancellation.
+      controller.abort(); // In the queue, the operation is before its cancellation.
     }
     for (const error of (await Promise.all(rejected)) as Error[]) expect(error.name).toBe("AbortError");
     await settled(slotsInUse);
@@ -291,7 +294,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       const controller = new AbortController();
       const reading = reactor.read(readEnd, Buffer.alloc(1), -1, { signal: controller.signal });
       await reactor.nop();
-      // The wake of the read and its cancellation meet in the kernel.
+      // The kernel gets the wake-up of the read and its cancellation at the same time.
       const writing = reactor.write(writeEnd, Buffer.from("x"));
       controller.abort();
       outcomes.push(Promise.allSettled([reading, writing]).then(() => ends[Symbol.dispose]()));
@@ -326,7 +329,8 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
     }
     await settled(slotsInUse);
     expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
-    expect(reactorStats().operationsInFlight).toBeLessThanOrEqual(operationsInFlight + 2); // The turn's own poll and timer.
+    // The poll and the timer of the turn itself.
+    expect(reactorStats().operationsInFlight).toBeLessThanOrEqual(operationsInFlight + 2);
   });
 
   test("keeps the process alive until it is over", async () => {
@@ -420,7 +424,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       const chain = reactor.chain(op.read(ends.readEnd, Buffer.alloc(1)), op.nop({ signal }));
       await reactor.nop();
       controller.abort();
-      for (let i = 0; i < 4; i++) await reactor.nop(); // By then the cancellation has missed twice.
+      for (let i = 0; i < 4; i++) await reactor.nop(); // Until then, the cancellation has missed twice.
       await reactor.write(ends.writeEnd, Buffer.from("x"));
       expect((await failure(chain)).name).toBe("AbortError");
       await settled(slotsInUse);

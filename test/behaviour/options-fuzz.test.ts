@@ -1,6 +1,6 @@
 /**
- * Whatever is passed for an option, it works or is refused by an error that names it, and nothing is left open: fixtures/options-fuzz.ts.
- * `npm run fuzz:options` does it for longer.
+ * Every value of an option works, or is refused with an error that names the option, and nothing is
+ * left open: fixtures/options-fuzz.ts. `npm run fuzz:options` runs the same for longer.
  */
 import { expect, test } from "bun:test";
 import { fixture, Program } from "./process.ts";

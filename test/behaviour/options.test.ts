@@ -1,4 +1,4 @@
-/** What serve and listen say about options they do not take, and about addresses they cannot have. */
+/** The errors of serve and listen for wrong options and for addresses that are not available. */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,9 +25,9 @@ function failureOf(body: () => void): any {
 interface Case {
   name: string;
   value: unknown;
-  /** What the message says of what is allowed. */
+  /** The part of the message that tells the allowed values. */
   allowed: string;
-  /** Bun takes it. */
+  /** Bun accepts the value. */
   bunAccepts?: true;
 }
 
@@ -72,7 +72,7 @@ for (const [name, call, cases] of subjects) {
         const [outer = name, inner] = name.split(".");
         const options = inner ? { [outer]: { data() {}, [inner]: value } } : { [name]: value };
         if (isBun) {
-          // Bun's errors are of several kinds, and do not all name the option or the value.
+          // Bun has errors of several kinds. Not all of them name the option or the value.
           if (bunAccepts) expect(() => call(options)).not.toThrow();
           else expect(() => call(options)).toThrow();
           return;
@@ -110,13 +110,13 @@ describe("an address that cannot be had", () => {
     });
 
     test(`is an error of ${name} with its code, when it is not this machine's`, () => {
-      // TEST-NET-1, RFC 5737.
+      // An address of TEST-NET-1 (RFC 5737).
       const error = failureOf(() => call({ hostname: "192.0.2.1" }));
       expect(error).toMatchObject({ code: "EADDRNOTAVAIL" });
       expect(error).toMatchObject({ syscall: "listen" });
     });
 
-    // Bun.serve asks whether port 0 is in use.
+    // The error of Bun.serve only asks whether port 0 is in use.
     test.skipIf(isBun)(`is an error of ${name} with its code, when the name is unknown`, () => {
       const error = failureOf(() => call({ hostname: "no.such.host.invalid" }));
       expect(error).toMatchObject({ code: "ENOTFOUND", syscall: "getaddrinfo", hostname: "no.such.host.invalid" });
@@ -127,7 +127,7 @@ describe("an address that cannot be had", () => {
     const taken = serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
     const fail = (): void => void failureOf(() => listenWith({ port: taken.port }));
     fail();
-    Bun.gc(true); // Until then Bun keeps the standard input of children that earlier tests ran.
+    Bun.gc(true); // Bun keeps the standard input of earlier tests' children until a collection.
     const before = readdirSync("/proc/self/fd").length;
     for (let i = 0; i < 20; i++) fail();
     expect(readdirSync("/proc/self/fd").length).toBe(before);
@@ -136,7 +136,7 @@ describe("an address that cannot be had", () => {
 });
 
 test("the port is the option's, else a variable's, else that of bun --port, else that of bunfig.toml", async () => {
-  // All are taken, so that the error tells which one it was.
+  // All these ports are in use, so that the error shows which one was chosen.
   using flag = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   using variable = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   using option = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
@@ -189,7 +189,7 @@ test("tls with nothing in it is none", async () => {
   expect(await (await fetch(server.url)).text()).toBe("plain");
 });
 
-// What follows is about ringloop's own options.
+// The following tests are about ringloop's own options.
 describe.skipIf(isBun)("an option that the ring does not serve", () => {
   for (const [name, call] of [
     ["serve", serveWith],

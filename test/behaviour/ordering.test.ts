@@ -1,6 +1,7 @@
 /**
- * In which order callbacks, ticks, promise jobs, immediates and timers of a program run. What is expected is what Bun's own functions do: ticks and
- * promise jobs run after each callback, ticks first, before the next callback of the same segment, socket or batch.
+ * The order in which callbacks, ticks, promise jobs, immediates and timers of a program run. It
+ * must be the order of Bun's own functions: ticks and promise jobs run after each callback, ticks
+ * first, before the next callback of the same segment, socket or batch.
  */
 import { expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -12,7 +13,7 @@ import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./we
 
 const nothing = (): void => undefined;
 
-/** Notes what runs. Resolves `done` when each of `last` has been noted. */
+/** Notes which functions run. Resolves `done` when all names of `last` were noted. */
 class Trace {
   readonly seen: string[] = [];
   readonly done: Promise<void>;
@@ -31,7 +32,7 @@ class Trace {
     if (this.last.delete(what) && this.last.size === 0) this.resolve();
   }
 
-  /** Notes a callback, and leaves a job, a tick and a job of a job behind. */
+  /** Notes a callback, and queues a job, a tick and a job of a job. */
   callback(name: string): void {
     this.note(name);
     queueMicrotask(() => this.note(`${name}'s job`));
@@ -42,7 +43,7 @@ class Trace {
   }
 }
 
-/** Of two connections nobody says whose bytes are seen first. */
+/** The order for two connections, because either may be first. */
 const inEitherOrder = (trace: Trace, first: string, second: string): string[] =>
   trace.seen[0] === first ? whole(first, second) : whole(second, first);
 
@@ -332,7 +333,10 @@ test("what a handler leaves in Bun's loop: ticks, jobs, immediates in their orde
   );
 });
 
-/** The shortest of several, in milliseconds: on a busy machine one of them is undisturbed. */
+/**
+ * Returns the shortest of several durations in milliseconds, because on a busy machine at least one
+ * of them is undisturbed.
+ */
 async function shortest(port: number, attempts = 20): Promise<number> {
   using client = await RawClient.connect(port);
   let least = Infinity;
@@ -343,7 +347,7 @@ async function shortest(port: number, attempts = 20): Promise<number> {
   return least;
 }
 
-/** A server whose handler does it `count` times, and answers with how long that took. */
+/** Starts a server whose handler does `step` `count` times, and answers with the duration. */
 const timed = (step: () => Promise<unknown>, count: number) =>
   serve({
     port: 0,
@@ -355,7 +359,8 @@ const timed = (step: () => Promise<unknown>, count: number) =>
     },
   });
 
-// With a wait in the ring for each it takes 10 ms at least: then the reactor parks.
+// If the ring waited for each step, it would take at least 10 ms: after this time the reactor
+// parks.
 for (const [name, step] of Object.entries({
   "an immediate": () => new Promise((resolve) => setImmediate(resolve)),
   "a tick": () => new Promise<void>((resolve) => process.nextTick(resolve)),
@@ -377,14 +382,17 @@ for (const [name, step] of Object.entries({
     expect(await shortest(server.port)).toBeLessThan(5);
   });
 
-/** Where each turn waits for a millisecond, twenty timers take twice the time of Bun's. */
+/**
+ * Allowed ratio. If each turn waited for a millisecond, twenty timers would take twice Bun's time.
+ */
 const LATE = 1.7;
 const ROUNDS_MAX = 40;
 
 test("a handler's timers of 1 ms are not late by one, on a silent server and beside others", async () => {
   await using measured = Program.fixture("handlers-timers.ts");
   await using control = Program.fixture("handlers-timers.ts", { RINGLOOP_TEST_SUBJECT: "bun" });
-  // The least of each, by turns, for as long as a busy machine has disturbed one of them.
+  // The smallest value of each counts. The two take turns until both have an undisturbed run, also
+  // on a busy machine.
   const least = { measured: [Infinity, Infinity], control: [Infinity, Infinity] };
   const lateness = (): number => Math.max(...[0, 1].map((i) => least.measured[i]! / least.control[i]!));
   for (let round = 0; round < ROUNDS_MAX && !(lateness() < LATE); round++)

@@ -1,4 +1,7 @@
-/** The preload in the Bun processes that a program starts: all of them are redirected, and do what they do without it. */
+/**
+ * The preload in child processes of a program: all are redirected, and otherwise work as without
+ * it.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +11,7 @@ import { isBun } from "./subject.ts";
 
 const source = join(import.meta.dir, "../../src");
 const register = join(source, "register.ts");
-/** For -e. */
+/** The program for `bun -e`. */
 const redirected = `console.log(Bun.serve.toString().includes("native code") ? "no" : "yes")`;
 let directory: string;
 
@@ -29,7 +32,7 @@ describe.skipIf(isBun)("under the preload", () => {
   type Result = [way: string, args: string, code: number, said: string];
 
   test("children do what they do without it, and their scripts are redirected, whatever starts them", async () => {
-    // A path with a space and a quotation mark in it.
+    // The path has a space and a quotation mark.
     const copy = join(directory, 'the "package"/src');
     mkdirSync(join(copy, ".."));
     cpSync(source, copy, { recursive: true });
@@ -89,7 +92,9 @@ describe.skipIf(isBun)("under the preload", () => {
 });
 
 describe.skipIf(isBun)("a program that has the preload built in", () => {
-  /** It starts a child of its own kind down to a depth that an endless descent would pass, and says how deep it is. */
+  /**
+   * Starts itself as a child, up to a depth that endless recursion would exceed. Prints its depth.
+   */
   const app = `
     import ${JSON.stringify(register)};
     const depth = Number(process.env.TEST_DEPTH ?? 0);

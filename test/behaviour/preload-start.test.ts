@@ -1,4 +1,6 @@
-/** What the preload makes of a process at its start: what is loaded, and what RINGLOOP and its like say. */
+/**
+ * The preload at the start of a process: the loaded files, and the variables RINGLOOP and others.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +14,10 @@ const underPreload = (text: string, env: Environment = {}, prefix: string[] = []
 const redirected = `Bun.serve.toString().includes("native code") ? "no" : "yes"`;
 
 describe.skipIf(isBun)("a process under the preload loads", () => {
-  /** The files of ringloop that the process has loaded by then, and whether the shared object is among its mappings. */
+  /**
+   * Returns the files of ringloop that the process has loaded, and whether it has the shared
+   * object.
+   */
   async function loadedAfter(text: string): Promise<{ files: string[]; library: boolean; builtins: string[] }> {
     const { stdout, stderr } = await underPreload(`
       ${text}

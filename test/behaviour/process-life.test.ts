@@ -1,4 +1,7 @@
-/** How a serving process ends, is reloaded, and fails: in order, by signals, by its own handlers. What loop.test.ts has is not repeated. */
+/**
+ * The life of a serving process: how it ends, is reloaded, and fails, by itself, by signals, and by
+ * its handlers. loop.test.ts has more tests of it.
+ */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -13,7 +16,7 @@ import { frame, WebSocketClient } from "./websocket-client.ts";
 const get = (path: string, ...fields: string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
 
-/** Whether node's own server may listen on a port that somebody has just had. */
+/** Whether a server of Node can listen on a port that was in use a moment ago. */
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -30,9 +33,9 @@ describe("a process that ends", () => {
     const underWay = Promise.withResolvers<void>();
     const live = async (name: number): Promise<void> => {
       for (let i = 0; ; i++) {
-        // Connections come and go, so that there are some in every state.
+        // Connections open and close, so that there are some in every state.
         using client = await RawClient.connect(port).catch(() => null!);
-        if (client === null) return; // It listens no more.
+        if (client === null) return; // The server does not listen any more.
         for (let j = 0; j < 20; j++) {
           const path = `/${name}/${i}/${j}`;
           void client.write(get(path));
@@ -40,7 +43,7 @@ describe("a process that ends", () => {
           try {
             ({ text } = await client.readResponse());
           } catch {
-            break; // Closed instead of taken.
+            break; // The server closed the connection instead of serving it.
           }
           expect(text).toBe(path);
           if (++answered === 500) underWay.resolve();
@@ -57,7 +60,8 @@ describe("a process that ends", () => {
     expect(answered).toBe(taken);
   }, 15_000);
 
-  // The kernel takes a ring apart in a work queue of its own, after the process has gone: with it goes the ring's hold on its sockets.
+  // The kernel frees a ring in a work queue, after the process has ended. Only then does it release
+  // the sockets of the ring.
   test(`by SIGKILL frees its port ${isBun ? "at once" : "within a second"}, with connections open`, async () => {
     for (let round = 0; round < 5; round++) {
       await using program = Program.fixture("server.ts");
@@ -93,7 +97,7 @@ describe("a process that ends", () => {
     expect(String(await client.readBytes(5))).toBe("echo ");
     await client.write("exit");
     expect(await program.exited).toBe(8);
-    // As Bun's sockets send what is written at once, so does the end of the process.
+    // Bun's sockets send written bytes at once. In ringloop the end of the process sends them.
     expect(String(await client.readBytes(4))).toBe("exit");
   }, 10_000);
 });
@@ -111,11 +115,11 @@ test("a child inherits no descriptor: every one is closed on exec, and a child's
 });
 
 describe("a Worker that is terminated while it serves", () => {
-  /** Ends Workers under load, one after another. Returns how many descriptors the process had after each. */
+  /** Ends Workers under load, one by one. Returns the number of descriptors after each of them. */
   async function terminateWorkers(rounds: number): Promise<number[]> {
     await using program = Program.fixture("terminates-workers.ts");
     const first = await program.line();
-    /** Asks on new connections again and again. */
+    /** Sends requests on new connections again and again. */
     const ask = async (port: number, over: AbortSignal, seen: { served: number }): Promise<void> => {
       while (!over.aborted) {
         using client = await RawClient.connect(port);
@@ -124,7 +128,7 @@ describe("a Worker that is terminated while it serves", () => {
         seen.served++;
       }
     };
-    /** Asks on one connection until that ends. */
+    /** Sends requests on one connection until the connection ends. */
     const askToTheEnd = async (client: RawClient, seen: { served: number }): Promise<void> => {
       using _ = client;
       for (; ; seen.served++) {
@@ -146,7 +150,7 @@ describe("a Worker that is terminated while it serves", () => {
       const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.connect(port)));
       const own = clients.map((client) => askToTheEnd(client, seen));
       while (seen.served < 50) await new Promise((resolve) => setImmediate(resolve));
-      // In the middle of files for clients that do not read on.
+      // The Worker is in the middle of files, because these clients stop reading.
       const readers = await Promise.all(Array.from({ length: 3 }, () => RawClient.connect(port)));
       for (const reader of readers) {
         await reader.write(get("/large"));
@@ -155,7 +159,7 @@ describe("a Worker that is terminated while it serves", () => {
       }
       program.tell("next");
       const next = await program.line();
-      // The others are served after it as before.
+      // The other clients still get answers afterwards.
       const before = lasting.map(({ seen }) => seen.served);
       while (lasting.some(({ seen }, i) => seen.served < before[i]! + 20))
         await new Promise((resolve) => setImmediate(resolve));
@@ -189,7 +193,7 @@ test("a Worker that is terminated while it accepts leaves no connection open and
   const hangs = await program.line();
   program.tell("end");
   const ended = await program.line();
-  // Of the 64 MiB that it has to send.
+  // The Worker had 64 MiB to send.
   if (!isBun) expect(hangs.residentBytes - ended.residentBytes).toBeGreaterThan(60 << 20);
   expect(ended.descriptors).toBeLessThanOrEqual(descriptors);
   await Promise.all(clients.map(({ closed }) => closed));
@@ -208,7 +212,9 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
   const uncaughtOf = async (port: number): Promise<{ uncaught: string[]; slots: number }> =>
     JSON.parse((await ask(port, get("/", "Connection: close"))).text);
 
-  /** Waits until so many errors were uncaught, then looks whether others are served and nothing is left. */
+  /**
+   * Waits for the expected uncaught errors. Then the server must still serve, and nothing is left.
+   */
   async function survives(ports: { http: number; tcp: number }, slots: number, expected: string[]): Promise<void> {
     let state = await uncaughtOf(ports.http);
     while (state.uncaught.length < expected.length || state.slots > slots) state = await uncaughtOf(ports.http);
@@ -262,7 +268,7 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
       await client.write(get("/"));
       expect((await client.readResponse()).status).toBe(200);
     }
-    // The server reports what its handler throws; it is not uncaught.
+    // The server reports the errors of its handlers, so they are not uncaught.
     await survives(ports, slots, []);
   }, 10_000);
 
@@ -314,7 +320,7 @@ test("a hot reload keeps connections, which have the new handlers: HTTP, WebSock
     expect(await all()).toEqual(["first", "first text", "first bytes"]);
     for (let round = 0; round < 3; round++) {
       write(`again ${round}`);
-      await program.text(`"again ${round}"`); // A program may be told twice of one change.
+      await program.text(`"again ${round}"`); // A program may reload twice for one change.
       expect(await all()).toEqual([`again ${round}`, `again ${round} text`, `again ${round} bytes`]);
     }
   } finally {

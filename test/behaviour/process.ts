@@ -1,4 +1,7 @@
-/** Programs that tests start: other people's clients, and servers of their own in fixtures/. All are ended by their handle. */
+/**
+ * Programs that tests start: third-party clients, and the servers in fixtures/. The handle of a
+ * program ends it.
+ */
 import { join } from "node:path";
 
 export interface Outcome {
@@ -7,17 +10,23 @@ export interface Outcome {
   exitCode: number;
 }
 
-/** The variables of this process with some set, or, as undefined, taken out. */
+/** Changes to the environment of this process. An undefined value removes the variable. */
 export type Environment = Record<string, string | undefined>;
 
-/** A sanitizer that this process was started with (test/sanitizers.ts) is for Bun: other programs do not all bear it. */
+/**
+ * Returns the environment for a program. If this process runs with a sanitizer
+ * (test/sanitizers.ts), only Bun gets it, because some other programs fail with it.
+ */
 function environmentOf([program]: string[], env: Environment): Environment {
   const isSanitized = process.env.LD_PRELOAD !== undefined;
   if (!isSanitized || program === process.execPath) return { ...process.env, ...env };
   return { ...process.env, LD_PRELOAD: undefined, RINGLOOP_LIBRARY: undefined, ...env };
 }
 
-/** Runs a program to its end, with `input` as its standard input. Throws when it fails, with what it said. */
+/**
+ * Runs a program to its end, with `input` as its standard input. Throws if the program fails, with
+ * its output in the error.
+ */
 export async function run(command: string[], input: string | Uint8Array = "", env: Environment = {}): Promise<Outcome> {
   const outcome = await attempt(command, input, env);
   if (outcome.exitCode !== 0)
@@ -25,7 +34,7 @@ export async function run(command: string[], input: string | Uint8Array = "", en
   return outcome;
 }
 
-/** As `run`, for a program that may fail. */
+/** As `run`, but does not throw if the program fails. */
 export async function attempt(
   command: string[],
   input: string | Uint8Array = "",
@@ -41,7 +50,10 @@ export function fixture(name: string): string {
   return join(import.meta.dir, "fixtures", name);
 }
 
-/** A program that runs until it ends by itself, is disposed of, or this process is gone. Its stderr is collected. */
+/**
+ * A program that runs until it ends by itself, is disposed of, or this process ends. Its stderr is
+ * collected.
+ */
 export class Program implements AsyncDisposable {
   readonly exited: Promise<number>;
   readonly pid: number;
@@ -52,7 +64,10 @@ export class Program implements AsyncDisposable {
   private readonly stderrText: Promise<string>;
   private said = "";
 
-  /** `group`: it has a process group of its own, and that is what ends with it: for programs behind a script. */
+  /**
+   * `group`: whether the program gets its own process group, and `stop` ends the whole group. For
+   * programs that a script starts.
+   */
   constructor(command: string[], env: Environment = {}, group = false) {
     const io = { stdin: "pipe", stdout: "pipe", stderr: "pipe" } as const;
     const argv = ["setpriv", "--pdeathsig", "KILL", ...command];
@@ -64,7 +79,7 @@ export class Program implements AsyncDisposable {
     this.stderrText = this.child.stderr.text();
   }
 
-  /** A fixture as a Bun program. */
+  /** Starts a fixture as a Bun program. */
   static fixture(name: string, env: Environment = {}): Program {
     return new Program([process.execPath, fixture(name)], env);
   }
@@ -73,12 +88,12 @@ export class Program implements AsyncDisposable {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** The next line of its stdout, as JSON. Throws when it ends before, with what it said. */
+  /** Returns the next line of stdout, parsed as JSON. Throws if the program ends before. */
   async line(): Promise<any> {
     return JSON.parse(await this.text(""));
   }
 
-  /** The next line of its stdout that has this in it. */
+  /** Returns the next line of stdout that contains `part`. */
   async text(part: string): Promise<string> {
     for (;;) {
       const end = this.said.indexOf("\n");
@@ -94,18 +109,18 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  /** Writes a line to its stdin. */
+  /** Writes a line to stdin. */
   tell(text: string): void {
     void this.child.stdin.write(`${text}\n`);
     void this.child.stdin.flush();
   }
 
-  /** What it said on stderr, once it has ended. */
+  /** The text of stderr, once the program has ended. */
   get stderr(): Promise<string> {
     return this.stderrText;
   }
 
-  /** Ends it, with SIGTERM unless another signal is named. */
+  /** Ends the program, by default with SIGTERM. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
     if (this.group) process.kill(-this.pid, signal);
     else this.child.kill(signal);

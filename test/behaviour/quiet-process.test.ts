@@ -1,6 +1,7 @@
 /**
- * Deadlines that a program sets while nothing else goes on: the reactor sleeps, and its clock stands at the last turn. Each is set from a
- * timer of Bun's, longer after the last turn than the deadline is.
+ * Deadlines that a program sets in a quiet process: the reactor sleeps, and its clock has the time
+ * of the last turn. Each deadline is set in a timer of Bun. The time since the last turn is longer
+ * than the deadline.
  */
 import { expect, test } from "bun:test";
 import { once } from "node:events";
@@ -8,12 +9,12 @@ import { RawClient } from "./raw-client.ts";
 import { isBun, serve } from "./subject.ts";
 import { serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
-/** Bun's clock for these ticks every four seconds. */
+/** Bun's clock for these deadlines ticks every four seconds. */
 const longest = isBun ? 9000 : 3500;
 const QUIET_MS = 1500;
 
 test("resume() of a WebSocket begins the idle timeout anew", async () => {
-  const seconds = 8; // The least.
+  const seconds = 8; // The smallest allowed value.
   const opened = Promise.withResolvers<Bun.ServerWebSocket<unknown>>();
   const closed = Promise.withResolvers<number>();
   using server = serveWebSocket({
@@ -35,7 +36,7 @@ test("resume() of a WebSocket begins the idle timeout anew", async () => {
   expect((await client.rest()).length).toBe(0);
 }, 30_000);
 
-// The clock of a sleeping reactor is not looked at yet: the deadline is over before it has begun.
+// If the clock of the sleeping reactor is not updated, the deadline is over before it begins.
 test("server.timeout() counts from when it is called", async () => {
   const asked = Promise.withResolvers<Request>();
   using server = serve({

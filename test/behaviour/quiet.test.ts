@@ -1,6 +1,10 @@
 /**
- * A process in which nothing else goes on: clients that leave while a handler or a stream takes its time, deadlines that are set while the event
- * loop sleeps, answers that are finished while other handlers run, and a thread that stands still. Other traffic would hide what is wrong.
+ * A quiet process, because other traffic would hide errors:
+ *
+ * - clients that leave while a handler or a stream is still at work;
+ * - deadlines that are set while the event loop sleeps;
+ * - answers that are complete while other handlers run;
+ * - a thread that stands still.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -98,7 +102,7 @@ describe("a deadline on a quiet process", () => {
 describe("what is finished", () => {
   test("leaves before other handlers are done", async () => {
     const clients = await Promise.all(Array.from({ length: 8 }, () => RawClient.connect(ports.http)));
-    // All of them at once, behind one that holds the thread.
+    // All requests come at once, after one whose handler blocks the thread.
     const times = await Promise.all(
       clients.map(async (client) => {
         const start = performance.now();
@@ -108,7 +112,7 @@ describe("what is finished", () => {
       }),
     );
     const byOrder = times.toSorted(([a], [b]) => a - b).map(([, ms]) => ms);
-    // Held back, all come with the last one.
+    // If the server delayed answers, all would arrive together with the last one.
     expect(byOrder[2]! / byOrder[7]!).toBeLessThan(0.75);
     for (const client of clients) client[Symbol.dispose]();
   });
@@ -125,7 +129,7 @@ describe("what is finished", () => {
   });
 });
 
-// Bun serves them mostly; sometimes it closes its idle connections first.
+// Bun serves the requests in most runs, but sometimes it closes the idle connections first.
 test.skipIf(isBun)(
   "a thread that stands still for longer than idleTimeout serves what has come meanwhile",
   async () => {
@@ -138,11 +142,11 @@ test.skipIf(isBun)(
     for (const client of clients) await client.write(get("/second"));
     using fresh = await RawClient.connect(ports.http);
     await fresh.write(get("/fresh"));
-    await Bun.sleep(3000); // Three times idleTimeout: the time is what is tested.
+    await Bun.sleep(3000); // Three times idleTimeout. The test is about time.
     process.kill(program.pid, "SIGCONT");
     for (const client of clients) expect((await client.readResponse()).text).toBe("/second");
     expect((await fresh.readResponse()).text).toBe("/fresh");
-    // So does a handler that takes as long.
+    // The same with a handler that blocks for the same time.
     await fresh.write(get("/hold?ms=3000"));
     for (const client of clients) await client.write(get("/third"));
     for (const client of clients) expect((await client.readResponse()).text).toBe("/third");
@@ -157,7 +161,7 @@ describe("an error of a handler that nobody catches", () => {
     expect((await client.readResponse()).status).toBe(500);
     program.tell("stop");
     client.end();
-    // Naturally, and not by process.exit().
+    // The process ends by itself, without process.exit().
     const script = `
       const { serve } = await import(${JSON.stringify(join(import.meta.dir, "subject.ts"))});
       const server = serve({ port: 0, hostname: "127.0.0.1", fetch() { throw new Error("nobody catches this"); } });
@@ -193,7 +197,7 @@ describe("an error of a handler that nobody catches", () => {
     console.error = () => {};
     process.on("uncaughtException", listener);
     try {
-      if (isBun) return; // Bun counts it for this process, too.
+      if (isBun) return; // Bun counts the error for this process, too.
       using server = serve({
         port: 0,
         hostname: "127.0.0.1",

@@ -1,4 +1,7 @@
-/** Runs `body` while what the subject reports of failing handlers is kept back, from stderr and from bun:test. Returns what ringloop reported. */
+/**
+ * Runs `body`. Meanwhile the subject's reports of failing handlers reach neither stderr nor
+ * bun:test. Returns the reports of ringloop.
+ */
 import { spyOn } from "bun:test";
 
 export async function quietly(body: () => Promise<void>): Promise<unknown[]> {

@@ -1,6 +1,6 @@
 /**
- * A client that sends exactly the bytes it is told to, over node:net, and reads answers with a parser of its own: what it accepts does
- * not depend on what the servers under test believe about HTTP.
+ * A client over node:net that sends exactly the given bytes. It reads answers with its own parser,
+ * which shares no code with the servers under test.
  */
 import { createHash } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -9,9 +9,9 @@ export interface RawResponse {
   version: string;
   status: number;
   reason: string;
-  /** By lower-case name, each with all its values. */
+  /** All values of each field, by lower-case name. */
   headers: Map<string, string[]>;
-  /** The status line and the fields, as they came. */
+  /** The status line and the fields, as the server sent them. */
   head: string;
   body: Buffer;
   text: string;
@@ -19,7 +19,7 @@ export interface RawResponse {
 
 export class RawClient implements Disposable {
   readonly socket: Socket;
-  /** "end" after the server's FIN, "reset" when the connection broke. */
+  /** Resolves with "end" after the server's FIN, with "reset" if the connection breaks. */
   readonly closed: Promise<"end" | "reset">;
 
   private received: Buffer = Buffer.alloc(0);
@@ -57,13 +57,16 @@ export class RawClient implements Disposable {
     });
   }
 
-  /** Strings are sent as latin1. Resolves when the kernel has taken the bytes; a broken connection shows in `closed`. */
+  /**
+   * Sends bytes, or a string as latin1. Resolves when the kernel has taken the bytes. If the
+   * connection breaks, `closed` tells it.
+   */
   write(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? Buffer.from(data, "latin1") : data;
     return new Promise((resolve) => this.socket.write(bytes, () => resolve()));
   }
 
-  /** Sends FIN, and goes on to read. */
+  /** Sends FIN. The client can still read. */
   end(): void {
     this.socket.end();
   }
@@ -77,7 +80,7 @@ export class RawClient implements Disposable {
     this.socket.destroy();
   }
 
-  /** The next bytes up to and including `text`. */
+  /** Returns the next bytes up to and including `text`. */
   async readUntil(text: string): Promise<string> {
     for (let from = 0; ;) {
       this.collect();
@@ -99,7 +102,7 @@ export class RawClient implements Disposable {
     return Buffer.concat(parts);
   }
 
-  /** Everything up to the server's FIN. Throws when the connection is reset instead. */
+  /** Returns all bytes up to the server's FIN. Throws if the connection is reset. */
   async readToEnd(): Promise<Buffer> {
     const parts: Buffer[] = [];
     for (;;) {
@@ -110,7 +113,7 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** The answer to one request of the given method. */
+  /** Reads the answer to one request of the given method. */
   async readResponse(method = "GET"): Promise<RawResponse> {
     const head = await this.readUntil("\r\n\r\n");
     const [statusLine = "", ...lines] = head.slice(0, -4).split("\r\n");
@@ -127,7 +130,7 @@ export class RawClient implements Disposable {
     return { version, status: Number(status), reason, headers, head, body, text: body.toString() };
   }
 
-  /** RFC 9112 section 6.3. */
+  /** Reads a body (RFC 9112 section 6.3). */
   private async readBody(method: string, status: number, headers: Map<string, string[]>): Promise<Buffer> {
     const lengths = headers.get("content-length");
     const codings = headers.get("transfer-encoding");
@@ -156,7 +159,7 @@ export class RawClient implements Disposable {
     return taken;
   }
 
-  /** Joins what has come. Returns how many bytes there are. */
+  /** Joins the bytes that have arrived. Returns their number. */
   private collect(): number {
     if (this.arrived.length > 0) this.received = Buffer.concat([this.received, ...this.arrived.splice(0)]);
     return this.received.length;
@@ -178,7 +181,7 @@ export class RawClient implements Disposable {
   }
 }
 
-/** One request on a connection of its own. Returns the answer and how the server ended the connection, if it is to end it. */
+/** Sends one request on its own connection, and returns the answer. */
 export async function ask(port: number, request: string | Uint8Array, method = "GET"): Promise<RawResponse> {
   using client = await RawClient.connect(port);
   void client.write(request);

@@ -1,6 +1,7 @@
 /**
- * What a promise is rejected with. In place of `expect(promise).rejects`, which runs Bun's loop until the promise is settled: called from
- * inside a turn of the ring, it would wait for a completion that this turn alone can dispatch.
+ * Returns the error with which the promise rejects. It replaces `expect(promise).rejects`, which
+ * runs Bun's loop until the promise is settled. Inside a turn of the ring, that would wait for a
+ * completion that only this turn can dispatch.
  */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {

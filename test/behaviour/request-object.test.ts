@@ -1,9 +1,12 @@
-/** Requests and Responses as objects that a program passes on, copies, patches and extends. The globals are as the preload leaves them. */
+/**
+ * Requests and Responses as objects that a program passes on, copies, patches and extends. The
+ * preload has replaced the globals.
+ */
 import { expect, test } from "bun:test";
 import { fixture, run } from "./process.ts";
 import { isBun, subject } from "./subject.ts";
 
-/** What the program says on Bun: each line is a name and a value as JSON. */
+/** The output of the program on Bun: each line is a name and a value as JSON. */
 const expected: Record<string, unknown> = {
   "is a Request": ["[object Request]", true, true, true, "Request", 0],
   "a prototype's method": ["hello", true],

@@ -1,4 +1,7 @@
-/** What is sent of a response besides its body: names and order of fields, types, tags, parts of files. And what of a request is taken. */
+/**
+ * The head of a response (names and order of fields, types, tags, parts of files), and the bodies
+ * of requests.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { appendFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -11,7 +14,7 @@ import { isBun, serve, type Server, subject } from "./subject.ts";
 const directory = mkdtempSync(join(tmpdir(), "ringloop-content-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A new file with ten digits in it, of the first of January 2020. */
+/** Makes a new file that contains ten digits and has the date of 1 January 2020. */
 let files = 0;
 function digits(name = "txt"): string {
   const path = join(directory, `${files++}.${name}`);
@@ -35,7 +38,7 @@ async function answer(make: (request: Request) => unknown, ...lines: string[]): 
   return await ask(server.port, get(...lines));
 }
 
-/** The answer of a route with that content. */
+/** Returns the answer of a route with that content. */
 async function routed(content: unknown, ...lines: string[]): Promise<RawResponse> {
   using server = start(() => new Response("not the route"), { "/": content as Response });
   return await ask(server.port, get(...lines));
@@ -47,7 +50,7 @@ const namesOf = ({ head }: RawResponse): string[] =>
     .split("\r\n")
     .slice(1, -2)
     .map((line) => line.slice(0, line.indexOf(":")));
-/** The names that the program has chosen. */
+/** Returns the names of the fields that the program has set. */
 const given = (response: RawResponse): string[] =>
   namesOf(response).filter((name) => !/^(date|content-length|content-type)$/i.test(name));
 
@@ -95,7 +98,7 @@ describe("the names of fields", () => {
     expect(given(await routed(new Response("x", { headers })))).toEqual(["ETag", "Vary", "X-B", "x-a"]);
   });
 
-  // A Headers tells names in lower case only; Bun looks into it.
+  // A Headers object gives names only in lower case. Bun can read its internal form.
   test.skipIf(isBun)("of a Headers are in lower case, unless they are well known", async () => {
     const headers = new Headers({ "X-My": "1", ETAG: "t" });
     expect(given(await answer(() => new Response("x", { headers })))).toEqual(["ETag", "x-my"]);
@@ -140,7 +143,7 @@ describe("a response without a body", () => {
   test.each([204, 205, 304])("of status %d has the length that its status has", async (status) => {
     const length = status === 205 ? "0" : undefined;
     for (const body of [null, "x"]) {
-      // A 205 has no body, though a client may expect one by its length: the raw client reads what there is.
+      // A 205 has no body, but its length could announce one. The raw client would read it.
       const response = await answer(() => new Response(body, { status }));
       expect([response.status, value(response, "content-length"), response.text]).toEqual([status, length, ""]);
     }
@@ -203,13 +206,13 @@ describe("a part of a file", () => {
     expect([response.status, value(response, "content-range"), response.text]).toEqual([200, undefined, "234"]);
   });
 
-  // Bun says 206 of a 404 or 500 with such a body.
+  // In Bun, a 404 or 500 with such a body becomes a 206.
   test.skipIf(isBun).each([404, 416, 500])("of status %d stays one of that status", async (status) => {
     const response = await answer(part({ status, headers: range }));
     expect([response.status, response.text]).toEqual([status, "234"]);
   });
 
-  // A BunFile remembers its size. Bun says 206 of it.
+  // A BunFile remembers its size, and then Bun answers with 206.
   test.skipIf(isBun)("is no 206 for a file that has grown since its size was asked for", async () => {
     const response = await answer(() => {
       const path = digits();
@@ -300,7 +303,7 @@ describe("a reason", () => {
 
 describe("a handler that returns an Error", () => {
   class Own extends Error {}
-  // Later, Bun prints it and sends a broken answer.
+  // For an Error that is returned later, Bun prints it and sends a broken answer.
   const ways: [string, (error: Error) => unknown][] = [["at once", (error) => error]];
   if (!isBun) ways.push(["later", async (error) => (await Bun.sleep(1), error)]);
   test.each(ways)("%s has it given to the error handler", async (_, make) => {

@@ -1,4 +1,7 @@
-/** Bodies that are made as they go: streams of both kinds and async iterables. How they are framed, how they end, and who hears of a client that leaves. */
+/**
+ * Bodies that are produced step by step: streams of both kinds, and async iterables. Their framing,
+ * their ends, and how they learn that the client has left.
+ */
 import { describe, expect, test } from "bun:test";
 import { ask, RawClient } from "./raw-client.ts";
 import { quietly } from "./quietly.ts";
@@ -44,14 +47,16 @@ const streamed = (source: Source): Response => new Response(new ReadableStream(s
 const made = (body: unknown): Response => new Response(body as Bun.BodyInit);
 const get = (version = "1.1"): string => `GET / HTTP/${version}\r\nHost: a\r\n\r\n`;
 
-/** Waits for an event of the event loop's, so that what comes after is not of the same jobs. */
+/** Waits for a round of the event loop. Later code does not run in the same promise jobs. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-/** So long that what was written before is on its way. */
+/** Waits for 20 rounds of the event loop, in which the written bytes leave. */
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 20; i++) await turn();
 };
 
-/** The answer of a server to one request, and to the next one on the same connection. */
+/**
+ * Returns the answer of a server to one request. The next request on the connection must work, too.
+ */
 async function answerOf(make: () => unknown): Promise<{ text: string; framing: string; status: number }> {
   using server = start((request) => (request.url.endsWith("/next") ? new Response("next") : make()));
   using client = await RawClient.connect(server.port);
@@ -509,7 +514,7 @@ describe("HEAD", () => {
   });
 });
 
-// With Bun the status line comes at once, and the rest of the head with the first chunk.
+// In Bun the status line leaves at once, and the rest of the head with the first chunk.
 test.skipIf(isBun)("the head of a stream that stays silent is whole at once", async () => {
   using server = start(() => streamed({}));
   using client = await RawClient.connect(server.port);

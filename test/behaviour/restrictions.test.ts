@@ -1,4 +1,4 @@
-/** A restricted ring does what ringloop uses, and nothing else. */
+/** A restricted ring allows the operations that ringloop uses, and no others. */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { connect, files, isBun, listen, reactor, serve, subject, udpSocket } fro
 
 const mode: Mode = subject === "bun" ? "defer" : subject;
 
-/** The result of one entry on a reactor. */
+/** Submits one entry on a reactor. Returns its result. */
 function submit(on: Reactor, prepare: (sqe: Sqe) => void): Promise<number> {
   return new Promise((resolve) => {
     const owner: OperationOwner = {
@@ -38,7 +38,7 @@ describe.skipIf(isBun)("a restricted ring", () => {
   const forbidden: [string, (sqe: Sqe) => void][] = [
     ["an opcode", (sqe) => sqe.prep(IORING_OP_URING_CMD, 0, 0, 0, 0)],
     ["another", (sqe) => sqe.prep(IORING_OP_PROVIDE_BUFFERS, 1, 4096, 1, 0)],
-    // Not IOSQE_IO_DRAIN: the kernel makes a ring drain before it refuses the entry.
+    // IOSQE_IO_DRAIN is not here, because the kernel drains the ring before it refuses the entry.
     ["IOSQE_ASYNC", (sqe) => sqe.prepNop().setFlags(IOSQE_ASYNC)],
   ];
 
@@ -141,7 +141,7 @@ describe.skipIf(isBun)("a restricted ring", () => {
       sendZc: describe.sendZc(FD, bytes),
       shutdown: describe.shutdown(FD, 1),
       entry: describe.entry((sqe) => sqe.prepClose(FD)),
-      nop: describe.nop({ timeoutMs: 10_000 }), // IORING_OP_LINK_TIMEOUT too.
+      nop: describe.nop({ timeoutMs: 10_000 }), // This also uses IORING_OP_LINK_TIMEOUT.
       poll: describe.poll(FD, 1),
       timeout: describe.timeout(0),
       waitid: describe.waitid(0x7fffffff),
@@ -166,7 +166,7 @@ describe.skipIf(isBun)("a restricted ring", () => {
     const free = new Reactor({ mode, restrict: false });
     expect(free.info.restricted).toBe(false);
     expect(await submit(free, (sqe) => void sqe.prepNop().setFlags(IOSQE_ASYNC))).toBe(0);
-    await new Promise((resolve) => setImmediate(resolve)); // Out of its own turn.
+    await new Promise((resolve) => setImmediate(resolve)); // Leaves the turn of that reactor.
     free.close();
     expect(() => new Reactor({ mode, restrict: 1 as never })).toThrow("restrict must be true or false, not 1");
   });

@@ -1,37 +1,37 @@
-/** Runs of fixtures/simulation.ts, each with a seed of its own, and what must hold in each. */
+/** Runs fixtures/simulation.ts, each time with another seed, and checks the results. */
 import { fixture, Program } from "./process.ts";
 
-/** `rate` of RINGLOOP_FAULTS, with what stands behind it; `ring`: options of the reactor. */
+/** `rate`: the rate in RINGLOOP_FAULTS and the words after it. `ring`: options of the reactor. */
 export interface Conditions {
   mode: string;
   seed: number;
   rate: string;
   ring?: object;
   connections: number;
-  /** The simulation reports by then, wherever it is. Default: at its end. */
+  /** Time after which the simulation reports, even if it has not ended. Default: no limit. */
   limitMs?: number;
 }
 
-/** What the fixture says. */
+/** The report of the fixture. */
 export interface Simulation {
   faults: Record<string, number>;
   answers: number;
   echoed: number;
-  /** Connections that broke. */
+  /** Number of connections that broke. */
   broken: number;
   wrong: string[];
   overflows: number;
   staleCompletions: number;
-  /** At its end. */
+  /** Resources that are left at the end. */
   left?: { slots: number; operations: number; sendBytes: number; receiveBuffersMissing: number; descriptors: number };
-  /** What was before its end. */
+  /** The error that ended the simulation early. */
   ended?: { name: string; syscall?: string; message?: string; readAfter?: number; stack?: string };
 }
 
-/** How long one may take, on a machine that does other things as well. */
+/** Largest duration of a simulation, also on a busy machine. */
 const HANG_MS = 60_000;
 
-/** Throws an Error when it crashes or hangs. */
+/** Runs one simulation. Throws an Error if it crashes or hangs. */
 export async function simulate({
   mode,
   seed,
@@ -62,13 +62,18 @@ export async function simulate({
   }
 }
 
-/** A wild kernel's errors may also be those of a listener that nobody can accept from, or of a descriptor that is gone. */
+/**
+ * Whether the error that ended the simulation is an allowed one. With a wild kernel a listener may
+ * also fail to accept, or a descriptor may be closed.
+ */
 function isClear({ name, syscall, message = "" }: NonNullable<Simulation["ended"]>, isWild: boolean): boolean {
   if (name === "RingIntegrityError") return true;
   return isWild && (name === "limit" || syscall !== undefined || message.startsWith("ringloop: "));
 }
 
-/** What must not be so: wrong bytes or answers, a leak, another end than that of the conditions. */
+/**
+ * Returns the violations: wrong bytes or answers, a leak, an end that the conditions do not allow.
+ */
 export function violations({ rate }: Conditions, simulation: Simulation): string[] {
   const { wrong, ended, left, broken, staleCompletions, faults } = simulation;
   const found: string[] = [];
@@ -77,7 +82,7 @@ export function violations({ rate }: Conditions, simulation: Simulation): string
   if (ended !== undefined && !(isLying && isClear(ended, isWild)))
     found.push(`it ended with ${ended.stack ?? ended.name}`);
   if (ended?.readAfter) found.push(`${ended.readAfter} completions were dispatched after the fatal error`);
-  // Some of what a wild kernel says could be true.
+  // A lie of a wild kernel can look like a true answer, so the other checks do not apply.
   if (isWild) return found;
   found.push(...wrong);
   if (ended !== undefined) return found;

@@ -1,4 +1,7 @@
-/** The soak's short form (`npm run soak` is the long one): every service at once, among clients that die, stall and reset. */
+/**
+ * The short form of the soak test: every service at once, with clients that die, stall and reset.
+ * `npm run soak` is the long form.
+ */
 import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,7 +24,7 @@ test.skipIf(isBun)(
       const { violations, answers, deeds } = JSON.parse(readFileSync(out, "utf8")) as SoakResult;
       expect(violations).toEqual([]);
       expect(exitCode).toBe(0);
-      expect(answers).toBeGreaterThan(30); // However busy the machine is.
+      expect(answers).toBeGreaterThan(30); // Also on a busy machine.
       expect(Object.keys(deeds).length).toBeGreaterThan(8);
     } finally {
       rmSync(directory, { recursive: true, force: true });

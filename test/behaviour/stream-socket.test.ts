@@ -1,6 +1,6 @@
 /**
- * Sockets with promises: iteration, awaited writes, web streams. Bun has none; for the subject `bun` they are ringloop's over Bun.connect and
- * Bun.listen, as where there is no ring.
+ * Sockets with promises: iteration, awaited writes, web streams. Bun has no such sockets. For the
+ * subject `bun` they are ringloop's sockets over Bun.connect and Bun.listen, as without a ring.
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer, type Server as NodeServer, type Socket as NodeSocket } from "node:net";
@@ -21,7 +21,7 @@ afterAll(() => {
 const servers: NodeServer[] = [];
 afterAll(() => servers.forEach((server) => server.close()));
 
-/** A server of Node's; `serve` gets each of its sockets. */
+/** Starts a server of Node. It calls `serve` with each of its sockets. */
 async function node(serve: (socket: NodeSocket) => void): Promise<{ hostname: string; port: number }> {
   const server = createServer({ allowHalfOpen: true }, serve);
   servers.push(server);
@@ -79,7 +79,9 @@ describe("a stream listener", () => {
   });
 });
 
-/** A port to which no connection comes about: its queue is full, and nobody accepts. */
+/**
+ * Returns a port that completes no connection: its queue is full, and the program never accepts.
+ */
 async function deafPort(): Promise<{ where: { hostname: string; port: number }; end: () => Promise<number> }> {
   const program = `
 import socket, sys
@@ -124,13 +126,13 @@ describe("making a connection", () => {
     await socket.write("still there");
     expect(String((await socket.next()).value)).toBe("still there");
     socket.destroy();
-    // The failure of the connection comes before the limits.
+    // The connection fails before the time limit ends.
     const unix = "/nonexistent/socket";
     expect(await rejection(connectStream({ unix, timeoutMs: 60_000 }))).toMatchObject({ code: "ENOENT" });
   });
 
   test("closes a connection that came about all the same", async () => {
-    // Connecting to a Unix socket is over at once.
+    // A connection to a Unix socket completes at once.
     const unix = join(tmpdir(), `ringloop-limits-${process.pid}-${isBun ? "bun" : "ring"}`);
     const listener = listenStream({ unix });
     const accepted = listener[Symbol.asyncIterator]();
@@ -188,7 +190,7 @@ describe("a stream socket", () => {
     let asked = "";
     for await (const chunk of socket) {
       asked += chunk.toString();
-      break; // Leaving the loop closes the socket.
+      break; // The end of the loop closes the socket.
     }
     expect(asked).toBe("asks");
     await socket.closed;
@@ -245,7 +247,7 @@ describe("a stream socket", () => {
     const socket = await connectStream(where);
     const first = (await socket.next()).value!;
     const chunks: Buffer[] = [first];
-    // Nobody reads: what is not in some kernel's buffer is still at the peer.
+    // Nobody reads. The peer still has the bytes that are not in a buffer of the kernel.
     const other = await connectStream(await node((each) => each.pipe(each)));
     for (let i = 0; i < 20; i++) {
       await other.write("turn");

@@ -1,8 +1,9 @@
 /**
- * What the behaviour tests run against, chosen by RINGLOOP_TEST_SUBJECT: `bun` is Bun.serve and Bun.listen themselves, `defer` and
- * `sqpoll` are ringloop in that mode. Default: defer.
+ * The subject of the behaviour tests, chosen by RINGLOOP_TEST_SUBJECT. `bun` stands for Bun's own
+ * functions, `defer` and `sqpoll` for ringloop in that mode. Default: defer.
  *
- * Guarantees: a ring subject is that ring. Another mode than the asked one, or a quiet retreat to Bun's own functions, is an error.
+ * Guarantees: the subjects `defer` and `sqpoll` run on a ring in that mode. Another mode, or a
+ * fallback to Bun's own functions, is an error.
  */
 import type {
   connect as ringConnect,
@@ -22,7 +23,9 @@ import type {
 type ListenOptions<Data> = Parameters<typeof ringListen<Data>>[0];
 type ConnectOptions<Data> = Parameters<typeof ringConnect<Data>>[0];
 
-/** What the tests pass to `serve`: Bun's options and ringloop's, without what excludes what. */
+/**
+ * The options of `serve` in tests: Bun's and ringloop's, without the types that exclude options.
+ */
 export interface ServeOptions extends RingServeOptions, Omit<Bun.Serve.HostnamePortServeOptions<undefined>, "error"> {
   fetch?: (this: Server, request: Request, server: Server) => Response | Promise<Response>;
   error?: (this: Server, error: Error) => Response | Promise<Response> | void | Promise<void>;
@@ -31,7 +34,7 @@ export interface ServeOptions extends RingServeOptions, Omit<Bun.Serve.HostnameP
   websocket?: Bun.WebSocketHandler<any>;
 }
 
-/** A server on a port, unless a test says otherwise. */
+/** A server on a port, as in most tests. */
 export interface Server extends RingServer {
   readonly port: number;
   readonly hostname: string;
@@ -51,7 +54,7 @@ function chosenSubject(): Subject {
 export const subject: Subject = chosenSubject();
 export const isBun = subject === "bun";
 
-// Before the import, and for the child processes that tests start.
+// Set before the import. Child processes of the tests get it too.
 if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
 const ring = subject === "bun" ? undefined : await import("../../src/index.ts");
 
@@ -61,53 +64,58 @@ if (ring) {
   if (mode !== subject) throw new Error(`the reactor runs in mode ${mode}, and these tests are for ${subject}`);
 }
 
-/** Options that are none are passed as they are. */
+/** Adds `fallback: false`. Returns a value that is not an object as it is. */
 function withoutFallback<T>(options: T): T {
   return typeof options === "object" && options !== null ? { fallback: false, ...options } : options;
 }
 
-/** The subject's `serve`, without a way back to Bun's. */
+/** The subject's `serve`, without a fallback to Bun's. */
 export function serve(options: ServeOptions): Server {
   const start = (ring ? ring.serve : Bun.serve) as unknown as (options: ServeOptions) => Server;
   return start(ring ? withoutFallback(options) : options);
 }
 
-/** The subject's `listen`, without a way back to Bun's. */
+/** The subject's `listen`, without a fallback to Bun's. */
 export function listen<Data = undefined>(options: ListenOptions<Data>): SocketListener<Data> {
   if (ring) return ring.listen(withoutFallback(options));
   return Bun.listen(options as never) as unknown as SocketListener<Data>;
 }
 
-/** The subject's `connect`, without a way back to Bun's. */
+/** The subject's `connect`, without a fallback to Bun's. */
 export function connect<Data = undefined>(options: ConnectOptions<Data>): Promise<Socket<Data>> {
   if (ring) return ring.connect(withoutFallback(options));
   return Bun.connect(options as never) as unknown as Promise<Socket<Data>>;
 }
 
-/** The subject's `udpSocket`, without a way back to Bun's. */
+/** The subject's `udpSocket`, without a fallback to Bun's. */
 export function udpSocket(options: UdpOptions): ReturnType<typeof ringUdpSocket> {
   if (ring) return ring.udpSocket(withoutFallback(options));
   return Bun.udpSocket(options as never) as unknown as Promise<UdpSocket>;
 }
 
-/** The thread's reactor; undefined for Bun. Only for tests that are about it. */
+/**
+ * Returns the reactor of the thread, or undefined for Bun. Only for tests of the reactor itself.
+ */
 export function reactor(): Reactor | undefined {
   return ring?.useReactor();
 }
 
-/** The subject's functions on files: ringloop/fs, or node:fs/promises as far as the two have the same. */
+/** The file functions of the subject: ringloop/fs, or those that node:fs/promises also has. */
 export const files = (ring
   ? await import("../../src/fs/index.ts")
   : await import("node:fs/promises")) as unknown as typeof import("../../src/fs/index.ts");
 
-/** What the ring has open and has done. Only for tests that are about it. */
+/** Returns the counters of the ring. Only for tests of the ring itself. */
 export function reactorStats(): ReactorStats {
   const used = reactor();
   if (!used) throw new Error("Bun has no reactor of ringloop's: skip this test for it");
   return used.stats();
 }
 
-/** Resolves when the ring has no more slots in use than that: closing takes a turn or two. The test's time limit ends it otherwise. */
+/**
+ * Resolves when the ring has at most `slots` slots in use, because closing takes a turn or two. If
+ * that never happens, the time limit of the test ends it.
+ */
 export async function settled(slots: number): Promise<void> {
   while (reactorStats().slotsInUse > slots) await new Promise((resolve) => setImmediate(resolve));
 }

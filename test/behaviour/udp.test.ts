@@ -1,4 +1,6 @@
-/** Datagrams as Bun.udpSocket has them, between the subject's own sockets and with Node's, Python's and dig. */
+/**
+ * Datagrams as in Bun.udpSocket, among the subject's own sockets, and with Node, Python and dig.
+ */
 import { describe, expect, test } from "bun:test";
 import { createSocket } from "node:dgram";
 import { join } from "node:path";
@@ -15,7 +17,7 @@ interface Received {
   ipv6: boolean;
 }
 
-/** A socket, and what it receives in order. */
+/** Returns a socket, and the datagrams that it receives, in order. */
 async function open(
   options: UdpOptions = {},
 ): Promise<{ socket: UdpSocket; next(): Promise<Received>; errors: Error[] }> {
@@ -44,7 +46,7 @@ async function open(
   return { socket, next, errors };
 }
 
-/** A port that nobody has. */
+/** Returns a port that no socket uses. */
 function closedPort(): Promise<number> {
   const socket = createSocket("udp4");
   return new Promise((resolve) =>
@@ -120,7 +122,7 @@ describe("a UDP socket", () => {
     const before = isBun ? 0 : reactorStats().enters;
     expect(a.socket.sendMany(packets)).toBe(200);
     for (let i = 0; i < 200; i++) expect((await b.next()).text).toBe(`packet ${i}`);
-    // All of them were submitted together, and received in a few batches.
+    // All datagrams were submitted together, and received in a few batches.
     if (subject === "defer") expect(reactorStats().enters - before).toBeLessThan(50);
     a.socket.close();
     b.socket.close();
@@ -281,7 +283,8 @@ describe("a UDP socket", () => {
     const { socket, next } = await open();
     const all = Array.from({ length: 200 }, (_, i) => String(i));
     for (const text of all) {
-      // What is reported of one fails the next, whomever that is for: the second, and the last; sent again, the second fails the last again.
+      // An error that the kernel reports for one datagram fails the next one, whatever its target:
+      // the second, and the last. When they are sent again, the second fails the last again.
       for (let i = 0; i < 3; i++) socket.send("anybody?", port, "127.0.0.1");
       socket.send(text, socket.port, "127.0.0.1");
     }

@@ -1,6 +1,7 @@
 /**
- * Memory that says something else than it is, or is gone, under what sends it: a subclass with a `length` of its own, a detached view. What leaves is
- * what is there. More of it, at random, is in fuzz-memory.test.ts.
+ * Sends of memory that gives a wrong length, or that has no bytes any more: a subclass with its own
+ * `length`, a detached view. Only the bytes that really exist are sent. fuzz-memory.test.ts has
+ * random tests of this.
  */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -39,7 +40,7 @@ function detached<View extends NodeJS.ArrayBufferView>(view: View): View {
   return view;
 }
 
-/** What is given, and how many bytes are there. */
+/** The memory of each kind, and the number of bytes that really exist. */
 const kinds: Record<string, [make: () => unknown, bytes: number]> = {
   "says that it is longer": [() => new Longer(memory().buffer), BYTES],
   "says that it is shorter": [() => new Shorter(memory().buffer), BYTES],
@@ -145,7 +146,7 @@ describe.skipIf(isBun)("the promise layer", () => {
       hostname: HOST,
       socket: { open: (socket) => void socket.write("dropped!read"), data() {} },
     });
-    // Somebody else's, in memory that is used again.
+    // The bytes of another write, in memory that is used again.
     await files.writeFile("/dev/null", Buffer.alloc(4000, "secret"));
     const fd = await used.socket(AF_INET, SOCK_STREAM);
     await used.connect(fd, { hostname: HOST, port: peer.port });

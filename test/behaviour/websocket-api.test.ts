@@ -1,4 +1,4 @@
-/** What handlers and ServerWebSocket do: bun-types' serve.d.ts is the reference. */
+/** The handlers and ServerWebSocket. The reference is serve.d.ts of bun-types. */
 import { describe, expect, test } from "bun:test";
 import { attempt, fixture } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
@@ -8,7 +8,7 @@ import { closing, frame, handshake, handshakeFields, serveWebSocket, WebSocketCl
 type Socket = Bun.ServerWebSocket<any>;
 type Handlers = Bun.WebSocketHandler<any>;
 
-/** Collects what handlers are called with, and lets a test wait for a number of calls. */
+/** Collects the arguments of handlers. A test can wait for a number of calls. */
 class Calls {
   readonly list: unknown[][] = [];
   private wake: () => void = () => {};
@@ -24,7 +24,7 @@ class Calls {
   }
 }
 
-/** Runs `act` with the server's side of a fresh connection when the first message comes. */
+/** Runs `act` with the server's side of a new connection when the first message arrives. */
 async function within<T>(act: (socket: Socket, server: Server) => T, handlers: Handlers = {}): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   using server: Server = serveWebSocket({
@@ -279,7 +279,7 @@ describe("ServerWebSocket", () => {
     }
   });
 
-  // Bun sends whatever number it is given.
+  // Bun sends any number.
   test.skipIf(isBun)("does not send a code that no endpoint may send", async () => {
     await within((socket) => {
       for (const code of [1, 999, 1004, 1016, 2999, 5000, -1, 70000, NaN, 1000.5])
@@ -387,8 +387,8 @@ describe("ServerWebSocket", () => {
     expect(calls.list).toEqual([[true], ["held"]]);
   });
 
-  // The body has come whole and nobody has read it, which stopped the receiving. Dropping it asks the connection for more, and by then
-  // the connection is a WebSocket.
+  // The whole body has arrived and nobody has read it, so the connection has stopped to receive.
+  // When the program drops the body, the connection receives again. It is a WebSocket then.
   test("stays paused while the program drops the body of an older request on the same connection", async () => {
     const bytes = 262_144;
     const messages: unknown[] = [];
@@ -415,7 +415,7 @@ describe("ServerWebSocket", () => {
       } as Partial<ServeOptions>,
     );
     using other = await RawClient.connect(server.port);
-    /** Enough turns of the server for what was sent before. */
+    /** Waits for enough turns, in which the server reads the bytes that were sent before. */
     const turns = async (): Promise<void> => {
       for (let i = 0; i < 20; i++) {
         await other.write("GET /other HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -433,8 +433,8 @@ describe("ServerWebSocket", () => {
       await client.write(Buffer.concat([Buffer.from(handshake(handshakeFields, "/ws")), frame(1, "held")]));
       await client.readUntil("\r\n\r\n");
       await client.write(frame(1, "held, too"));
-      const before = messages.length; // What came with the handshake may be told: Bun does, too.
-      await older!.body?.cancel().catch(() => {}); // Bun has broken it off with the answer.
+      const before = messages.length; // Messages that came with the handshake may be delivered, as in Bun.
+      await older!.body?.cancel().catch(() => {}); // In Bun the answer has ended the body with an error.
       await turns();
       expect(messages.length).toBe(before);
       paused!.resume();
@@ -446,7 +446,7 @@ describe("ServerWebSocket", () => {
 });
 
 describe("a client that does not read", () => {
-  /** A connection whose client reads nothing until it is told to. */
+  /** Opens a connection whose client reads nothing until the test resumes it. */
   async function slow(server: Server): Promise<RawClient> {
     const client = await RawClient.connect(server.port);
     client.socket.pause();
@@ -535,7 +535,7 @@ describe("a client that does not read", () => {
     }
     expect(await closed.promise).toBe(1006);
     expect(server.subscriberCount("all")).toBe(1);
-    // What the kernel takes, and the limit.
+    // The bytes in the kernel's buffers, and the limit.
     expect(count * message.length).toBeLessThan(64 << 20);
     expect(lazy.socket.destroyed).toBe(false);
   });
@@ -678,7 +678,7 @@ test.skipIf(isBun)("everything that is sent within a turn leaves in one send", a
     [9, "last"],
     [1, "from a promise"],
   ]);
-  // One send, and what the loop itself needs.
+  // One send, and the operations of the loop itself.
   expect(reactorStats().sqes - before).toBeLessThan(30);
 });
 

@@ -1,6 +1,6 @@
 /**
- * A WebSocket client that sends exactly the frames it is told to, whether they may be sent or not, and reads what the server sends with
- * checks of its own (RFC 6455 section 5).
+ * A WebSocket client that sends exactly the given frames, allowed or not. It checks the frames of
+ * the server with its own code (RFC 6455 section 5).
  */
 import { createHash } from "node:crypto";
 import { RawClient } from "./raw-client.ts";
@@ -20,7 +20,7 @@ export function handshake(fields: string[] = handshakeFields, target = "/"): str
   return [`GET ${target} HTTP/1.1`, "Host: test", ...fields, "", ""].join("\r\n");
 }
 
-/** A Close frame's payload. */
+/** Returns the payload of a Close frame. */
 export function closing(code: number, reason: string | Uint8Array = ""): Buffer {
   return Buffer.concat([Buffer.of(code >> 8, code & 255), Buffer.from(reason as string)]);
 }
@@ -31,7 +31,7 @@ export interface Frame {
   payload: Buffer;
 }
 
-/** Starts a server that upgrades everything. */
+/** Starts a server that upgrades every request. */
 export function serveWebSocket(websocket: Bun.WebSocketHandler<any>, more: Partial<ServeOptions> = {}): Server {
   return serve({
     port: 0,
@@ -44,14 +44,14 @@ export function serveWebSocket(websocket: Bun.WebSocketHandler<any>, more: Parti
   });
 }
 
-/** A server that sends every message back. */
+/** Starts a server that sends every message back. */
 export function serveEcho(more: Partial<Bun.WebSocketHandler<any>> = {}): Server {
   return serveWebSocket({ message: (socket, message) => void socket.send(message), ...more });
 }
 
 export class WebSocketClient implements Disposable {
   readonly raw: RawClient;
-  /** The head of the answer. */
+  /** The head of the answer to the handshake. */
   readonly head: string;
 
   private constructor(raw: RawClient, head: string) {
@@ -59,7 +59,10 @@ export class WebSocketClient implements Disposable {
     this.head = head;
   }
 
-  /** Connects, and sends `first` with the handshake in one piece. Throws when the answer is not the handshake's. */
+  /**
+   * Connects, and sends the handshake and `first` in one piece. Throws if the answer does not
+   * accept the handshake.
+   */
   static async open(port: number, fields: string[] = [], ...first: Uint8Array[]): Promise<WebSocketClient> {
     const raw = await RawClient.connect(port);
     void raw.write(Buffer.concat([Buffer.from(handshake([...handshakeFields, ...fields])), ...first]));
@@ -84,13 +87,16 @@ export class WebSocketClient implements Disposable {
     return { opcode: first & 15, rsv: (first >> 4) & 7, payload: await this.raw.readBytes(length) };
   }
 
-  /** The next frame, in short: opcode and payload as text. */
+  /** Returns opcode and payload (as text) of the next frame. */
   async next(): Promise<[opcode: number, text: string]> {
     const { opcode, payload } = await this.read();
     return [opcode, payload.toString()];
   }
 
-  /** Frames up to the end of the connection, each as opcode and text; of a Close frame the code, and the reason only with `reasons`. */
+  /**
+   * Returns the frames up to the end of the connection, each as opcode and text. For a Close frame
+   * it is the code, and with `reasons` also the reason.
+   */
   async rest(reasons = false): Promise<(string | number)[][]> {
     const bytes = await this.raw.readToEnd();
     const frames: (string | number)[][] = [];

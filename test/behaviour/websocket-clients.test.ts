@@ -1,4 +1,7 @@
-/** WebSockets as clients that nobody here wrote find them: Bun's, npm's ws in Node, Python's websockets and wsproto, and a browser. */
+/**
+ * WebSockets with third-party clients: Bun's, ws in Node, Python's websockets and wsproto, and a
+ * browser.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +11,7 @@ import { fixture, Program, run } from "./process.ts";
 import { serve, type Server } from "./subject.ts";
 import { serveWebSocket } from "./websocket-client.ts";
 
-/** Debian's, whose packages these are. */
+/** Debian's Python, because the two Python clients are Debian packages. */
 const python = "/usr/bin/python3";
 const hasPythonClients =
   Bun.spawnSync([python, "-c", "import websockets, wsproto"], { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
@@ -17,7 +20,7 @@ let directory: string;
 beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), "ringloop-"))));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Sends back what it gets, and closes where it is asked to. */
+/** Starts a server that sends messages back, and closes if a message asks for it. */
 function serveClients(perMessageDeflate: Bun.WebSocketHandler<any>["perMessageDeflate"]): Server {
   return serveWebSocket({
     perMessageDeflate,
@@ -99,8 +102,9 @@ for (const option of [
 test.skipIf(!chromium)(
   "Chromium chats with itself in two frames of a page",
   async () => {
-    // Loads the chat's page twice, and uses it as people do. In its first moments Chromium now and then fails a WebSocket before
-    // it has sent anything; the page connects again then. A connection that the server lost would show as a second "is here".
+    // Loads the chat's page twice, and uses it as people do. Shortly after its start Chromium
+    // sometimes fails a WebSocket before it has sent a byte. The page connects again then. If the
+    // server lost a connection, there would be a second "is here".
     const script = `
       const until = async (condition) => { while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10)); };
       const open = async (name) => {

@@ -1,4 +1,4 @@
-/** The chat of the examples in two processes, with a Redis server between them that goes away and comes back. */
+/** The example chat in two processes. The Redis server between them stops and starts again. */
 import { describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -83,7 +83,7 @@ describe.skipIf(isBun || redis === null)("a chat in two processes", () => {
         }),
     );
     try {
-      // Each says where it listens once it does.
+      // Each program prints its address as soon as it listens.
       for (const program of programs) await program.text("http://");
       const ann = new Guest(ports[0]!, "ann");
       await ann.hears("ann: is here");
@@ -98,7 +98,7 @@ describe.skipIf(isBun || redis === null)("a chat in two processes", () => {
       await Promise.all([ann.hears("ann: alone"), ben.hears("ben: alone")]);
 
       store = await startRedis(redisPort);
-      // Until both have found it: nothing tells but that a message arrives.
+      // Repeats until both programs have connected to Redis. Only an arriving message shows it.
       const both = Promise.all([ann.hears("ben: back"), ben.hears("ann: back")]);
       while (Bun.peek.status(both) === "pending") {
         ann.say("back");

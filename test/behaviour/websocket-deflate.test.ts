@@ -1,4 +1,6 @@
-/** permessage-deflate (RFC 7692): what is agreed on, what is compressed, and what compressed messages may do. */
+/**
+ * permessage-deflate (RFC 7692): the negotiation, compression, and limits of compressed messages.
+ */
 import { describe, expect, test } from "bun:test";
 import { constants, deflateRawSync, inflateRawSync, createDeflateRaw, createInflateRaw } from "node:zlib";
 import { isBun, type Server } from "./subject.ts";
@@ -84,7 +86,7 @@ describe("an offer", () => {
     });
   }
 
-  // Section 7.1.
+  // Malformed parameters (section 7.1).
   for (const parameters of [
     "server_max_window_bits=7",
     "server_max_window_bits=16",
@@ -101,7 +103,7 @@ describe("an offer", () => {
     });
   }
 
-  // Bun declines it.
+  // Bun declines this offer.
   test.skipIf(isBun)("of a smaller window than the shared one's is accepted", async () => {
     using server = serveDeflate(true);
     expect(await agreed(server, "permessage-deflate; server_max_window_bits=10")).toBe(
@@ -176,7 +178,7 @@ describe("messages", () => {
     using client = await open(server);
     client.send(frame(1, Buffer.of(0), { rsv: 4 }));
     expect((await client.read()).payload.length).toBeLessThan(3);
-    // Section 7.2.3.5 and 7.2.3.4 of RFC 7692: "Hello" in two blocks, and in one with BFINAL.
+    // "Hello" in two blocks, and in one with BFINAL (RFC 7692 sections 7.2.3.5 and 7.2.3.4).
     for (const hex of ["f248050000 00ffffcac9c90700", "f348cdc9c9070000", "000500faff48656c6c6f00"]) {
       client.send(frame(1, Buffer.from(hex.replaceAll(" ", ""), "hex"), { rsv: 4 }));
       expect(inflate((await client.read()).payload)).toBe("Hello");
@@ -188,7 +190,7 @@ describe("messages", () => {
       using server = serveDeflate({ compress: size, decompress: size });
       using client = await open(server);
       const bits = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(client.head)?.[1] ?? 15);
-      // Streams of zlib, which keep their windows themselves.
+      // Streams of zlib keep their windows themselves.
       const deflater = createDeflateRaw({ windowBits: bits("client_max_window_bits"), flush: constants.Z_SYNC_FLUSH });
       const inflater = createInflateRaw({ windowBits: bits("server_max_window_bits") });
       const through = (stream: typeof inflater | typeof deflater, bytes: Buffer): Promise<Buffer> =>
@@ -201,7 +203,7 @@ describe("messages", () => {
           );
         });
       const sizes: number[] = [];
-      // Longer than any window, so that the windows slide.
+      // The text is longer than any window, so that the windows slide.
       for (let i = 0; i < 40; i++) {
         const message = Buffer.from(`${text}${i} `.repeat(i % 4 === 3 ? 8 : 1));
         const compressed = await through(deflater, message);
@@ -212,12 +214,12 @@ describe("messages", () => {
         sizes.push(payload.length);
         expect((await through(inflater, Buffer.concat([payload, TAIL]))).equals(message)).toBe(true);
       }
-      // The second time most of it is known.
+      // The second time, most of the message is in the window.
       if (size === "dedicated") expect(sizes[1]!).toBeLessThan(sizes[0]!);
     });
   }
 
-  // What Bun sends to such a mixture zlib cannot inflate.
+  // For such a mixture of clients, Bun sends data that zlib cannot decompress.
   test.skipIf(isBun)(
     "to a topic are compressed for those who take it, whatever their windows, and plain for others",
     async () => {
@@ -271,7 +273,8 @@ describe("compressed messages that are refused", () => {
     });
   }
 
-  // Bun's limit is one for compressed bytes too, and there are more of them where nothing can be compressed.
+  // In Bun the limit also holds for the compressed bytes, which are more if deflate cannot
+  // compress.
   test.skipIf(isBun)("a message of the limit is taken, be it compressible or not", async () => {
     using server = serveDeflate(true, { maxPayloadLength: limit });
     using client = await open(server);

@@ -1,4 +1,4 @@
-/** A server that is sent random and mutated frames stays alive, keeps nothing, and serves others. */
+/** A server that receives random and mutated frames lives on, leaks nothing, and serves others. */
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { deflateRawSync } from "node:zlib";
@@ -6,7 +6,10 @@ import { randomFrames } from "../oracle/websocket-fuzzer.ts";
 import { SeededRandom } from "../unit/seeded-random.ts";
 import { frame, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
-/** Bytes that live. Resident memory has the garbage of a busy machine in it, which is collected late. */
+/**
+ * Returns the number of live bytes of the heap. Resident memory includes garbage, which is
+ * collected late on a busy machine.
+ */
 function kept(): number {
   Bun.gc(true);
   const { heapSize, extraMemorySize } = heapStats();

@@ -17,7 +17,7 @@ const field = (head: string, name: string): string | undefined =>
   new RegExp(`^${name}: ([^\\r]*)\\r$`, "im").exec(head)?.[1];
 const [upgradeField, connectionField, versionField, keyField] = handshakeFields as [string, string, string, string];
 
-/** A server whose handler upgrades as given. */
+/** Starts a server with the given `upgrade` as its handler. */
 function serveUpgrade(upgrade: (request: Request, server: any) => unknown, more: object = {}): Server {
   return serveWebSocket({ message: (socket, text) => void socket.send(text), ...more }, { fetch: upgrade as never });
 }
@@ -41,7 +41,7 @@ describe("a handshake is accepted", () => {
       expect(head).toStartWith("HTTP/1.1 101 Switching Protocols\r\n");
       expect(field(head, "Upgrade")).toBe("websocket");
       expect(field(head, "Connection")).toBe("Upgrade");
-      // The key and its answer of section 1.3.
+      // The example of section 1.3: the key and its answer.
       expect(field(head, "Sec-WebSocket-Accept")).toBe("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
       expect(field(head, "Sec-WebSocket-Extensions")).toBeUndefined();
     });
@@ -61,7 +61,7 @@ describe("a handshake is refused, and the handler answers", () => {
       `Sec-WebSocket-Key: ${"!".repeat(22)}==`,
     ]),
     "by POST": handshake().replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
-    // Bun accepts these.
+    // Bun accepts these handshakes.
     ...(!isBun && {
       "without Connection": handshake([upgradeField, versionField, keyField]),
       "in HTTP/1.0": handshake().replace("HTTP/1.1", "HTTP/1.0"),
@@ -143,7 +143,7 @@ describe("upgrade", () => {
     expect((await ask(server.port, handshake())).status).toBe(404);
   });
 
-  // Bun ends the connection when frames come before an awaited upgrade.
+  // Bun ends the connection if frames arrive before an awaited upgrade.
   for (const later of isBun ? [false] : [false, true]) {
     test(`loses nothing that came with the handshake${later ? ", after an await" : ""}`, async () => {
       using server = serveUpgrade((request, server) => {
@@ -165,7 +165,8 @@ describe("upgrade", () => {
     });
   }
 
-  // As above. The client ends its side while the handler holds the thread, so that its end is seen with the upgrade.
+  // As above. The client ends its side while the handler blocks the thread, so the server sees the
+  // end together with the upgrade.
   test.skipIf(isBun)(
     "loses nothing that came with the handshake of a client that has ended its side by then",
     async () => {
@@ -173,7 +174,7 @@ describe("upgrade", () => {
       const closed = Promise.withResolvers<void>();
       using server = serveUpgrade(
         async (request, server) => {
-          await Bun.sleep(1); // Beside timers, what a job has written waits for the next turn.
+          await Bun.sleep(1); // With timers, the bytes that a job writes wait for the next turn.
           process.kill(client.pid, "SIGUSR1");
           Bun.sleepSync(50);
           server.upgrade(request);
@@ -211,7 +212,7 @@ describe("upgrade", () => {
     for (const end of [
       () => new Response("ignored"),
       () => Promise.resolve(new Response("ignored")),
-      // Unhandled in Bun, which does not ask error() here.
+      // Bun does not call error() here, so the rejection is unhandled.
       ...(isBun ? [] : [() => Promise.reject(new Error("after the upgrade"))]),
     ]) {
       using server = serveWebSocket(
@@ -340,7 +341,7 @@ test("names one subprotocol, the first that the program gives", async () => {
     expect(client.head.match(/^sec-websocket-protocol: .*$/gim)?.map((line) => line.slice(24).trim())).toEqual([
       "chat",
     ]);
-    expect(await client.next()).toEqual([1, "true"]); // cork() gives the socket, as `this`, too.
+    expect(await client.next()).toEqual([1, "true"]); // cork() passes the socket also as `this`.
   }
 });
 

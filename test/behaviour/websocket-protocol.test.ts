@@ -1,16 +1,19 @@
 /**
- * What a server does with the frames it gets (RFC 6455), in the order of the Autobahn suite: framing, pings, reserved bits, opcodes,
- * fragmentation, UTF-8, close handling, limits. Every case is sent whole with the handshake, and again cut in two at every byte.
+ * The reaction of a server to frames (RFC 6455), in the order of the Autobahn suite: framing,
+ * pings, reserved bits, opcodes, fragmentation, UTF-8, close handling, limits. Every case is sent
+ * in one piece with the handshake, and again cut in two at every byte.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { isBun, type Server } from "./subject.ts";
 import { closing, frame, serveEcho, WebSocketClient } from "./websocket-client.ts";
 
-/** What the server answers: [opcode, text], and [8, code] last, after which it ends the connection. */
+/**
+ * The answers of the server: [opcode, text]. The last is [8, code]; then it ends the connection.
+ */
 type Answers = (string | number)[][];
 
 const MESSAGE_BYTES_MAX = 300_000;
-/** Cuts in longer inputs: around the heads of frames, and every so often. */
+/** Number of cuts in longer inputs: around the heads of frames, and at regular distances. */
 const CUTS_MAX = 80;
 let server: Server;
 beforeAll(() => void (server = serveEcho({ maxPayloadLength: MESSAGE_BYTES_MAX, idleTimeout: 60 })));
@@ -32,7 +35,7 @@ async function exchange(bytes: Buffer, cut: number): Promise<Answers> {
   }
   using client = await WebSocketClient.open(server.port);
   client.send(bytes.subarray(0, cut));
-  // The first part is on its way before the rest is written; whether they meet again is the kernel's affair.
+  // The first part leaves before the rest is written. The kernel may still join them.
   await new Promise((resolve) => setImmediate(resolve));
   client.send(bytes.subarray(cut));
   return await client.rest();
@@ -47,7 +50,7 @@ function check(name: string, frames: Buffer[], answers: Answers): void {
   });
 }
 
-/** The server fails the connection with this code. */
+/** Expects that the server fails the connection with this code. */
 const fails = (name: string, frames: Buffer[], code: number, before: Answers = []): void =>
   check(name, frames, [...before, [8, code]]);
 
@@ -191,7 +194,7 @@ describe("6 UTF-8", () => {
       [[2, Buffer.from(bytes).toString()], byeAnswer],
     );
   }
-  // Bun looks at the whole message alone.
+  // Bun checks only whole messages.
   if (!isBun) {
     const never = {
       "a byte that is none": [0xff],

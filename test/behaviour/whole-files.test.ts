@@ -1,4 +1,7 @@
-/** Files that are read and written whole, which the ring does in one chain of operations where it can: of every size and kind. */
+/**
+ * Whole files of every size and kind, read and written. Where possible, the ring does it in one
+ * chain of operations.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +28,7 @@ afterAll(() => {
 });
 
 describe("a file", () => {
-  // Around the lengths of the chain's two reads, of a chunk of memory, and of what is read at once behind them.
+  // Lengths around the two reads of the chain, around a chunk of memory, and around one later read.
   test.each([0, 1, 12_287, 12_288, 12_289, 16_383, 16_384, 16_385, 65_536, 1_048_575, 1_048_577, 3_000_001])(
     "of %p bytes is written, and read",
     async (bytes) => {
@@ -34,7 +37,7 @@ describe("a file", () => {
       expect(node.readFileSync(at("f")).equals(data)).toBe(true);
       const read = (await files.readFile(at("f"))) as Buffer;
       expect(read.equals(data)).toBe(true);
-      expect(read.buffer.byteLength).toBe(bytes); // Nothing behind it.
+      expect(read.buffer.byteLength).toBe(bytes); // The memory has no further bytes.
       expect(await files.readFile(at("f"), "latin1")).toBe(data.toString("latin1"));
     },
   );
@@ -124,7 +127,10 @@ test.skipIf(isBun)("nothing is left of them", async () => {
   expect(reactorStats().sendBytesInUse).toBe(0);
 });
 
-/** How many of 300 files of many sizes a program of its own finds as it has written them, how many otherwise, and how many it cannot read. */
+/**
+ * A separate program writes and reads 300 files of many sizes. Returns how many are right, how many
+ * are wrong, and how many it cannot read.
+ */
 async function outcomes(
   env: Record<string, string>,
   limits = "",

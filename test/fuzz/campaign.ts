@@ -1,8 +1,11 @@
 /**
- * A million operations at random, many at once: whose turn it is, what was done, what was wrong, what hangs, and what is left at the end.
+ * Runs a million random operations, many at once. It chooses the next operation, counts operations
+ * and violations, and finds operations that hang and resources that are left at the end.
  *
- * Guarantees: an operation's random numbers come from the seed and its own number alone; each operation either comes to its end or is named.
- * Leaves to its users: what an operation is, and what is right.
+ * Guarantees: the random numbers of an operation depend only on the seed and its own number. Each
+ * operation either ends or is named.
+ *
+ * Leaves to its users: the operations, and the checks of their results.
  */
 import { readdirSync, readlinkSync } from "node:fs";
 import { onFatalError } from "../behaviour/fixtures/fatal-error.ts";
@@ -12,28 +15,28 @@ import { SeededRandom } from "../unit/seeded-random.ts";
 const AT_ONCE = 64;
 const VIOLATIONS_MAX = 10;
 const PROGRESS_MS = 5000;
-/** An operation hangs that so many others have outlived... */
+/** An operation hangs if this number of later operations has ended before it. */
 const OUTLIVED_MAX = 200_000;
-/** ...or after which nothing at all has come to its end for so long. */
+/** An operation also hangs if no operation has ended for this time. */
 const SILENCE_MS_MAX = 60_000;
-/** How long closing may take, in which nothing else is done. */
+/** Largest duration of the close at the end, during which nothing else runs. */
 const SETTLE_MS_MAX = 20_000;
 
-/** An error that may come, by the name that it is counted under. */
+/** An allowed error, and the name under which it is counted. */
 export interface Refusal {
   name: string;
   matches(error: { name?: unknown; message?: unknown; code?: unknown }): boolean;
 }
 
-/** One operation, for whoever does it. */
+/** One operation, as its function sees it. */
 export class Step {
   readonly number: number;
-  /** Which of those that are under way at once: nobody else has the same meanwhile. */
+  /** Its number among the operations that run at once. No other one has the same at that time. */
   readonly lane: number;
   readonly random: SeededRandom;
-  /** What it does, for who reads of a violation. */
+  /** Description of the operation, for the report of a violation. */
   what = "";
-  /** How many were done when it began. */
+  /** Number of operations that had ended when it began. */
   readonly begunAt: number;
   private readonly campaign: Campaign;
 
@@ -49,7 +52,7 @@ export class Step {
     return this.random.below(limit);
   }
 
-  /** One in `count`. */
+  /** Returns true in one of `count` cases. */
   oneIn(count: number): boolean {
     return this.random.below(count) === 0;
   }
@@ -66,7 +69,7 @@ export class Step {
     this.campaign.count(table, name, more);
   }
 
-  /** What a promise is fulfilled with; undefined if it was refused by a name that may be. Any other error is thrown on. */
+  /** Returns the value of a promise, or undefined for an allowed error. Throws any other error. */
   async outcome<T>(promise: Promise<T> | T): Promise<T | undefined> {
     try {
       return await promise;
@@ -76,7 +79,7 @@ export class Step {
     }
   }
 
-  /** What a call returns; undefined if it was refused. */
+  /** Returns the result of a call, or undefined for an allowed error. Throws any other error. */
   attempt<T>(call: () => T): T | undefined {
     try {
       return call();
@@ -86,7 +89,7 @@ export class Step {
     }
   }
 
-  /** Counts an error that may come, and throws any other. */
+  /** Counts an allowed error. Throws any other error. */
   refused(error: unknown): void {
     const refusal = this.campaign.refusals.find(({ matches }) => matches((error ?? {}) as Error));
     if (refusal === undefined) throw error;
@@ -107,14 +110,14 @@ export class Campaign {
   private readonly startMs = performance.now();
   private fatal: (() => void) | undefined;
 
-  /** SEED and OPERATIONS are the process's arguments. */
+  /** The arguments of the process are SEED and OPERATIONS. */
   constructor(refusals: readonly Refusal[]) {
     this.refusals = refusals;
     this.seed = Number(process.argv[2]);
     this.operations = Number(process.argv[3]);
     onFatalError((error) => {
       this.violation(`uncaught: ${describe(error)}`);
-      this.violations += VIOLATIONS_MAX; // Nothing is sure after it.
+      this.violations += VIOLATIONS_MAX; // After this, no further result is reliable.
       this.fatal?.();
     });
   }
@@ -131,8 +134,9 @@ export class Campaign {
   }
 
   /**
-   * Does all operations, some at once, then `close`, looks at what is left, and ends the process: with 0 if nothing was wrong. `warmUp` is done
-   * before, for what is made once.
+   * Runs all operations, some at once, and then `close`. Checks which resources are left, and ends
+   * the process, with 0 if there was no violation. `warmUp` runs first, to make the objects that
+   * are made only once.
    */
   async run(parts: {
     warmUp(): Promise<unknown> | unknown;
@@ -178,7 +182,7 @@ export class Campaign {
     }
   }
 
-  /** Names operations whose end does not come. */
+  /** Reports operations that hang. Returns whether there are any. */
   private findHanging(): boolean {
     const isSilent = performance.now() - this.lastEndMs > SILENCE_MS_MAX;
     let found = false;
@@ -203,7 +207,7 @@ export class Campaign {
     };
   }
 
-  /** Waits until nothing is left that was not there before, and says what is. */
+  /** Waits until there are no more resources than before, and reports those that are left. */
   private async settle(before: Record<string, number>): Promise<void> {
     const endMs = performance.now() + SETTLE_MS_MAX;
     for (;;) {
@@ -238,7 +242,9 @@ export class Campaign {
   }
 }
 
-/** Files, sockets and rings; what Bun opens for itself is none of those. */
+/**
+ * Returns the numbers of open files, sockets and rings. Bun's own descriptors are none of these.
+ */
 function descriptors(): Record<string, number> {
   const counts = { files: 0, sockets: 0, rings: 0 };
   for (const fd of readdirSync("/proc/self/fd")) {
@@ -246,7 +252,7 @@ function descriptors(): Record<string, number> {
     try {
       target = readlinkSync(`/proc/self/fd/${fd}`);
     } catch {
-      continue; // That of readdirSync itself.
+      continue; // The descriptor of readdirSync itself.
     }
     if (target.startsWith("socket:")) counts.sockets++;
     else if (target.includes("io_uring")) counts.rings++;
@@ -259,7 +265,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.stack ?? error.message}` : Bun.inspect(error);
 }
 
-/** After so many turns of the event loop. */
+/** Resolves after `count` turns of the event loop. */
 export async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,21 +1,27 @@
 /**
- * Memory that was given back is filled with a canary, which no program's data here has: whoever gets a byte of it has got what is not his.
+ * Fills freed memory with a canary, a byte that no data of the tests contain. A canary in a result
+ * is a byte of somebody else's memory.
  *
- * Chunks for sending are filled when they are freed, and when they are handed out (new ones, and those whose pages were given back, hold zeroes);
- * receive buffers when they are recycled; and the collected heap is kept full of garbage made of it.
+ * - Chunks for sending are filled when they are freed, and also when they are allocated, because
+ *   new ones, and those whose pages were returned, contain zeroes.
+ * - Receive buffers are filled when they are recycled.
+ * - The garbage-collected heap is kept full of garbage with canaries.
  */
 import { Arena } from "../../src/ring/arena.ts";
 import { BufferRing } from "../../src/ring/buffer-ring.ts";
 
 export const CANARY = 0xc5;
-/** Of garbage: from the pool of Buffer.from to what is mapped on its own. */
+/** Lengths of the garbage: from the pool of Buffer.from to memory with a mapping of its own. */
 const GARBAGE_BYTES = [8, 100, 1000, 4096, 20_000, 100_000, 1_048_576];
 const GARBAGE_EVERY_MS = 50;
 
 const { allocate, free } = Arena.prototype;
 const { recycle } = BufferRing.prototype;
 
-/** From now on, and every while for garbage. The timer does not hold the process. */
+/**
+ * Starts to fill memory, and to make garbage at intervals. Its timer does not keep the process
+ * alive.
+ */
 export function plantCanaries(): void {
   Arena.prototype.allocate = function (this: Arena, bytes) {
     const chunk = allocate.call(this, bytes);
@@ -23,7 +29,7 @@ export function plantCanaries(): void {
     return chunk;
   };
   Arena.prototype.free = function (this: Arena, chunk) {
-    // Bytes that are sent from where they are may be somebody's still.
+    // A chunk over the program's own bytes is not filled: the program may still use them.
     if (!chunk.free && chunk.slab !== null) chunk.buffer.fill(CANARY);
     free.call(this, chunk);
   };

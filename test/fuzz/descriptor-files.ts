@@ -1,4 +1,4 @@
-/** Files that are opened and closed under their operations, which are abandoned, too. */
+/** Files that are opened and closed during their operations. Operations are also abandoned. */
 import {
   closeSync,
   constants,
@@ -22,7 +22,7 @@ export type Life = (step: Step) => Promise<void>;
 const { O_RDWR, O_CREAT, O_TRUNC, O_RDONLY } = constants;
 const AT_FDCWD = -100;
 
-/** How an operation is abandoned, if it is. */
+/** The signal or time limit that abandons an operation, if any. */
 interface Limits {
   signal?: AbortSignal;
   timeoutMs?: number;
@@ -47,12 +47,12 @@ export function fileLives(directory: string): Record<string, Life> {
     rmSync(path);
   }
 
-  /** Several operations at once, and the end before theirs. */
+  /** Runs several operations at once, and closes the file before they end. */
   async function closedUnder(step: Step, file: Handle, start: () => Promise<unknown>): Promise<void> {
     const running = Array.from({ length: 1 + step.below(3) }, () => step.outcome(start()));
     await whenever(step);
     const closed = file.close();
-    if (step.oneIn(4)) running.push(step.outcome(start())); // Of a closed one.
+    if (step.oneIn(4)) running.push(step.outcome(start())); // The handle is closed already.
     await Promise.all(running);
     await closed;
   }
@@ -131,16 +131,16 @@ export function fileLives(directory: string): Record<string, Life> {
       const owner = new Owner(step);
       const path = freshPath();
       const fd = await step.outcome(reactor.openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_TRUNC, 0o600, limits(step)));
-      if (fd === undefined) return finish(owner, path); // What was opened all the same is closed by the reactor.
+      if (fd === undefined) return finish(owner, path); // If the file was opened all the same, the reactor closes it.
       const bytes = owner.randomBytes(1_048_576);
       const into = Buffer.alloc(bytes.length);
       const { op } = reactor;
-      // One that is abandoned leaves it unknown whether it was closed: it does not close.
+      // After an abandoned close it is unknown whether it has closed. So such a chain has no close.
       const limit = limits(step);
       const closes = limit.signal === undefined && limit.timeoutMs === undefined;
       const chain = [op.write(fd, bytes, 0, limit), op.read(fd, into, 0, limit), ...(closes ? [op.closeFd(fd)] : [])];
       const done = await step.outcome<unknown>(reactor.chain(...chain));
-      // Closing comes last, and not after an error.
+      // The close is the last operation, and does not run after an error.
       if (done === undefined || !closes) await reactor.closeFd(fd);
       owner.check("what was read", into);
       finish(owner, path);

@@ -1,4 +1,7 @@
-/** Connections that end in the middle of what they send: of sockets, stream sockets, HTTP, WebSockets, descriptors of the reactor; and datagrams. */
+/**
+ * Connections that end while they send: sockets, stream sockets, HTTP, WebSockets, descriptors of
+ * the reactor. And datagrams.
+ */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connectStream, listenStream, type Socket } from "../../src/index.ts";
@@ -22,10 +25,10 @@ export async function socketLives(directory: string): Promise<Lives> {
   const reactor = used()!;
   /** Owners of connections, by tag: the first bytes of a connection name its owner. */
   const owners = new Map<string, Owner>();
-  /** Bun's echo: sends back what it gets, and checks it. */
+  /** One end of Bun's echo, which checks all bytes and sends them back. */
   interface End {
     received: Received | undefined;
-    /** What the socket has not taken of the echo. */
+    /** Bytes of the echo that the socket has not taken. */
     rest: Buffer;
   }
 
@@ -93,13 +96,13 @@ export async function socketLives(directory: string): Promise<Lives> {
     }
   })();
 
-  /** Ends a connection whenever, in one of these ways. */
+  /** Ends a connection at a random time, in one of these ways. */
   async function endSometime(step: Step, ways: (() => unknown)[]): Promise<void> {
     await whenever(step);
     step.attempt(step.pick(ways));
   }
 
-  /** A connection of Bun's own to `port`, which sends, checks the echo, and leaves. */
+  /** Connects to `port` with Bun's own socket, sends, checks the echo, and leaves. */
   async function bunsClient(step: Step, port: number): Promise<void> {
     const owner = own(step);
     const received = new Received(owner, "Bun's client");
@@ -113,7 +116,7 @@ export async function socketLives(directory: string): Promise<Lives> {
         error: () => closed.resolve(),
       },
     });
-    // What the socket does not take is not sent: the tag goes on where it was left.
+    // Bytes that the socket does not take are not sent. The next write starts there in the tag.
     let at = 0;
     for (let i = 1 + step.below(4); i > 0; i--) {
       const bytes = owner.randomBytes(200_000);
@@ -144,7 +147,7 @@ export async function socketLives(directory: string): Promise<Lives> {
       },
     },
   });
-  /** The last owners: their datagrams may come late. */
+  /** The last owners. Their datagrams may still arrive. */
   const late: Owner[] = [];
 
   const http = serve({
@@ -190,7 +193,7 @@ export async function socketLives(directory: string): Promise<Lives> {
       });
       for (let i = 1 + step.below(4); i > 0; i--) {
         const bytes = owner.randomBytes();
-        // The queue takes a part of what is more than it has room for, and then no more until it is empty.
+        // A full queue takes a part of the bytes, and then nothing more until it is empty.
         if (socket.write(bytes) < bytes.length) break;
         await whenever(step);
       }

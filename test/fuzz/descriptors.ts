@@ -1,6 +1,6 @@
 /**
- * `bun descriptors.ts SEED OPERATIONS`, in the mode of RINGLOOP_TEST_SUBJECT: lives of files and sockets that end under their operations. See
- * ../fuzz-descriptors.ts.
+ * `bun descriptors.ts SEED OPERATIONS`, in the mode of RINGLOOP_TEST_SUBJECT: files and sockets
+ * that end during their operations. See ../fuzz-descriptors.ts.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { fileLives } from "./descriptor-files.ts";
 import { socketLives } from "./descriptor-sockets.ts";
 import { code, says } from "./refusals.ts";
 
-/** The only errors that may come. */
+/** The allowed errors. */
 const refusals: Refusal[] = [
   { name: "AbortError", matches: (error) => error.name === "AbortError" },
   says(

@@ -10,8 +10,9 @@ type Handle = Awaited<ReturnType<typeof files.open>>;
 
 const SOURCE_BYTES = 3_000_000;
 const SOURCE_LETTERS = lettersOf(0x73);
+/** Length of a large memory. The kernel gets it in pieces. */
 const LARGE = 2_600_000;
-/** What a file is written from at once: the kernel gets it in pieces. */
+/** A position beyond the end of every file. */
 const FAR = 0x7fffffff;
 
 export function fileArea(directory: string): Area {
@@ -20,7 +21,7 @@ export function fileArea(directory: string): Area {
   mkdirSync(join(directory, "lanes"));
   const pathOf = (step: Step, name = ""): string => join(directory, "lanes", `${step.lane}${name}`);
 
-  /** What a file holds after a write that was refused or not. */
+  /** Checks the content of a file after a write, which may have been refused. */
   function checkFile(step: Step, path: string, memory: UserMemory, written: number | undefined, letters = 0): void {
     if (!existsSync(path)) return;
     const content = readFileSync(path);
@@ -40,7 +41,7 @@ export function fileArea(directory: string): Area {
     }
   }
 
-  /** A part of a memory: mostly all of it. */
+  /** Returns a random part of a memory, in most cases the whole. */
   function part(step: Step, bytes: number): [offset: number | undefined, length: number | undefined] {
     if (!step.oneIn(3)) return [undefined, undefined];
     const offset = step.below(bytes + 1);
@@ -102,7 +103,7 @@ export function fileArea(directory: string): Area {
           ),
       ];
       const way = step.below(ways.length);
-      // The handle's own calls are in the middle: opening takes a while.
+      // The handle's own methods open no file, so the change comes during them.
       await step.outcome(way === 2 || way === 3 ? ways[way]!() : changing.under(ways[way]!));
       checkFile(step, path, { ...memory, bytesMax: memory.bytesMax * (way < 4 ? 1 : 3) }, undefined);
     },
@@ -177,7 +178,7 @@ export function fileArea(directory: string): Area {
           () =>
             withFile(path, "r", async (file) => {
               const { buffer, bytesRead } = await file.read({ length: length + step.below(50_000) });
-              // What lies behind is the caller's to see, and zeroes.
+              // The caller may see the rest of the buffer, so it must be zeroes.
               check(step, "the fresh buffer", buffer, memory.letters);
               return buffer.subarray(0, bytesRead);
             }),
@@ -214,7 +215,7 @@ export function fileArea(directory: string): Area {
       const path = pathOf(step);
       await withFile(path, "w", async (file) => {
         const writer = file.writable().getWriter();
-        // After an error the stream is of no use any more, and says the same to everybody.
+        // After an error the stream is broken, and every further call gets the same error.
         const isDone = await step.outcome(
           changing.under(() => writer.write(memory.data as Uint8Array)).then(() => true),
         );

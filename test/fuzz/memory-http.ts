@@ -1,4 +1,7 @@
-/** Answers made of memory that changes, and request bodies that are changed as they come, over Bun's own clients. */
+/**
+ * Answers from memory that changes, and request bodies that handlers change, with Bun's own
+ * clients.
+ */
 import { RawClient } from "../behaviour/raw-client.ts";
 import { serve } from "../behaviour/subject.ts";
 import type { Step } from "./campaign.ts";
@@ -12,13 +15,13 @@ const LARGE = 2_600_000;
 type Handler = (request: Request) => Response | Promise<Response>;
 
 export function httpArea(): Area {
-  /** What answers a path, of the step whose number it is. */
+  /** The handler of each path. The path is the number of the step. */
   const handlers = new Map<string, Handler>();
   const server = serve({
     port: 0,
     hostname: HOST,
     development: false,
-    idleTimeout: 0, // Clients wait for their turn.
+    idleTimeout: 0, // Clients may have to wait.
     fetch: (request) => handlers.get(new URL(request.url).pathname)!(request),
     error: (error) => new Response(`failed: ${error.message}`, { status: 500 }),
   });
@@ -29,7 +32,7 @@ export function httpArea(): Area {
     body: Uint8Array;
   }
 
-  /** Asks over a connection of its own, by a client that reads each byte, or by fetch. */
+  /** Sends a request on its own connection, with a client that checks each byte, or with fetch. */
   async function ask(step: Step, handler: Handler, body?: Uint8Array): Promise<Answer> {
     const path = `/${step.number}`;
     handlers.set(path, handler);
@@ -74,7 +77,7 @@ export function httpArea(): Area {
         () => new Response(new Blob([data, data]), init),
         () => new Response(data, init).clone() as Response,
       ]);
-      // Bun may have no answer for a view that is gone.
+      // Bun may refuse to make a Response from a view without memory.
       let refused = false;
       const respond = (): Response => {
         try {
@@ -134,7 +137,8 @@ export function httpArea(): Area {
             for (; left > 0; left--) yield changing.under(() => data);
           } as never),
       ]);
-      // A stream that yields what is gone may break the connection, as any other error of a stream does.
+      // A stream that yields a view without memory may break the connection, as other errors of a
+      // stream do.
       let answer: Answer;
       try {
         answer = await ask(step, make as Handler);
@@ -180,7 +184,7 @@ export function httpArea(): Area {
     async run(step, memory, changing) {
       const bytes = step.below(10) === 0 ? 300_000 + step.below(500_000) : step.below(60_000);
       let got = 0;
-      /** The bytes are the handler's own: it looks at them, changes them and gives them away. */
+      /** The bytes belong to the handler. It checks them, changes them and transfers them. */
       const take = (piece: Uint8Array): void => {
         check(step, "the body", piece, PEER_LETTERS);
         got += piece.length;

@@ -1,19 +1,19 @@
-/** What an operation on user memory is, to whoever picks one at random. */
+/** The type of an operation on user memory, for the code that picks one at random. */
 import type { Step } from "./campaign.ts";
 import type { Changing, Takes, UserMemory } from "./user-memory.ts";
 
 export interface MemoryOperation {
   name: string;
-  /** Picked so often. Default 10. */
+  /** How often the operation is picked, relative to others. Default 10. */
   weight?: number;
   takes: Takes;
-  /** Of memory, at most. */
+  /** Largest length of the memory. */
   bytesMax: number;
-  /** Calls `changing.under` around what is given the memory, and looks at everything that comes of it. */
+  /** Runs the operation with the memory inside of `changing.under`, and checks all its results. */
   run(step: Step, memory: UserMemory, changing: Changing): Promise<void>;
 }
 
-/** Operations that share files or servers. */
+/** A group of operations that share files or servers. */
 export interface Area {
   operations: MemoryOperation[];
   close(): Promise<void> | void;

@@ -1,4 +1,4 @@
-/** Operations of the reactor's promise layer on descriptors, and chains of them, on memory that changes. */
+/** Operations of the promise layer on descriptors, and their chains, with memory that changes. */
 import { constants, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { reactor as used } from "../behaviour/subject.ts";
@@ -13,7 +13,7 @@ const [AF_INET, SOCK_DGRAM] = [2, 2];
 const [MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_DONTWAIT] = [2, 0x20, 0x100, 0x40];
 const PIECE_BYTES_MAX = 1_048_576;
 const XATTR_BYTES_MAX = 65_536;
-/** How long a receive waits that was asked for more than there is. */
+/** Largest duration of a receive that asks for more bytes than will arrive. */
 const RECEIVE_MS_MAX = 100;
 
 export function reactorArea(directory: string, wires: Wires): Area {
@@ -31,7 +31,7 @@ export function reactorArea(directory: string, wires: Wires): Area {
     }
   }
 
-  /** What a file holds of `times` writes of a memory. */
+  /** Checks the content of a file after `times` writes of a memory. */
   function checkFile(step: Step, path: string, memory: UserMemory, written: number | undefined, times = 1): void {
     const content = readFileSync(path);
     check(step, "the file", content, memory.letters);
@@ -79,7 +79,7 @@ export function reactorArea(directory: string, wires: Wires): Area {
         const moved = await step.outcome(
           changing.under(() => {
             const moving = isRead ? reactor.readv(fd, views, 0) : reactor.writev(fd, views, 0);
-            // The array is the caller's own, too.
+            // The array belongs to the caller, which may change it, too.
             if (step.oneIn(3)) views.splice(0, step.below(length + 1), ...(step.oneIn(2) ? [view, view, view] : []));
             return moving;
           }),
@@ -175,7 +175,7 @@ export function reactorArea(directory: string, wires: Wires): Area {
         MSG_DONTWAIT,
       ]);
       step.what += `, flags 0x${flags.toString(16)}`;
-      // Of nothing, such as a view that is gone or says so, there is no end: a peek asks for the bytes once more.
+      // A receive into an empty view never ends. Then a peek asks for the bytes once more.
       const received = await step.outcome(
         changing.under(() => reactor.recv(wire.fd, view, flags, { timeoutMs: RECEIVE_MS_MAX })),
       );
@@ -183,7 +183,7 @@ export function reactorArea(directory: string, wires: Wires): Area {
         step.violation(`${received} bytes were received into ${memory.bytesMax}`);
       check(step, "the memory", memory.now(), letters);
       const taken = received === undefined ? undefined : flags & MSG_PEEK ? 0 : received;
-      // What may have been taken by an operation that was refused afterwards is not known.
+      // If the operation was refused afterwards, it is unknown whether it has taken bytes.
       if (taken === undefined) wire.discard();
       else {
         const rest = Buffer.alloc(4096);

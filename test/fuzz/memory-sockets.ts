@@ -1,4 +1,6 @@
-/** Writes to sockets with handlers, to stream sockets, and datagrams, from memory that changes. */
+/**
+ * Writes to sockets with handlers and to stream sockets, and datagrams, from memory that changes.
+ */
 import { udpSocket } from "../behaviour/subject.ts";
 import { type Step, turns } from "./campaign.ts";
 import type { Area, MemoryOperation } from "./memory-operation.ts";
@@ -58,7 +60,7 @@ export async function socketArea(wires: Wires): Promise<Area> {
         ends ? stream.end(data) : writer === undefined ? stream.write(data) : writer.write(data);
       const isDone = await step.outcome(changing.under(write).then(() => true));
       if (!ends && writer === undefined) {
-        // How much it was is not told: a mark is behind all of it.
+        // The call does not tell how many bytes it wrote. So a mark follows them.
         const marked = wire.peer.marked();
         await stream.write(Uint8Array.of(MARK));
         await marked;
@@ -67,7 +69,7 @@ export async function socketArea(wires: Wires): Promise<Area> {
         wire.peer.awaited = wire.peer.received;
         return wire.free();
       }
-      // A web stream is of no use after an error, and this one was used up.
+      // After an error a web stream is broken, and this one has been used.
       writer?.releaseLock();
       if (isDone === undefined || !ends) stream.destroy();
       await wire.closed();
@@ -95,12 +97,12 @@ function checkTaken(step: Step, memory: UserMemory, taken: number, offset: numbe
   if (taken > (length ?? memory.bytesMax - offset)) step.violation(`${taken} bytes were taken of ${memory.bytes}`);
 }
 
-/** Datagrams on their way from one socket. They may be lost, and not changed. */
+/** Datagrams on their way from one socket. They may be lost, but not changed. */
 interface Sent {
-  /** How many of each length have not come. */
+  /** Number of datagrams of each length that have not arrived. */
   lengths: Map<number, number>;
   socket: UdpSocket;
-  /** The last step, for who reads of a violation. */
+  /** The last step, for the report of a violation. */
   step: Step | undefined;
 }
 
@@ -137,7 +139,7 @@ class Datagrams {
     const times = 1 + step.below(4);
     const { data } = memory;
     sent.step = step;
-    // Of what the memory had when it was called; whatever it says of itself.
+    // The number of bytes in the memory at the call, even if the memory gives another length.
     const length = memory.races ? -1 : memory.bytes;
     const call = (): number => {
       if (times > 1) return socket.sendMany(Array.from({ length: times }, () => [data, ...to]).flat() as never[]);

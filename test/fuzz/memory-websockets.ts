@@ -1,4 +1,6 @@
-/** Messages from memory that changes, to WebSockets of Bun's own and to clients that look at every frame. */
+/**
+ * Messages from memory that changes, to Bun's own WebSockets and to clients that check every frame.
+ */
 import { constants, inflateRawSync } from "node:zlib";
 import { serveWebSocket, WebSocketClient } from "../behaviour/websocket-client.ts";
 import type { Step } from "./campaign.ts";
@@ -14,7 +16,7 @@ const CONTROL_BYTES_MAX = 125;
 const [TEXT, BINARY, CLOSE, PING, PONG] = [1, 2, 8, 9, 10];
 const TAIL = Buffer.of(0, 0, 0xff, 0xff);
 
-/** A message that is on its way. */
+/** A message on its way. */
 interface Expected {
   step: Step;
   letters: Letters;
@@ -26,11 +28,11 @@ interface Expected {
 
 type ServerSocket = Bun.ServerWebSocket<any>;
 
-/** One connection: what was sent to it and has not come yet, in order. */
+/** One connection, and the messages that were sent to it and have not arrived, in order. */
 class Line {
   readonly queue: Expected[] = [];
   socket!: ServerSocket;
-  /** Pings are answered by Bun's client, and not shown to it. */
+  /** Whether the client sees control frames. Bun's client answers pings without showing them. */
   readonly seesControl: boolean;
   closed = Promise.withResolvers<void>();
 
@@ -62,7 +64,7 @@ export async function webSocketArea(): Promise<Area> {
   const lines: Line[] = [];
   const clients: { close(): void }[] = [];
 
-  /** One connection is made at a time, so that both ends are known to belong together. */
+  /** The last connect. Only one runs at a time, so that the two ends of a connection are known. */
   let joining: Promise<unknown> = Promise.resolve();
   function open(isBuns: boolean): Promise<[Line, { close(): void }]> {
     const made = joining.then(async () => {
@@ -109,13 +111,13 @@ export async function webSocketArea(): Promise<Area> {
     return { close: () => client[Symbol.dispose]() };
   }
 
-  /** What a memory may become on the wire. */
+  /** Returns the bytes that a memory may become on the wire. */
   function expected(step: Step, memory: UserMemory, opcode: number): [Omit<Expected, "come">, number] {
     const { letters, bytes, bytesMax, races } = memory;
     return [{ step, letters, bytesMin: bytes, bytesMax: races ? bytesMax : bytes, opcode }, 0];
   }
 
-  /** Sends to `to`, and waits until all have got it. */
+  /** Sends to `to`, and waits until all of them have received the message. */
   async function deliver(
     step: Step,
     memory: UserMemory,

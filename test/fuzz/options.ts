@@ -1,6 +1,7 @@
 /**
- * The command line of the checks that do operations at random, `--operations N --seed S --mode defer|sqpoll|both`, and the runs that it asks for:
- * one process for each mode, since a thread has one reactor.
+ * The command line of the checks with random operations:
+ * `--operations N --seed S --mode defer|sqpoll|both`. Each mode runs in its own process, because a
+ * thread has one reactor.
  */
 import { parseArgs } from "node:util";
 
@@ -9,7 +10,10 @@ const OPERATIONS_MAX = 1e9;
 const SEED_MAX = 2 ** 31 - 1;
 const modesOf: Record<string, string[]> = { defer: ["defer"], sqpoll: ["sqpoll"], both: ["defer", "sqpoll"] };
 
-/** Runs `program SEED OPERATIONS` in each mode, and ends this process: with 1 if one of them has found a violation, with 2 for a wrong option. */
+/**
+ * Runs `program SEED OPERATIONS` in each mode, and ends this process: with 1 after a violation,
+ * with 2 for a wrong option.
+ */
 export async function runInModes(script: string, program: string): Promise<never> {
   const fail = (message: string): never => {
     console.error(
@@ -37,7 +41,7 @@ export async function runInModes(script: string, program: string): Promise<never
   for (const mode of modes) {
     console.log(`${script}: ${operations} operations in ${mode} from seed ${seed}`);
     const env = { ...process.env, RINGLOOP_TEST_SUBJECT: mode };
-    // It ends with this process, should a test end that.
+    // The child ends together with this process, for example when a test ends this process.
     const child = Bun.spawn(["setpriv", "--pdeathsig", "KILL", process.execPath, program, `${seed}`, `${operations}`], {
       env,
       stdio: ["ignore", "inherit", "inherit"],

@@ -1,7 +1,9 @@
 /**
- * Who owns a byte: every file and connection has a tag of its own, which repeats in all that is written to it, so that a byte that got to another shows.
+ * The owner of a byte. Every file and connection has its own tag, which repeats in all its bytes.
+ * So a byte in the wrong file or connection is found.
  *
- * Lengths and positions are multiples of the tag's, so each byte's place says which of the tag's it is.
+ * Lengths and positions are multiples of the length of the tag. So the position of a byte tells
+ * which byte of the tag it is.
  */
 import type { Step } from "./campaign.ts";
 
@@ -23,7 +25,7 @@ export class Owner {
     this.tag = tag;
   }
 
-  /** Mostly small, seldom more than one piece of the arena's memory. */
+  /** Returns bytes of random length: mostly small, rarely more than one piece of the arena. */
   randomBytes(most = 2_400_000): Buffer {
     const { step } = this;
     const of = step.below(1000);
@@ -35,7 +37,10 @@ export class Owner {
     return Buffer.alloc(count, this.tag);
   }
 
-  /** Says which byte of `bytes`, which begin at `from` of all, is not its own. In a file that was written in places, zeroes are nobody's. */
+  /**
+   * Reports the first byte of `bytes` that does not belong to this owner. `from` is the position of
+   * `bytes` in the whole. In a file with holes, zeroes belong to nobody.
+   */
   check(what: string, bytes: Uint8Array, from = 0): void {
     const { length } = bytes;
     if (
@@ -53,7 +58,10 @@ export class Owner {
   }
 }
 
-/** What one end of a connection gets, all of it one owner's, whom the first bytes name unless it is known. */
+/**
+ * The bytes that one end of a connection receives. All belong to one owner. If the owner is not
+ * known, the first bytes name it.
+ */
 export class Received {
   bytes = 0;
   private readonly owner: Owner;
@@ -70,7 +78,7 @@ export class Received {
   }
 }
 
-/** After a random number of microtasks and immediates. */
+/** Resolves after a random number of microtasks and immediates. */
 export async function whenever(step: Step): Promise<void> {
   for (let i = step.below(4); i > 0; i--) await undefined;
   for (let i = step.pick([0, 0, 0, 1, 1, 2, 5]); i > 0; i--) await new Promise((resolve) => setImmediate(resolve));

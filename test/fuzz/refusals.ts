@@ -1,11 +1,11 @@
-/** Names for errors that may come, for a campaign's list. */
+/** Descriptions of allowed errors, for the list of a campaign. */
 import type { Refusal } from "./campaign.ts";
 
-/** An error's class and message. */
+/** Matches the class and the message of an error. */
 export const says = (name: string, kind: string, message: RegExp): Refusal => ({
   name,
   matches: (error) => error.name === kind && message.test(String(error.message)),
 });
 
-/** A system's error. */
+/** Matches the code of a system error. */
 export const code = (name: string): Refusal => ({ name, matches: (error) => error.code === name });

@@ -1,8 +1,9 @@
 /**
- * Memory as programs have it, of every kind that JavaScript knows, and how it changes while somebody else reads or writes it.
+ * Memory of programs, of every kind in JavaScript, and its changes while it is read or written.
  *
- * All bytes are of a small alphabet: zero and the letters a to z. Each memory has two letters of its own, unless it is one that several operations
- * share; so a byte of somebody else's, or of none, shows wherever it gets to.
+ * All bytes are of a small alphabet: zero and the letters a to z. Each memory has two letters of
+ * its own, except memory that several operations share. So a byte of another memory, or of none, is
+ * found in every place.
  */
 import { CANARY } from "./canary.ts";
 import type { Step } from "./campaign.ts";
@@ -18,7 +19,7 @@ const bitOf = Int32Array.from({ length: 256 }, (_, byte) => {
 });
 export const lettersOf = (byte: number): Letters => bitOf[byte]!;
 
-/** Which bytes there are. A view of memory that is gone has none. */
+/** Returns the set of the bytes in a view. A view without memory has none. */
 export function lettersIn(bytes: Uint8Array): Letters {
   let seen = 0;
   const length = byteLengthOf(bytes);
@@ -31,7 +32,7 @@ const byteLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Ar
   this: Uint8Array,
 ) => number;
 
-/** Says what is there that may not be. */
+/** Reports bytes that are not allowed. */
 export function check(step: Step, what: string, bytes: Uint8Array, letters: Letters): void {
   const wrong = lettersIn(bytes) & ~letters;
   if (wrong === 0) return;
@@ -42,30 +43,30 @@ export function check(step: Step, what: string, bytes: Uint8Array, letters: Lett
 }
 
 export interface UserMemory {
-  /** What is given to a function. */
+  /** The value that a function gets. */
   readonly data: NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
-  /** How many bytes it has at first, whatever it says. */
+  /** Its true length at the start, even if it gives another one. */
   readonly bytes: number;
-  /** And at most, at any time. */
+  /** Its largest length at any time. */
   readonly bytesMax: number;
-  /** Bytes that may be in it. */
+  /** The bytes that may be in it. */
   readonly letters: Letters;
-  /** Its length changes by itself, from another thread. */
+  /** Whether another thread changes its length at any time. */
   readonly races?: boolean;
-  /** Done once, at any time. */
+  /** Changes the memory. Called once, at any time. */
   change(): void;
-  /** What is in it now, as bytes; none when it is gone. */
+  /** Returns its present bytes. They are empty if it has no memory any more. */
   now(): Uint8Array;
-  /** Once nobody uses it any more. */
+  /** Called when nobody uses the memory any more. */
   release?(): void;
 }
 
-/** What a function takes. */
+/** The kind of value that a function accepts. */
 export type Takes = "bytes" | "view" | "data";
 
 type Make = (step: Step, bytes: number, own: Own) => UserMemory;
 
-/** A memory's letters. */
+/** The letters of a memory. */
 interface Own {
   first: number;
   second: number;
@@ -78,12 +79,12 @@ const growable = (bytes: number, most: number): SharedArrayBuffer =>
 const transfer = (buffer: ArrayBufferLike): void => void (buffer as ArrayBuffer).transfer();
 const post = (buffer: ArrayBufferLike): void => void structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
 
-/** Bytes of a view of any kind. */
+/** Returns the bytes of a view of any kind. */
 function bytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
   try {
     return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   } catch {
-    return new Uint8Array(0); // A view of memory that is gone.
+    return new Uint8Array(0); // A view without memory.
   }
 }
 
@@ -91,7 +92,9 @@ function memoryOf(view: NodeJS.ArrayBufferView, bytes: number, { letters }: Own,
   return { data: view, bytes, bytesMax: bytes, letters, change, now: () => bytesOf(view) };
 }
 
-/** Says that it has more bytes than it has, or fewer, and hands out other parts than it is asked for. */
+/**
+ * A view that gives a wrong length, and returns other parts of its memory than the requested ones.
+ */
 class Lying extends Uint8Array {
   lie = 0;
 
@@ -108,17 +111,17 @@ class Lying extends Uint8Array {
   }
 }
 
-/** What several operations have at once, each a part of it. */
+/** Memory that several operations use at once. Each uses a part of it. */
 const shared = new Uint8Array(65_536).fill(FIRST_LETTER);
 
 const WASM_PAGE_BYTES = 65_536;
 const WASM_PAGES = 17;
 const WASM_PAGES_MAX = 24;
-/** Addresses are reserved for each, so that they are used again. */
+/** WebAssembly memories, kept for reuse, because each of them reserves a range of addresses. */
 const wasm: WebAssembly.Memory[] = [];
 
 let grower: Worker | undefined;
-/** Ends the Worker that makes shared memory grow. */
+/** Ends the Worker that grows shared memory. */
 export function endGrower(): void {
   grower?.terminate();
 }
@@ -277,7 +280,7 @@ const kindsOf: Record<Takes, [string, Make][]> = {
   data: Object.entries({ ...bytesKinds, ...viewKinds, ...dataKinds }),
 };
 
-/** Mostly small, seldom more than one piece of the arena's memory. */
+/** Returns a random length: mostly small, rarely more than one piece of the arena's memory. */
 export function randomSize(step: Step, most: number): number {
   const of = step.below(1000);
   const size =
@@ -303,7 +306,7 @@ export function randomMemory(step: Step, takes: Takes, most: number): UserMemory
   return make(step, randomSize(step, most), { first, second, letters });
 }
 
-/** When memory changes, counted from a call of whoever was given it. */
+/** The moments when memory can change, relative to the call that gets the memory. */
 const moments: Record<string, (step: Step, change: () => void) => Promise<void> | void> = {
   "at once": (_, change) => change(),
   "after a microtask": (_, change) => Promise.resolve().then(change),
@@ -331,7 +334,7 @@ export class Changing {
     this.memory = memory;
   }
 
-  /** The first call is followed by the change. */
+  /** Runs a call. The memory changes after the first one. */
   under<T>(call: () => T): T {
     const { step, memory } = this;
     if (this.changed !== undefined) return call();
@@ -344,7 +347,7 @@ export class Changing {
     return result.value;
   }
 
-  /** The memory changes before it is used: a description is started afterwards. */
+  /** Changes the memory before its use, for a description that is started afterwards. */
   now(): void {
     if (this.changed !== undefined) return;
     this.step.count("changes", "before it begins");
@@ -353,12 +356,12 @@ export class Changing {
     this.memory.change();
   }
 
-  /** After the change, whether there was a call or not. */
+  /** Resolves after the change. Changes the memory if there was no call. */
   async end(): Promise<void> {
     await (this.changed ?? this.now());
     this.memory.release?.();
   }
 }
 
-/** A call has thrown an error that may come, which is counted by then. */
+/** Thrown when a call has thrown an allowed error, which has been counted. */
 export class Refused extends Error {}

@@ -1,7 +1,8 @@
 /**
- * Connections with ringloop at one end and Bun's own sockets at the other, which look at every byte that they get.
+ * Connections between ringloop and Bun's own sockets, which check every byte that they receive.
  *
- * Guarantees: a wire is one step's until it is freed; a peer counts what it gets, and a byte that was not written is a violation.
+ * Guarantees: a wire belongs to one step until it is freed. A peer counts the bytes that it
+ * receives. A byte that was not written is a violation.
  */
 import { connectStream, listenStream, type Socket, type StreamSocket } from "../../src/index.ts";
 import { connect, listen, reactor as used } from "../behaviour/subject.ts";
@@ -11,21 +12,21 @@ import { ALPHABET, check, type Letters, lettersOf } from "./user-memory.ts";
 const HOST = "127.0.0.1";
 const [AF_INET, SOCK_STREAM] = [2, 1];
 const HELLO_BYTES = 8;
-/** Of no letter: what comes before it is all that was written. */
+/** A byte that is not a letter. It marks the end of the written bytes. */
 export const MARK = 0x0a;
-/** What peers answer with. */
+/** The byte in the answers of peers. */
 export const PEER_LETTER = 0x70;
 
 type Native = Bun.Socket<Peer | undefined>;
 
-/** Bun's end of a wire. */
+/** The end of a wire that uses Bun's own socket. */
 class Peer {
   socket: Native | undefined;
   step: Step | undefined;
   letters: Letters = ALPHABET;
-  /** Bytes that came, without the hello. */
+  /** Number of received bytes, without the hello. */
   received = 0;
-  /** Bytes that are to come, in all. */
+  /** Number of bytes that must arrive in total. */
   awaited = 0;
   readonly closing = Promise.withResolvers<void>();
   private wake: (() => void) | undefined;
@@ -61,14 +62,14 @@ export class Wire {
     this.pool = pool;
   }
 
-  /** The step's from here on, which writes these letters. */
+  /** Gives the wire to a step, which will write these letters. */
   expect(step: Step, letters: Letters): void {
     const { peer } = this;
     peer.step = step;
     peer.letters = letters;
   }
 
-  /** Resolves when `bytes` more have come. */
+  /** Resolves when `bytes` more bytes have arrived. */
   arrived(bytes: number): Promise<void> {
     this.peer.awaited += bytes;
     return this.peer.arrived();
@@ -78,7 +79,7 @@ export class Wire {
     if (this.peer.socket!.write(bytes) !== bytes.length) throw new Error("the answer is too long");
   }
 
-  /** Says what came and was not written. */
+  /** Reports bytes that have arrived although they were not written. */
   compare(): void {
     const { received, awaited, step } = this.peer;
     if (received !== awaited) step!.violation(`the peer got ${received} bytes, and ${awaited} were written`);
@@ -89,7 +90,7 @@ export class Wire {
     this.pool!.push(this);
   }
 
-  /** Bun's end is closed. */
+  /** Resolves when Bun's end is closed. */
   closed(): Promise<void> {
     return this.peer.closing.promise;
   }
@@ -185,7 +186,7 @@ export class Wires {
     return new Wires(await Bun.udpSocket({ hostname: HOST }));
   }
 
-  /** A descriptor that is connected. */
+  /** Returns a wire with a connected descriptor. */
   async raw(): Promise<RawWire> {
     const free = this.rawPool.pop();
     if (free) return free;
@@ -197,7 +198,7 @@ export class Wires {
     return new RawWire(await peer, this.rawPool, fd);
   }
 
-  /** A socket of `connect` or `listen`. */
+  /** Returns a wire with a socket of `connect` or `listen`. */
   async socket(step: Step): Promise<SocketWire> {
     const free = this.socketPool.pop();
     if (free) return free;
@@ -215,7 +216,7 @@ export class Wires {
     return new SocketWire(peer, this.socketPool, accepted as Socket);
   }
 
-  /** A socket of `connectStream` or `listenStream`. */
+  /** Returns a wire with a socket of `connectStream` or `listenStream`. */
   async stream(step: Step): Promise<StreamWire> {
     const free = this.streamPool.pop();
     if (free) return free;
@@ -238,7 +239,7 @@ export class Wires {
       await used()!.bind(fd, { hostname: HOST, port });
       return port;
     } catch {
-      return undefined; // Somebody else was faster.
+      return undefined; // Another socket has taken the port meanwhile.
     }
   }
 
@@ -256,7 +257,7 @@ export class Wires {
     if (this.foreign > 0) throw new Error(`${this.foreign} bytes came to ringloop's sockets that no peer has sent`);
   }
 
-  /** What a handler is given is its own: it changes it, and gives it away. */
+  /** The bytes that a handler gets belong to it. This handler changes and transfers them. */
   private take(data: Uint8Array): void {
     for (const byte of data) if (byte !== PEER_LETTER) this.foreign++;
     data.fill(0x7a);
@@ -273,7 +274,7 @@ export class Wires {
     return [Buffer.from(name), promise];
   }
 
-  /** A hello comes in one piece, since its socket has sent nothing else. */
+  /** Reads a hello. It arrives in one piece, because its socket has sent nothing else. */
   private greet(socket: Native, bytes: Buffer): void {
     if (socket.data) return socket.data.feed(bytes);
     const name = bytes.toString("latin1", 0, HELLO_BYTES);

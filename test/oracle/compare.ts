@@ -1,4 +1,7 @@
-/** The comparison of ringloop's reading of a stream with llhttp's: they agree, or differ in a listed way, or something is wrong. */
+/**
+ * Compares the readings of a stream by ringloop and llhttp. They agree, differ in a listed way, or
+ * differ in a way that is an error.
+ */
 import { keptAliveByOne, refusedByLlhttp, refusedByRingloop, withoutBody } from "./differences.ts";
 import { readWithLlhttp } from "./llhttp.ts";
 import { type Message, quote, type Reader, type Reading } from "./reading.ts";
@@ -6,13 +9,16 @@ import { readWithRingloop } from "./ringloop.ts";
 
 export interface Comparison {
   ours: Reading;
-  /** The listed difference that was met. The two do not read the same messages from there on, so that there is at most one. */
+  /**
+   * The listed difference that was found. There is at most one, because after it the two parsers
+   * read different messages.
+   */
   listed?: string;
-  /** What differs and is not listed. */
+  /** A difference that is not listed. */
   unlisted?: string;
 }
 
-/** Reads `stream`, in the pieces that end at `ends`, with both. */
+/** Reads `stream` with both parsers. ringloop gets it in the pieces that end at `ends`. */
 export function compare(stream: string, ends?: readonly number[], read: Reader = readWithRingloop): Comparison {
   const ours = read(stream, ends);
   const theirs = readWithLlhttp(stream, ends);
@@ -39,17 +45,20 @@ export function compare(stream: string, ends?: readonly number[], read: Reader =
   return { ours, unlisted: `${unlisted}; refused at the end of ${quote(refused)}` };
 }
 
-/** Two messages that are not equal. `raw` is ours as it was sent. */
+/** Compares two messages that are not equal. `raw` is ringloop's message as it was sent. */
 function compareMessages(our: Message, their: Message, raw: string): Omit<Comparison, "ours"> {
   const entry = keptAliveByOne.find(({ explains }) => explains(raw, our));
   if (entry && Bun.deepEquals({ ...our, keepAlive: their.keepAlive }, their)) return { listed: entry.name };
   return { unlisted: `${Bun.inspect(our)}; llhttp: ${Bun.inspect(their)}` };
 }
 
-/** What a head may go on with where it was cut, so that it would be accepted if there were no mistake in it. */
+/** Continuations of a cut head. With one of them, a head without a mistake is accepted. */
 const continuations = ["\r\n", " HTTP/1.1\r\n", " / HTTP/1.1\r\n"].map((end) => `${end}Host: a\r\n\r\n`);
 
-/** A line may be judged when it is whole: that a reader still waits for the end of one that is wrong is no difference. */
+/**
+ * Whether the reader refuses the stream later. A parser may wait for the end of a wrong line before
+ * it refuses the line, so this is not a difference.
+ */
 function refusesLater(read: Reader, { verdict, messages }: Reading, stream: string): boolean {
   if (verdict !== "incomplete") return false;
   return continuations.every((continuation) => {
@@ -58,7 +67,10 @@ function refusesLater(read: Reader, { verdict, messages }: Reading, stream: stri
   });
 }
 
-/** The shortest beginning of the message at `start`, after `complete` others, that is refused. */
+/**
+ * Returns the shortest refused beginning of the message at `start`, which follows `complete` other
+ * messages.
+ */
 function firstRefused(read: Reader, stream: string, start: number, complete: number): string {
   let low = start;
   let high = stream.length;

@@ -1,6 +1,6 @@
 /**
- * Streams of requests to compare parsers on: a fixed corpus with one of each shape and of each mistake, and random ones without end,
- * the same for the same random numbers.
+ * Streams of requests for the comparison of parsers: a fixed corpus with each shape and each
+ * mistake, and any number of random streams, which depend only on the random numbers.
  */
 import type { SeededRandom } from "../unit/seeded-random.ts";
 import { HEADER_BYTES_MAX } from "./ringloop.ts";
@@ -138,12 +138,12 @@ const bodies = [
 
 const huge = [
   get(`X: ${"x".repeat(HEADER_BYTES_MAX - 32)}`), // One byte too many.
-  get(`X: ${"x".repeat(HEADER_BYTES_MAX - 33)}`), // The most that is allowed.
+  get(`X: ${"x".repeat(HEADER_BYTES_MAX - 33)}`), // Exactly the limit.
   get(...Array.from({ length: 400 }, () => "X: y")),
   get(`${"x".repeat(HEADER_BYTES_MAX)}: y`),
   requestLine(`GET /${"a".repeat(HEADER_BYTES_MAX)} HTTP/1.1`),
   requestLine(`${"A".repeat(HEADER_BYTES_MAX)} / HTTP/1.1`),
-  get(...Array<string>(197).fill("X: y")), // The most fields that are allowed, with Host.
+  get(...Array<string>(197).fill("X: y")), // With Host, exactly the largest number of fields.
   get(...Array<string>(198).fill("X: y")),
   chunked(`0\r\nX: ${"y".repeat(HEADER_BYTES_MAX)}\r\n\r\n`),
   chunked(`0\r\n${"X: y\r\n".repeat(198)}\r\n`),
@@ -151,7 +151,10 @@ const huge = [
   chunked(`1;${"a".repeat(16_385)}\r\nx\r\n0\r\n\r\n`),
 ];
 
-/** Each shape and each mistake once, followed by another request where that could be read as part of it. */
+/**
+ * Each shape and each mistake once. Another request follows if a parser could read it as a part of
+ * the first one.
+ */
 export const corpus: readonly string[] = [
   ...[...methods, ...oddMethods].map((method) => requestLine(`${method} / HTTP/1.1`) + next),
   ...[...targets, ...oddTargets].flatMap((target) =>
@@ -205,14 +208,14 @@ function pick<T>(random: SeededRandom, list: readonly T[]): T {
   return list[random.below(list.length)]!;
 }
 
-/** Of `odd` in one of `oneIn` cases. */
+/** Returns a text of `odd` in one of `oneIn` cases, otherwise one of `usual`. */
 function pickOdd(random: SeededRandom, usual: readonly string[], odd: readonly string[], oneIn: number): string {
   return pick(random, random.below(oneIn) === 0 ? odd : usual);
 }
 
 function randomData(random: SeededRandom): string {
   const bytes = random.below(24);
-  // What would do harm if it were taken for framing.
+  // Some bodies look like framing, and would do harm if a parser read them as such.
   if (random.below(3) === 0) return pick(random, [next, "0\r\n\r\n", "\r\n\r\n", "\r\n", get("X: y")]);
   return Buffer.from(random.bytes(bytes)).toString("latin1");
 }
@@ -247,7 +250,9 @@ function randomRequest(random: SeededRandom): string {
   return `${before}${lines(`${method} ${target} ${version}`, ...head, "")}${body}`;
 }
 
-/** One edit of a kind that breaks framing: of a byte, of a slice, or with a part of another stream. */
+/**
+ * Makes one edit that can break framing: of a byte, of a slice, or with a part of another stream.
+ */
 function mutate(random: SeededRandom, stream: string): string {
   const from = random.below(stream.length + 1);
   const bytes = random.below(4) === 0 ? random.below(60) : random.below(4);
@@ -278,7 +283,9 @@ function mutate(random: SeededRandom, stream: string): string {
   }
 }
 
-/** One to three requests, most of them valid as they were made, most of them changed in a few places. */
+/**
+ * Returns one to three requests. Most are made valid, and then most are changed in a few places.
+ */
 export function randomStream(random: SeededRandom): string {
   let stream = "";
   for (let count = 1 + random.below(3); count > 0; count--) stream += randomRequest(random);
@@ -286,7 +293,7 @@ export function randomStream(random: SeededRandom): string {
   return stream;
 }
 
-/** Ends of pieces, for a `Reader`. */
+/** Returns random ends of pieces, for a `Reader`. */
 export function randomEnds(random: SeededRandom, stream: string): number[] {
   const ends = Array.from({ length: 1 + random.below(5) }, () => random.below(stream.length + 1));
   return [...ends.toSorted((a, b) => a - b), stream.length];

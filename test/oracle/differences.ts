@@ -1,49 +1,62 @@
 /**
- * Where ringloop's parser and llhttp may differ, one by one. compare.ts allows nothing else.
+ * The list of allowed differences between ringloop's parser and llhttp. compare.ts allows no
+ * others.
  *
- * An entry is about the bytes that decide: the reader that refuses is asked for the shortest beginning of the message that it refuses,
- * and the entry says what that beginning ends in. So it explains one mistake, and not whatever else is refused.
+ * An entry describes the bytes that decide. The comparison finds the shortest beginning of the
+ * message that the parser refuses, and the entry describes the end of that beginning. So an entry
+ * explains only one mistake.
  */
 import { HEADER_FIELDS_MAX } from "../../src/http/parser.ts";
 import type { Message } from "./reading.ts";
 import { HEADER_BYTES_MAX } from "./ringloop.ts";
 
 interface Difference {
-  /** As in the table of docs/compatibility.md. */
+  /** The name in the table of docs/compatibility.md. */
   name: string;
-  /** The section, of RFC 9112 if no other is named, that asks for what ringloop does, or allows it. */
+  /**
+   * The section that asks for ringloop's behaviour or allows it. Of RFC 9112 if it names no other.
+   */
   section: string;
 }
 
 export interface Refusal extends Difference {
-  /** ringloop's status, or the beginning of llhttp's reason. */
+  /** The status of ringloop, or the beginning of llhttp's reason. */
   reason: string;
-  /** Whether a message's beginning, up to and with the byte at which it is refused, is refused for what the entry names. */
+  /**
+   * Whether the entry is the reason why the message is refused. `refused` is the beginning of the
+   * message, with the byte at which it is refused.
+   */
   explains(refused: string): boolean;
 }
 
 export interface Interpretation extends Difference {
-  /** Whether it is why the connection stays open after the message, `raw` as it was sent, for one of the two alone. */
+  /**
+   * Whether the entry is the reason why only one of the two parsers keeps the connection open after
+   * the message. `raw` is the message as it was sent.
+   */
   explains(raw: string, ours: Message): boolean;
 }
 
-// ---- what the entries are written in -----------------------------------------------------------------------------
+// ---- predicates for the entries -----------------------------------------------------------------
 
 type Predicate = (refused: string) => boolean;
 
-/** uri-host [ ":" port ] of RFC 3986, where the host is not empty. */
+/** uri-host [ ":" port ] of RFC 3986, with a host that is not empty. */
 const REG_NAME = "(?:[A-Za-z0-9\\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+";
 const AUTHORITY = `(?:\\[[A-Za-z0-9\\-._~!$&'()*+,;=:]+\\]|${REG_NAME})(?::[0-9]*)?`;
 
 const TARGET = '[!-"$-~\x80-\xff]+';
 
-/** Refused in the request line, which is so far, after empty lines, a method and a space: `pattern`. */
+/**
+ * The message is refused in its request line. `pattern` matches the part of the line after the
+ * method and a space.
+ */
 function inRequestLine(pattern: string): Predicate {
   const whole = new RegExp(`^(?:\r\n)*[A-Z-]+ (?:${pattern})$`);
   return (refused) => whole.test(refused);
 }
 
-/** Refused for its target, which can be judged when the request line is whole. */
+/** The message is refused for its target, when the request line is complete. */
 function forTarget(pattern: string): Predicate {
   return inRequestLine(`(?:${pattern}) HTTP/1\\.[0-9]\r\n`);
 }
@@ -51,7 +64,7 @@ function forTarget(pattern: string): Predicate {
 interface Head {
   line: string;
   fields: [name: string, value: string][];
-  /** What follows the whole lines: the end of the head, and of the body what is there. */
+  /** The text after the complete lines: the end of the head, and the body so far. */
   rest: string;
 }
 
@@ -69,7 +82,10 @@ function valuesOf(head: Head, name: string): string[] {
   return head.fields.filter((field) => field[0] === name).map((field) => field[1]);
 }
 
-/** Refused for its last field so far, which has this name. `former` are the values that it has before. */
+/**
+ * The message is refused for the last field so far, which has this name. `former` has the earlier
+ * values of the field.
+ */
 function forField(name: string, explains: (value: string, former: string[]) => boolean): Predicate {
   return (refused) => {
     const head = parseHead(refused);
@@ -79,7 +95,7 @@ function forField(name: string, explains: (value: string, former: string[]) => b
   };
 }
 
-/** Refused when its head is whole. */
+/** The message is refused when its head is complete. */
 function atEndOfHead(explains: (head: Head) => boolean): Predicate {
   return (refused) => {
     const head = parseHead(refused);
@@ -87,7 +103,7 @@ function atEndOfHead(explains: (head: Head) => boolean): Predicate {
   };
 }
 
-/** Refused in its chunked body, the last lines of which are so far: `pattern`. */
+/** The message is refused in its chunked body. `pattern` matches the last lines so far. */
 function inChunks(pattern: string): Predicate {
   const end = new RegExp(`\r\n(?:${pattern})$`, "i");
   return (refused) => {
@@ -108,7 +124,7 @@ function hasOption(head: Head, option: string): boolean {
   );
 }
 
-/** The head as it was sent, without the empty line at its end. */
+/** Returns the head as it was sent, without the empty line at its end. */
 function rawHead(raw: string): string {
   const text = raw.replace(/^(?:\r\n)+/, "");
   return text.slice(0, text.indexOf("\r\n\r\n") + 2);
@@ -120,9 +136,9 @@ function hasTabAfterChunked(raw: string): boolean {
 
 const isEndOfHead = (refused: string): boolean => parseHead(refused).rest === "\r\n";
 
-// ---- the list ----------------------------------------------------------------------------------------------------
+// ---- the list -----------------------------------------------------------------------------------
 
-/** What ringloop refuses and llhttp does not. */
+/** Messages that only ringloop refuses. */
 export const refusedByRingloop: readonly Refusal[] = [
   {
     name: "a bare CR or LF before a request",
@@ -293,7 +309,7 @@ export const refusedByRingloop: readonly Refusal[] = [
   },
 ];
 
-/** What llhttp refuses and ringloop does not. */
+/** Messages that only llhttp refuses. */
 export const refusedByLlhttp: readonly Refusal[] = [
   {
     name: "versions 1.2 to 1.9",
@@ -339,7 +355,7 @@ export const refusedByLlhttp: readonly Refusal[] = [
   },
 ];
 
-/** After which messages only one of the two leaves the connection open. */
+/** Messages after which only one of the two parsers keeps the connection open. */
 export const keptAliveByOne: readonly Interpretation[] = [
   {
     name: "a tab after a connection option",
@@ -370,7 +386,10 @@ export const keptAliveByOne: readonly Interpretation[] = [
   },
 ];
 
-/** Messages that end with their head for llhttp: a tab keeps it from seeing a chunked body, and Upgrade from refusing that. */
+/**
+ * Messages that llhttp ends with their head. The tab keeps it from seeing a chunked body, and
+ * Upgrade keeps it from refusing the message.
+ */
 export const withoutBody: Difference & { explains(raw: string): boolean } = {
   name: "a tab after chunked",
   section: "RFC 9110 5.6.3",

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz`: the HTTP parser against llhttp on random inputs, of which each has a seed of its own. `--inputs` says how many, and
- * `--seed` where to begin; without it no two runs are the same. Exits 1 at the first difference that is not listed.
+ * `npm run fuzz`: compares the HTTP parser with llhttp on random inputs. Each input has its own
+ * seed. Options: `--inputs` (their number), `--seed` (the first seed; without it every run is
+ * different). Exits 1 at the first difference that is not listed.
  */
 import { parseArgs } from "node:util";
 import { Fuzzer } from "./fuzzer.ts";

@@ -1,4 +1,7 @@
-/** Random streams, one for each seed, read by ringloop whole and in pieces and by llhttp: what the fuzzing test and command share. */
+/**
+ * Random streams, one for each seed. ringloop reads each as a whole and in pieces, and llhttp reads
+ * it too. The fuzzing test and the fuzzing command use this.
+ */
 import { SeededRandom } from "../unit/seeded-random.ts";
 import { compare } from "./compare.ts";
 import { randomEnds, randomStream } from "./corpus.ts";
@@ -9,7 +12,7 @@ import { readWithRingloop } from "./ringloop.ts";
 export class Fuzzer {
   inputs = 0;
   readonly verdicts = { accepted: 0, refused: 0, incomplete: 0 };
-  /** How often each listed difference was met. */
+  /** How often each listed difference was found. */
   readonly differences = new Map<string, number>();
   private readonly read: Reader;
 
@@ -46,12 +49,12 @@ export class Fuzzer {
   }
 }
 
-/** Every way to split the stream in two. */
+/** Returns every way to split the stream in two. */
 export function allHalves(stream: string): number[][] {
   return Array.from({ length: stream.length + 1 }, (_, end) => [end, stream.length]);
 }
 
-/** How the stream is read in one of these ways to split it, if that is not how it is read `whole`. */
+/** Returns a reading of the stream in pieces that differs from `whole`, if there is one. */
 export function differsInPieces(
   stream: string,
   ways: readonly (readonly number[])[],

@@ -1,8 +1,10 @@
 /**
- * llhttp, the HTTP parser of Node.js, as a `Reader`: the WebAssembly build that undici carries, in strict mode, as a request parser.
+ * llhttp, the HTTP parser of Node.js, as a `Reader`. It is the WebAssembly build in undici, in
+ * strict mode, as a parser of requests.
  *
- * It pauses after every message, which tells where the message ended. It pauses for CONNECT and Upgrade too, and is made to go on: to
- * ignore an Upgrade is allowed (RFC 9110 section 7.8), and is what ringloop does.
+ * It pauses after every message, so the end of the message is known. It also pauses for CONNECT and
+ * Upgrade, and this code makes it go on. A server may ignore an Upgrade (RFC 9110 section 7.8), as
+ * ringloop does.
  */
 import { createRequire } from "node:module";
 import type { Message, Reader } from "./reading.ts";
@@ -32,16 +34,16 @@ interface Exports {
   llhttp_get_error_reason(parser: number): number;
 }
 
-/** The message that is being read; its fields are named by the callbacks that fill them. */
+/** The message that is being read. Its properties have the names of the callbacks that set them. */
 const current = {
   target: "",
   method: "",
   version: "",
   body: "",
   headers: [] as [string, string][],
-  /** Trailers come through the same callbacks as headers. */
+  /** Whether the callbacks for headers now get trailers. */
   inTrailers: false,
-  /** A name may come in several parts, and is a new one only after a value. */
+  /** Whether the last part was of a name. A name may come in several parts. */
   inName: false,
   keepAlive: true,
   complete: false,
@@ -81,7 +83,7 @@ const callbacks = {
   wasm_on_headers_complete(parser: number): number {
     current.method = cString(llhttp.llhttp_method_name(llhttp.llhttp_get_method(parser)));
     current.version = `${llhttp.llhttp_get_http_major(parser)}.${llhttp.llhttp_get_http_minor(parser)}`;
-    // llhttp leaves the white space after a value to its user.
+    // llhttp does not remove the white space after a value.
     for (const header of current.headers) header[1] = header[1].replace(/[ \t]+$/, "");
     current.inTrailers = true;
     return OK;
@@ -105,7 +107,7 @@ let inputBytesMax = 65536;
 let input = llhttp.malloc(inputBytesMax);
 let view = Buffer.from(llhttp.memory.buffer);
 
-/** The memory as it is now: it is another buffer after it has grown. */
+/** Returns a view of the memory. After the memory has grown, it has another buffer. */
 function memoryView(): Buffer {
   if (view.buffer !== llhttp.memory.buffer) view = Buffer.from(llhttp.memory.buffer);
   return view;
@@ -127,7 +129,8 @@ export const readWithLlhttp: Reader = (stream, ends = [stream.length]) => {
     memoryView().latin1Write(stream.slice(start, end), input);
     let at = input;
     const stop = input + end - start;
-    // Once more when nothing is left: a pause at the last byte leaves the end of the message to the next call.
+    // One more call follows when no byte is left: after a pause at the last byte, only the next
+    // call ends the message.
     for (;;) {
       const error = llhttp.llhttp_execute(parser, at, stop - at);
       if (error === OK) break;

@@ -1,4 +1,7 @@
-/** A stream that still fails, and from which no slice of a power of two bytes can be left out. */
+/**
+ * Returns a stream that still fails, in which every slice with a length of a power of two is needed
+ * for the failure.
+ */
 export function minimize(stream: string, fails: (candidate: string) => boolean): string {
   let smallest = stream;
   for (let before = ""; before !== smallest;) {

@@ -1,4 +1,4 @@
-/** The HTTP parser and the chunked decoder against llhttp, which nobody here wrote. */
+/** Compares the HTTP parser and the chunked decoder with llhttp, an independent parser. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -114,7 +114,8 @@ test(
       const report = fuzzer.try(seed);
       if (report !== undefined) throw new Error(report);
     }
-    // Fewer would be a sign that it does nothing, even on a slow machine, and so would be few kinds of outcome.
+    // Fewer inputs, or few kinds of outcomes, would mean that the test does nothing, even on a slow
+    // machine.
     expect(fuzzer.inputs).toBeGreaterThan(20_000);
     expect(fuzzer.differences.size).toBeGreaterThan(names.length / 2);
     for (const count of Object.values(fuzzer.verdicts)) expect(count).toBeGreaterThan(fuzzer.inputs / 1000);

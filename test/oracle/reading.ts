@@ -1,31 +1,45 @@
-/** What a parser makes of a stream of requests, in terms that any two parsers share. Bytes are Latin-1 strings. */
+/**
+ * The result of a parser for a stream of requests, in a form for any parser. Bytes are Latin-1
+ * strings.
+ */
 export interface Message {
   method: string;
   target: string;
-  /** Such as "1.1". */
+  /** For example "1.1". */
   version: string;
-  /** In their order; names as they were sent, values without white space around them. Trailers are not among them. */
+  /**
+   * The fields in their order, without trailers. Names are as sent, values have no white space
+   * around them.
+   */
   headers: [name: string, value: string][];
   body: string;
-  /** Whether another request may follow. When not, the reading ends here, whatever else was sent. */
+  /**
+   * Whether another request may follow. If not, the reading ends here, and later bytes are ignored.
+   */
   keepAlive: boolean;
   /** Position in the stream after the message's last byte. */
   end: number;
 }
 
 export interface Reading {
-  /** Those that are complete, body included. */
+  /** The complete messages, with their bodies. */
   messages: Message[];
-  /** Of what follows them: nothing, or empty lines alone (accepted); part of a message (incomplete); an error (refused). */
+  /**
+   * The state after these messages. "accepted": nothing or only empty lines follow. "incomplete": a
+   * part of a message follows. "refused": an error follows.
+   */
   verdict: "accepted" | "incomplete" | "refused";
-  /** Why it was refused, in the parser's own words. */
+  /** The reason of a refusal, in the parser's own words. */
   reason?: string;
 }
 
-/** Reads the stream in the pieces that end at `ends`, in ascending order, the last of which is the stream's length. */
+/**
+ * Reads the stream in the pieces that end at `ends`. The ends are in ascending order, and the last
+ * one is the length of the stream.
+ */
 export type Reader = (stream: string, ends?: readonly number[]) => Reading;
 
-/** As a string literal in which every byte can be seen. */
+/** Returns the stream as a string literal in which every byte is visible. */
 export function quote(stream: string): string {
   return JSON.stringify(stream).replace(/[\x7f-\xff]/g, (byte) => `\\u00${byte.charCodeAt(0).toString(16)}`);
 }

@@ -1,17 +1,18 @@
 /**
- * ringloop's `RequestParser` and `ChunkedDecoder` as a `Reader`, driven as src/http/exchange.ts does: a head is parsed from its first
- * byte whenever more of it has arrived, wherever it is then; a body is taken as it comes.
+ * ringloop's `RequestParser` and `ChunkedDecoder` as a `Reader`, used as in src/http/exchange.ts. A
+ * head is parsed from its first byte each time when more of it has arrived, wherever it lies then.
+ * A body is decoded as it arrives.
  */
 import { ChunkedDecoder } from "../../src/http/chunked.ts";
 import { INCOMPLETE, RequestParser } from "../../src/http/parser.ts";
 import type { Message, Reader } from "./reading.ts";
 
-/** Small, so that heads beyond it are cheap to try. */
+/** Largest length of a head. It is small, so that tests of longer heads are cheap. */
 export const HEADER_BYTES_MAX = 2048;
 
-/** Before a piece in its memory, so that positions are not offsets. */
+/** Bytes before a piece in its memory, so that a position in the stream is not an offset. */
 const LEAD_BYTES = 3;
-/** Behind a piece in its memory: what would complete a head if it were read. */
+/** Text after a piece in its memory. It would end a head if the parser read it. */
 const BEHIND = "\r\n\r\n";
 
 export const readWithRingloop: Reader = (stream, ends = [stream.length]) => {
@@ -25,7 +26,7 @@ export const readWithRingloop: Reader = (stream, ends = [stream.length]) => {
       message!.body += memory.latin1Slice(start, end);
     },
   };
-  /** Position in the stream of the first byte that was not used. */
+  /** Position in the stream of the first unused byte. */
   let used = 0;
   for (const end of ends) {
     const memory = Buffer.from("#".repeat(LEAD_BYTES) + stream.slice(used, end) + BEHIND, "latin1");
@@ -77,7 +78,7 @@ function describeHead(parser: RequestParser, head: string): Message {
   };
 }
 
-/** Every line of a head that was accepted has a colon. */
+/** Splits a line of an accepted head. Every such line has a colon. */
 function splitField(line: string): [name: string, value: string] {
   const colon = line.indexOf(":");
   return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")];

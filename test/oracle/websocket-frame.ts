@@ -1,13 +1,13 @@
-/** Frames as clients send them, and as they must not. */
+/** Frames of clients, valid and invalid. */
 export interface FrameOptions {
   fin?: boolean;
-  /** The three bits as a number: 4 is RSV1. */
+  /** The three reserved bits as a number: 4 is RSV1. */
   rsv?: number;
   mask?: boolean;
   key?: number[];
 }
 
-/** A frame as clients send it, unless the options say otherwise. */
+/** Makes a valid frame of a client, unless the options say otherwise. */
 export function frame(opcode: number, payload: string | Uint8Array = "", options: FrameOptions = {}): Buffer {
   const { fin = true, rsv = 0, mask = true, key = [0x37, 0xfa, 0x21, 0x3d] } = options;
   const bytes = Buffer.from(payload as string);

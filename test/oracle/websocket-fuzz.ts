@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz:websocket`: random and mutated frames, read by ringloop's parser whole and in pieces and by a plain reading of RFC 6455.
- * `--frames` says how many, and `--seed` where to begin; without it no two runs are the same. Exits 1 at the first difference.
+ * `npm run fuzz:websocket`: reads random and mutated frames with ringloop's parser, as a whole and
+ * in pieces, and with a simple parser of RFC 6455. Options: `--frames` (their number), `--seed`
+ * (the first seed; without it every run is different). Exits 1 at the first difference.
  */
 import { parseArgs } from "node:util";
 import { WebSocketFuzzer } from "./websocket-fuzzer.ts";

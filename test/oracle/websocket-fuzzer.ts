@@ -51,14 +51,14 @@ export class WebSocketFuzzer {
   }
 }
 
-/** Frames that mostly follow on each other as they may, in half of the streams with a few bytes changed. */
+/** Returns frames in a mostly valid order. Half of the streams have a few changed bytes. */
 export function randomFrames(random: SeededRandom): { stream: Buffer; frames: number } {
   const parts: Buffer[] = [];
   let isOpen = false;
   const frames = 1 + random.below(FRAMES_MAX);
   for (let left = frames; left > 0; left--) {
     let opcode = opcodes[random.below(opcodes.length)]!;
-    // Mostly what may follow, so that streams get somewhere.
+    // Most opcodes are allowed here, so that the parser gets far in a stream.
     if (opcode < 3 && random.below(10) > 0) opcode = isOpen ? 0 : 1 + random.below(2);
     let fin = opcode > 7 || random.below(3) > 0;
     if (random.below(60) === 0) fin = !fin;

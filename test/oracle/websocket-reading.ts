@@ -1,4 +1,7 @@
-/** A stream of frames read twice: by ringloop's parser in pieces, and by a plain reading of RFC 6455 section 5 that has all of it at once. */
+/**
+ * Two readings of a stream of frames: with ringloop's parser in pieces, and with a simple parser of
+ * RFC 6455 section 5 that gets the whole stream at once.
+ */
 import { isUtf8 } from "node:buffer";
 import { FrameParser, type FrameSink, type Message } from "../../src/websocket/frame-parser.ts";
 
@@ -7,12 +10,15 @@ export interface Limits {
   inflates: boolean;
 }
 
-/** What a reader makes of a stream, each as a line; a violation is the last. */
+/** The events of a stream, one line each. A violation is the last one. */
 export type Events = string[];
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** Reads with ringloop's parser. `ends` are the ends of the pieces. Throws when it keeps more than it may. */
+/**
+ * Reads with ringloop's parser in the pieces that end at `ends`. Throws if the parser stores more
+ * bytes than allowed.
+ */
 export function readInPieces(stream: Buffer, ends: readonly number[], limits: Limits): Events {
   const events: Events = [];
   const parser = new FrameParser();
@@ -36,7 +42,8 @@ export function readInPieces(stream: Buffer, ends: readonly number[], limits: Li
   } satisfies FrameSink;
   let start = 0;
   for (const end of [...ends, stream.length]) {
-    // In memory of its own: the parser may write there, and what it keeps must be its own.
+    // The piece has its own memory, because the parser may write there. The parser must not keep
+    // it.
     const piece = Buffer.from(stream.subarray(start, end));
     parser.feed(piece, 0, piece.length, sink);
     piece.fill(0xaa);
@@ -47,7 +54,7 @@ export function readInPieces(stream: Buffer, ends: readonly number[], limits: Li
   return events;
 }
 
-/** The same, without haste and state. */
+/** Reads the whole stream with simple code that needs no state. */
 export function readAtOnce(stream: Buffer, { messageBytesMax, inflates }: Limits): Events {
   const events: Events = [];
   const fail = (code: number): Events => [...events, `violation ${code}`];
@@ -108,7 +115,7 @@ export function readAtOnce(stream: Buffer, { messageBytesMax, inflates }: Limits
   return events;
 }
 
-/** The decoder of the Encoding standard, which throws at the first byte that cannot be right. */
+/** Whether the bytes can never become valid UTF-8, by the decoder of the Encoding standard. */
 function canNeverBeValid(bytes: Buffer): boolean {
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });

@@ -1,4 +1,6 @@
-/** Ringloop's reading of WebSocket frames against a plain one, on random and mutated streams. */
+/**
+ * Compares ringloop's parser of WebSocket frames with a simple one, on random and mutated streams.
+ */
 import { expect, test } from "bun:test";
 import { FrameParser } from "../../src/websocket/frame-parser.ts";
 import { WebSocketFuzzer } from "./websocket-fuzzer.ts";
@@ -13,7 +15,7 @@ test("random and mutated streams are read alike, whole and in pieces", () => {
   const end = performance.now() + FUZZ_MS;
   for (let seed = 1; performance.now() < end; seed++) expect(fuzzer.try(seed)).toBeUndefined();
   expect(fuzzer.frames).toBeGreaterThan(10_000);
-  // Many get far, and many are refused.
+  // Many streams get far, and many are refused.
   expect(fuzzer.violations).toBeGreaterThan(1000);
   expect(fuzzer.messages - fuzzer.violations).toBeGreaterThan(5000);
   expect(process.memoryUsage.rss() - before).toBeLessThan(256 << 20);

@@ -1,13 +1,14 @@
 /**
- * Draws docs/charts/soak.svg from test/results/soak.json: memory, descriptors and latencies over a soak's time. Readable on light and dark
- * pages. `bun test/soak/chart.ts` draws it anew.
+ * Draws docs/charts/soak.svg from test/results/soak.json: memory, descriptors and latencies over
+ * the time of a soak. The chart is readable on light and dark pages. `bun test/soak/chart.ts` draws
+ * it again.
  */
 import { join } from "node:path";
 import * as echarts from "echarts";
 import { type Service, services } from "./content.ts";
 import type { Sample, SoakResult } from "./soak.ts";
 
-const INK = "#7d8590"; // A grey that stands out from white and from black.
+const INK = "#7d8590"; // A grey with enough contrast to white and to black.
 const modes: Record<string, string> = { defer: "#2f81f7", sqpoll: "#e3653b" };
 const colors: Record<Service, string> = {
   http: "#d2568c",
@@ -37,7 +38,10 @@ interface Line {
   samples: readonly Sample[];
 }
 
-/** A row of panels for what the server holds, with a line for each mode; below it the p99 of each service, with a panel for each mode. */
+/**
+ * Draws a row of panels for the server's resources, with a line for each mode. Below it, a panel
+ * for each mode shows the p99 of each service.
+ */
 export async function drawSoak(results: Record<string, SoakResult>): Promise<void> {
   const measured = Object.keys(modes).filter((mode) => results[mode] !== undefined);
   const byMode = (of: Line["of"]): Line[] =>
@@ -59,7 +63,7 @@ export async function drawSoak(results: Record<string, SoakResult>): Promise<voi
       })),
     ),
   ];
-  // Three panels of the first row, then two in a row.
+  // The first row has three panels, the next rows have two.
   const place = (i: number): { left: number; top: number; width: number } =>
     i < 3
       ? { left: 50 + i * 340, top: 30, width: 290 }

@@ -1,22 +1,22 @@
-/** What the soak's server answers, for its clients to compare with. */
+/** The answers of the soak's server. Its clients compare with them. */
 
 export const LARGE_FILE_BYTES = 300_000;
 export const largeFile = (): Buffer => Buffer.alloc(LARGE_FILE_BYTES, "a large file ");
 
-/** A stream's whole text: `parts` parts, each numbered. */
+/** Returns the whole text of a stream: `parts` numbered parts. */
 export const streamText = (id: string, parts: number): string =>
   Array.from({ length: parts }, (_, i) => `${id}:${i};`).join("");
 
-/** What a client says it is going to do with its connection: be there until it is answered, or leave before. */
+/** The field in which a client announces whether it stays until the answer, or leaves before. */
 export const FATE = "x-fate";
 export type Fate = "stays" | "leaves";
-/** The same for a connection of echoes, as its first byte. */
+/** The same announcement for an echo connection: its first byte. */
 export const FATE_BYTE: Record<Fate, number> = { stays: 0x53, leaves: 0x4c };
 
 export const services = ["http", "body", "stream", "file", "store", "websocket", "tcp", "udp"] as const;
 export type Service = (typeof services)[number];
 
-/** Where the server listens. */
+/** The ports of the server. */
 export interface Ports {
   http: number;
   tcp: number;

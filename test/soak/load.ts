@@ -1,7 +1,10 @@
 /**
- * The soak's clients, over node's and Bun's own sockets: `bun load.ts SEED CLIENTS FATE`. Each lives one life after another; most behave, and of those
- * each answer is looked at byte by byte; the others leave, stall or reset on purpose, and say so before. With "leaves" for FATE all of them
- * say so: the process is going to be killed. Told "stop" over IPC it ends its lives and then itself.
+ * The soak's clients, over Node's and Bun's own sockets: `bun load.ts SEED CLIENTS FATE`.
+ *
+ * Each client runs one life after another. Most lives are normal, and check each byte of their
+ * answers. The others leave, stall or reset on purpose, and announce it before. With "leaves" for
+ * FATE all of them announce it, because the process will be killed. At "stop" over IPC, the process
+ * ends its clients and then itself.
  */
 import { randomFillSync } from "node:crypto";
 import { percentile } from "../../bench/runner/report.ts";
@@ -9,7 +12,7 @@ import { RawClient } from "../behaviour/raw-client.ts";
 import { SeededRandom } from "../unit/seeded-random.ts";
 import { FATE, FATE_BYTE, type Fate, largeFile, type Ports, type Service, services, streamText } from "./content.ts";
 
-/** What one interval saw of a service. */
+/** The measurements of a service in one interval. */
 export interface Seen {
   count: number;
   p50Ms: number;
@@ -19,28 +22,28 @@ export interface Seen {
 
 export interface Report {
   seen: Partial<Record<Service, Seen>>;
-  /** Lives since the start that ended badly although nothing was done to them, by what was said. */
+  /** Number of normal lives since the start that failed, by message. */
   faults: Record<string, number>;
-  /** What was done on purpose since the start, by kind. */
+  /** Number of deeds since the start (what clients did on purpose), by kind. */
   deeds: Record<string, number>;
-  /** Bytes of bodies, echoes and files that came back right since the start. */
+  /** Right bytes of bodies, echoes and files since the start. */
   bytes: number;
   stopped: boolean;
 }
 
 const [seed = 1, clients = 24] = process.argv.slice(2, 4).map(Number);
-/** What a client says that behaves. */
+/** The announcement of a normal client. */
 const usualFate = process.argv[4] as Fate;
 const latencies = new Map<Service, number[]>();
 const faults: Record<string, number> = {};
 const deeds: Record<string, number> = {};
 let bytesRight = 0;
-/** Aborted when the lives are to end. */
+/** Aborted when the lives must end. */
 const stop = new AbortController();
 let ports: Ports;
 
 const large = largeFile();
-/** Bodies are parts of this: what is at which place shows. */
+/** Bodies are parts of these bytes, so that a byte at the wrong place is found. */
 const material = randomFillSync(Buffer.alloc(1 << 20));
 
 const count = (record: Record<string, number>, kind: string): void => void (record[kind] = (record[kind] ?? 0) + 1);
@@ -62,7 +65,7 @@ function pieceOf(random: SeededRandom, bytesMax: number): Buffer {
   return material.subarray(random.below(material.length - length), material.length).subarray(0, length);
 }
 
-// ---- HTTP --------------------------------------------------------------------------------------------------------
+// ---- HTTP --------------------------------------------------------------------------------------
 
 interface Asked {
   service: Service;
@@ -128,7 +131,7 @@ async function behaveOverHttp(random: SeededRandom, id: string): Promise<void> {
   }
 }
 
-/** Several requests in one write: the answers come in their order. */
+/** Sends several requests in one write. The answers must come in their order. */
 async function pipeline(random: SeededRandom, id: string): Promise<void> {
   using client = await RawClient.connect(ports.http);
   const asked = Array.from({ length: 2 + random.below(6) }, (_, i) => ask(random, `${id}.${i}`, usualFate));
@@ -162,7 +165,7 @@ async function misbehaveOverHttp(random: SeededRandom, id: string): Promise<void
     case 3:
       count(deeds, "HTTP: stalled in a request until it is ended");
       await client.write(asked[0]!.bytes.subarray(0, 1 + random.below(30)));
-      await client.closed; // The server's doing, by its time limit.
+      await client.closed; // The time limit of the server closes it.
       return;
     default:
       count(deeds, "HTTP: nonsense");
@@ -171,7 +174,7 @@ async function misbehaveOverHttp(random: SeededRandom, id: string): Promise<void
   }
 }
 
-/** Asks for much, and reads none of it for a while: it is all there afterwards. */
+/** Requests a large answer, and reads nothing for a while. Then the whole answer must arrive. */
 async function readSlowly(random: SeededRandom): Promise<void> {
   count(deeds, "HTTP: slow reader");
   using client = await RawClient.connect(ports.http);
@@ -183,7 +186,7 @@ async function readSlowly(random: SeededRandom): Promise<void> {
   for (let i = 0; i < requests; i++) mustEqual("HTTP, read slowly", (await client.readResponse()).body, large);
 }
 
-// ---- WebSocket ---------------------------------------------------------------------------------------------------
+// ---- WebSocket ---------------------------------------------------------------------------------
 
 class WebSocketClient implements Disposable {
   private readonly socket: WebSocket;
@@ -272,7 +275,7 @@ async function misbehaveOverWebSocket(random: SeededRandom, id: string): Promise
   await client.closed;
 }
 
-// ---- echoes ------------------------------------------------------------------------------------------------------
+// ---- echoes ------------------------------------------------------------------------------------
 
 async function behaveOverTcp(random: SeededRandom): Promise<void> {
   using client = await RawClient.connect(ports.tcp);
@@ -294,7 +297,7 @@ async function misbehaveOverTcp(random: SeededRandom): Promise<void> {
   using client = await RawClient.connect(ports.tcp);
   const sent = Buffer.from(pieceOf(random, 1_000_000));
   sent[0] = FATE_BYTE.leaves;
-  client.socket.pause(); // The echo fills the buffers between us.
+  client.socket.pause(); // The echo fills the buffers between client and server.
   const written = client.write(sent);
   switch (random.below(3)) {
     case 0:
@@ -322,7 +325,7 @@ async function behaveOverUdp(random: SeededRandom, id: string): Promise<void> {
     connect: { hostname: "127.0.0.1", port: ports.udp },
     socket: {
       data(_socket, bytes) {
-        // What does not bear the name is for one who had the port before, and is gone.
+        // A datagram without the name is for an ended client that had the port before.
         if (bytes.subarray(0, name.length).equals(name)) arrived(Buffer.from(bytes));
       },
     },
@@ -352,9 +355,9 @@ async function misbehaveOverUdp(random: SeededRandom): Promise<void> {
   socket.close();
 }
 
-// ---- lives -------------------------------------------------------------------------------------------------------
+// ---- lives -------------------------------------------------------------------------------------
 
-/** How long a life may take before it counts as one that hangs. */
+/** A life that takes longer hangs. */
 const LIFE_MS_MAX = 20_000;
 
 function oneLife(random: SeededRandom, id: string): Promise<void> {
@@ -407,7 +410,7 @@ async function live(name: number): Promise<void> {
     } finally {
       clearTimeout(timer);
     }
-    await Bun.sleep(random.below(20)); // The machine is not to be at its limit, where latencies say nothing.
+    await Bun.sleep(random.below(20)); // Latencies mean nothing if the machine is at its limit.
   }
 }
 
@@ -436,7 +439,7 @@ async function end(): Promise<void> {
   process.disconnect!();
 }
 
-process.on("disconnect", () => process.exit()); // Also when the runner is gone.
+process.on("disconnect", () => process.exit()); // Also when the runner has ended.
 process.on("message", (message: Ports | "report" | "stop") => {
   if (message === "report") process.send!(report(false));
   else if (message === "stop") void end();

@@ -1,8 +1,9 @@
 /**
- * The soak's server: HTTP with bodies, streams and files, files written and read through the ring, echoes over TCP and UDP, all on one reactor.
- * Its runner asks it over IPC what it holds, and tells it to end.
+ * The soak's server: HTTP with bodies, streams and files, files that it writes and reads through
+ * the ring, and echoes over TCP and UDP, all on one reactor. Over IPC, its runner asks for its
+ * resources and tells it to end.
  *
- * Guarantees: whatever goes wrong is counted, and is no fault where the client had said that it would leave.
+ * Guarantees: it counts every error as a fault, unless the client has announced that it will leave.
  */
 import { heapStats } from "bun:jsc";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +13,7 @@ import type { ReactorStats } from "../../src/index.ts";
 import { files, listen, reactorStats, serve, udpSocket } from "../behaviour/subject.ts";
 import { FATE, FATE_BYTE, largeFile, type Ports } from "./content.ts";
 
-/** What the process holds now. */
+/** The present resources of the process. */
 export interface Holdings {
   residentKiB: number;
   heapKiB: number;
@@ -21,7 +22,7 @@ export interface Holdings {
   sockets: number;
   webSockets: number;
   ring: ReactorStats;
-  /** What went wrong since the start, by kind. */
+  /** Number of faults since the start, by kind. */
   faults: Record<string, number>;
 }
 
@@ -36,9 +37,9 @@ process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 const file = join(directory, "large");
 writeFileSync(file, largeFile());
 
-// ---- HTTP --------------------------------------------------------------------------------------------------------
+// ---- HTTP --------------------------------------------------------------------------------------
 
-/** Runs a handler whose client may be going to leave. */
+/** Runs a handler. Its client may have announced that it will leave. */
 async function answer(request: Request, body: () => Promise<Response>): Promise<Response> {
   try {
     return await body();
@@ -49,7 +50,7 @@ async function answer(request: Request, body: () => Promise<Response>): Promise<
 }
 
 let stored = 0;
-/** Writes a file through the ring, reads it again, and removes it. */
+/** Writes a file through the ring, reads it, and removes it. */
 async function store(bytes: Buffer): Promise<Buffer> {
   const path = join(directory, `stored-${stored++}`);
   await files.writeFile(path, bytes);
@@ -75,7 +76,7 @@ const http = serve({
   port: 0,
   hostname: "127.0.0.1",
   development: false,
-  // Short, so that clients which stall meet it.
+  // The time is short, so that clients which stall reach it.
   idleTimeout: 2,
   headerTimeout: 2,
   routes: {
@@ -95,7 +96,7 @@ const http = serve({
     "/store": (request) =>
       answer(request, async () => new Response(await store(Buffer.from(await request.arrayBuffer())))),
   },
-  // /websocket/ID/FATE
+  // The path is /websocket/ID/FATE.
   fetch(request, server) {
     const [, , id, fate] = new URL(request.url).pathname.split("/");
     if (server.upgrade(request, { data: { id, fate, closed: false } as never })) return undefined as never;
@@ -104,7 +105,8 @@ const http = serve({
   websocket: {
     perMessageDeflate: true,
     idleTimeout: 8,
-    // What a client sends comes back to it: text by a topic that it alone hears, binary directly, compressed or not.
+    // Messages go back to their client: text through a topic with one subscriber, binary data
+    // directly. Both may be compressed.
     open(socket) {
       socket.subscribe(socket.data.id);
     },
@@ -125,12 +127,12 @@ const http = serve({
   },
 });
 
-// ---- echoes ------------------------------------------------------------------------------------------------------
+// ---- echoes ------------------------------------------------------------------------------------
 
 interface Echo {
   fate: number;
   closed: boolean;
-  /** What the socket has not taken. */
+  /** Bytes that the socket has not taken. */
   rest: Buffer;
   ended: boolean;
 }
@@ -149,7 +151,7 @@ const tcp = listen<Echo>({
       const echo = socket.data;
       if (echo.closed) fault("data after close");
       echo.fate ||= bytes[0]!;
-      // Only a few bytes are ever kept: while there are any, nothing is received.
+      // `rest` stays small, because the socket receives nothing while `rest` has bytes.
       const taken = echo.rest.length > 0 ? 0 : socket.write(bytes);
       if (taken === bytes.length) return;
       echo.rest = Buffer.concat([echo.rest, bytes.subarray(Math.max(0, taken))]);
@@ -187,13 +189,13 @@ const udp = await udpSocket({
       if (!socket.send(bytes, port, address)) fault("UDP: not sent");
     },
     error(error: Error & { code?: string }) {
-      // A client that left before its echo came.
+      // ECONNREFUSED comes from a client that left before its echo arrived.
       if (error.code !== "ECONNREFUSED") fault(`UDP error(): ${String(error)}`);
     },
   },
 });
 
-// ---- for the runner ----------------------------------------------------------------------------------------------
+// ---- for the runner ----------------------------------------------------------------------------
 
 function holdings(): Holdings {
   return {
@@ -208,7 +210,7 @@ function holdings(): Holdings {
   };
 }
 
-/** Nothing is left that could keep the process afterwards: it ends by itself. */
+/** Ends all services. Nothing keeps the process alive afterwards, so it ends by itself. */
 async function end(): Promise<void> {
   await http.stop();
   tcp.stop();

@@ -1,10 +1,14 @@
 /**
- * `npm run soak -- --minutes 30 --mode defer`: one server with every service, and clients of which some die, stall and reset, for as long as
- * that; beside them a process of clients that is killed and started anew again and again. Afterwards everything must have come back, memory must
- * be where it was, and no error may have happened that a client did not cause on purpose. Exits 1 with a list of what did not hold.
+ * `npm run soak -- --minutes 30 --mode defer`: runs one server with every service for this time,
+ * with clients of which some die, stall and reset. Beside them a process of clients is killed and
+ * started again and again.
  *
- * --mode defer|sqpoll, --minutes N or --seconds N, --seed N, --clients N, --out FILE. Without --out the result is kept in
- * test/results/soak.json, beside the other modes', and docs/charts/soak.svg is drawn from it (chart.ts).
+ * Afterwards the server must have released all resources, its memory must be as before, and every
+ * error must be one that a client caused on purpose. Exits 1 with a list of violations.
+ *
+ * Options: --mode defer|sqpoll, --minutes N or --seconds N, --seed N, --clients N, --out FILE.
+ * Without --out, the result goes to test/results/soak.json, beside those of other modes, and
+ * chart.ts draws docs/charts/soak.svg from it.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +20,7 @@ import { services } from "./content.ts";
 import type { Report, Seen } from "./load.ts";
 import type { Holdings } from "./server.ts";
 
-/** One sample: what the server held, and what the clients saw since the last one. */
+/** One sample: the server's resources, and the clients' measurements since the last sample. */
 export interface Sample {
   second: number;
   residentKiB: number;
@@ -36,27 +40,27 @@ export interface SoakResult {
   clients: number;
   answers: number;
   bytes: number;
-  /** What clients did on purpose, by kind. */
+  /** Number of deeds (what clients did on purpose), by kind. */
   deeds: Record<string, number>;
-  /** What did not hold. */
+  /** The violated conditions. */
   violations: string[];
-  /** The heap after a collection: at a third, at two thirds, at the end. */
+  /** The heap after a garbage collection: after a third, after two thirds, and at the end. */
   collectedKiB: number[];
   services: Partial<Record<Service, Seen>>;
   samples: Sample[];
 }
 
-/** Memory is judged from here on: what a process learns in its first seconds is no leak. */
+/** Start of the memory check. The growth of a process in its first seconds is not a leak. */
 const JUDGED_FROM_SECONDS = 60;
-/** What the medians of two thirds of a run may differ by. */
+/** Allowed growth between the medians of two thirds of a run. */
 const GROWTH_MAX = 1.05;
 const GROWTH_KIB_MAX = 4096;
-/** How many samples a result keeps: neighbours are put together. */
+/** Largest number of samples in a result. If there are more, neighbours are merged. */
 const KEPT_SAMPLES_MAX = 60;
-/** How often a process of clients is killed, in the middle of all that it does. */
+/** Lifetime of a process of clients, which is then killed in the middle of its work. */
 const KILL_EVERY_SECONDS = 5;
 const KILLED_CLIENTS = 8;
-/** After the last client: how long the server may take until it holds what it held before. */
+/** Time after the last client in which the server must release its resources. */
 const SETTLE_MS_MAX = 10_000;
 
 const { values: flags } = parseArgs({
@@ -74,7 +78,7 @@ if (flags.mode !== "defer" && flags.mode !== "sqpoll")
   throw new TypeError(`--mode is defer or sqpoll, not ${JSON.stringify(flags.mode)}`);
 if (!(seconds > 0)) throw new TypeError("--minutes and --seconds take a number above 0");
 
-/** A child that answers questions over IPC, one at a time. */
+/** A child process that answers questions over IPC, one at a time. */
 class Child {
   readonly exited: Promise<number>;
   private readonly child: Bun.Subprocess;
@@ -120,7 +124,7 @@ class Child {
 const violations: string[] = [];
 const must = (holds: boolean, what: string): void => void (holds || violations.push(what));
 
-/** What must be as before when nobody is connected. */
+/** Returns the resources that are left when nobody is connected any more. */
 function left(before: Holdings, now: Holdings): string[] {
   const found = [
     ["descriptors", now.descriptors - before.descriptors],
@@ -129,16 +133,16 @@ function left(before: Holdings, now: Holdings): string[] {
     ["pending requests", now.pendingRequests],
     ["slots", now.ring.slotsInUse - before.ring.slotsInUse],
     ["send bytes", now.ring.sendBytesInUse - before.ring.sendBytesInUse],
-    // The reactor's own are there while it is awake, as it was when asked before.
+    // The reactor has operations of its own while it is awake. It was awake for both questions.
     ["operations", Math.max(0, now.ring.operationsInFlight - before.ring.operationsInFlight)],
-    // More may circulate than at first, never fewer.
+    // The group may have more buffers than at the start, but never fewer.
     ["receive buffers missing", Math.max(0, before.ring.receiveBuffersAvailable - now.ring.receiveBuffersAvailable)],
     ["stale completions", now.ring.staleCompletions],
   ] as const;
   return found.filter(([, count]) => count !== 0).map(([name, count]) => `${name}: ${count}`);
 }
 
-/** What the server holds while its ring sleeps, for which it watches an eventfd. */
+/** Returns the server's resources while its ring sleeps. It watches an eventfd then. */
 async function atRest(server: Child): Promise<Holdings> {
   for (let last = await server.ask<Holdings>("collect"); ;) {
     await Bun.sleep(50);
@@ -171,7 +175,7 @@ function sampleOf(second: number, { ring, ...held }: Holdings, { seen }: Report)
   };
 }
 
-/** Several views of a service as one: the most of maxima, the medians of the rest. */
+/** Merges several measurements of a service: the maximum of maxima, the medians of other values. */
 function together(samples: readonly Sample[]): Partial<Record<Service, Seen>> {
   const joined: Partial<Record<Service, Seen>> = {};
   for (const service of services) {
@@ -189,7 +193,7 @@ function together(samples: readonly Sample[]): Partial<Record<Service, Seen>> {
 
 const rounded = (ms: number): number => Number(ms.toFixed(3));
 
-/** At most so many samples, each the median of its neighbours. */
+/** Returns at most KEPT_SAMPLES_MAX samples, each the median of its neighbours. */
 function folded(samples: readonly Sample[]): Sample[] {
   const each = Math.max(1, Math.ceil(samples.length / KEPT_SAMPLES_MAX));
   const groups = Array.from({ length: Math.ceil(samples.length / each) }, (_, i) =>
@@ -203,7 +207,7 @@ function folded(samples: readonly Sample[]): Sample[] {
   }));
 }
 
-/** The last third of a run against the second: what grows there grows for ever. */
+/** Compares the last third of a run with the second. Growth there means growth without end. */
 function judgeMemory(samples: readonly Sample[], collectedKiB: readonly number[]): void {
   const third = Math.floor(samples.length / 3);
   for (const field of ["residentKiB", "heapKiB", "descriptors", "slots"] as const) {
@@ -216,7 +220,7 @@ function judgeMemory(samples: readonly Sample[], collectedKiB: readonly number[]
   must(last! <= second! * GROWTH_MAX + GROWTH_KIB_MAX / 2, `the collected heap grew from ${second} to ${last} KiB`);
 }
 
-/** Kills one process of clients after another, until `stopped`. Gives how many. */
+/** Kills one process of clients after another, until `stopped`. Returns their number. */
 async function killClients(ports: Ports, everySeconds: number, stopped: AbortSignal): Promise<number> {
   let killed = 0;
   for (; !stopped.aborted; killed++) {

@@ -43,7 +43,7 @@ describe("allocate", () => {
       for (let i = 0; i < 3; i++) {
         const chunk = aligned.allocate(bytes);
         expect([chunk.address % 4096, chunk.capacity]).toEqual([0, bytes]);
-        chunk.buffer.fill(1); // All of it is mapped.
+        chunk.buffer.fill(1); // The whole chunk is mapped.
       }
     aligned.close();
   });
@@ -129,7 +129,7 @@ test("a closed arena has no memory to give", () => {
 
 test("chunks in use never overlap, whatever is allocated and freed in between", () => {
   const random = new SeededRandom(7);
-  const live = new Map<Chunk, number>(); // What was written at both ends of the chunk.
+  const live = new Map<Chunk, number>(); // The value at both ends of each chunk.
   const overlapping: Chunk[] = [];
   const damaged: Chunk[] = [];
   let bytesInUse = 0;

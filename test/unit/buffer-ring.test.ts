@@ -40,7 +40,7 @@ describe.each(ringKinds)("provided buffers on a %s ring", (_, flags) => {
     buffers = new BufferRing(ring, { bgid: 3, count: 4, bytes: 64, ...options });
   }
 
-  /** One receive into a provided buffer, which takes all that has arrived. */
+  /** Receives all bytes that have arrived, into one provided buffer. */
   function receive(): Completion {
     ring.getSqe()!.prepRecv(pair.near, 0, 0).setBufferGroup(buffers.bgid);
     ring.submit();
@@ -62,7 +62,7 @@ describe.each(ringKinds)("provided buffers on a %s ring", (_, flags) => {
     for (const round of ["first", "second"]) {
       const received = Array.from({ length: 4 }, (_, i) => receiveText(`${round} ${i} ${"x".repeat(8000)}`));
       expect(received.map(({ text }) => text.slice(0, 8).trim())).toEqual([0, 1, 2, 3].map((i) => `${round} ${i}`));
-      buffers.trim(); // Does nothing while one is not the kernel's.
+      buffers.trim(); // Does nothing while the kernel does not have all buffers.
       for (const { bid } of received) {
         const start = buffers.offsetOf(bid);
         expect(buffers.memory.latin1Slice(start, start + round.length)).toBe(round);
@@ -186,10 +186,11 @@ describe.each(ringKinds)("provided buffers on a %s ring", (_, flags) => {
   });
 
   test("the 16-bit tail wraps without a buffer lost or repeated", () => {
-    provide({ count: 1024, bytes: 1 }); // One buffer for each byte: 110,000 bytes take the tail past 65,536, and past its sign.
+    // One byte in each buffer, so that 110,000 bytes move the tail past 32,768 and 65,536.
+    provide({ count: 1024, bytes: 1 });
     const random = new SeededRandom(2);
     let armed = false;
-    /** The next received byte's buffer, or undefined when there are no more buffers. */
+    /** Returns the buffer of the next received byte, or undefined if there are no more buffers. */
     const nextBuffer = (): number | undefined => {
       if (!armed) {
         ring.getSqe()!.prepRecvMultishot(pair.near, buffers.bgid);
@@ -311,7 +312,7 @@ describe("setting up provided buffers", () => {
     buffers.grow();
     expect(buffers.memory.length).toBeGreaterThanOrEqual(buffers.offsetOf(4));
     buffers.memory[0] = 7;
-    expect(first[0]).toBe(7); // The same memory.
+    expect(first[0]).toBe(7); // Both views show the same memory.
     const second = buffers.memory;
     buffers.close();
     expect([first.length, second.length]).toEqual([0, 0]);

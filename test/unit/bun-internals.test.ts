@@ -5,7 +5,9 @@ import { TESTED_BUN } from "../../src/sys/tested-bun.ts";
 
 const root = join(import.meta.dir, "../..");
 
-/** Serves a request with the preload in a Bun in which `change` has run, and says on what. */
+/**
+ * Runs `change` in a Bun, then serves a request with the preload. Returns which functions serve.
+ */
 function serveWith(change: string): { stdout: string; stderr: string } {
   const program = `
     ${change}

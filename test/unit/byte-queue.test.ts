@@ -1,4 +1,4 @@
-/** Bytes that are kept until they can be read, in whatever pieces they come. */
+/** A queue for bytes that arrive in any pieces and are read later. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ByteQueue } from "../../src/transport/byte-queue.ts";

@@ -5,10 +5,12 @@ import { cuts, endsWithin, holds } from "./property.ts";
 
 const TRAILER_BYTES_MAX = 1000;
 
-/** A status when the message was refused. `used` counts the bytes of the message, up to and with its last. */
+/**
+ * `status`: of a refused message. `used`: the number of bytes in the message, with its last byte.
+ */
 type Result = { body: string; used: number; done: boolean } | { status: number; body: string };
 
-/** Decodes in pieces that end at `ends`, each in memory of its own. */
+/** Decodes the text in pieces that end at `ends`. Each piece has its own memory. */
 function decode(text: string, ends: readonly number[] = [text.length], trailerBytesMax = TRAILER_BYTES_MAX): Result {
   const decoder = new ChunkedDecoder(trailerBytesMax);
   let body = "";
@@ -32,7 +34,7 @@ function decode(text: string, ends: readonly number[] = [text.length], trailerBy
   return { body, used, done: decoder.done };
 }
 
-/** The result, which must be the same however the text arrives. */
+/** Returns the result, which must be the same for all ways to split the text. */
 function decodeSplit(text: string, trailerBytesMax = TRAILER_BYTES_MAX): Result {
   const whole = decode(text, [text.length], trailerBytesMax);
   const positions = Array.from({ length: text.length }, (_, i) => i + 1);

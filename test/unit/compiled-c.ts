@@ -1,11 +1,11 @@
-/** C programs of the tests: compiled by the system's compiler, used, and gone. */
+/** C programs of the tests: compiled by the system's compiler, used, and removed. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const compiler = process.env.CC ?? "cc";
 
-/** Calls `use` with the program's path. `flags` are the compiler's, libraries among them. */
+/** Calls `use` with the path of the program. `flags`: flags of the compiler, with the libraries. */
 export function withCompiledC<T>(source: string, use: (program: string) => T, flags: readonly string[] = []): T {
   const directory = mkdtempSync(join(tmpdir(), "ringloop-c-"));
   try {
@@ -18,7 +18,7 @@ export function withCompiledC<T>(source: string, use: (program: string) => T, fl
   }
 }
 
-/** What it prints. */
+/** Returns the output of the program. */
 export function outputOfC(source: string): string {
   return withCompiledC(source, (program) => {
     const run = Bun.spawnSync([program]);

@@ -1,4 +1,7 @@
-/** Constants of Linux are what a C compiler sees. Those of io_uring itself are compared each time the library is opened. */
+/**
+ * The constants of Linux have the values that a C compiler sees. The library itself compares those
+ * of io_uring each time it is opened.
+ */
 import { beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,9 +14,9 @@ import { outputOfC } from "./compiled-c.ts";
 const headers =
   "fcntl.h limits.h linux/falloc.h linux/futex.h linux/openat2.h netinet/in.h netinet/tcp.h poll.h netinet/udp.h sys/epoll.h sys/eventfd.h sys/inotify.h sys/mman.h sys/pidfd.h sys/socket.h sys/stat.h sys/timerfd.h sys/uio.h sys/wait.h sys/xattr.h linux/fs.h linux/net_tstamp.h liburing.h";
 
-/** Newer than the headers of Linux 6.1: the kernel's values. */
+/** Constants that the headers of Linux 6.1 do not have. Their values come from the kernel. */
 const newer = /^(BLOCK_URING_CMD_|FUTEX2_|SOCKET_URING_OP_)/;
-/** Ours, and compared with sizes and offsets instead. */
+/** ringloop's own constants. Other tests compare them with sizes and offsets. */
 const own = /_(BYTES|OFFSET|VERSION)$/;
 
 const compared = new Set(layout.map(([name]) => name));

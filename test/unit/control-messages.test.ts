@@ -1,4 +1,4 @@
-/** Ancillary data: as the kernel reads and writes it, and as bytes. */
+/** Ancillary data: in the kernel, and as bytes. */
 import { describe, expect, test } from "bun:test";
 import { closeSync, readSync, writeSync } from "node:fs";
 import {
@@ -46,7 +46,7 @@ interface Ends {
   far: number;
 }
 
-/** Two connected sockets, and what is sent and received on them. */
+/** Calls `use` with two connected sockets, and functions that send and receive on them. */
 function withPair(make: () => [number, number], use: (ends: Ends) => void): void {
   using ring = Ring.queueInit(4);
   using memory = new RingMemory();
@@ -60,7 +60,7 @@ function withPair(make: () => [number, number], use: (ends: Ends) => void): void
 
 const datagrams = (): [number, number] => socketpair(AF_UNIX, SOCK_DGRAM);
 
-/** Two UDP sockets on the loopback device, of which the first is connected to the second. */
+/** Returns two UDP sockets on the loopback device. The first is connected to the second. */
 function udp(): [number, number] {
   const [near, far] = [0, 0].map(() => check(native().rl_socket(AF_INET, SOCK_DGRAM), "socket")) as [number, number];
   const any = new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -121,7 +121,7 @@ describe("with the kernel:", () => {
       const before = BigInt(Date.now() - 1) * 1_000_000n;
       let messages: ControlMessage[] = [];
       let time: bigint | undefined;
-      // The kernel begins to take the time a little after it was asked to.
+      // The kernel starts to take timestamps only a little after the option is set.
       for (; time === undefined; time = timestampOf(messages)) {
         send(ends, "x");
         ({ messages } = receive(ends));

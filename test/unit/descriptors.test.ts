@@ -1,4 +1,4 @@
-/** Descriptors for a ring's operations, made and used. */
+/** Descriptors for the operations of a ring: how they are made and used. */
 import { describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -44,7 +44,7 @@ import {
 } from "../../src/ring/index.ts";
 import { succeed, testWith } from "./ring-kinds.ts";
 
-/** Whether every descriptor is closed when another program is executed; then it is closed here. */
+/** Whether exec(3) closes all the descriptors. Then closes them. */
 function isCloseOnExec(...fds: number[]): boolean {
   const flags = fds.map((fd) =>
     Number.parseInt(/^flags:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))![1]!, 8),
@@ -53,7 +53,7 @@ function isCloseOnExec(...fds: number[]): boolean {
   return flags.every((each) => (each & 0o2000000) !== 0);
 }
 
-/** What a read of eight bytes gives. */
+/** Returns the number in the eight bytes that a read gives. */
 function readCount(fd: number): bigint {
   using ring = Ring.queueInit(2);
   using memory = new RingMemory();

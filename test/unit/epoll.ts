@@ -1,4 +1,4 @@
-/** An epoll instance that is not Bun's, received from another process (epoll-sender.c). */
+/** An epoll instance that does not belong to Bun. Another process sends it (epoll-sender.c). */
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AF_UNIX, MSG_CMSG_CLOEXEC, Ring, RingMemory, SOCK_CLOEXEC, SOCK_STREAM } from "../../src/ring/index.ts";
@@ -25,13 +25,13 @@ export class Epoll {
       return succeed(ring, (sqe) => sqe.prepAccept(listener, SOCK_CLOEXEC));
     });
     succeed(ring, (sqe) => sqe.prepRecvmsg(connection, message.address, MSG_CMSG_CLOEXEC));
-    // struct cmsghdr: u64 length, i32 level, i32 type; then the descriptor.
+    // struct cmsghdr: u64 length, i32 level, i32 type. The descriptor follows.
     this.fd = control.buffer.readInt32LE(16);
     closeSync(connection);
     closeSync(listener);
   }
 
-  /** The descriptors that it watches. */
+  /** Returns the descriptors that the epoll instance watches. */
   watched(): number[] {
     const info = readFileSync(`/proc/self/fdinfo/${this.fd}`, "latin1");
     return [...info.matchAll(/^tfd:\s+(\d+)/gm)].map(([, fd]) => Number(fd));

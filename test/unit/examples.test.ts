@@ -1,4 +1,4 @@
-/** The programs of examples/ that work on a ring do what they say. */
+/** The programs of examples/ that use a ring work as they promise. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -9,7 +9,7 @@ import { Program, run } from "../behaviour/process.ts";
 const example = (name: string): string => join(import.meta.dir, "../../examples", name);
 let directory: string;
 let file: string;
-/** More than a few blocks, and a rest. */
+/** Some whole blocks, and a part of one. */
 const content = Buffer.alloc(3 * 1024 * 1024 + 1234, "what is copied, ");
 
 beforeAll(() => {
@@ -52,7 +52,7 @@ describe("ring-cp.ts", () => {
   });
 });
 
-/** A port of the loopback device that nobody listens on. */
+/** Returns a port of the loopback device on which nobody listens. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

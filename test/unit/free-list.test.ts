@@ -1,4 +1,4 @@
-/** Objects that are kept for their next use. */
+/** A list of objects that are kept for reuse. */
 import { expect, test } from "bun:test";
 import { FreeList } from "../../src/reactor/free-list.ts";
 

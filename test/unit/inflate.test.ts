@@ -1,4 +1,4 @@
-/** Small compressed messages and their windows, beside zlib and beside the plain reading of what a window is. */
+/** Small compressed messages and their windows, compared with zlib and with a simple window. */
 import { describe, expect, test } from "bun:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { agree, readDeflate, SocketDeflate } from "../../src/websocket/deflate.ts";
@@ -36,7 +36,7 @@ function randomText(random: SeededRandom, length: number): Buffer {
   return Buffer.from(text).subarray(0, length);
 }
 
-/** As zlib reads it: undefined for an error. */
+/** Decompresses with zlib. Returns undefined for an error. */
 function inflateByZlib(bytes: Uint8Array, dictionary: Buffer): Buffer | undefined {
   try {
     return inflateRawSync(Buffer.concat([bytes, TAIL]), { finishFlush, ...(dictionary.length > 0 && { dictionary }) });
@@ -59,7 +59,7 @@ describe("a small message", () => {
       }
       const dictionary = before.subarray(-WINDOW_BYTES_MAX);
       const message = randomText(random, random.below(400));
-      // Part of it is what was there before, at any distance.
+      // A part of the message repeats earlier bytes, at any distance.
       const from = random.below(before.length + 1);
       const plain = Buffer.concat([message, before.subarray(from, from + random.below(300)), message]);
       const compressed = deflateRawSync(plain, {
@@ -73,7 +73,7 @@ describe("a small message", () => {
       if (length === UNUSUAL) continue;
       small++;
       expect(inflated.subarray(0, length).equals(plain)).toBe(true);
-      // One byte less than it has is not enough.
+      // A limit of one byte less than the message is not enough.
       if (plain.length > 0) expect(inflateSmall(compressed, window, plain.length - 1)).toBe(UNUSUAL);
     }
     expect(small).toBeGreaterThan(1000);
@@ -173,7 +173,7 @@ test("a small message costs what its bytes cost, and not what its window does", 
     (side: SocketDeflate) => side.decompress(compressedTick, 1000),
     (side: SocketDeflate) => side.noteShared(() => message),
   ]) {
-    // A hundredth of the window, and all of it.
+    // A context of a hundredth of the window, and one of the whole window.
     const sides = [300, WINDOW_BYTES_MAX].map((bytes) => {
       const side = new SocketDeflate(
         agree(readDeflate({ compress: "dedicated", decompress: "dedicated" })!, "permessage-deflate")!,

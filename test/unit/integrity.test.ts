@@ -1,4 +1,7 @@
-/** Each cause of a RingIntegrityError is listed in docs/memory.md, with the reason why nobody but the kernel can reach it. */
+/**
+ * docs/memory.md lists each cause of a RingIntegrityError, with the reason why only the kernel can
+ * reach it.
+ */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 

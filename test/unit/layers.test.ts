@@ -1,4 +1,6 @@
-/** The repository's own rules about who may import what, and what lies where (docs: design). */
+/**
+ * The repository's own rules: which files may import which, and where files lie (CONTRIBUTING.md).
+ */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
@@ -6,10 +8,10 @@ import { dirname, join, normalize, relative } from "node:path";
 const root = join(import.meta.dir, "../..");
 
 /** A layer imports from itself and from those before it. */
-const layers = ["sys", "ring", "reactor", "operations", "transport", "http", "websocket", "fs", "bun"];
+const layers = ["sys", "ring", "reactor", "operations", "transport", "http", "websocket", "fs", "bun", "node"];
 
 /** What programs outside of src/ may import: the exports of package.json. */
-const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/register.ts"];
+const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/node/index.ts", "src/register.ts"];
 
 const files = [...new Bun.Glob("**/*").scanSync({ cwd: root })]
   .filter((file) => !/(^|\/)(node_modules|build|dist)\//.test(file))
@@ -23,7 +25,7 @@ interface Import {
   file: string | undefined;
 }
 
-/** Static imports, re-exports and dynamic imports; those of types too, which a transpiler would leave out. */
+/** Static imports, re-exports and dynamic imports, also of types, which a transpiler would drop. */
 const importPatterns = [
   /^import\s+(?:[\w$*{},\s]+\sfrom\s+)?["']([^"'\n]+)["']/gm,
   /^export\s+(?:type\s+)?(?:\*(?:\s+as\s+\w+)?|\{[^}]*\})\s+from\s+["']([^"'\n]+)["']/gm,
@@ -80,7 +82,7 @@ test("bun:ffi is imported in src/sys/ alone", () => {
   expect(elsewhere.map(text)).toEqual([]);
 });
 
-// The micro benchmarks measure the parts themselves.
+// The micro benchmarks measure internal parts, so they may import them.
 test("benchmarks and examples import what is public", () => {
   const outside = (directory: string) =>
     imports.filter(

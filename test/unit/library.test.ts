@@ -14,7 +14,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Runs a program in a process of its own, in which RINGLOOP_LIBRARY names `library`. */
+/** Runs a program in another process, in which RINGLOOP_LIBRARY names `library`. */
 function run(library: string, program: string): string {
   const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", program], {
     cwd: root,
@@ -33,7 +33,7 @@ const openRing = `
   }
 `;
 
-/** A copy of the built library in which every `from` is replaced by a `to` of the same length. */
+/** Makes a copy of the built library. Every `from` is replaced by a `to` of the same length. */
 function patchedLibrary(name: string, from: Buffer, to: Buffer): string {
   const image = readFileSync(libraryPath());
   expect(image.indexOf(from)).toBeGreaterThan(0);

@@ -1,6 +1,8 @@
 /**
- * What looks at a client's text: each regular expression in src/transport, src/http, src/websocket and src/bun is listed here with what it sees. One that a client can
- * reach is driven with texts that make expressions backtrack, and must stay linear; one that is not listed fails.
+ * The time to read a client's text is linear. This file lists each regular expression in
+ * src/transport, src/http, src/websocket and src/bun with the text that it gets. An expression that
+ * gets a client's text is tried with texts that cause backtracking, and must stay linear. An
+ * expression that is not listed fails the test.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -14,7 +16,9 @@ import { growth, linear } from "../behaviour/growth.ts";
 
 const root = join(import.meta.dir, "../..");
 
-/** By file: why an expression that sees a client's text is linear, or whose text it sees instead. */
+/**
+ * For each expression, by file: why it is linear on a client's text, or which other text it gets.
+ */
 const listed: Record<string, Record<string, { client: string } | { other: string }>> = {
   "src/bun/serve/conditions.ts": {
     "/^bytes[ \\t]*=[ \\t]*(?:(\\d+)[ \\t]*)?-[ \\t]*(?:(\\d+)[ \\t]*)?$/i": {
@@ -87,7 +91,7 @@ const listed: Record<string, Record<string, { client: string } | { other: string
   },
 };
 
-/** The regular expressions of a source, as they are written. Comments, strings and templates are skipped. */
+/** Returns the regular expressions in a source text. Skips comments, strings and templates. */
 function expressionsIn(source: string): string[] {
   const token =
     /\/\*[^]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|(?<=(?:[(,=:[!&|?{};\n]|\breturn|=>)\s*)\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/g;
@@ -147,7 +151,7 @@ const ends: [before: string, after: string][] = [
   [",", "close"],
 ];
 
-/** Fails for a function that takes more than linear time for any of the texts. */
+/** Fails if the function takes more than linear time for any of the texts. */
 async function expectLinear(look: (text: string) => unknown): Promise<void> {
   for (const unit of units) {
     for (const [before, after] of ends) {
@@ -155,7 +159,7 @@ async function expectLinear(look: (text: string) => unknown): Promise<void> {
         const text = before + unit.repeat(length / unit.length) + after;
         for (let i = 0; i < REPEATS; i++) look(text);
       };
-      // What takes no time is not measured: what is not linear takes long.
+      // A very short time cannot be measured. A function that is not linear takes long.
       const begin = performance.now();
       run(LENGTH);
       if (performance.now() - begin < 4) continue;

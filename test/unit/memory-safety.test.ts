@@ -1,9 +1,11 @@
 /**
- * The C part reads and writes no byte that is not its own. memory-safety.c drives it under AddressSanitizer, UndefinedBehaviorSanitizer and
- * valgrind; `npm run test:sanitizers` runs more of the other tests with the sanitized library than the last one here does.
+ * The C part reads and writes only its own bytes. memory-safety.c calls it under AddressSanitizer,
+ * UndefinedBehaviorSanitizer and valgrind. The last test here runs a few other tests with the
+ * sanitized library; `npm run test:sanitizers` runs more of them.
  *
- * What the kernel writes by way of a ring no tool sees: the driver looks at the bytes beside it itself. valgrind 3.19 has no openat2(2), so
- * rl_open_within is AddressSanitizer's alone.
+ * No tool sees the writes of the kernel through a ring. So the driver itself checks the bytes
+ * around them. valgrind 3.19 does not know openat2(2), so only AddressSanitizer checks
+ * rl_open_within.
  */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -14,7 +16,7 @@ import { liburing, ringloopC, sanitizers, withSanitizedLibrary } from "./sanitiz
 
 const driver = join(import.meta.dir, "memory-safety.c");
 
-/** What the driver printed, when it is run behind `command`. */
+/** Runs the driver with `command` before it. Returns the lines that the driver prints. */
 function drive(command: string[], flags: readonly string[]): string[] {
   return withCompiledC(
     driver,

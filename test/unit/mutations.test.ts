@@ -1,4 +1,7 @@
-/** The mutations name what is there: a change of the sources that takes a line away takes its mutation along. */
+/**
+ * The mutations name existing lines. Whoever removes or changes such a line must change its
+ * mutation, too.
+ */
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +11,7 @@ const root = join(import.meta.dir, "../..");
 
 test.each(mutations.map((mutation) => [mutation.what, mutation] as const))("%s", (_, { file, from, to, tests }) => {
   const text = readFileSync(join(root, "src", file), "utf8");
-  expect(text.split(from).length).toBe(2); // It is there once.
+  expect(text.split(from).length).toBe(2); // The text occurs exactly once.
   expect(to).not.toBe(from);
   expect(tests.filter((name) => !existsSync(join(root, "test", name)))).toEqual([]);
 });

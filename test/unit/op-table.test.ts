@@ -13,7 +13,9 @@ beforeEach(() => {
   table = new OpTable();
 });
 
-/** The last completion of an operation, as the reactor treats it. Returns whom it was delivered to. */
+/**
+ * Handles the last completion of an operation as the reactor does. Returns the owner that gets it.
+ */
 function completeLast(slot: number, tag: number): OperationOwner | undefined {
   const owner = table.ownerOf(slot, tag);
   if (owner === undefined) return undefined;
@@ -188,8 +190,8 @@ test("every completion reaches the owner it was begun for, or nobody, in any ord
     tags: number[];
   }
   const random = new SeededRandom(11);
-  const live: Life[] = []; // Not released.
-  const released: Life[] = []; // With operations in flight.
+  const live: Life[] = []; // Owners that are not released.
+  const released: Life[] = []; // Released owners whose operations are in flight.
   const stale: [slot: number, tag: number][] = [];
   const take = <T>(list: T[]): T => list.splice(random.below(list.length), 1)[0]!;
   const wrong: string[] = [];

@@ -1,4 +1,4 @@
-/** Every operation that waits, cancels or tells, run in the kernel. */
+/** Every operation that waits, cancels or notifies. The tests run them in the kernel. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import {
@@ -55,7 +55,7 @@ import { SocketPair } from "./socket-pair.ts";
 const FUTEX_FLAGS = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
 const ANY = FUTEX_BITSET_MATCH_ANY;
 
-/** Results by user data, errors by name. */
+/** Returns the result of each completion by its user data. An error is given by its name. */
 function results(completions: Completion[]): Map<bigint, number | string> {
   return new Map(completions.map(({ data, res }) => [data, res < 0 ? errnoName(-res) : res]));
 }
@@ -94,7 +94,8 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     test("a multishot poll completes each time; an update changes what it waits for, and its user data", () => {
       using pair = new SocketPair();
       nextSqe(ring).prepPollMultishot(pair.near, POLLIN).setUserData(1, 9);
-      // A byte that comes while the poll is being armed may be told twice, so it waits until the entry behind the poll has completed.
+      // The kernel may report a byte twice if it arrives while the poll is being armed. So the byte
+      // comes only after the entry behind the poll has completed.
       succeed(ring, (sqe) => sqe.prepNop());
       writeSync(pair.far, "x");
       expect(nextCompletion(ring)).toMatchObject({ res: POLLIN, flags: IORING_CQE_F_MORE });
@@ -124,7 +125,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
       const { address } = memory.timespec(2.5);
       const ms = elapsedMs(() => expect(fail(ring, (sqe) => sqe.prepTimeout(address))).toBe("ETIME"));
       expect(ms).toBeGreaterThanOrEqual(2.5);
-      // The result stays ETIME; what is linked to it is not cancelled.
+      // The result stays ETIME, but the linked entry is not cancelled.
       nextSqe(ring).prepTimeout(address, 0, IORING_TIMEOUT_ETIME_SUCCESS).link().setData(1);
       nextSqe(ring).prepNop().setData(2);
       ring.submit();
@@ -342,7 +343,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
   });
 
   describe("child processes", () => {
-    // WNOWAIT leaves them to Bun, which waits for them as well.
+    // With WNOWAIT the children remain for Bun, which waits for them as well.
     testWith(IORING_OP_WAITID)("waitid tells how a child ended", async () => {
       const ends = [
         { command: "read x; exit 7", code: CLD_EXITED, status: 7 },

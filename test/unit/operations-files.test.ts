@@ -1,4 +1,4 @@
-/** Every operation on open files, run in the kernel: what it did is looked at from outside of the ring. */
+/** Every operation on open files, in the kernel. The tests check the effects without the ring. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -162,7 +162,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     pages.buffer.fill(1);
     expect(succeed(ring, (sqe) => sqe.prepMadvise64(pages.address, 4096, MADV_DONTNEED))).toBe(0);
     expect([pages.buffer[0], pages.buffer[4096]]).toEqual([0, 1]);
-    // Of 8 GiB, not of none: there are holes in that much of the address space.
+    // If the length were cut to 32 bits, it would be 0. With 8 GiB there are holes in the range.
     expect(fail(ring, (sqe) => sqe.prepMadvise64(pages.address, 2 ** 33, MADV_NORMAL))).toBe("ENOMEM");
   });
 

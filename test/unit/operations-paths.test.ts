@@ -1,4 +1,4 @@
-/** Every operation on names in the file system, run in the kernel: what it did is looked at from outside of the ring. */
+/** Every operation on paths, in the kernel. The tests check the effects without the ring. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   closeSync,
@@ -38,7 +38,7 @@ import { complete, fail, openRing, ringKinds, succeed } from "./ring-kinds.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, S_IFMT, S_IFREG, S_IFLNK } = constants;
 
-/** Not every file system has attributes of users: tmpfs had none before Linux 6.6. */
+/** Whether the file system has user attributes. tmpfs has none before Linux 6.6. */
 function hasAttributes(): boolean {
   using ring = openRing(2, 0);
   using memory = new RingMemory();
@@ -70,7 +70,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
   });
 
   const path = (name: string): string => join(directory, name);
-  /** The address of a path in mapped memory. */
+  /** Returns the address of a path in mapped memory. */
   const address = (name: string): number => memory.cString(name).address;
 
   test("open and openDirect start from the working directory", () => {
@@ -153,14 +153,14 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     });
     expect(Math.abs(statx.ctimeMs - stats.ctimeMs)).toBeLessThan(1);
     expect(Math.abs(statx.birthtimeMs - stats.birthtimeMs)).toBeLessThan(1);
-    // Linux's encoding of a device number, makedev(3).
+    // The encoding of a device number in Linux, see makedev(3).
     expect(((statx.devMajor & 0xfff) << 8) | (statx.devMinor & 0xff)).toBe(stats.dev & 0xfffff);
   });
 
   test("statx follows a symbolic link or does not, and reads times before 1970", () => {
     writeFileSync(path("file"), "");
     symlinkSync("file", path("symlink"));
-    Bun.spawnSync(["touch", "-d", "@-10", path("file")]); // Bun's utimes takes no time before 1970.
+    Bun.spawnSync(["touch", "-d", "@-10", path("file")]); // Bun's utimes accepts no time before 1970.
     const statx = memory.statx();
     const name = address("symlink");
     succeed(ring, (sqe) => sqe.prepStatx(directoryFd, name, 0, STATX_BASIC_STATS, statx.address));

@@ -1,4 +1,4 @@
-/** Every operation on sockets, run in the kernel. */
+/** Every operation on sockets. The tests run them in the kernel. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import {
@@ -52,7 +52,7 @@ const O_CLOEXEC = SOCK_CLOEXEC;
 const IP_PKTINFO = 8;
 const IPPROTO_IP = 0;
 
-/** The address that a socket is bound to. */
+/** Returns the address to which a socket is bound. */
 function nameOf(fd: number): { hostname: string; port: number } {
   const bytes = new Uint8Array(128);
   const length = native().rl_sockname(fd, 0, pointerTo(bytes), bytes.length);
@@ -77,7 +77,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     for (const fd of opened) closeSync(fd);
   });
 
-  /** Closed at the test's end. */
+  /** Makes the end of the test close the descriptor. */
   function open(fd: number): number {
     opened.push(fd);
     return fd;
@@ -87,7 +87,9 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     return open(succeed(ring, (sqe) => sqe.prepSocket(AF_INET, type | SOCK_CLOEXEC)));
   }
 
-  /** A socket on a loopback port that the kernel picks, and its address in mapped memory. */
+  /**
+   * Returns a socket on a loopback port that the kernel picks, and its address in mapped memory.
+   */
   function bound(type: number): { fd: number; address: Region } {
     const fd = socket(type);
     const any = memory.sockaddr({ hostname: "127.0.0.1", port: 0 });
@@ -159,7 +161,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     for (const { res } of nextCompletions(ring, 2)) expect(res).toBe(0);
     const accepted = open(succeed(ring, (sqe) => sqe.prepFixedFdInstall(1)));
     expect(nameOf(accepted).port).toBe(nameOf(listener).port);
-    // The next one into a slot that the kernel picks.
+    // The next connection goes into a slot that the kernel picks.
     nextSqe(ring).prepMultishotAcceptDirect(listener).setData(3);
     nextSqe(ring).prepConnect(4, address.address, address.bytes).fixedFile().skipSuccess().setData(4);
     ring.submit();
@@ -267,7 +269,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
       const out = new RecvmsgOut(pool.buffer.subarray(from, from + cqe.res), message);
       expect(Buffer.from(out.payload).toString()).toBe(text);
       expect(out.sender).toMatchObject({ address: "127.0.0.1", port: nameOf(sender.fd).port });
-      // struct cmsghdr: u64 length, i32 level and type; then struct in_pktinfo, 12 bytes.
+      // struct cmsghdr: u64 length, i32 level, i32 type. Then struct in_pktinfo, 12 bytes.
       const control = Buffer.from(out.control);
       expect([control.readInt32LE(8), control.readInt32LE(12)]).toEqual([IPPROTO_IP, IP_PKTINFO]);
       expect(out.flags & MSG_TRUNC).toBe(0);
@@ -297,7 +299,9 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     }
   });
 
-  /** A group of `count` provided buffers of `bytes` bytes each, the first ones filled with `texts`. */
+  /**
+   * Makes a group of `count` provided buffers of `bytes` bytes. Fills the first ones with `texts`.
+   */
   function bufferGroup(bgid: number, count: number, bytes: number, texts: string[] = []): [BufRing, Region] {
     const buffers = ring.setupBufRing(count, bgid);
     const pool = memory.allocate(count * bytes);
@@ -310,7 +314,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     return [buffers, pool];
   }
 
-  // Both came with Linux 6.10; BIND with 6.11.
+  // Both kinds of bundles came with Linux 6.10, BIND came with 6.11.
   testWith(IORING_OP_BIND)("bundles send and receive several provided buffers at once", () => {
     using pair = new SocketPair();
     bufferGroup(1, 4, 8, ["one", "two", "three"]);
@@ -378,7 +382,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     }
   });
 
-  // Came with the futexes, in Linux 6.7.
+  // These commands came with the futexes, in Linux 6.7.
   testWith(IORING_OP_FUTEX_WAIT)("a socket's own commands: bytes that wait, and options", () => {
     using pair = new SocketPair();
     const option = memory.int32(1);

@@ -1,4 +1,7 @@
-/** What is packed, installed where there is nothing else: the short form of `npm run test:packages`, with this machine's shared object. */
+/**
+ * The packed package, installed in an empty directory: the short form of `npm run test:packages`,
+ * with the shared object of this machine.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

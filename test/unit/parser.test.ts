@@ -5,7 +5,7 @@ import { SeededRandom } from "./seeded-random.ts";
 const HEADER_BYTES_MAX = 16384;
 const refusals = new Set([400, 413, 414, 417, 431, 501, 505]);
 
-/** What a head said, or the status it was refused with, or undefined while it is incomplete. */
+/** The content of a head, or the status of a refused one, or undefined while it is incomplete. */
 type Answer = ReturnType<typeof describeHead> | number | undefined;
 
 function describeHead(parser: RequestParser, head: string, headBytes: number) {
@@ -23,10 +23,16 @@ function describeHead(parser: RequestParser, head: string, headBytes: number) {
   };
 }
 
-/** What lies in memory behind the bytes that have arrived: the rest, as in a buffer that is used again, or what ends a head. */
+/**
+ * The memory after the bytes that have arrived. It has the rest of the text, as a reused buffer
+ * might, or line ends, which would end a head.
+ */
 type Behind = "the rest" | "ends of lines";
 
-/** Parses whenever more has arrived: anew, and with another parser from where that one was, wherever the head lies now. */
+/**
+ * Parses after each piece with two parsers. One starts again. The other goes on where it stopped,
+ * even if the head lies elsewhere now.
+ */
 function parse(
   text: string,
   arrivals: readonly number[] = [text.length],
@@ -51,13 +57,13 @@ function parse(
   return undefined;
 }
 
-/** Every way to split `text` in two, and byte by byte. */
+/** Returns every way to split `text` in two, and the split into single bytes. */
 function arrivalsOf(text: string): number[][] {
   const positions = Array.from({ length: text.length }, (_, i) => i + 1);
   return [...positions.map((position) => [position, text.length]), positions];
 }
 
-/** The answer, which must be the same however the text arrives. */
+/** Returns the answer, which must be the same for all ways to split the text. */
 function parseSplit(text: string, headerBytesMax = HEADER_BYTES_MAX): Answer {
   const whole = parse(text, [text.length], headerBytesMax);
   for (const arrivals of arrivalsOf(text)) {
@@ -291,12 +297,13 @@ describe("a request is refused", () => {
     expect(parseSplit(line(requestLine))).toBe(status);
   });
 
-  // RFC 9110 section 4.2.1: a recipient must reject it.
+  // RFC 9110 section 4.2.1: a recipient must reject such a target.
   test.each(["http://", "http:///a", "https://?a", "http://:80/"])("for a target without a host, %s: 400", (target) => {
     expect(parseSplit(line(`GET ${target} HTTP/1.1`))).toBe(400);
   });
 
-  // RFC 9110 section 4.2.4, and what is a host to one parser and a path or a user to another.
+  // RFC 9110 section 4.2.4, and text that is a host for one parser, and a path or a user for
+  // another.
   test.each([
     "http://a@b/",
     "http://a:b@c",
@@ -517,7 +524,7 @@ describe("garbage", () => {
     "\r\nPOST http://b/c HTTP/1.0\r\nHost: b\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
   ];
-  /** Bytes that mean something in a head come often. */
+  /** Bytes with a meaning in a head. The random texts have many of them. */
   const telling = "\r\n\r\n\0 \t:;,/#*HTPGE1.0\x7f\x80\xff";
 
   function expectSaneAnswer(answer: Answer, text: string): void {
@@ -563,7 +570,7 @@ describe("garbage", () => {
       const outcome = typeof whole === "object" ? "served" : whole;
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }
-    // The edits reach all kinds of outcome, or they would show nothing.
+    // The edits must reach all kinds of outcome, otherwise the test would show nothing.
     for (const outcome of ["served", undefined, 400, 417, 501, 505]) expect(outcomes.get(outcome)).toBeGreaterThan(0);
   });
 });

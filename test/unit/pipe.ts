@@ -1,4 +1,4 @@
-/** A pipe whose ends block, which io_uring waits for: a FIFO whose name is gone. */
+/** A pipe with blocking ends, on which io_uring waits: a FIFO whose name has been removed. */
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export class Pipe {
     const path = join(directory, "fifo");
     const made = Bun.spawnSync(["mkfifo", path]);
     if (!made.success) throw new Error(`mkfifo: ${made.stderr}`);
-    this.readEnd = openSync(path, "r+"); // For reading alone it would wait for a writer.
+    this.readEnd = openSync(path, "r+"); // With "r", open(2) would wait for a writer.
     this.writeEnd = openSync(path, "w");
     rmSync(directory, { recursive: true });
   }

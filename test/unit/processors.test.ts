@@ -1,4 +1,6 @@
-/** Processors that a control group leaves, from copies of what the kernel shows of version 1 and version 2. */
+/**
+ * The processors that a control group allows, read from copies of the kernel's files (v1 and v2).
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

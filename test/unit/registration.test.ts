@@ -49,7 +49,7 @@ import {
 } from "./ring-kinds.ts";
 import { SocketPair } from "./socket-pair.ts";
 
-/** The code of the SystemError that a registration throws. */
+/** Returns the code of the SystemError that a registration throws. */
 function refusal(action: () => unknown): string {
   try {
     action();
@@ -80,7 +80,7 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     rmSync(directory, { recursive: true });
   });
 
-  /** What is read from a slot of the registered files: a letter, or the error's code. */
+  /** Reads from a slot of the registered files. Returns a letter, or the code of the error. */
   function slot(index: number): string {
     const byte = memory.allocate(1);
     const { res } = complete(ring, (sqe) => sqe.prepRead(index, byte.address, 1, 0).fixedFile());
@@ -172,7 +172,8 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     }
     succeed(ring, (sqe) => sqe.prepNop().setFlags(IOSQE_ASYNC));
     using other = Ring.queueInit(2);
-    expect(succeed(other, (sqe) => sqe.prepPollAdd(eventfd, POLLIN))).toBe(POLLIN); // It may come after the completion.
+    // The notification may come after the completion.
+    expect(succeed(other, (sqe) => sqe.prepPollAdd(eventfd, POLLIN))).toBe(POLLIN);
     expect(signals()).toBe(1);
     ring.unregisterEventfd();
     succeed(ring, (sqe) => sqe.prepNop().setFlags(IOSQE_ASYNC));
@@ -207,7 +208,7 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     expect(refusal(() => ring.unregisterRingFd())).toBe("EINVAL");
   });
 
-  // The last of them came with Linux 6.13; EPOLL_WAIT with 6.15.
+  // The last of these features came with Linux 6.13, EPOLL_WAIT came with 6.15.
   testWith(IORING_OP_EPOLL_WAIT)("buffers of another ring, all or some of them", () => {
     const [first, second] = [memory.copy("first"), memory.copy("second")];
     ring.registerBuffers([first, second]);
@@ -262,7 +263,8 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     nextSqe(ring).prepRecv(pair.far, memory.allocate(1).address, 1).setData(2);
     ring.submit();
     const flags = IORING_ASYNC_CANCEL_ALL;
-    while (ring.registerSyncCancel({ opcode: IORING_OP_RECV, flags }) === 0); // The SQ thread may not have taken it yet.
+    // The SQ thread may not have submitted the receive yet.
+    while (ring.registerSyncCancel({ opcode: IORING_OP_RECV, flags }) === 0);
     expect(nextCompletion(ring).data).toBe(2n);
     expect(ring.registerSyncCancel({ fd: pair.near, opcode: IORING_OP_POLL_ADD, flags })).toBe(1);
   });
@@ -283,7 +285,7 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
     nextSqe(ring).prepPollAdd(pair.near, POLLIN).setUserData(1, 2);
     nextSqe(ring).prepNop().setData(3);
     ring.submit();
-    expect(nextCompletion(ring).data).toBe(3n); // The poll is armed by then.
+    expect(nextCompletion(ring).data).toBe(3n); // After this, the poll is armed.
     expect(ring.registerSyncCancel({ low: 1, high: 2 })).toBe(0);
     expect(nextCompletion(ring)).toMatchObject({ data: (2n << 32n) | 1n, res: -125 });
     for (let i = 0; i < 2; i++) nextSqe(ring).prepPollAdd(pair.near, POLLIN).setData(5);
@@ -307,7 +309,7 @@ describe.each(ringKinds)("with a %s ring", (_, flags) => {
       nextSqe(ring).prepSend(pair.far, memory.copy(text).address, 3).skipSuccess();
       ring.submit();
       expect(ring.waitCqe(5_000_000)!.bufferId).toBe(bid);
-      // The buffer goes back with the entry that named it.
+      // The buffer goes back to the group together with its completion.
       buffers.add(pool.address + bid * 8, 8, bid).cqAdvance(1);
       expect([buffers.available, ring.bufRingHead(3), ring.cqReady]).toEqual([3, bid + 1, 0]);
     }
@@ -382,7 +384,7 @@ test.if(process.getuid?.() === 0)("an operation runs with its personality's righ
       ring.cqeSeen();
     }
   `;
-  // The path to the file must be passable for anyone.
+  // Every user must be able to reach the file.
   Bun.spawnSync(["chmod", "755", directory]);
   const child = Bun.spawnSync([process.execPath, "-e", program], { cwd: join(import.meta.dir, "../..") });
   rmSync(directory, { recursive: true });

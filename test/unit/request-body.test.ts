@@ -1,4 +1,4 @@
-/** What a request's body keeps while it arrives in tiny pieces, as a client may send it that means no good. */
+/** The memory of a request's body that an attacker sends in tiny pieces. */
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { RequestBody } from "../../src/http/body.ts";

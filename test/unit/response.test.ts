@@ -20,14 +20,14 @@ function planOf(response: Response, context: Partial<ResponseContext> = {}): Res
   return planResponse(response, { isHead: false, http10: false, keepAlive: true, ...context }, DATE);
 }
 
-/** The lines of a head as it is written. */
+/** Returns the lines of the head of a response. */
 function linesOf(response: Response, context: Partial<ResponseContext> = {}): string[] {
   const { head } = planOf(response, context);
   expect(head).toEndWith("\r\n\r\n");
   return Buffer.from(head, "latin1").toString("latin1").slice(0, -4).split("\r\n");
 }
 
-/** The values of a field in a head. */
+/** Returns the values of a field in a head. */
 function valuesOf(name: string, lines: string[]): string[] {
   return lines.filter((line) => line.toLowerCase().startsWith(`${name}: `)).map((line) => line.slice(name.length + 2));
 }
@@ -48,7 +48,7 @@ function formOf(name: string, value: string): FormData {
   return form;
 }
 
-/** A Response that native code made, with its body in memory. */
+/** Returns a Response that native code has made, with its body in memory. */
 const fetched = (text: string): Promise<Response> => fetch(`data:text/x-test,${text}`);
 
 async function textOf(body: BodySource | ResponsePlan["body"]): Promise<string> {
@@ -66,7 +66,7 @@ async function textOf(body: BodySource | ResponsePlan["body"]): Promise<string> 
   }
 }
 
-/** A copy, as its own type: clone() is declared to return undici's. */
+/** Returns a copy with the right type, because clone() is declared to return undici's Response. */
 const cloneOf = (response: Response): Response => response.clone() as Response;
 
 function withHeader(response: Response): Response {
@@ -378,7 +378,8 @@ describe("a head", () => {
     expect(linesOf(new Response("", { statusText: "Tr\xe8s bien" }))[0]).toBe("HTTP/1.1 200 Tr\xe8s bien");
   });
 
-  // Bun's constructor takes any text, and U+010D U+010A become CR LF when they are written as Latin-1.
+  // Bun's constructor accepts any text. U+010D U+010A become CR LF when they are written as
+  // Latin-1.
   test.each(["a\r\nSet-Cookie: b=c", "a\nb", "a\0b", "a\u010d\u010aSet-Cookie: b=c"])(
     "with the reason %j has the status's own, as in Bun",
     (statusText) => {
@@ -456,7 +457,7 @@ describe("a head", () => {
   });
 });
 
-/** The fields that say where a body ends and what becomes of the connection. */
+/** Returns the fields that tell where the body ends, and whether the connection goes on. */
 function framingOf(response: Response, context: Partial<ResponseContext> = {}): string[] {
   return linesOf(response, context).filter((line) => /^(content-length|transfer-encoding|connection):/i.test(line));
 }
@@ -545,7 +546,7 @@ describe("a connection", () => {
 });
 
 describe("the head cache", () => {
-  /** performance.now() at the beginning of a second of the clock. */
+  /** The value of performance.now() at the start of a second of the clock. */
   const offsetMs = Date.now() - performance.now();
   const second = Math.ceil(offsetMs / 1000);
   const startMs = second * 1000 - offsetMs;

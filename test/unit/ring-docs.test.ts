@@ -1,4 +1,6 @@
-/** docs/ring.md: its table has every function of liburing, what it names is there, and its programs run. */
+/**
+ * docs/ring.md: its table has every function of liburing, its names exist, and its programs run.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -27,7 +29,7 @@ const rows: Row[] = text
     return functions === undefined ? [] : [{ functions: codeIn(functions), linux: linux!, here: here! }];
   });
 
-/** Members of an object and of what it inherits from. */
+/** Returns the members of an object and of its prototypes. */
 function membersOf(object: object): string[] {
   const names: string[] = [];
   for (let level = object; level !== Object.prototype && level !== null; level = Object.getPrototypeOf(level) as object)
@@ -43,7 +45,9 @@ const published = new Set([
   ...["name", "payload", "control", "flags"], // Fields of RecvmsgOut.
 ]);
 
-/** liburing's header as the compiler finds it, with its own functions (__io_uring_...) and barriers left out. */
+/**
+ * Returns the functions of liburing's header, without internal ones (__io_uring_...) and barriers.
+ */
 function functionsOfHeader(): string[] {
   const made = Bun.spawnSync([compiler, "-M", "-x", "c", "-"], { stdin: Buffer.from("#include <liburing.h>\n") });
   const path = /\S+\/liburing\.h/.exec(made.stdout.toString())![0];

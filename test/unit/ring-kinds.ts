@@ -1,4 +1,7 @@
-/** The kinds of ring that a test runs on: what differs is who submits, and who runs the kernel's task work. */
+/**
+ * The kinds of rings that a test runs on. They differ in the thread that submits, and in the thread
+ * that runs the kernel's task work.
+ */
 import { test } from "bun:test";
 import {
   errnoName,
@@ -12,7 +15,7 @@ import {
 } from "../../src/ring/index.ts";
 import { check } from "../../src/sys/errno.ts";
 
-/** The SQ thread of an idle ring would otherwise take a core for a second. */
+/** With the default, the SQ thread of an idle ring would use a core for a second. */
 const SQ_THREAD_IDLE_MS = 20;
 
 export const ringKinds: readonly (readonly [kind: string, flags: number])[] = [
@@ -25,7 +28,7 @@ export function openRing(entries: number, flags: number, params: RingParams = {}
   return Ring.queueInit(entries, { sqThreadIdleMs: SQ_THREAD_IDLE_MS, ...params, flags });
 }
 
-/** An entry, for which the SQ thread may have to make room first. */
+/** Returns an entry. Waits if the SQ thread must first make room. */
 export function nextSqe(ring: Ring): Sqe {
   for (;;) {
     const sqe = ring.getSqe();
@@ -41,10 +44,10 @@ export interface Completion {
   flags: number;
 }
 
-/** Far beyond what anything here takes: a completion that does not come is an error and not a hang. */
+/** Limit of a wait, far longer than any wait here, so that a missing completion is an error. */
 const PATIENCE_US = 5_000_000;
 
-/** Waits for the next `count` completions and gives their entries back. */
+/** Waits for the next `count` completions, and frees their entries in the queue. */
 export function nextCompletions(ring: Ring, count: number): Completion[] {
   return Array.from({ length: count }, (_, i) => {
     const cqe = ring.waitCqe(PATIENCE_US);
@@ -66,12 +69,12 @@ export function complete(ring: Ring, prepare: (sqe: Sqe) => unknown): Completion
   return nextCompletion(ring);
 }
 
-/** Like `complete`, for what must succeed. Returns the result. */
+/** As `complete`, for an operation that must succeed. Returns the result. */
 export function succeed(ring: Ring, prepare: (sqe: Sqe) => unknown): number {
   return check(complete(ring, prepare).res, "io_uring");
 }
 
-/** Like `complete`, for what must fail. Returns the error's code, such as "ENOENT". */
+/** As `complete`, for an operation that must fail. Returns the error's code, such as "ENOENT". */
 export function fail(ring: Ring, prepare: (sqe: Sqe) => unknown): string {
   const { res } = complete(ring, prepare);
   if (res >= 0) throw new Error(`the operation succeeded with ${res}`);
@@ -80,7 +83,7 @@ export function fail(ring: Ring, prepare: (sqe: Sqe) => unknown): string {
 
 const probe = getProbe();
 
-/** A test that is skipped, by its name, where the kernel has not got an operation. */
+/** A test that is reported as skipped if the kernel does not have the operations. */
 export function testWith(...opcodes: number[]): ReturnType<typeof test.if> {
   return test.if(opcodes.every((opcode) => probe.opcodeSupported(opcode)));
 }

@@ -146,7 +146,7 @@ describe("structures", () => {
   test("a multishot message's parts are cut to the room that they had", () => {
     const message = memory.msghdr({ name: memory.allocate(8), iovec: memory.iovec([]), control: memory.allocate(4) });
     const buffer = new Uint8Array(16 + 8 + 4 + 3);
-    // Longer name and control data than there was room for: the kernel says how long they were.
+    // Name and control data are longer than their room. The kernel gives their full lengths.
     new Uint32Array(buffer.buffer, 0, 4).set([28, 40, 3, 0x20]);
     buffer.set([1, 2, 3], 28);
     const out = new RecvmsgOut(buffer, message);

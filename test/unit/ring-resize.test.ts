@@ -1,4 +1,4 @@
-/** A ring gets other sizes while it is used. */
+/** A ring changes its sizes while it is in use. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import {

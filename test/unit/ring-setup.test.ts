@@ -1,4 +1,4 @@
-/** Every flag and parameter of io_uring_setup(2), by what the ring then does. */
+/** Every flag and parameter of io_uring_setup(2), and its effect on the ring. */
 import { describe, expect, test } from "bun:test";
 import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,7 +29,7 @@ import {
 } from "../../src/ring/index.ts";
 import { fail, nextCompletions, nextSqe, openRing, ringKinds, succeed } from "./ring-kinds.ts";
 
-/** A ring, or undefined where the kernel has not got a flag that a test is about. */
+/** Returns a ring, or undefined if the kernel does not have one of the flags. */
 function tryRing(flags: number): Ring | undefined {
   try {
     return openRing(8, flags);
@@ -39,14 +39,14 @@ function tryRing(flags: number): Ring | undefined {
   }
 }
 
-/** A test that is skipped, by its name, where the kernel has not got these flags. */
+/** A test that is reported as skipped if the kernel does not have these flags. */
 function testWithFlags(flags: number): ReturnType<typeof test.if> {
   const ring = tryRing(flags);
   ring?.close();
   return test.if(ring !== undefined);
 }
 
-/** Both queues go round, with something in every entry. */
+/** Uses every entry of both queues more than once. */
 function expectToWork(ring: Ring): void {
   using memory = new RingMemory();
   const text = memory.copy("0123456789");
@@ -200,7 +200,7 @@ describe("flags that change who does the work", () => {
     // EOPNOTSUPP: this file system's device cannot be polled.
     if (cqe.res !== -95) expect([cqe.res, page.buffer[0]]).toEqual([4096, "p".charCodeAt(0)]);
     ring.cqeSeen();
-    // Not something to poll.
+    // The kernel cannot poll a timeout.
     expect(fail(ring, (sqe) => sqe.prepTimeout(memory.timespec(1).address))).toBe("EINVAL");
     closeSync(fd);
     rmSync(directory, { recursive: true });

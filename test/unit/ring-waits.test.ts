@@ -1,4 +1,4 @@
-/** Submitting and waiting in liburing's several ways. */
+/** All of liburing's ways to submit and to wait. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     for (let i = 0; i < count; i++) nextSqe(ring).prepNop().setData(i).setFlags(IOSQE_ASYNC);
   }
 
-  /** A read that nothing comes for. */
+  /** Submits a read for which no byte arrives. */
   function stall(pipe: Pipe): void {
     nextSqe(ring).prepRead(pipe.readEnd, memory.allocate(1).address, 1).setData(99);
   }
@@ -64,7 +64,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     expect(ring.waitCqes(2, 1000)).toBeNull();
   });
 
-  // Both came with Linux 6.12; EPOLL_WAIT with 6.15.
+  // Both kinds of waits came with Linux 6.12, EPOLL_WAIT came with 6.15.
   testWith(IORING_OP_EPOLL_WAIT)(
     "a wait for several goes on for all of them for the least time, and then takes one",
     () => {
@@ -100,7 +100,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     waiting.getSqe()!.prepNop().setData(7);
     expect(waiting.submitAndWaitReg(2, 1)!.data).toBe(7);
     waiting.cqeSeen();
-    times.set(2, { timeoutMs: 1 }); // Long ago, by the clock.
+    times.set(2, { timeoutMs: 1 }); // As a time of the clock, this is in the past.
     expect(waiting.submitAndWaitReg(1, 2, true)).toBeNull();
     expect(() => waiting.submitAndWaitReg(1, times.count)).toThrow(expect.objectContaining({ code: "EFAULT" }));
     expect(() => times.set(times.count, {})).toThrow(RangeError);
@@ -201,7 +201,7 @@ describe.each(ringKinds)("on a %s ring", (_, flags) => {
     expect(() => ring.waitCqes(1)).toThrow();
   });
 
-  // What goes wrong here goes wrong when a completion comes just between two looks at the queue.
+  // A failure needs a completion that arrives exactly between two looks at the queue.
   test("no wait is ever empty-handed, in whatever order workers and waits meet", () => {
     const random = new SeededRandom(6);
     for (let round = 0; round < 400; round++) {

@@ -45,7 +45,7 @@ import { SocketPair } from "./socket-pair.ts";
 
 const O_RDWR_CREAT = "w+";
 
-/** The code of an operation's failure, such as "ETIME". */
+/** Returns the code of a failed operation, such as "ETIME". */
 function codeOf({ res }: { res: number }): string {
   return errnoName(-res);
 }
@@ -122,7 +122,7 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
       const directory = mkdtempSync(join(tmpdir(), "ringloop-ring-"));
       const fd = openSync(join(directory, "written"), "a");
       const { size } = fstatSync(fd);
-      // Every entry of the queue was a write once.
+      // Before, every entry of the queue was a write.
       for (let i = 0; i < ring.sqEntries; i++) ring.getSqe()!.prepWrite(fd, memory.address, 1).setUserData(7, 7);
       ring.submit();
       nextCompletions(ring, ring.sqEntries);
@@ -148,7 +148,7 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
         ring.getSqe()!.prepRecvMultishot(-1, 7).setFlags(IOSQE_IO_HARDLINK).setData64(0xffff_ffff_ffff_ffffn);
       ring.submit();
       nextCompletions(ring, ring.sqEntries);
-      // A poll is EINVAL, and not EBADF, when it finds something in the buffer group's field.
+      // A poll fails with EINVAL instead of EBADF if the field of the buffer group is not empty.
       for (let i = 0; i < ring.sqEntries; i++) {
         if (i % 2 === 0) ring.getSqe()!.prepNop();
         else ring.getSqe()!.prepPollAdd(-1, POLLIN);
@@ -214,7 +214,7 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
     }
 
     test("submitAndWait blocks until the completions are there", () => {
-      for (let i = 0; i < 8; i++) ring.getSqe()!.prepNop().setFlags(IOSQE_ASYNC); // On a worker thread.
+      for (let i = 0; i < 8; i++) ring.getSqe()!.prepNop().setFlags(IOSQE_ASYNC); // Runs on a worker thread.
       expect(ring.submitAndWait(8)).toBe(8);
       expect(ring.cqReady).toBe(8);
     });
@@ -679,7 +679,7 @@ describe("setting up a ring", () => {
     expect(error.message).toBe("EINVAL: invalid argument, io_uring_setup");
   });
 
-  // A ring would go on to read and write entries where the kernel has none.
+  // With these flags, a ring would read and write entries where the kernel has none.
   test.each([
     ["IORING_SETUP_CQE_MIXED", IORING_SETUP_CQE_MIXED],
     ["IORING_SETUP_SQE_MIXED", IORING_SETUP_SQE_MIXED],

@@ -1,4 +1,4 @@
-/** What needs no ring of one's own. */
+/** The functions that need no ring. */
 import { expect, test } from "bun:test";
 import {
   getProbe,
@@ -24,7 +24,7 @@ const codeOf = (call: () => unknown): unknown => {
     return (error as { code: string }).code;
   }
 };
-/** Linux 6.18 has it; an older kernel says EINVAL. */
+/** Whether the kernel has queries. Linux 6.18 has them; an older kernel answers EINVAL. */
 const hasQuery = codeOf(queryOpcodes) !== "EINVAL";
 
 test.if(hasQuery)("the kernel tells its opcodes and flags", () => {

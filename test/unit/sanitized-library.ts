@@ -1,6 +1,6 @@
 /**
- * The shared object built with AddressSanitizer and UndefinedBehaviorSanitizer, for a Bun that is started with it. Leaks are not looked for:
- * Bun leaves its own to the system at its end.
+ * The shared object with AddressSanitizer and UndefinedBehaviorSanitizer, for a Bun that is started
+ * with it. It does not look for leaks, because Bun does not free all of its own memory at its end.
  */
 import { join } from "node:path";
 import { compiler, withCompiledC } from "./compiled-c.ts";
@@ -14,9 +14,9 @@ export const sanitizers = [
 ];
 export const liburing = "-luring";
 
-/** Calls `use` with the environment of a Bun that loads it. */
+/** Calls `use` with the environment for a Bun that loads the sanitized library. */
 export function withSanitizedLibrary<T>(use: (env: Record<string, string>) => T): T {
-  // The program that is started must have the sanitizer before anything else, and Bun does not.
+  // The sanitizer must be the first library of the process. Bun is not linked with it.
   const runtime = Bun.spawnSync([compiler, "-print-file-name=libasan.so"]).stdout.toString().trim();
   return withCompiledC(
     ringloopC,

@@ -1,6 +1,6 @@
 /**
- * Two connected TCP sockets that block: io_uring waits for those, and answers EAGAIN for the non-blocking ones that `node:net` and
- * socketpair(2) in ffi/ringloop.c make.
+ * Two connected TCP sockets that block. io_uring waits on blocking sockets. It answers EAGAIN for
+ * the non-blocking ones that `node:net` and socketpair(2) in ffi/ringloop.c make.
  */
 import { AF_INET, Mapping, Ring, SOCK_CLOEXEC, SOCK_STREAM } from "../../src/ring/index.ts";
 import { check } from "../../src/sys/errno.ts";
@@ -16,7 +16,7 @@ export class SocketPair {
     this.near = check(native().rl_socket(AF_INET, SOCK_STREAM), "socket");
     const address = new Mapping(16);
     try {
-      check(native().rl_listen(listener, 1), "listen"); // Unbound: the kernel picks a port.
+      check(native().rl_listen(listener, 1), "listen"); // The socket is not bound, so the kernel picks a port.
       const bytes = new Uint8Array(16);
       check(native().rl_sockname(listener, 0, pointerTo(bytes), bytes.length), "getsockname");
       new Uint8Array(address.buffer).set(bytes);

@@ -1,4 +1,4 @@
-/** An entry that ringloop prepares is, byte for byte, the one that liburing prepares (sqe-bytes.c). */
+/** An entry of ringloop has exactly the same bytes as the entry of liburing (sqe-bytes.c). */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { constants } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const B = 0x0fedcba98765;
 const C = 0x7ffff0001238;
 const OFFSET = 0x1234567890ab;
 const OFFSET2 = 0x0edcba987654;
-/** The halves of DATA and DATA2 in C. */
+/** The two halves of DATA in C. DATA2 is the same for DATA2. */
 const DATA = [0x76543210, 0xfedcba98] as const;
 const DATA2 = [0x89abcdef, 0x01234567] as const;
 const BYTES = 0x89abcdef;
@@ -180,7 +180,7 @@ beforeAll(() => {
 });
 
 test.each(Object.keys(entries))("%s", (name) => {
-  // What an entry was used for before must not shine through.
+  // Old bytes of an entry must not remain.
   const words = new Uint32Array(32).fill(0xffffffff);
   entries[name]!(new Sqe(words, 1));
   expect(Buffer.from(words.buffer, 64).toString("hex")).toBe(expected.get(name)!);
@@ -191,7 +191,7 @@ test("every entry in C has its like here", () => {
   expect(Object.keys(entries).toSorted()).toEqual([...expected.keys()].toSorted());
 });
 
-/** Every prep function of an entry. */
+/** Returns the names of all prep functions of an entry. */
 function prepFunctions(): string[] {
   const names = new Set<string>();
   for (let level: object = Sqe.prototype; level !== Object.prototype; level = Object.getPrototypeOf(level) as object)
@@ -240,18 +240,18 @@ describe("a number that would spill into the field beside its own is refused:", 
   });
 });
 
-/** An entry that does nothing and tells nothing. */
+/** Returns the words by which an entry does nothing and makes no completion. */
 const disarmed = (words: Uint32Array): unknown[] => [words[0], words[7], words[8], words[9], words[10]];
 const DISARMED = [ring.IOSQE_CQE_SKIP_SUCCESS << 8, 0, 0, 0, 0];
 
-/** What a prep function calls its parameters. */
+/** Returns the names of the parameters of a prep function. */
 function parametersOf(name: string): string[] {
   const source = String(Sqe.prototype[name as "prepNop"]);
   const list = source.slice(source.indexOf("(") + 1, source.indexOf(") {"));
   return list.split(",").flatMap((each) => /\w+/.exec(each)?.[0] ?? []);
 }
 
-/** Arguments of a function that are right: what an entry above calls it with, and 0 for what that leaves out. */
+/** Returns right arguments for a function: those in an entry above, and 0 for the missing ones. */
 function argumentsOf(name: string): unknown[] {
   const prepares = [...Object.values(entries), (sqe: Sqe) => sqe.prep(1, 7, A, BYTES, OFFSET, 5, 6)];
   const prepare = prepares.find((each) => new RegExp(`\\.${name}\\(`).test(String(each)))!;
@@ -273,13 +273,16 @@ function argumentsOf(name: string): unknown[] {
 
 type AnyPrep = (...args: unknown[]) => unknown;
 
-/** Parameters that have 64 bits in C, as far as BigInts go into them: what a right number does there, the same BigInt does. */
+/**
+ * Parameters that have 64 bits in C and accept BigInts. A BigInt has the same effect there as the
+ * same number.
+ */
 const wide =
   /^(address|offset|offsetIn|offsetOut|path|how|statx|oldPath|newPath|target|linkPath|name|value|message|to|addressLength|event|info|waiters|fds|mask|data|low|oldLow|newLow)$/;
 const isWide = (name: string, parameter: string): boolean => {
   if (name === "prepUringCmd") return false;
   if (/^prep(CmdDiscard|Fadvise64|Fallocate|Ftruncate|Madvise64)$/.test(name) && parameter === "bytes") return true;
-  if (name === "prepFilesUpdate" && parameter === "offset") return false; // A slot.
+  if (name === "prepFilesUpdate" && parameter === "offset") return false; // Here the offset is a slot.
   if (name === "prepEpollWait" && parameter === "events") return true;
   if (/^prep(CmdSock name|Shutdown how|Statx mask)$/.test(`${name} ${parameter}`)) return false;
   return wide.test(parameter);
@@ -292,7 +295,7 @@ describe("a wrong argument leaves an entry that does nothing, and is named:", ()
     const parameters = parametersOf(name);
     const right = argumentsOf(name);
     for (const [i, parameter] of parameters.entries()) {
-      if (parameter === "multishot") continue; // True or not.
+      if (parameter === "multishot") continue; // A boolean, which every value can be.
       const values: unknown[] = [
         NaN,
         1.5,
@@ -370,7 +373,7 @@ describe("a wrong argument leaves an entry that does nothing, and is named:", ()
   });
 });
 
-/** What the TypeError or RangeError of a wrong argument says, or undefined. */
+/** Returns the message of the TypeError or RangeError for a wrong argument, or undefined. */
 function thrownBy(call: () => unknown): string | undefined {
   try {
     call();
@@ -392,7 +395,7 @@ describe("a BigInt where C has 64 bits is what the number is:", () => {
     for (const [i, parameter] of parametersOf(name).entries()) {
       const value = right[i];
       if (!isWide(name, parameter) || typeof value !== "number") continue;
-      // A BigInt in the place of a low half is both halves.
+      // A BigInt instead of a low half has both halves.
       const isHalf = /^(low|oldLow|newLow)$/.test(parameter);
       const given = isHalf ? right.with(i + 1, 0) : right;
       const whole = isHalf ? (BigInt(right[i + 1] as number) << 32n) | BigInt(value) : BigInt(value);

@@ -1,4 +1,7 @@
-/** ringloop's types fit where Bun's are asked for. The checks are made by `bun check`; running shows that the names exist. */
+/**
+ * ringloop's types can be used where Bun's are expected. `bun check` makes these checks. The run of
+ * the test shows that the names exist.
+ */
 import { expect, test } from "bun:test";
 import type * as node from "node:fs/promises";
 import * as files from "../../src/fs/index.ts";
@@ -13,7 +16,7 @@ import {
   udpSocket,
 } from "../../src/index.ts";
 
-/** Compiles only where a `From` may be used as a `To`. */
+/** Compiles only if a `From` can be used as a `To`. */
 function assignable<From, To>(_use: (from: From) => To): void {}
 
 test("sockets, listeners and UDP sockets may be used as Bun's", () => {
@@ -27,7 +30,7 @@ test("sockets, listeners and UDP sockets may be used as Bun's", () => {
 test("servers may be used as Bun's", () => {
   assignable<Server, Bun.Server<undefined>>((server) => server);
   assignable<Server<{ id: number }>, Bun.Server<{ id: number }>>((server) => server);
-  // Called by nobody: that it compiles is the test.
+  // Nobody calls these functions. The test is that they compile.
   const uses = [
     () => (serve as typeof Bun.serve)({ fetch: () => new Response() }),
     () =>
@@ -53,7 +56,7 @@ test("options written for Bun are taken", () => {
   const forUdp: Bun.udp.SocketOptions<"buffer"> = {
     socket: { data: (socket) => void socket.send("x", 1, "127.0.0.1") },
   };
-  // Called by nobody: that it compiles is the test.
+  // Nobody calls these functions. The test is that they compile.
   const uses = [
     () => (listen as typeof Bun.listen)(forListen),
     () => (connect as typeof Bun.connect)(forConnect),
@@ -76,19 +79,19 @@ test("functions on files may be used as those of node:fs/promises", () => {
 });
 
 test("what stat gives is told by its options, and what is no data is no file's", () => {
-  // Called by nobody: that it compiles is the test.
+  // Nobody calls these functions. The test is that they compile.
   const uses = [
     (): Promise<files.Stats> => files.stat("f"),
     (): Promise<files.Stats> => files.stat("f", null),
     (): Promise<files.Stats> => files.lstat(Buffer.from("f"), { timeoutMs: 5 }),
     (): Promise<files.BigIntStats> => files.stat("f", { bigint: true }),
     (): Promise<files.BigIntStats | undefined> => files.stat("f", { bigint: true, throwIfNoEntry: false }),
-    // @ts-expect-error It may be undefined.
+    // @ts-expect-error The result may be undefined.
     (): Promise<files.Stats> => files.stat("f", { throwIfNoEntry: false }),
     (): Promise<void> => files.writeFile(1, ["text", new Uint8Array(1), new ArrayBuffer(1)]),
-    // @ts-expect-error A number is no data.
+    // @ts-expect-error A number is not valid data.
     (): Promise<void> => files.writeFile("f", 5),
-    // @ts-expect-error Nor are numbers.
+    // @ts-expect-error An array of numbers is not valid data.
     (): Promise<void> => files.writeFile("f", [5]),
     (): Promise<string> => files.readFile(1, "utf8"),
   ];

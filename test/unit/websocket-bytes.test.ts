@@ -1,4 +1,7 @@
-/** The parts of WebSocket that look at bytes: UTF-8 in pieces, masking, Close frames, heads of frames, and offers of compression. */
+/**
+ * The parts of WebSocket that work on bytes: UTF-8 in pieces, masking, Close frames, heads of
+ * frames, and offers of compression.
+ */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { isUtf8 } from "node:buffer";
@@ -9,7 +12,7 @@ import { unmask } from "../../src/websocket/unmask.ts";
 import { checkUtf8 } from "../../src/websocket/utf8.ts";
 import { holds } from "./property.ts";
 
-/** Whether some bytes after these make them valid. */
+/** Whether the bytes can become valid UTF-8 if more bytes follow. */
 function mayGoOn(bytes: Buffer): boolean {
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
@@ -112,12 +115,13 @@ test("offers of compression are accepted in their order, or not at all", () => {
   expect(answer("permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=9")).toBe(
     "permessage-deflate; server_max_window_bits=9",
   );
-  // RFC 7692 section 7.1.2.1: an offer that names the server's window is accepted by naming it.
+  // RFC 7692 section 7.1.2.1: if an offer names the server's window, the answer must name it.
   expect(answer("permessage-deflate; server_max_window_bits=15")).toBe("permessage-deflate; server_max_window_bits=15");
   expect(answer('permessage-deflate\t;client_max_window_bits = "1\\0"')).toBe(
     "permessage-deflate; client_max_window_bits=10",
   );
-  // RFC 6455 section 9.1: what is in quotes is no separator, and an offer that is not well-formed says nothing of the next one.
+  // RFC 6455 section 9.1: characters in quotes are not separators. An offer that is not well-formed
+  // does not affect the next one.
   for (const first of [
     'permessage-deflate; x="a, permessage-deflate; client_no_context_takeover, b"',
     'permessage-deflate; x="a\\", permessage-deflate; server_max_window_bits=9"',

@@ -8,7 +8,7 @@ class CallbackEntry extends WheelEntry {
   }
 }
 
-/** A clock does not start at a round number. */
+/** Start of the clock. It is not a round number, as with a real clock. */
 const START_MS = 1234.5;
 
 let wheel: Wheel;
@@ -29,7 +29,7 @@ function set(moved: WheelEntry, delayMs: number): void {
   wheel.set(moved, nowMs, delayMs);
 }
 
-/** Lets time pass, a little at a time, as a busy loop does. */
+/** Lets time pass in small steps, as in a busy loop. */
 function pass(ms: number): void {
   for (const end = nowMs + ms; nowMs < end;) {
     nowMs = Math.min(end, nowMs + 50);
@@ -152,7 +152,8 @@ describe("a callback", () => {
       wheel.clear(cleared);
       wheel.set(moved, nowMs, 1000);
     };
-    // One of the two is before, and one after them in whatever order the wheel has: the first to fire decides.
+    // In any order of the wheel, one of the two is before the others, and one after them. The first
+    // that fires decides.
     const first = new CallbackEntry(change);
     const last = new CallbackEntry(change);
     set(first, 100);
@@ -225,7 +226,7 @@ describe("untilNextMs", () => {
       const dueMs = nowMs + delayMs;
       let wakes = 0;
       while (fired.length === 0) {
-        nowMs += wheel.untilNextMs(nowMs) + 0.001; // Timers are not early.
+        nowMs += wheel.untilNextMs(nowMs) + 0.001; // Timers never fire early.
         wheel.advance(nowMs);
         wakes++;
       }
@@ -238,7 +239,7 @@ describe("untilNextMs", () => {
 test("a wheel agrees with a list of deadlines, whatever is set, moved, cleared and slept through", () => {
   interface Timer {
     entry: WheelEntry;
-    dueMs: number; // Infinity when it is not armed.
+    dueMs: number; // Infinity while the entry is not armed.
   }
   const random = new SeededRandom(3);
   const wrong: string[] = [];
