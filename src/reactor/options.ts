@@ -113,7 +113,8 @@ export function readOptions(given: ReactorOptions, mode: ReactorInfo["mode"]): L
   const options = { ...defaultOptions(), ...given, mode };
   for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
     requirePowerOfTwo(name, options[name], 2, 32768);
-  for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, options[name]);
+  requireCount("receiveBufferBytes", options.receiveBufferBytes, 1);
+  for (const name of ["spinUs", "sqThreadIdleMs"] as const) requireCount(name, options[name], 0);
   requireBoolean("restrict", options.restrict);
   return options;
 }
@@ -145,7 +146,7 @@ export function infoOf(
   };
 }
 
-function requireCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > I32_MAX)
-    throw invalidOption(name, "number", `an integer from 0 to ${I32_MAX}`, value);
+function requireCount(name: string, value: number, least: number): void {
+  if (!Number.isInteger(value) || value < least || value > I32_MAX)
+    throw invalidOption(name, "number", `an integer from ${least} to ${I32_MAX}`, value);
 }

@@ -403,7 +403,8 @@ async function live(name: number): Promise<void> {
       timer = setTimeout(() => reject(new Error("a client waited 20 s")), LIFE_MS_MAX);
     });
     try {
-      await Promise.race([oneLife(random, `${name}.${life}`), hangs]);
+      // Another process has clients of the same names. Their topics must not be the same.
+      await Promise.race([oneLife(random, `${process.pid}.${name}.${life}`), hangs]);
     } catch (error) {
       count(faults, (error as Error).message.replaceAll(/\d{4,}/g, "N").slice(0, 200));
     } finally {
