@@ -28,7 +28,7 @@ const byWrk = (group: Group, what: string, service: Service, connections: number
   connections,
   load: { by: "wrk", ...request },
 });
-/** The titles of the handlers in servers/apps.ts, by their path: what each handler waits for. */
+/** The titles of the handlers in servers/apps.ts, by their path. */
 const appHandlers: Record<string, string> = {
   redis: "RedisClient.get",
   sql: "Bun.sql, one row",
