@@ -2,11 +2,12 @@
  * Draws docs/charts/ from bench/results/: `bun bench/chart.ts`. The charts are readable on light
  * and dark pages.
  *
- * - quick.svg comes from quick.json.
- * - apps.svg (handlers that wait, 16 connections) comes from apps.json.
+ * - quick.svg from quick.json.
+ * - apps.svg (handlers that wait, 16 connections) from apps.json.
  * - connections.svg (rate, CPU and latency by connections, with the limit in C) and latency.svg (at
- *   a fixed rate) come from lab.json.
- * - io-models.svg comes from models.json, and file-models.svg from files.json.
+ *   a fixed rate) from lab.json.
+ * - io-models.svg from models.json.
+ * - file-models.svg from files.json.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ import * as echarts from "echarts";
 import type { Peer } from "./runner/peers.ts";
 import type { Result, Results } from "./runner/rates.ts";
 
-const INK = "#7d8590"; // A grey with enough contrast to white and to black.
+const INK = "#7d8590"; // A grey that is visible on white and on black.
 const looks: Record<Peer, { label: string; color: string; dashed?: boolean }> = {
   bun: { label: "Bun's own", color: "#9aa4b2" },
   defer: { label: "ringloop defer", color: "#2f81f7" },
@@ -56,18 +57,18 @@ const legendOf = (peers: readonly Peer[]): object => ({
 
 interface Bars {
   height: number;
-  /** Left edge of the first panel. The names of the rows stand before it. */
+  /** Left edge of the first panel. It leaves room for the names of the rows. */
   left: number;
   width: number;
   gap: number;
   rows: readonly string[];
   panels: readonly { title: string; axis: { type: "value" | "log"; min?: number } }[];
   series: readonly { label: string; color: string; opacity?: number }[];
-  /** Returns the value of a bar, or NaN if there is none. */
+  /** NaN for a missing value. */
   value(panel: number, series: number, row: number): number;
 }
 
-/** Draws panels side by side. A panel has horizontal bars with their figures. */
+/** Draws panels of horizontal bars with their figures, side by side. */
 async function drawBars(chart: string, bars: Bars): Promise<void> {
   const { height, left, width, gap, rows, panels, series } = bars;
   await draw(chart, 1040, height, {
@@ -117,7 +118,7 @@ const seriesOf = (peers: readonly Peer[]): Bars["series"] =>
     opacity: looks[peer].dashed ? 0.5 : 1,
   }));
 
-/** Draws the ratio of each workload to Bun's own. */
+/** Draws each workload's ratio to Bun's own. */
 async function drawRatios(chart: string, rates: Results): Promise<void> {
   const names = Object.keys(rates);
   const peers = ["bun", "defer", "sqpoll"] as const;
@@ -140,7 +141,9 @@ async function drawRatios(chart: string, rates: Results): Promise<void> {
   });
 }
 
-/** Draws rate, CPU and latency by the number of connections, for each family of workloads. */
+/**
+ * Draws lines over the number of connections for each family of workloads: rate, CPU and latency.
+ */
 async function drawConnections(
   chart: string,
   rates: Results,
@@ -223,7 +226,7 @@ async function drawLatency(rates: Results): Promise<void> {
   });
 }
 
-/** The results of bench/files.ts for each subject, with O_DIRECT and from the page cache. */
+/** Results of bench/files.ts for each subject, with O_DIRECT and from the page cache. */
 type FileResults = Record<"direct" | "cached", Record<string, Record<"rate" | "cpuUs" | "p50Us" | "p99Us", number>>>;
 
 async function drawFiles(results: FileResults): Promise<void> {
@@ -252,7 +255,10 @@ async function drawFiles(results: FileResults): Promise<void> {
   });
 }
 
-/** Returns the results for 16 connections, without the number of connections in their titles. */
+/**
+ * Returns the results of handlers that wait, with 16 connections, without that number in the
+ * titles.
+ */
 function at16Connections(rates: Results): Results {
   const end = ", 16 connections";
   const chosen = Object.entries(rates).filter(([title]) => title.endsWith(end));

@@ -1,6 +1,6 @@
 /**
- * Prints two results of the benchmark side by side: `bun bench/compare.ts before.json after.json`.
- * Marks a difference as noise if it lies within both spreads.
+ * Compares two results of the lab: `bun bench/compare.ts before.json after.json`. A difference
+ * within both spreads is marked as noise.
  */
 import { resolve } from "node:path";
 import type { Results } from "./runner/rates.ts";

@@ -2,16 +2,17 @@
  * `npm run bench:files`: random reads of 4 KiB at depth 64 from a large file, with O_DIRECT and
  * from the page cache.
  *
- * The subjects are ringloop/fs in both modes, with each read awaited, node:fs/promises on Bun and
- * on Node, the classic I/O models in C (limit/file-models.c), and the io_uring engine of fio as the
- * limit of the machine. Every run has its own process. The subjects take turns in each round, and
- * the results are medians. The data that Bun, Node and ringloop read are checked. CPU is the time
- * of the whole process and the kernel threads of its ring, from /proc. fio and the models report
- * their CPU time themselves.
+ * The subjects are ringloop/fs in both modes, each read awaited; node:fs/promises on Bun and on
+ * Node; and the classic I/O models in C (limit/file-models.c). fio's io_uring engine shows the
+ * limit of the machine.
+ *
+ * Every run has its own process. In each round, the subjects take turns; the results are medians.
+ * The reads of Bun, Node and ringloop are checked. CPU is that of the whole process with the kernel
+ * threads of its ring, from /proc; fio and the models report their own.
  *
  * Options: `--seconds` of each run (2), `--rounds` (3), `--file-size-mib` (1024), `--depth` (64),
- * `--directory` for the file (the system's directory for temporary files). In a directory in memory
- * O_DIRECT has no meaning. Writes bench/results/files.json.
+ * `--directory` for the file (the system's for temporary files; in a directory in memory, O_DIRECT
+ * has no meaning). Writes bench/results/files.json.
  */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -132,7 +133,7 @@ const subjects: Record<string, (path: string, access: Access) => Promise<Sample>
   [LIMIT]: fio,
 };
 
-/** Writes a file whose blocks begin with their number. */
+/** Writes blocks that begin with their number. */
 function writeBlocks(path: string): void {
   const fd = openSync(path, "w");
   const piece = crypto.getRandomValues(Buffer.alloc(65536));
@@ -157,7 +158,7 @@ await output(["sync", path]);
 
 const results: Record<Access, Record<string, Sample>> = { direct: {}, cached: {} };
 for (const access of accesses) {
-  readFileSync(path); // Fills the page cache. O_DIRECT does not use it.
+  readFileSync(path); // Puts the file into the page cache. O_DIRECT does not use it.
   const samples = Object.fromEntries(Object.keys(subjects).map((name): [string, Sample[]] => [name, []]));
   for (let round = 0; round < rounds; round++)
     for (const [name, run] of Object.entries(subjects)) samples[name]!.push(await run(path, access));

@@ -1,18 +1,18 @@
 /**
- * The benchmark: `bun run bench` measures everything in about 40 minutes, `bench:quick` the most
- * important parts in four.
+ * The throughput lab. `bun run bench` measures everything in about 40 minutes, `bench:quick`
+ * measures the most important cases in four.
  *
  *   --only http,echo      groups of workloads (runner/workloads.ts) and parts (runner/parts.ts)
- *   --peers bun,node      default: all; with --quick those that run in Bun
- *   --conns 50,500        numbers of connections in the groups hello and echo
+ *   --peers bun,node      default: all, and in quick the peers that run in Bun
+ *   --conns 50,500        numbers of connections for the groups hello and echo
  *   --rounds 3 --seconds 1 --pin --out NAME
  *
- * Every server runs in its own process. In each round the servers take turns in random order. The
- * load programs check the answers. CPU is the time of the whole server process and the kernel
- * threads of its rings, from /proc.
+ * Every server runs in its own process. Rounds are interleaved and shuffled. The load programs
+ * check the answers. CPU is that of the whole server process with the kernel threads of its rings,
+ * from /proc.
  *
- * The program prints tables and writes bench/results/NAME.json. NAME is by default lab, quick, or
- * partial with options. bench/compare.ts compares two such files.
+ * Prints tables and writes bench/results/NAME.json: by default lab.json, quick.json, or
+ * partial.json with options. bench/compare.ts compares two of them.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,8 +38,9 @@ const { values } = parseArgs({
 });
 
 const all = [...groups, ...Object.keys(parts)];
-const everything = all.filter((each) => each !== "models"); // `bench:models` measures them.
-const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn"];
+// bench:models measures the models separately.
+const everything = all.filter((each) => each !== "models");
+const quickOnes = ["apps", "http", "echo", "calls", "idle", "loop", "churn", "node"];
 const chosen = listOf("only", all, values.quick ? quickOnes : everything);
 const chosenPeers = listOf("peers", peers, values.quick ? bunPeers : peers) as Peer[];
 const sweep =

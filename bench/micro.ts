@@ -1,4 +1,4 @@
-/** Measures single steps, each beside its obvious alternative: `bun bench/micro.ts`. */
+/** Costs of single steps, each compared with the obvious alternative: `bun bench/micro.ts`. */
 import { bench, group, run } from "mitata";
 import { HeadCache } from "../src/http/head.ts";
 import { RequestParser } from "../src/http/parser.ts";
@@ -62,7 +62,7 @@ group("64 nops, there and back", () => {
   });
 });
 
-// ---- HTTP ---------------------------------------------------------------------------------------
+// ---- HTTP ----
 
 const browserHead = Buffer.from(
   [
@@ -82,7 +82,7 @@ const browserHead = Buffer.from(
 );
 const parser = new RequestParser({ headerBytesMax: 16384 });
 
-/** The simplest parser. */
+/** The obvious way to parse a head. */
 function parseBySplitting(bytes: Buffer): Map<string, string> {
   const [, ...lines] = bytes.latin1Slice().split("\r\n");
   return new Map(
@@ -141,7 +141,7 @@ group("the head and the text of a response", () => {
   });
 });
 
-// ---- the queue of outgoing bytes, and timers ----------------------------------------------------
+// ---- the queue of bytes to send, and timers ----
 
 const arena = new Arena();
 const small = Buffer.from("a small message of fifty bytes or so, as many have");
@@ -175,7 +175,7 @@ group("an idle timeout moved, of 1,000", () => {
   });
 });
 
-// ---- async contexts -----------------------------------------------------------------------------
+// ---- async contexts ----
 
 const handlers = [1, 2, 3, 4].map((step) => (socket: { count: number }) => (socket.count += step));
 const counted = { count: 0 };

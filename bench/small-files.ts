@@ -1,16 +1,12 @@
 /**
- * `npm run bench:small-files`: creates, overwrites and reads many files of 1 KiB, 64 at a time, and
- * copies one large file. The subjects are ringloop/fs in both modes and node:fs/promises on Bun and
- * on Node.
+ * `npm run bench:small-files`: many files of 1 KiB, 64 at a time, are created, overwritten and
+ * read, and one large file is copied. The subjects are ringloop/fs in both modes, and
+ * node:fs/promises on Bun and Node.
  *
- * Every subject has its own process. The subjects take turns: one pass of one subject, then one of
- * the next, some milliseconds each, so that other load of the machine affects all of them. A ratio
- * is the median of the ratios to Bun's pass of the same round. The first rounds do not count,
- * because the compiler still translates code then. Contents are checked. CPU is the time of the
- * whole process.
- *
- * Options: `--files` in a pass (2000), their `--bytes` (1024), `--at-once` (64), `--rounds` (9),
- * `--copy-mib` (256), `--directory` (the system's directory for temporary files). Writes
+ * Every subject has a process of its own, and they take turns: a pass of one subject, then of the next, some milliseconds each, so that what else the
+ * machine does meets them alike. Ratios are medians of those to Bun's pass of the same round; the passes of the first rounds, in which code is still
+ * translated, do not count. Contents are checked. CPU is that of the whole process. Options: `--files` of a pass (2000), their `--bytes`
+ * (1024), `--at-once` (64), `--rounds` (9), `--copy-mib` (256), `--directory` (the system's for temporary files). Writes
  * bench/results/small-files.json.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -21,7 +17,7 @@ import { machine, median, printTable, ratio, thousands } from "./runner/report.t
 
 const WARM_ROUNDS = 3;
 const MIB = 1048576;
-/** Pause between two passes, so that the threads of one subject sleep when the next pass begins. */
+/** Pause between passes, so that the threads of one subject sleep before the next begins. */
 const QUIET_MS = 50;
 
 const { values } = parseArgs({
@@ -50,7 +46,7 @@ interface Pass {
   cpuUs: number;
 }
 
-/** The process of a subject. It answers each line with one line. */
+/** A subject's process. It answers each line with one line. */
 class Subject {
   readonly name: string;
   private readonly child: Bun.Subprocess<"pipe", "pipe", "inherit">;
@@ -103,7 +99,7 @@ const subjects = [
   new Subject("ringloop/fs, sqpoll", process.execPath, ringloop, { RINGLOOP_MODE: "sqpoll" }),
 ];
 
-/** The operation of a pass, and its amount in files or MiB. */
+/** Operations of a pass, and their amount: files, or MiB. */
 const operations = {
   "written anew": { operation: "write", amount: files, unit: "files a second", isAnew: true },
   "written over": { operation: "write", amount: files, unit: "files a second", isAnew: false },
@@ -124,7 +120,7 @@ for (const home of homes) {
 for (let round = -WARM_ROUNDS; round < rounds; round++)
   for (const [name, { operation, isAnew }] of Object.entries(operations))
     for (let turn = 0; turn < subjects.length; turn++) {
-      const i = (turn + round + WARM_ROUNDS) % subjects.length; // The order changes with each round.
+      const i = (turn + round + WARM_ROUNDS) % subjects.length; // The order changes with the round.
       const subject = subjects[i]!;
       await Bun.sleep(QUIET_MS);
       const home = isAnew ? join(homes[i]!, `round ${round}`) : homes[i]!;

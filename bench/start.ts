@@ -1,10 +1,10 @@
 /**
- * `bun bench/start.ts [--rounds 30]`: measures the cost of the preload at the start of a process.
+ * `bun bench/start.ts [--rounds 30]`: the costs of the preload at the start of a process.
  *
- * It times a program without a server from its spawn to its first line, and a server from its spawn
- * to its first answer. Then it reads the memory of the process. The subjects are plain Bun, and the
- * preload of the built package in each mode. They take turns, and the results are medians. Writes
- * bench/results/start.json.
+ * It measures the time from the spawn of a program without a server to its first line, and from the
+ * spawn of a server to its first answer. It also measures the memory of the process at that time.
+ * The subjects are plain Bun, and the built package's preload in each mode. They take turns;
+ * results are medians. Writes bench/results/start.json.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,9 +30,9 @@ type Program = keyof typeof programs;
 
 interface Sample {
   ms: number;
-  /** CPU time of all threads of the process, from its start to its end. */
+  /** CPU time of all threads of the process, until then and to its end. */
   cpuMs: number;
-  /** VmRSS. `privateMiB` is the part that is not shared with other processes (RssAnon). */
+  /** VmRSS, and its part that is not shared with other processes (RssAnon), in MiB. */
   residentMiB: number;
   privateMiB: number;
 }

@@ -1,8 +1,10 @@
 /**
- * What docs/api/ is made of: the declarations of the package's entries, and of what they re-export, extend and use as values.
+ * The input of docs/api/: the declarations of the package's entries, and declarations that these
+ * re-export, extend and use as values.
  *
- * Guarantees: the digest changes whenever a declaration or comment of those changes, and with typedoc's version and options. So a test can tell in
- * milliseconds whether docs/api/ is fresh, where making it anew takes seconds.
+ * Guarantees: the digest changes with every declaration and comment of this input, with typedoc's
+ * version and with its options. So a test can tell in milliseconds whether docs/api/ is fresh.
+ * Writing it again takes seconds.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +12,10 @@ import { entries } from "./entries.ts";
 
 const root = join(import.meta.dir, "..");
 
-/** What writes docs/api/, by exact version. TypeScript is the last with an interface that typedoc uses. */
+/**
+ * The tools that write docs/api/, by exact version. This TypeScript is the last one with an
+ * interface that typedoc uses.
+ */
 export const generators: Record<string, string> = {
   typedoc: "0.28.20",
   "typedoc-plugin-markdown": "4.14.1",
@@ -19,10 +24,10 @@ export const generators: Record<string, string> = {
 
 export const digestFile = join(root, "docs/api/declarations.sha256");
 
-/** They are there when dist/ is built. */
+/** The files exist after dist/ is built. */
 export const declarations = entries.map((entry) => join(root, entry.declarations));
 
-/** Imports of types alone are left out: what they name is shown by its name only. */
+/** Type-only imports do not match, because the reference shows only the names of such types. */
 const valueImport = /^(?:import|export) (?!type )[^;]*? from "(\.[^"]*)\.ts"/gm;
 
 export function digestOfDeclarations(): string {

@@ -1,7 +1,9 @@
 /**
- * Writes docs/api/, the reference of all that the package's entries export, from their declarations and comments: `bun ffi/api-reference.ts`.
+ * Writes docs/api/, the reference of all exports of the package's entries, from their declarations
+ * and comments: `bun ffi/api-reference.ts`.
  *
- * typedoc needs another TypeScript than this repository, so it is installed by itself, below build/.
+ * typedoc needs another TypeScript than this repository. So it is installed separately, below
+ * build/.
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

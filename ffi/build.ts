@@ -1,8 +1,10 @@
 /**
- * Builds ffi/ringloop.c and ffi/layout.h into ffi/build/libringloop-<platform>-<arch>.so: `bun ffi/build.ts`.
+ * Builds ffi/ringloop.c and ffi/layout.h into ffi/build/libringloop-<platform>-<arch>.so: `bun
+ * ffi/build.ts`.
  *
- * Links liburing statically where the system has liburing.a, so that the result needs nothing but libc; else dynamically.
- * Does nothing when the library is newer than its sources, unless --force is given. CC and CFLAGS are honoured.
+ * Links liburing statically if the system has liburing.a, so the result needs only libc. Otherwise,
+ * links it dynamically. Does nothing when the library is newer than its sources, unless --force is
+ * given. Uses the variables CC and CFLAGS.
  */
 import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -34,12 +36,13 @@ if (!compiler || !Bun.which(compiler)) fail("no C compiler found. Run: npm run s
 const probe = Bun.spawnSync([compiler, "-E", "-x", "c", "-"], { stdin: Buffer.from("#include <liburing.h>\n") });
 if (!probe.success) fail("liburing.h not found (package liburing-dev). Run: npm run setup");
 
-// `-print-file-name` answers with a path where the linker would find the archive, and with the bare name elsewhere.
+// `-print-file-name` prints a path if the linker finds the archive, and otherwise the bare name.
 const archive = Bun.spawnSync([compiler, "-print-file-name=liburing.a"]).stdout.toString().trim();
 const linkage = archive.includes("/") ? [archive] : ["-luring"];
 const extra = (process.env.CFLAGS ?? "").split(/\s+/).filter(Boolean);
 mkdirSync(join(directory, "build"), { recursive: true });
-// Written beside the target and renamed, so that a process that has the old library mapped keeps it intact.
+// The output is written beside the target and then renamed. So a process that has mapped the old
+// library keeps it intact.
 const temporary = `${output}.${process.pid}`;
 const compiled = Bun.spawnSync([compiler, ...flags, "-g", ...extra, "-o", temporary, source, ...linkage], {
   stdout: "inherit",

@@ -1,16 +1,19 @@
 /**
  * Builds dist/, the JavaScript and the types of the package: `bun ffi/bundle.ts`.
  *
- * - ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc): a server answers its first request in half the
- *   time that its TypeScript takes. Another version of Bun than the one that built it ignores the bytecode.
- * - modules.js is the same for bundlers, and loading.cjs chooses between the two.
- * - register.js, the preload, is a file of its own, because every Bun process of a program loads it; so is cli.js, the command.
- * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name what the package's entries export.
- * - needs-bun.cjs stands for each of them in Node.
+ * - ringloop.js has every module, translated and compiled to Bun's bytecode (ringloop.js.jsc). With
+ *   it, a server answers its first request in half the time that its TypeScript takes. Bun ignores
+ *   the bytecode if another version has built it.
+ * - modules.js has the same modules for bundlers. loading.cjs chooses between the two.
+ * - register.js, the preload, is a separate file, because every Bun process of a program loads it.
+ *   The command, cli.js, is separate, too.
+ * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name the exports of the package's
+ *   entries.
+ * - needs-bun.cjs replaces each of them in Node.
  * - types/ has the declarations.
  *
- * The same sources give the same bytes, in whichever directory they are. Does nothing when dist/ is newer than its sources and Bun, unless
- * --force is given.
+ * The same sources give the same bytes in every directory. Does nothing when dist/ is newer than
+ * its sources and Bun, unless --force is given.
  */
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -35,10 +38,13 @@ function isFresh(): boolean {
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);
 
-/** Names are kept: errors and `Bun.inspect` show them. */
+/** Names are kept, because errors and `Bun.inspect` show them. */
 const minify = { whitespace: true, syntax: true, identifiers: false };
 
-/** What is not built in: packages with the shared object, its build, and what loading.cjs finds. */
+/**
+ * Modules that are not built in: packages with the shared object, its build, and the modules that
+ * loading.cjs finds.
+ */
 const outside: Bun.BunPlugin = {
   name: "outside",
   setup(build) {
@@ -55,7 +61,7 @@ async function bundle(entry: string, options: Partial<Bun.BuildConfig> = {}): Pr
 
 const write = (file: string, text: string): Promise<number> => Bun.write(join(temporary, file), text);
 
-/** Bun calls `require` of a module by another name; bundlers know it by its own. */
+/** Bun gives `require` of a module another name, and bundlers know only `require`. */
 async function forBundlers(file: string): Promise<void> {
   const text = await Bun.file(join(temporary, file)).text();
   await write(file, text.replaceAll("__require(", "require("));
@@ -69,16 +75,19 @@ async function facade(part: string, script: string): Promise<void> {
   await write(script.slice("dist/".length), text);
 }
 
-/** Has the names, so that an import of one is not the first thing that fails: Node reads them before it runs the file. */
+/**
+ * Writes the module for Node. It has all export names, because Node checks the names of an import
+ * before it runs the file. So the error below is the first one.
+ */
 async function needsBun(): Promise<void> {
   const names = new Set(entries.flatMap(({ part }) => exportsOf(part)));
-  names.delete("default"); // Every CommonJS module has one.
+  names.delete("default"); // Every CommonJS module has a default export.
   const where = `typeof Bun === "undefined" ? "not on Node" : "and a bundler that is not Bun's has to leave it out"`;
   const error = `throw new Error(\`ringloop runs on Bun (https://bun.com), \${${where}}\`);`;
   await write("needs-bun.cjs", `${error}\n${[...names].map((name) => `exports.${name} = 0;\n`).join("")}`);
 }
 
-/** They bring Bun's own types with them. Whether the types are right is not asked here. */
+/** Writes the declarations. They load Bun's own types. The compiler does not check types here. */
 async function declarations(): Promise<void> {
   const types = join(temporary, "types");
   const sources = [...entries.map(({ source }) => source), "src/register.ts", "src/sys/buffer.d.ts"];
@@ -105,7 +114,7 @@ try {
     format: "cjs",
     bytecode: true,
     naming: "ringloop.[ext]",
-    // Where the file will be, in the place of where the source is now.
+    // The path of the bundled file replaces the path of the source.
     define: { "import.meta.path": "module.filename" },
   });
   await bundle("parts.ts", { naming: "modules.[ext]" });

@@ -1,7 +1,9 @@
 /**
- * Files of Debian packages for other machines than this one, without installing them: liburing's archive, and musl.
+ * Files of Debian packages for other machines than this one, without an installation: liburing's
+ * archive, and musl.
  *
- * Guarantees: the system's packages and apt's own state stay as they are; what is downloaded is checked by apt's signatures.
+ * Guarantees: the system's packages and apt's own state stay as they are. apt checks the signatures
+ * of the downloads.
  */
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +16,10 @@ function run(command: string[], directory: string): void {
   if (!success) throw new Error(`${command.slice(0, 3).join(" ")}: ${stderr.toString().trim()}`);
 }
 
-/** Unpacks the packages below `directory`, by machine, unless they are there. Returns the roots. */
+/**
+ * Unpacks the packages below `directory`, by machine, unless they exist. Returns the root
+ * directories.
+ */
 export function unpackPackages(
   names: readonly string[],
   architectures: readonly Architecture[],
@@ -40,14 +45,14 @@ export function unpackPackages(
   return { amd64: root("amd64"), arm64: root("arm64") };
 }
 
-/** By an apt that knows of both machines, with lists and a cache of its own. */
+/** Downloads the packages with an apt that knows both machines, and has its own lists and cache. */
 function download(names: readonly string[], architectures: readonly Architecture[], directory: string): void {
   const lists = join(directory, "lists");
   const sources = join(directory, "sources.list.d");
   mkdirSync(join(lists, "partial"), { recursive: true });
   mkdirSync(join(directory, "archives/partial"), { recursive: true });
   mkdirSync(sources);
-  // Debian's own archive alone: other sources need not have the other machine's packages.
+  // Only Debian's own archive is used. Other sources may not have packages for the other machine.
   const own = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"].find(existsSync);
   if (own === undefined) throw new Error("this system has no list of Debian's archive below /etc/apt");
   cpSync(own, join(sources, own.endsWith(".sources") ? "debian.sources" : "debian.list"));

@@ -1,6 +1,7 @@
 /**
- * The entries of the package that have exports, read from package.json. One more takes its lines there, and a line in src/parts.ts that is named as
- * its file in dist/: `node` for dist/ringloop-node.js.
+ * The entries of the package that have exports, read from package.json. A new entry needs lines
+ * there, and a line in src/parts.ts with the name in its dist/ file: `node` for
+ * dist/ringloop-node.js.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { join } from "node:path";
 const root = join(import.meta.dir, "..");
 
 export interface Entry {
-  /** Of src/parts.ts: `fs`. */
+  /** Name in src/parts.ts: `fs`. */
   part: string;
   /** Paths in this directory: src/fs/index.ts, dist/ringloop-fs.js and dist/types/fs/index.d.ts. */
   source: string;

@@ -1,4 +1,7 @@
-/** How ringloop.c is compiled: by build.ts for this machine, by packages.ts for every system that there is a package for. */
+/**
+ * Compiler flags for ringloop.c. build.ts uses them for this machine, packages.ts for every system
+ * with a package.
+ */
 export const flags = [
   "-std=gnu11",
   "-O2",
@@ -9,6 +12,7 @@ export const flags = [
   "-fPIC",
   "-fvisibility=hidden",
   "-Wl,--exclude-libs,ALL",
-  // A thread's end calls into it, perhaps after the thread's JavaScript has let go of it.
+  // The end of a thread calls into the library, perhaps after the thread's JavaScript has closed
+  // it.
   "-Wl,-z,nodelete",
 ];

@@ -1,6 +1,7 @@
 /*
- * What src/sys/layout.ts compares with TypeScript's constants: sizes and offsets of the kernel's structures, then every constant of
- * src/sys/abi.ts whose name starts with IORING_, IOSQE_, IOU_ or IO_URING_, in alphabetical order.
+ * Values that src/sys/layout.ts compares with TypeScript's constants. First come sizes and offsets
+ * of the kernel's structures. Then comes every constant of src/sys/abi.ts whose name starts with
+ * IORING_, IOSQE_, IOU_ or IO_URING_, in alphabetical order.
  */
 #ifndef RINGLOOP_LAYOUT_H
 #define RINGLOOP_LAYOUT_H
@@ -20,7 +21,10 @@
 #include <linux/stat.h>
 #endif
 
-/* Newer than liburing 2.3's header: the kernel's values, where the header has none. */
+/*
+ * The kernel's values of constants that are newer than liburing 2.3's header, where the header
+ * lacks them.
+ */
 #ifndef IORING_CQE_F_SKIP
 #define IORING_CQE_F_SKIP (1U << 5)
 #endif

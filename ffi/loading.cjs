@@ -1,8 +1,9 @@
 /**
- * The way from the small files of the built package to the rest. In the package that is ringloop.js, with its bytecode. A bundler takes
- * modules.js, which is the same, because it can read neither bytecode nor a path that is put together at run time.
+ * Loads the rest of the built package for its small files. In the package, the rest is ringloop.js,
+ * with its bytecode. A bundler includes modules.js, which has the same modules, because it can read
+ * neither bytecode nor a path that is made at run time.
  *
- * A bundle has no more than `exports` for a module.
+ * In a bundle, a module has only `exports`.
  */
 const isUnbundled = "filename" in module;
 const directory = "./";

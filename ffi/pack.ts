@@ -1,8 +1,9 @@
 /**
- * Packs ringloop, and the packages with its shared object, which are optional dependencies of it: only what is packed has them, because a
- * checkout builds its own.
+ * Packs ringloop, and the packages with its shared object. Those are optional dependencies of the
+ * packed ringloop only, because a checkout builds its own.
  *
- * Guarantees: the same files give the same bytes. Leaves to others: how the shared object is compiled (targets.ts).
+ * Guarantees: the same files give the same bytes. Leaves to others: compiling the shared object
+ * (targets.ts).
  */
 import {
   chmodSync,
@@ -32,10 +33,14 @@ interface Manifest {
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
 const packageOf = (target: Target): string => `@ringloop/${target.name}`;
 
-/** Packs a directory, and removes it. Bun sets the times and owners in a tarball to fixed ones. Returns the tarball's path. */
+/**
+ * Packs a directory, and removes it. Returns the tarball's path. Bun writes fixed times and owners
+ * into a tarball.
+ */
 function pack(directory: string, output: string): string {
   for (const file of new Bun.Glob("**/*").scanSync({ cwd: directory, absolute: true, dot: true }))
-    chmodSync(file, statSync(file).mode & 0o100 ? 0o755 : 0o644); // Whatever the umask of the checkout.
+    // The modes do not depend on the umask of the checkout.
+    chmodSync(file, statSync(file).mode & 0o100 ? 0o755 : 0o644);
   const command = [process.execPath, "pm", "pack", "--quiet", "--ignore-scripts", "--destination", output];
   const { success, stdout, stderr } = Bun.spawnSync(command, { cwd: directory });
   if (!success) throw new Error(`bun pm pack: ${stderr.toString()}`);
@@ -47,7 +52,7 @@ function writeJson(file: string, value: unknown): void {
   writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Packs the shared object of a system. `notice`: the file with liburing's licence. */
+/** Packs the shared object of a system. `notice` is the path of liburing's licence. */
 export function packLibrary(target: Target, library: string, notice: string | undefined, output: string): string {
   const { name, cpu, libc } = target;
   const directory = join(output, name);

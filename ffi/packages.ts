@@ -1,9 +1,9 @@
 /**
- * Makes the packages that are published: `bun ffi/packages.ts` leaves in build/packages/ the tarball of ringloop, and one for each system with
- * its shared object. Says the SHA-256 of each.
+ * Makes the published packages: `bun ffi/packages.ts` writes to build/packages/ the tarball of
+ * ringloop, and one tarball with the shared object for each system. Prints the SHA-256 of each.
  *
- * Guarantees: the same sources, Bun and compilers give the same bytes, in whichever directory. Debian has the compilers (`ffi/setup.sh
- * packages`).
+ * Guarantees: the same sources, Bun and compilers give the same bytes in every directory. Debian
+ * has the compilers (`ffi/setup.sh packages`).
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -1,9 +1,11 @@
 /*
- * The only C in ringloop: what TypeScript cannot do through memory alone.
+ * The only C in ringloop: functions that TypeScript cannot do through memory alone.
  *
- * A ring is set up and torn down by liburing; from then on TypeScript writes submission entries and reads completions
- * in the mapped rings, and this file is entered only to make a system call. Every function returns a value >= 0 or
- * -errno, so that no caller has to read errno. Nothing here keeps state, but for what a thread leaves open.
+ * liburing sets up and closes a ring. Between the two, TypeScript writes submission entries and
+ * reads completions in the mapped rings, and calls this file only to make a system call.
+ *
+ * Every function returns a value >= 0 or -errno, so no caller reads errno. This file keeps no
+ * state, except what a thread leaves open.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -37,8 +39,9 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /*
- * glibc 2.34 gave the functions of threads a new version when it moved them into libc.so.6. They are the same functions: a library that asks
- * for the old version loads in every glibc from 2.17 on.
+ * glibc 2.34 gave the functions of threads a new version when it moved them into libc.so.6. The
+ * functions are the same. A library that asks for the old version loads in every glibc from 2.17
+ * on.
  */
 #if defined(__GLIBC__) && defined(__x86_64__)
 #define THREADS_VERSION "GLIBC_2.2.5"
@@ -52,18 +55,27 @@ __asm__(".symver pthread_getspecific, pthread_getspecific@" THREADS_VERSION);
 __asm__(".symver pthread_setspecific, pthread_setspecific@" THREADS_VERSION);
 #endif
 
-/* musl has it since 1.2.5 only, as it has preadv2. */
+/* musl has RWF_NOWAIT, and preadv2, only since 1.2.5. */
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
 #endif
 
-/* Changes whenever a signature or the meaning of an out parameter in this file does; src/sys/abi.ts holds its twin. */
+/*
+ * Changes with every signature and with the meaning of every out parameter in this file.
+ * src/sys/abi.ts has the same number.
+ */
 #define RL_ABI_VERSION 5
 
-/* How much of a thread's is closed at its end: descriptors up to the system's usual limit, fs.nr_open. */
+/*
+ * Numbers of rings and descriptors that a thread's end closes. The second is the system's usual
+ * limit for descriptors, fs.nr_open.
+ */
 #define RL_OWNED_RINGS 64
 #define RL_OWNED_DESCRIPTORS 1048576
-/* Bits 32 to 39 of a completion's user_data, where its result is a new descriptor: see src/reactor/op-table.ts. */
+/*
+ * Value of bits 32 to 39 of a completion's user_data if its result is a new descriptor: see
+ * src/reactor/op-table.ts.
+ */
 #define RL_DESCRIPTOR_KIND 7
 
 #ifndef IORING_SETUP_DEFER_TASKRUN
@@ -74,9 +86,12 @@ __asm__(".symver pthread_setspecific, pthread_setspecific@" THREADS_VERSION);
 
 static int result(long value) { return value < 0 ? -errno : (int)value; }
 
-/* ---- layouts ------------------------------------------------------------------------------------------------ */
+/* ---- layouts ---- */
 
-/* Copies at most `capacity` entries of the layout table to `out`; returns how many there are. */
+/*
+ * Copies at most `capacity` entries of the layout table to `out`. Returns the number of entries in
+ * the table.
+ */
 EXPORT int rl_layout(uint32_t *out, uint32_t capacity) {
   uint32_t count = sizeof(layout) / sizeof(layout[0]);
   for (uint32_t i = 0; i < count && i < capacity; i++)
@@ -84,9 +99,11 @@ EXPORT int rl_layout(uint32_t *out, uint32_t capacity) {
   return (int)count;
 }
 
-/* ---- rings -------------------------------------------------------------------------------------------------- */
+/* ---- rings ---- */
 
-/* Where the parts of a ring lie, and what it was set up with: see RingMap in src/ring/ring-map.ts. */
+/*
+ * Reports the addresses of a ring's parts, and its parameters: see RingMap in src/ring/ring-map.ts.
+ */
 static void report_ring(struct io_uring *ring, const struct io_uring_params *params, const uint64_t memory[2], int fd, double *out) {
   int mapped = ring->sq.ring_ptr != NULL;
   uintptr_t sq = mapped ? (uintptr_t)ring->sq.ring_ptr : memory[0];
@@ -115,8 +132,8 @@ static void report_ring(struct io_uring *ring, const struct io_uring_params *par
 }
 
 /*
- * Sets up a ring and maps it. in: see RingInput, out: see RingMap, both in src/ring/ring-map.ts. With IORING_SETUP_NO_MMAP the ring
- * lies where the caller says, and stays the caller's.
+ * Sets up a ring and maps it. in: see RingInput, out: see RingMap, both in src/ring/ring-map.ts.
+ * With IORING_SETUP_NO_MMAP, the ring lies in memory that the caller gives and owns.
  */
 EXPORT int rl_ring_open(const double *in, double *out) {
   struct io_uring_params params = {
@@ -126,7 +143,7 @@ EXPORT int rl_ring_open(const double *in, double *out) {
       .sq_thread_cpu = (uint32_t)in[4],
       .wq_fd = (uint32_t)in[5],
   };
-  /* The last field of either, user_addr, is called resv2 in headers from before Linux 6.5. */
+  /* The last field of each struct is user_addr. Headers from before Linux 6.5 call it resv2. */
   const uint64_t memory[] = {(uint64_t)in[6], (uint64_t)in[7]};
   memcpy((char *)(&params.cq_off + 1) - sizeof(memory[0]), &memory[0], sizeof(memory[0]));
   memcpy((char *)(&params.sq_off + 1) - sizeof(memory[1]), &memory[1], sizeof(memory[1]));
@@ -152,9 +169,10 @@ EXPORT int rl_ring_open(const double *in, double *out) {
 }
 
 /*
- * Gives a ring other sizes (Linux 6.13, DEFER_TASKRUN): the kernel moves what is in its queues to new ones, and these are mapped in the place of
- * the old. Nobody may look at the old ones any more. -errno leaves the ring as it was, but where the new queues cannot be mapped: out[0] is 0
- * then, and all that is left to do is to close the ring.
+ * Changes the sizes of a ring (Linux 6.13, DEFER_TASKRUN). The kernel moves the content of the
+ * queues to new queues, which replace the old ones in the mapping. The old queues must not be used
+ * any more. After -errno, the ring is as it was. But if the new queues cannot be mapped, out[0] is
+ * 0, and the caller can only close the ring.
  */
 EXPORT int rl_ring_resize(struct io_uring *ring, uint32_t sq_entries, uint32_t cq_entries, uint32_t flags, double *out) {
   struct io_uring_params params = {.sq_entries = sq_entries, .cq_entries = cq_entries, .flags = flags};
@@ -168,10 +186,10 @@ EXPORT int rl_ring_resize(struct io_uring *ring, uint32_t sq_entries, uint32_t c
   munmap(before.sq.ring_ptr, before.sq.ring_sz);
   if (before.cq.ring_ptr != before.sq.ring_ptr)
     munmap(before.cq.ring_ptr, before.cq.ring_sz);
-  params.features = IORING_FEAT_SINGLE_MMAP; /* As of every kernel that gets here. */
+  params.features = IORING_FEAT_SINGLE_MMAP; /* Every kernel with this call has the feature. */
   failed = io_uring_queue_mmap(before.ring_fd, &params, ring);
   if (failed < 0)
-    ring->sq.ring_ptr = NULL; /* For rl_ring_close: nothing is mapped. */
+    ring->sq.ring_ptr = NULL; /* Tells rl_ring_close that nothing is mapped. */
   else
     report_ring(ring, &params, NULL, before.ring_fd, out);
   out[0] = failed < 0 ? 0 : out[0];
@@ -183,13 +201,19 @@ EXPORT int rl_ring_resize(struct io_uring *ring, uint32_t sq_entries, uint32_t c
   return failed;
 }
 
-/* Registers the ring's own fd with the calling thread; returns the index to enter with (IORING_ENTER_REGISTERED_RING). */
+/*
+ * Registers the ring's own descriptor with the calling thread. Returns the index to enter with
+ * (IORING_ENTER_REGISTERED_RING).
+ */
 EXPORT int rl_ring_register_fd(struct io_uring *ring) {
   int registered = io_uring_register_ring_fd(ring);
   return registered == 1 ? ring->enter_ring_fd : (registered < 0 ? registered : -EINVAL);
 }
 
-/* Undoes it, on the same thread. Only for a ring whose fd is registered. */
+/*
+ * Unregisters the ring's descriptor, on the thread that registered it. Only for a ring with a
+ * registered descriptor.
+ */
 EXPORT int rl_ring_unregister_fd(struct io_uring *ring) { return io_uring_unregister_ring_fd(ring); }
 
 EXPORT void rl_ring_close(struct io_uring *ring) {
@@ -203,7 +227,10 @@ EXPORT void rl_ring_close(struct io_uring *ring) {
   free(ring);
 }
 
-/* timeout_us < 0 waits without a limit. Returns the number of entries submitted, or -errno (-ETIME when time is up). */
+/*
+ * A negative timeout_us means no limit. Returns the number of submitted entries, or -errno (-ETIME
+ * at the end of the time).
+ */
 EXPORT int rl_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, int timeout_us) {
   if (timeout_us < 0 || !(flags & IORING_ENTER_GETEVENTS))
     return io_uring_enter2(fd, to_submit, min_complete, flags, NULL, 0);
@@ -212,7 +239,7 @@ EXPORT int rl_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t 
   return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof(arg));
 }
 
-/* struct io_uring_getevents_arg, whose third field is called pad in headers from before Linux 6.12. */
+/* struct io_uring_getevents_arg. Headers from before Linux 6.12 call the third field pad. */
 struct wait_argument {
   uint64_t signals;
   uint32_t signal_bytes;
@@ -220,14 +247,17 @@ struct wait_argument {
   uint64_t limit;
 };
 
-/* Waits for min_complete completions for least_us, and from then on for one; timeout_us in all, without a limit where it is negative. */
+/*
+ * Waits for min_complete completions for least_us, and then for one completion. The whole wait
+ * takes at most timeout_us; a negative value means no limit.
+ */
 EXPORT int rl_enter_min(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, int timeout_us, uint32_t least_us) {
   struct __kernel_timespec limit = {.tv_sec = timeout_us / 1000000, .tv_nsec = (timeout_us % 1000000) * 1000LL};
   struct wait_argument argument = {.least_us = least_us, .limit = timeout_us < 0 ? 0 : (uintptr_t)&limit};
   return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG, (void *)&argument, sizeof(argument));
 }
 
-/* Waits as the registered argument `index` says (struct io_uring_reg_wait, 64 bytes each). */
+/* Waits with the registered argument `index` (struct io_uring_reg_wait, 64 bytes each). */
 EXPORT int rl_enter_registered(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, uint32_t index) {
   size_t bytes = 64;
   return io_uring_enter2(fd, to_submit, min_complete, flags | IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG, (void *)(index * bytes), bytes);
@@ -237,9 +267,9 @@ EXPORT int rl_register(int fd, uint32_t opcode, void *arg, uint32_t count) {
   return io_uring_register(fd, opcode, arg, count);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
-/* What the thread has mapped. */
+/* A mapping of the thread. */
 struct mapping {
   void *address;
   size_t bytes;
@@ -263,7 +293,7 @@ EXPORT double rl_map(double bytes) {
   return (double)(uintptr_t)address;
 }
 
-/* Undoes it, on the same thread. */
+/* Unmaps the memory, on the thread that has mapped it. */
 EXPORT int rl_unmap(double address, double bytes) {
   struct mapping **at = &mappings;
   while (*at != NULL && (*at)->address != (void *)(uintptr_t)address)
@@ -276,14 +306,17 @@ EXPORT int rl_unmap(double address, double bytes) {
   return result(munmap((void *)(uintptr_t)address, (size_t)bytes));
 }
 
-/* Gives the pages back to the system; the mapping stays and reads as zeroes. */
+/* Returns the pages to the system. The mapping stays, and reads as zeroes. */
 EXPORT int rl_discard(double address, double bytes) {
   return result(madvise((void *)(uintptr_t)address, (size_t)bytes, MADV_DONTNEED));
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------ */
+/* ---- threads ---- */
 
-/* Completions that a reactor has taken from its ring; the one before `next` is being delivered, if `next` is not 0. See src/reactor/batch.ts. */
+/*
+ * Completions that a reactor has reaped from its ring. If `next` is not 0, the completion before
+ * `next` is being delivered. See src/reactor/batch.ts.
+ */
 struct batch {
   uint32_t next, count, unused[2];
   struct {
@@ -293,7 +326,7 @@ struct batch {
   } completions[];
 };
 
-/* What is a thread's: written by TypeScript, see src/sys/owned.ts. */
+/* Rings and descriptors that a thread owns. TypeScript writes them, see src/sys/owned.ts. */
 struct owned {
   uint64_t rings[RL_OWNED_RINGS];
   uint64_t batches[RL_OWNED_RINGS];
@@ -308,15 +341,21 @@ static void own_result(struct owned *owned, uint64_t user_data, int32_t result) 
     owned->descriptors[result / 32] |= 1u << result % 32;
 }
 
-/* Whether the SQ thread is going to start what is queued. */
+/* Whether the SQ thread will start the queued entries. */
 static int will_submit(const struct io_uring *ring) {
   return ring->flags & IORING_SETUP_SQPOLL && IO_URING_READ_ONCE(*ring->sq.khead) != *ring->sq.ktail &&
          !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_NEED_WAKEUP);
 }
 
-/* Ends what a reactor has in flight, and owns the descriptors that nobody was told of. */
+/*
+ * Ends the operations that a reactor has in flight. Adds descriptors in undelivered results to
+ * those that the thread owns.
+ */
 static void own_undelivered(struct owned *owned, struct io_uring *ring, const struct batch *batch) {
-  /* Nothing is to start behind the cancellation. A thread that takes no entry for so long (its CPU is another's) must not hold up the end. */
+  /*
+   * No operation may start after the cancellation. The limit is for an SQ thread without a CPU: it
+   * must not delay the thread's end for ever.
+   */
   for (int yields = 0; yields < 100000 && will_submit(ring); yields++)
     sched_yield();
   struct io_uring_sync_cancel_reg everything = {
@@ -340,7 +379,10 @@ static void own_undelivered(struct owned *owned, struct io_uring *ring, const st
   } while (count > 0);
 }
 
-/* Gives the pages back. The addresses stay taken: a ring ends on its own time, and what it still writes must not be somebody else's. */
+/*
+ * Returns the pages to the system. The addresses stay mapped: a ring ends later, and must not write
+ * into memory of another owner.
+ */
 static void discard_mappings(void) {
   while (mappings != NULL) {
     struct mapping *mapping = mappings;
@@ -352,7 +394,10 @@ static void discard_mappings(void) {
 
 static void close_owned(void *address) {
   struct owned *owned = address;
-  /* The rings first: what is in flight keeps sockets open, and a ring that is mapped lives on after its descriptor is closed. */
+  /*
+   * The rings come first, because operations in flight keep sockets open, and a mapped ring lives
+   * on after its descriptor is closed.
+   */
   for (uint32_t i = 0; i < RL_OWNED_RINGS; i++) {
     struct io_uring *ring = (struct io_uring *)(uintptr_t)owned->rings[i];
     if (owned->batches[i] != 0)
@@ -370,9 +415,11 @@ static void close_owned(void *address) {
 static void make_owned_key(void) { owned_key_failed = pthread_key_create(&owned_key, close_owned); }
 
 /*
- * The address of the calling thread's struct owned, or -errno: handles of rings, or 0, the batch of each that is a reactor's, or 0, and a bit for
- * each descriptor. When the thread ends, other than with the process, those rings and descriptors are closed, the pages of what it has mapped are
- * given back, and the struct is gone.
+ * Returns the address of the calling thread's struct owned, or -errno. It has the handles of rings,
+ * or 0; the batch of each ring that belongs to a reactor, or 0; and a bit for each descriptor.
+ *
+ * When the thread ends before the process, its rings and descriptors are closed, the pages of its
+ * mappings are returned to the system, and the struct is unmapped.
  */
 EXPORT double rl_owned(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -389,7 +436,7 @@ EXPORT double rl_owned(void) {
   return failed ? -failed : address;
 }
 
-/* ---- descriptors and sockets -------------------------------------------------------------------------------- */
+/* ---- descriptors and sockets ---- */
 
 EXPORT int rl_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
@@ -403,7 +450,7 @@ EXPORT int rl_socketpair(int *out) {
   return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out));
 }
 
-/* What programs make for themselves. The flags are the caller's, close-on-exec among them. */
+/* Descriptors that programs ask for. The caller gives all flags, also close-on-exec. */
 
 EXPORT int rl_make_eventfd(uint32_t initial, int flags) { return result(eventfd(initial, flags)); }
 
@@ -411,14 +458,14 @@ EXPORT int rl_make_epoll(int flags) { return result(epoll_create1(flags)); }
 
 EXPORT int rl_make_timerfd(int clock, int flags) { return result(timerfd_create(clock, flags)); }
 
-/* value: struct itimerspec. */
+/* value points at a struct itimerspec. */
 EXPORT int rl_timerfd_settime(int fd, int flags, const void *value) { return result(timerfd_settime(fd, flags, value, NULL)); }
 
 EXPORT int rl_timerfd_gettime(int fd, void *value) { return result(timerfd_gettime(fd, value)); }
 
 EXPORT int rl_make_pidfd(int pid, uint32_t flags) { return result(syscall(SYS_pidfd_open, pid, flags)); }
 
-/* By number: glibc has the function since 2.27 only. */
+/* The call goes by its number, because glibc has the function only since 2.27. */
 EXPORT int rl_make_memfd(const char *name, uint32_t flags) { return result(syscall(SYS_memfd_create, name, flags)); }
 
 EXPORT int rl_make_pipe(int *out, int flags) { return result(pipe2(out, flags)); }
@@ -430,8 +477,9 @@ EXPORT int rl_make_inotify(int flags) { return result(inotify_init1(flags)); }
 EXPORT int rl_inotify_add_watch(int fd, const char *path, uint32_t mask) { return result(inotify_add_watch(fd, path, mask)); }
 
 /*
- * The epoll descriptor of this process that watches `watched`: the one that refuses to watch it once more. Another is asked to watch it for no
- * event, and then to forget it. -ENOENT if there is none.
+ * Returns the epoll descriptor of this process that watches `watched`, or -ENOENT. It is the one
+ * that refuses to watch it again. Any other epoll descriptor adds it without events, and then
+ * removes it.
  */
 EXPORT int rl_find_epoll(int watched) {
   DIR *directory = opendir("/proc/self/fd");
@@ -439,7 +487,8 @@ EXPORT int rl_find_epoll(int watched) {
     return -errno;
   int found = -ENOENT;
   for (struct dirent *entry = readdir(directory); entry != NULL && found < 0; entry = readdir(directory)) {
-    int fd = atoi(entry->d_name); /* "." and ".." are 0, which is no epoll descriptor of ours. */
+    /* "." and ".." become 0, which is not this process's epoll descriptor. */
+    int fd = atoi(entry->d_name);
     struct epoll_event none = {0};
     if (epoll_ctl(fd, EPOLL_CTL_ADD, watched, &none) == 0)
       epoll_ctl(fd, EPOLL_CTL_DEL, watched, NULL);
@@ -451,11 +500,12 @@ EXPORT int rl_find_epoll(int watched) {
 }
 
 /*
- * Blocking on purpose: io_uring waits for a socket that is not ready, but answers EAGAIN for one with O_NONBLOCK set.
+ * The socket blocks: io_uring waits for a socket that is not ready, but answers EAGAIN for a socket
+ * with O_NONBLOCK.
  */
 EXPORT int rl_socket(int domain, int type) { return result(socket(domain, type | SOCK_CLOEXEC, 0)); }
 
-/* Clears O_NONBLOCK of a descriptor that was made elsewhere: see rl_socket. */
+/* Clears O_NONBLOCK of a descriptor that other code has made: see rl_socket. */
 EXPORT int rl_set_blocking(int fd) {
   int flags = fcntl(fd, F_GETFL);
   return flags < 0 ? -errno : result(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
@@ -467,7 +517,7 @@ EXPORT int rl_getsockopt(int fd, int level, int name) {
   return getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
 }
 
-/* Of up to `capacity` bytes. Returns how many the option has. */
+/* Reads an option of up to `capacity` bytes. Returns its length. */
 EXPORT int rl_getsockopt_bytes(int fd, int level, int name, void *out, uint32_t capacity) {
   socklen_t bytes = capacity;
   return getsockopt(fd, level, name, out, &bytes) < 0 ? -errno : (int)bytes;
@@ -485,7 +535,7 @@ EXPORT int rl_bind(int fd, const void *address, uint32_t length) { return result
 
 EXPORT int rl_listen(int fd, int backlog) { return result(listen(fd, backlog)); }
 
-/* peer = 0: getsockname, else getpeername. Returns the address's length. */
+/* peer = 0 calls getsockname, otherwise getpeername. Returns the address's length. */
 EXPORT int rl_sockname(int fd, int peer, void *out, uint32_t capacity) {
   socklen_t length = capacity;
   int failed = peer ? getpeername(fd, out, &length) : getsockname(fd, out, &length);
@@ -495,8 +545,8 @@ EXPORT int rl_sockname(int fd, int peer, void *out, uint32_t capacity) {
 EXPORT int rl_shutdown(int fd, int how) { return result(shutdown(fd, how)); }
 
 /*
- * The first address of a host name or numeric address, with its port, as a sockaddr in `out` (28 bytes). Returns its length, or
- * -ENOENT when the name is unknown.
+ * Writes the first address of a host name or numeric address, with its port, as a sockaddr to `out`
+ * (28 bytes). Returns its length, or -ENOENT for an unknown name.
  */
 EXPORT int rl_resolve(const char *host, int port, void *out) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
@@ -512,14 +562,14 @@ EXPORT int rl_resolve(const char *host, int port, void *out) {
   return length;
 }
 
-/* The numeric text of a sockaddr_in or sockaddr_in6, NUL-terminated. Returns its length. */
+/* Writes the numeric text of a sockaddr_in or sockaddr_in6, NUL-terminated. Returns its length. */
 EXPORT int rl_format_address(const struct sockaddr *address, uint32_t length, char *out, uint32_t capacity) {
   return getnameinfo(address, length, out, capacity, NULL, 0, NI_NUMERICHOST) == 0 ? (int)strlen(out) : -EINVAL;
 }
 
 /*
- * Empties a socket's error queue (IP_RECVERR), which would otherwise make it look ready for good. Returns the last error in it, as a
- * positive errno, or 0.
+ * Empties a socket's error queue (IP_RECVERR). Otherwise, the socket would look ready for ever.
+ * Returns the last error in the queue, as a positive errno, or 0.
  */
 EXPORT int rl_drain_errors(int fd) {
   int last = 0;
@@ -541,8 +591,8 @@ EXPORT int rl_connect(int fd, const void *address, uint32_t length) { return res
 EXPORT int rl_close(int fd) { return result(close(fd)); }
 
 /*
- * Opens a file below a directory for reading, whatever `path` says: "..", absolute links and mount points cannot leave it. A pipe that
- * nobody writes to does not block.
+ * Opens a file below a directory for reading. No `path` leads out of the directory: not "..",
+ * absolute links or mount points. A pipe without a writer does not block.
  */
 EXPORT int rl_open_within(int directory, const char *path) {
   struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT};
@@ -556,8 +606,9 @@ static int is_cached(int file, off_t offset) {
 }
 
 /*
- * Sends `head` and then, with sendfile(2), a file from the page cache to a blocking socket, as far as it takes them at once. Returns the
- * bytes it took of both, -EAGAIN when it takes none now, and -ENODATA when the file would have to be read from its disk first.
+ * Sends `head` to a blocking socket, and then a file from the page cache with sendfile(2), as far
+ * as the socket accepts the bytes at once. Returns the number of accepted bytes of both. Returns
+ * -EAGAIN if it accepts none now, and -ENODATA if the file must be read from its disk first.
  */
 EXPORT int rl_send_file(int socket, const void *head, uint32_t head_bytes, int file, double offset, uint32_t bytes) {
   off_t from = (off_t)offset;
@@ -569,7 +620,10 @@ EXPORT int rl_send_file(int socket, const void *head, uint32_t head_bytes, int f
     if (sent_head < (ssize_t)head_bytes)
       return result((int)sent_head);
   }
-  /* There is no MSG_DONTWAIT for files. The ring may see the flag: it answers EAGAIN then, and its owner tries again. */
+  /*
+   * sendfile(2) has no MSG_DONTWAIT. The ring may see O_NONBLOCK meanwhile; it answers EAGAIN then,
+   * and the operation's owner repeats it.
+   */
   if (fcntl(socket, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
     sent = sendfile(socket, file, &from, bytes);
     int failed = errno;
@@ -588,8 +642,9 @@ EXPORT int rl_send_now(int socket, double bytes, uint32_t length, double message
 }
 
 /*
- * Unmasks a WebSocket frame's bytes where they are (RFC 6455 section 5.3). `key` is the mask of the first four bytes as a little-endian word.
- * Returns whether all of them are ASCII. The compiler makes vector instructions of it.
+ * Unmasks the bytes of a WebSocket frame in place (RFC 6455 section 5.3). `key` is the mask of the
+ * first four bytes as a little-endian word. Returns whether all bytes are ASCII. The compiler makes
+ * vector instructions of the loop.
  */
 EXPORT int rl_unmask(uint8_t *bytes, uint32_t length, uint32_t key) {
   uint64_t wide = (uint64_t)key << 32 | key, seen = 0;
@@ -611,7 +666,7 @@ EXPORT double rl_seek(int file, double offset, int whence) {
   return at < 0 ? -errno : (double)at;
 }
 
-/* CPU time of the calling thread alone, in nanoseconds. */
+/* Returns the CPU time of the calling thread alone, in nanoseconds. */
 EXPORT double rl_thread_cpu_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

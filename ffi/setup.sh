@@ -1,9 +1,10 @@
 #!/bin/sh
-# Sets up whatever is missing on Debian or Ubuntu: npm packages (bun among them), a C compiler, liburing's headers, and the builds of
-# the shared object and of dist/. `setup.sh test` and `setup.sh bench` also see to the programs that the tests and benchmarks drive,
-# `setup.sh packages` to the compilers of the systems that there are packages for.
-# Says in one line each what it does, and nothing when there is nothing to do. Without the right to install system packages it prints
-# the command and exits 1.
+# Installs what is missing on Debian or Ubuntu: npm packages (with bun), a C compiler and liburing's
+# headers. Then builds the shared object and dist/. `setup.sh test` and `setup.sh bench` also install
+# the programs that the tests and benchmarks use. `setup.sh packages` installs the compilers for the
+# systems that have packages.
+# Prints one line for each step, and nothing when there is nothing to do. Without the right to
+# install system packages, it prints the command and exits with 1.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
@@ -16,7 +17,7 @@ if ! cmp -s package-lock.json "$marker" || ! bun --version >/dev/null 2>&1; then
   if command -v npm >/dev/null 2>&1; then
     say "npm packages (npm ci)"
     npm ci --no-audit --no-fund --loglevel=error >&2
-    # Where install scripts are switched off, bun's own has not put its binary in place.
+    # If install scripts are switched off, bun's script has not installed its binary.
     bun --version >/dev/null 2>&1 || (cd node_modules/bun && node install.js)
   elif command -v bun >/dev/null 2>&1; then
     say "npm packages (bun install)"
@@ -29,10 +30,10 @@ if ! cmp -s package-lock.json "$marker" || ! bun --version >/dev/null 2>&1; then
 fi
 
 packages=
-need() { # need PACKAGE PROGRAM: the package that has the program
+need() { # need PACKAGE PROGRAM: PACKAGE has PROGRAM
   command -v "$2" >/dev/null 2>&1 || packages="$packages $1"
 }
-need_python() { # need_python PACKAGE MODULE: Debian's python3 is asked, whose packages these are
+need_python() { # need_python PACKAGE MODULE: PACKAGE has MODULE, for Debian's python3
   /usr/bin/python3 -c "import $2" >/dev/null 2>&1 || packages="$packages $1"
 }
 need gcc "${CC:-cc}"
@@ -42,7 +43,7 @@ test) need wrk wrk && need curl curl && need ncat ncat && need socat socat && ne
   need redis-tools redis-benchmark && need dnsutils dig && need apache2-utils ab && need nghttp2-client h2load && need slowhttptest slowhttptest &&
   need redis-server redis-server && need util-linux setpriv && need valgrind valgrind &&
   need_python python3-websockets websockets && need_python python3-wsproto wsproto
-  # Ubuntu has Chromium as a snap only; the one test that uses it is skipped without.
+  # Ubuntu has Chromium only as a snap. Without it, the one test that uses it is skipped.
   if grep -qs '^ID=debian' /etc/os-release; then need chromium-headless-shell chromium-headless-shell; fi ;;
 bench) need wrk wrk && need strace strace && need nodejs node && need util-linux taskset && need fio fio &&
   need nghttp2-client h2load && need redis-server redis-server && need redis-tools redis-cli && need postgresql-client psql

@@ -1,17 +1,17 @@
-/** The systems that there is a prebuilt shared object for, and how each is compiled on Debian. */
+/** The systems that have a prebuilt shared object, and the compiler command for each on Debian. */
 import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Architecture, unpackPackages } from "./debian.ts";
 import { flags } from "./flags.ts";
 
 export interface Target {
-  /** As in the name of its package, @ringloop/linux-x64-glibc. */
+  /** Name in the system's package: linux-x64-glibc in @ringloop/linux-x64-glibc. */
   name: string;
-  /** As npm and `process.arch` name it. */
+  /** Name that npm and `process.arch` use. */
   cpu: "x64" | "arm64";
   libc: "glibc" | "musl";
   debian: Architecture;
-  /** As compilers name it. */
+  /** Name that compilers use. */
   machine: "x86_64" | "aarch64";
 }
 
@@ -27,12 +27,12 @@ export const targets: readonly Target[] = machines.flatMap((machine) =>
 const root = join(import.meta.dir, "..");
 const debianDirectory = join(root, "build/debian");
 
-/** The roots of Debian's liburing and musl, by machine. */
+/** Returns the root directories of Debian's liburing and musl, by machine. */
 export function debianRoots(): Record<Architecture, string> {
   return unpackPackages(["liburing-dev", "musl", "musl-dev"], ["amd64", "arm64"], debianDirectory);
 }
 
-/** A directory, made anew, that has nothing but links. */
+/** Makes a new directory that contains only links. Returns its path. */
 function linksTo(directory: string, links: Record<string, string>): string {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
@@ -40,7 +40,10 @@ function linksTo(directory: string, links: Record<string, string>): string {
   return directory;
 }
 
-/** Compiles the shared object for a system. The same sources and compiler give the same bytes, wherever they are. */
+/**
+ * Compiles the shared object for a system. The same sources and compiler give the same bytes in
+ * every directory.
+ */
 export function compile(target: Target, output: string): void {
   const { debian, machine, libc } = target;
   const compiler = `${machine}-linux-gnu-gcc`;
@@ -70,12 +73,12 @@ export function compile(target: Target, output: string): void {
   if (!success) throw new Error(`${compiler}: ${stderr.toString()}`);
 }
 
-/** musl's headers, the compiler's own and the kernel's, and not glibc's. */
+/** Returns options for the headers of musl, the compiler and the kernel, without glibc's. */
 function muslHeaders({ debian, machine }: Target, links: (name: string) => string): string[] {
   const printed = Bun.spawnSync([`${machine}-linux-gnu-gcc`, "-print-file-name=include"])
     .stdout.toString()
     .trim();
-  // A compiler for another machine has the headers of that machine in a directory of its own.
+  // A compiler for another machine has that machine's headers in a separate directory.
   const other = `/usr/${machine}-linux-gnu/include`;
   const isOther = existsSync(join(other, "linux"));
   const general = isOther ? other : "/usr/include";
@@ -88,7 +91,10 @@ function muslHeaders({ debian, machine }: Target, links: (name: string) => strin
   return ["-nostdinc", ...[musl, printed, kernel].flatMap((directory) => ["-isystem", directory])];
 }
 
-/** The name under which musl's systems have their C library is what the shared object asks for. */
+/**
+ * Returns linker options. The shared object asks for the C library by the name that it has on
+ * musl's systems.
+ */
 function muslLibraries({ debian, machine }: Target, links: (name: string) => string): string[] {
   const name = `libc.musl-${machine}.so.1`;
   const directory = linksTo(links("musl"), {

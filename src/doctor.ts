@@ -16,6 +16,7 @@ import { defaultOptions } from "./reactor/options.ts";
 import { useReactor } from "./operations/thread.ts";
 import { type Features, getProbe, probeFeatures } from "./ring/features.ts";
 import { lockedBytesOf } from "./ring/locked-bytes.ts";
+import { KNOWN_VERSIONS } from "./node/contract.ts";
 import { IORING_OP_FTRUNCATE } from "./sys/abi.ts";
 import { SystemError } from "./sys/errno.ts";
 import { libraryPath, native } from "./sys/library.ts";
@@ -109,7 +110,16 @@ function system(): Check[] {
     { name: "kernel", value: release(), state: "good" },
     { name: "ringloop", value: packageVersion(), state: "good" },
     bunVersion(),
+    nodeHttp(),
   ];
+}
+
+/** What is beneath node:http is tried when a server listens; that the version is known comes before. */
+function nodeHttp(): Check {
+  const known = KNOWN_VERSIONS.join(", ");
+  if (KNOWN_VERSIONS.includes(Bun.version)) return { name: "node:http", value: "on the ring", state: "good" };
+  const advice = `Bun ${known} has the node:http that the ring knows: servers of Express and the like would run on the ring`;
+  return { name: "node:http", value: "on Bun's own", state: "less", advice };
 }
 
 function library(): Check {

@@ -10,11 +10,13 @@ import { lazily } from "./sys/lazily.ts";
 export const main = lazily(() => require("./index.ts") as typeof import("./index.ts"));
 export const fs = lazily(() => require("./fs/index.ts") as typeof import("./fs/index.ts"));
 export const ring = lazily(() => require("./ring/index.ts") as typeof import("./ring/index.ts"));
+export const node = lazily(() => require("./node/index.ts") as typeof import("./node/index.ts"));
 export const doctor = lazily(() => require("./doctor.ts") as typeof import("./doctor.ts"));
 
 // The parts that the preload needs, each by itself. A server that uses one of them loads only this
 // one.
 export const serve = lazily(() => (require("./bun/serve/server.ts") as typeof import("./bun/serve/server.ts")).serve);
+export const serveNode = lazily(() => (require("./node/serve.ts") as typeof import("./node/serve.ts")).serveNode);
 export const listen = lazily(
   () => (require("./bun/sockets/listen.ts") as typeof import("./bun/sockets/listen.ts")).listen,
 );

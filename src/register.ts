@@ -4,8 +4,9 @@
  * that the program starts (children.ts).
  *
  * The environment variables RINGLOOP and RINGLOOP_LOG control the preload: see sys/environment.ts.
- * Bun still does everything that the ring does not serve. This includes node:http, node:net and
- * node:dgram: their servers use Bun's functions with internal options and methods.
+ * Bun still does everything that the ring does not serve. This includes node:https, node:net and
+ * node:dgram: their servers use Bun's functions with internal options and methods. The ring serves
+ * the servers of node:http (src/node).
  *
  * Every Bun process of a program loads this file. So it loads very little itself, and the first
  * call of a function loads the rest.
@@ -20,12 +21,14 @@ type Redirected = (options: any) => unknown;
 
 /**
  * Redirects a function of Bun to ringloop's function of the same name. Calls of one of Node's
- * modules still go to Bun. They are known by an option that no other code gives.
+ * modules are known by an option that no other code gives. node:http has a function of its own
+ * here; the others still go to Bun.
  */
 function redirect(name: keyof typeof originals, module?: string, option?: string): void {
   const own = originals[name] as Redirected;
   const redirected: Redirected = (options) => {
     if (option !== undefined && typeof options === "object" && options !== null && option in options) {
+      if (name === "serve") return parts().serveNode()(options as never);
       parts().notices().notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
       return own(options);
     }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TIMEOUT } from "./timeout.ts";
 
-const disturbed = ["http-messages", "listen", "connect", "stream-socket"].map(
+const disturbed = ["http-messages", "listen", "connect", "stream-socket", "node-http"].map(
   (name) => `test/behaviour/${name}.test.ts`,
 );
 const faults = "seed=1,rate=0.05";

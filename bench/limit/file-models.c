@@ -3,12 +3,12 @@
  *
  *   file-models pread|threads|posix-aio|libaio|uring|sqpoll FILE SECONDS DEPTH direct|cached
  *
- * pread makes one blocking call after another, whatever DEPTH is. threads does the same in DEPTH
- * threads. The other models keep DEPTH reads in flight from one thread. `direct` opens the file
- * with O_DIRECT, past the page cache.
+ * pread makes one blocking call after another, and ignores DEPTH. threads has DEPTH threads that do
+ * the same. The other models keep DEPTH reads in flight from one thread. `direct` opens with
+ * O_DIRECT, which bypasses the page cache.
  *
  * Prints one line of JSON: reads, seconds, CPU seconds of the process (without kernel threads that
- * do not belong to it), p50 and p99 in microseconds.
+ * are not its own), p50 and p99 in microseconds.
  */
 #define _GNU_SOURCE
 #include <aio.h>
@@ -49,7 +49,7 @@ static void die(const char *what, int error) {
   exit(1);
 }
 
-/* Returns a new random place for each read (xorshift64*). */
+/* xorshift64*: returns another offset for each read. */
 static off_t somewhere(uint64_t *state) {
   *state ^= *state >> 12;
   *state ^= *state << 25;
@@ -86,7 +86,7 @@ static void run_threads(void) {
     pthread_join(threads[i], NULL);
 }
 
-/* aio_read(3) of glibc, which uses threads internally. */
+/* glibc's aio_read(3), which uses threads. */
 static void run_posix_aio(void) {
   static struct aiocb blocks_of[DEPTH_MAX];
   const struct aiocb *list[DEPTH_MAX];
@@ -113,7 +113,7 @@ static void run_posix_aio(void) {
   }
 }
 
-/* io_submit(2). It is asynchronous only with O_DIRECT, otherwise it blocks. */
+/* io_submit(2). It is asynchronous only with O_DIRECT; otherwise, it blocks. */
 static void run_libaio(void) {
   aio_context_t context = 0;
   static struct iocb blocks_of[DEPTH_MAX];
@@ -218,7 +218,7 @@ int main(int argc, char **argv) {
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
            percentile(0.5), percentile(0.99));
     fflush(stdout);
-    _exit(0); /* Reads that are still in flight end with the process. */
+    _exit(0); /* Reads in flight end with the process. */
   }
   fprintf(stderr, "usage: file-models pread|threads|posix-aio|libaio|uring|sqpoll FILE SECONDS DEPTH direct|cached\n");
   return 2;

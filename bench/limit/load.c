@@ -1,25 +1,25 @@
 /*
  * Load for echo over TCP, UDP and WebSocket, for HTTP GET, and for messages to many WebSockets. It
- * checks every answer. It is one thread over io_uring, so that on two cores it is not the
+ * checks every answer. It has one thread over io_uring, so that on two cores it is not the
  * bottleneck.
  *
  *   load echo|udp|http|ws PORT CONNECTIONS SECONDS BYTES [RATE [PATH]]
  *   load fan PORT CONNECTIONS SECONDS BYTES COUNT PATH
  *
- * fan: the first WebSocket sends a message, and the server answers with COUNT messages to each
- * WebSocket. When the first WebSocket has received its messages, it sends the next one. The count
- * is the number of messages that all WebSockets receive. A PATH with "deflate" in it asks for
+ * fan: the first WebSocket sends a message. The server answers with COUNT messages to each
+ * WebSocket. When the first WebSocket has its COUNT messages, it sends the next one. The result
+ * counts the received messages of all WebSockets. A PATH that contains "deflate" asks for
  * permessage-deflate.
  *
- * Without RATE (or with 0) the loop is closed: each connection sends its next message when the last
- * one is answered. With RATE the loop is open: RATE messages per second are due at even intervals,
- * whatever the server does. Latency counts from the moment when a message is due, so the wait for
- * a free connection is included (no coordinated omission). The first fifth of a second does not
- * count.
+ * Closed loop: without RATE (or with 0), each connection sends its next message after the answer to
+ * the last one. Open loop: with RATE, that many messages a second are due at even intervals,
+ * whatever the server does. Latency counts from the time at which a message was due. So the figures
+ * include the wait for a free connection (no coordinated omission). The first fifth of a second is
+ * not counted.
  *
- * Prints one line of JSON: messages, messages of the first fifth of a second, seconds, errors (a
- * wrong, lost or refused answer), and latency percentiles in microseconds, from a histogram with
- * three significant digits. Exits 1 after an error.
+ * Prints one line of JSON: messages, messages before the counted time, seconds, errors (a wrong,
+ * lost or refused answer), and latency percentiles in microseconds. The percentiles come from a
+ * histogram of three significant digits. Exits with 1 after an error.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,7 +38,7 @@
 #define WARM_UP_NS 200000000ULL
 /* A datagram without an answer after this time is lost. */
 #define LOST_NS 1000000000ULL
-/* The histogram has 1024 values for each power of two above 2048 us. */
+/* 1024 values for each power of two above 2048 us. */
 #define SUB_BITS 10
 #define BUCKETS ((64 - SUB_BITS) << SUB_BITS)
 
@@ -51,7 +51,9 @@ struct client {
   unsigned char byte;
   uint64_t due_ns, started_ns;
   char *message;
-  /* The frame that arrives: its head so far, and the number of missing bytes of its payload. */
+  /*
+   * The frame that is being received: the received part of its head, and the rest of its payload.
+   */
   unsigned char head[14];
   unsigned head_length, frames;
   uint64_t frame_left;
@@ -63,13 +65,14 @@ static struct io_uring_buf_ring *buffers;
 static char *pool;
 static enum service service;
 static unsigned connections;
-static size_t message_bytes, answer_bytes, head_bytes; /* head_bytes: of a sent frame. */
+/* head_bytes: size of the head of a sent frame. */
+static size_t message_bytes, answer_bytes, head_bytes;
 static unsigned fan_count;
 static uint64_t messages, warm_up_messages, errors, histogram[BUCKETS];
 static int measuring, stopping;
 
 static double interval_ns, next_due_ns;
-static uint64_t waiting[WAITING_MAX]; /* Due times of messages that wait for a free connection. */
+static uint64_t waiting[WAITING_MAX]; /* Due times of messages for which no connection was free. */
 static unsigned waiting_head, waiting_tail;
 static unsigned *idle, idle_count;
 
@@ -143,7 +146,7 @@ static void start(unsigned i, uint64_t due_ns) {
   send_rest(i);
 }
 
-/* Sends the messages that are due, as far as there are free connections. */
+/* Sends the due messages on free connections. */
 static void send_due(uint64_t now) {
   while (next_due_ns <= (double)now) {
     uint64_t due = (uint64_t)next_due_ns;
@@ -195,7 +198,7 @@ static void check(struct client *c, const char *data, size_t bytes) {
     }
 }
 
-/* Called when a whole frame has arrived. */
+/* Handles a whole received frame. */
 static void received_frame(unsigned i) {
   struct client *c = &clients[i];
   if (service == WS) {
@@ -217,8 +220,10 @@ static void received_frame(unsigned i) {
   }
 }
 
-/* Reads the frames of a server (RFC 6455 section 5.2), which have no mask and no fragments. Checks
- * payloads that are not compressed. */
+/*
+ * Reads frames of a server (RFC 6455 section 5.2), which are neither masked nor fragmented. Checks
+ * payloads without compression.
+ */
 static void receive_frames(unsigned i, const unsigned char *data, size_t bytes) {
   struct client *c = &clients[i];
   while (bytes > 0) {
@@ -291,7 +296,7 @@ static void on_send(unsigned i, struct io_uring_cqe *cqe) {
 }
 
 static void give_up_lost(void) {
-  uint64_t now = now_ns(); /* Later than any message's start. */
+  uint64_t now = now_ns(); /* This time is later than the start of any message. */
   for (unsigned i = 0; i < connections; i++)
     if (clients[i].busy && now - clients[i].started_ns > LOST_NS) {
       errors++;
@@ -340,7 +345,7 @@ static int open_socket(const struct sockaddr_in *address) {
   return fd;
 }
 
-/* Returns the length of the answer to `request`: sends one request and reads its answer. */
+/* Returns the length of the answer to `request`. It sends the request once and reads the answer. */
 static size_t measure_answer(const struct sockaddr_in *address, const char *request) {
   static char answer[65536];
   size_t length = 0;
@@ -387,7 +392,7 @@ static void shake_hands(int fd, const char *path) {
   exit(1);
 }
 
-/* Makes a masked binary frame. Its masking key is 0. */
+/* Makes a masked binary frame with the key 0. */
 static char *make_frame(size_t bytes) {
   unsigned char *frame = calloc(1, bytes + 14);
   if (frame == NULL)

@@ -1,8 +1,10 @@
-/* Compares the cost of SEND_ZC and SEND on a loopback connection, one send at a time: rate, CPU of
- * the sender per MiB, and the share of the kernel's notifications that report a copy all the same.
+/*
+ * Compares SEND_ZC with SEND on a loopback connection, one send at a time. Prints the rate, the
+ * sender's CPU per MiB, and how many of the kernel's notifications report a copy.
  *
  *   cc -O2 -Wall -o /tmp/send-zc bench/limit/send-zc.c -luring
- *   /tmp/send-zc 0 65536     (0: SEND, 1: SEND_ZC; bytes per send) */
+ *   /tmp/send-zc 0 65536     (0: SEND, 1: SEND_ZC; bytes per send)
+ */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <liburing.h>

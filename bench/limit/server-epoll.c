@@ -1,4 +1,4 @@
-/* The reference server in C over epoll, level-triggered as Bun's own loop: server-epoll echo|http. */
+/* The reference in C over epoll, level-triggered like Bun's own loop: server-epoll echo|http. */
 #define _GNU_SOURCE
 #include "server.h"
 #include <sys/epoll.h>
@@ -12,7 +12,7 @@ static void drop(struct connection *c) {
   free_connection(c);
 }
 
-/* Returns 0 if the connection has ended. */
+/* Returns 0 when the connection is gone. */
 static int flush_out(struct connection *c) {
   for (;;) {
     struct queue *half = &c->halves[0];

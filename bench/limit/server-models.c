@@ -1,9 +1,9 @@
 /*
  * TCP echo on the classic I/O models, in one program: server-models threads|spin|select|poll|sigio.
- * epoll and io_uring have their own programs (server-epoll.c, server-uring.c).
+ * epoll and io_uring have separate programs (server-epoll.c, server-uring.c).
  *
- * If the socket does not take an answer at once, the server waits there. So a slow reader stops the
- * others, as in usual programs of this kind.
+ * If the socket does not accept the whole answer at once, the server waits for it at this place. So
+ * a slow reader stops the others, as in programs that are written in this way.
  */
 #define _GNU_SOURCE
 #include "server.h"
@@ -30,7 +30,7 @@ static void send_all(int fd, const char *bytes, size_t length) {
   }
 }
 
-/* Echoes the bytes that have arrived. Returns 0 if the peer has ended the connection. */
+/* Echoes the received bytes. Returns 0 after the peer has gone. */
 static int echo_once(int fd, char *buffer) {
   ssize_t received = recv(fd, buffer, BUFFER_BYTES, 0);
   if (received < 0)
@@ -41,7 +41,7 @@ static int echo_once(int fd, char *buffer) {
   return 1;
 }
 
-/* ---- a thread for each connection, blocking -------------------------------------------------- */
+/* ---- a thread for each connection, blocking ---- */
 
 static void *converse(void *fd) {
   char buffer[16384];
@@ -68,7 +68,7 @@ static void run_threads(int listener) {
   }
 }
 
-/* ---- the other models: a list of descriptors ------------------------------------------------- */
+/* ---- the others: a list of descriptors ---- */
 
 static struct pollfd watched[CONNECTIONS_MAX];
 static nfds_t watched_count;
@@ -83,7 +83,7 @@ static void forget(nfds_t i) {
 
 static int accept_one(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
-/* Asks every connection again and again. */
+/* Asks every connection in turn, without an end. */
 static void run_spin(int listener) {
   for (;;) {
     int fd = accept_one(listener);
@@ -113,7 +113,7 @@ static void run_poll(int listener) {
   }
 }
 
-/* Breaks at 1,024 descriptors: closes every further connection. */
+/* select(2) allows 1,024 descriptors. Further connections are closed. */
 static void run_select(int listener) {
   for (;;) {
     fd_set readable;
@@ -150,7 +150,7 @@ static void accept_all(int listener) {
   for (int fd; (fd = accept_one(listener)) >= 0;) {
     signal_for(fd);
     connections[fd] = new_connection(fd);
-    /* Bytes that arrived before F_SETSIG have caused no signal. */
+    /* Bytes from before the signal was set up have caused no signal. */
     if (!echo_once(fd, buffer)) {
       close(fd);
       free_connection(connections[fd]);
@@ -167,8 +167,10 @@ static void hear(int listener, int fd) {
   }
 }
 
-/* A queued real-time signal names the descriptor (F_SETSIG). When the queue is full, the kernel
- * sends SIGIO, and any descriptor may be ready. */
+/*
+ * A queued real-time signal gives the descriptor (F_SETSIG). When the queue is full, SIGIO means
+ * that any descriptor may be ready.
+ */
 static void run_sigio(int listener) {
   sigset_t waited;
   sigemptyset(&waited);

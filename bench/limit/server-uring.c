@@ -1,7 +1,7 @@
 /*
- * The reference server in C over liburing: server-uring echo|http defer|sqpoll. It uses the same
- * features as ringloop: multishot accept and receive, provided buffers, one send per connection and
- * batch.
+ * The reference in C over liburing, with the features that ringloop uses: multishot accept and
+ * receive, provided buffers, one send for each connection and batch: server-uring echo|http
+ * defer|sqpoll.
  */
 #define _GNU_SOURCE
 #include "server.h"
@@ -64,8 +64,10 @@ static void mark(struct connection *c) {
   dirty[dirty_count++] = c;
 }
 
-/* Closes the descriptor when nothing of this connection is in flight. Only then may another
- * connection get its number. */
+/*
+ * Closes the descriptor when no operation of the connection is in flight. Only then may another
+ * connection use it.
+ */
 static void finish(struct connection *c) {
   if (!c->ended)
     shutdown(c->fd, SHUT_RDWR); /* This ends the receive. */

@@ -1,8 +1,8 @@
 /*
  * The common part of the reference servers in C: the two services, and an outgoing queue for each
- * connection. They use one thread and TCP on loopback, and print the port on stdout. They do as
- * little as possible: echo, and HTTP/1.1 GET, for which they only look for the end of each head.
- * The response has the length of ringloop's response.
+ * connection. The servers have one thread, use TCP on loopback, and print the port to stdout. They
+ * do as little as possible: echo, and HTTP/1.1 GET that looks only for the end of each head. The
+ * response is as long as ringloop's.
  */
 #ifndef RINGLOOP_BENCH_SERVER_H
 #define RINGLOOP_BENCH_SERVER_H
@@ -25,7 +25,7 @@ static inline void fail(const char *what) {
   exit(1);
 }
 
-/* Bytes to send. During a send, new bytes go into the other half. */
+/* Bytes to send. Bytes that are written during a send go into the other half. */
 struct queue {
   char *bytes;
   size_t length, capacity;
@@ -35,8 +35,8 @@ struct connection {
   int fd;
   int sending, dirty, closing, ended;
   size_t sent;
-  struct queue halves[2]; /* [0] is being sent, [1] is filled. */
-  char *head;             /* The first bytes of an unfinished head. */
+  struct queue halves[2]; /* [0] is being sent, [1] is being filled. */
+  char *head; /* The beginning of an incomplete head. */
   size_t head_length;
 };
 
@@ -61,7 +61,7 @@ static inline void write_out(struct connection *c, const char *bytes, size_t len
 static char response[256];
 static size_t response_length;
 
-/* Updates the date once a second, as other servers do. */
+/* Updates the date once a second, as servers do. */
 static inline void refresh_date(void) {
   static time_t last;
   time_t now = time(NULL);

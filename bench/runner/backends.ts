@@ -1,6 +1,6 @@
 /**
- * The backends of the handlers in bench/servers/apps.ts: a Redis, a PostgreSQL and an upstream.
- * They run in a temporary directory during one run of the benchmark. The programs come from
+ * The backends of the handlers in bench/servers/apps.ts: a Redis, a PostgreSQL and an upstream. One
+ * run of the lab starts them in a temporary directory, and stops them. The programs are those of
  * Debian's packages redis-server and postgresql.
  */
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -8,16 +8,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface Backends {
-  /** Environment variables for the servers. */
+  /** Variables for the servers' environment. */
   variables: Record<string, string>;
-  /** Ends the backends at once. For the exit of the process, which cannot wait. */
+  /** Stops them at the end of the process, which cannot wait. */
   kill(): void;
   stop(): Promise<void>;
 }
 
 const dies = ["setpriv", "--pdeathsig", "KILL"];
 
-/** Returns the path of a PostgreSQL program. Debian does not put these programs into PATH. */
+/** Returns the path of a program. Debian keeps PostgreSQL's programs out of PATH. */
 function postgresProgram(name: string): string {
   const root = "/usr/lib/postgresql";
   const [version] = readdirSync(root).toSorted((a, b) => Number(b) - Number(a));
@@ -26,7 +26,7 @@ function postgresProgram(name: string): string {
   return join(root, version, "bin", name);
 }
 
-/** The start of a command that runs as the user postgres. PostgreSQL refuses to run as root. */
+/** PostgreSQL refuses to run as root. */
 const asPostgres = (): string[] =>
   process.getuid!() === 0 ? ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] : [];
 
@@ -36,7 +36,7 @@ async function run(command: string[], stdin = ""): Promise<void> {
   if (code !== 0) throw new Error(`${command.join(" ")} exited with ${code}: ${errors || output}`);
 }
 
-/** Starts a program and waits until it prints `ready`. */
+/** Starts a program, and waits until it reports that it is ready. */
 async function start(command: string[], ready: string, output: "stdout" | "stderr"): Promise<Bun.Subprocess> {
   const child = Bun.spawn([...dies, ...command], { stdout: "pipe", stderr: "pipe", cwd: "/" });
   const decoder = new TextDecoder();
@@ -50,7 +50,7 @@ async function start(command: string[], ready: string, output: "stdout" | "stder
     if (text.includes(ready)) break;
   }
   void (async () => {
-    while (!(await reader.read()).done); // The later output must not fill the pipe.
+    while (!(await reader.read()).done); // Later output must not fill the pipe.
   })();
   return child;
 }

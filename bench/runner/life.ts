@@ -1,6 +1,6 @@
 /**
- * Measures other properties of a server than its rate: how it idles, wakes up, shares the thread
- * with Bun's own loop, and uses memory for connections.
+ * Measurements of a server besides its rate: at rest, at the wake-up, beside Bun's own loop, and
+ * after connections are closed.
  */
 import type { BunPeer, Peer, Service } from "./peers.ts";
 import { wrk } from "./load.ts";
@@ -72,8 +72,8 @@ class Client {
 }
 
 /**
- * Returns the CPU time, in clock ticks of 10 ms, that each server uses in `seconds` without a
- * connection, after it has served one. Measures all servers at the same time.
+ * Measures clock ticks of 10 ms that each server uses in `seconds` without a connection, after it
+ * has served one. All servers run at the same time.
  */
 export async function measureIdle(subjects: readonly BunPeer[], seconds: number): Promise<Record<BunPeer, number>> {
   const servers = await Promise.all(subjects.map((subject) => ServerProcess.start("http-hello", subject)));
@@ -82,7 +82,7 @@ export async function measureIdle(subjects: readonly BunPeer[], seconds: number)
     await client.ask();
     client.end();
   }
-  await Bun.sleep(1000); // The SQ thread goes to sleep.
+  await Bun.sleep(1000); // The SQ thread goes to sleep meanwhile.
   const before = servers.map((server) => server.ticks());
   await Bun.sleep(seconds * 1000);
   const results = servers.map((server, i) => [server.peer, server.ticks() - before[i]!] as const);
@@ -90,15 +90,15 @@ export async function measureIdle(subjects: readonly BunPeer[], seconds: number)
   return Object.fromEntries(results) as Record<BunPeer, number>;
 }
 
-/** The duration of a request on an otherwise silent server. */
+/** Time of a request on a server without other load. */
 export interface Sparse {
   p50Us: number;
   p99Us: number;
 }
 
 /**
- * Measures one request every 5 ms, which keeps the thread of a ring awake, and one every 20 ms,
- * when the thread has parked in between. The subjects take turns.
+ * Sends a request every 5 ms, which keeps a ring's thread awake, and one every 20 ms, after the
+ * ring has parked. The subjects take turns.
  */
 export async function measureSparse<P extends Peer>(
   subjects: readonly P[],
@@ -118,7 +118,8 @@ export async function measureSparse<P extends Peer>(
         for (let i = 0; i < 110; i++) {
           const start = performance.now();
           await client.ask();
-          if (i >= 10) samples.push((performance.now() - start) * 1000); // The first requests come after a pause.
+          // The first requests follow the pause.
+          if (i >= 10) samples.push((performance.now() - start) * 1000);
           await Bun.sleep(intervalMs);
         }
         server.pause();
@@ -136,8 +137,8 @@ export async function measureSparse<P extends Peer>(
 type Lateness = Record<string, { medianMs: number; maxMs: number }>;
 
 /**
- * Measures timers, files, fetch, children and workers in the process of a server: in plain Bun
- * without load, and in each subject under full load.
+ * Measures timers, files, fetch, children and workers in a server's process: without load in plain
+ * Bun, and under full load in each subject.
  */
 export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partial<Record<BunPeer, Lateness>> }> {
   const other = await ServerProcess.start("http-hello", "bun");
@@ -160,9 +161,9 @@ export async function measureLoop(): Promise<{ idleBun: Lateness; loaded: Partia
 }
 
 /**
- * Returns the KiB of resident memory that the server needs for each of `count` connections. A
- * connection is used once, then it is open and silent. Before, a tenth of the number of connections
- * opens and closes, so that memory which a server sets up once does not count.
+ * Measures the KiB of resident memory for each of `count` open and silent connections that were
+ * used once. Before, a tenth as many connections open and close, so that one-time costs do not
+ * count.
  */
 export function measureMemory(subjects: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   return withServers("echo", subjects, async (server) => {
@@ -174,14 +175,14 @@ export function measureMemory(subjects: readonly BunPeer[], count: number): Prom
     await close(await openSilent(server.port, count / 10));
     const before = server.residentKiB();
     const sockets = await openSilent(server.port, count);
-    await Bun.sleep(500); // The reactor parks, and frees memory.
+    await Bun.sleep(500); // The reactor parks, and returns memory.
     const each = (server.residentKiB() - before) / count;
     await close(sockets);
     return each;
   });
 }
 
-/** The memory of a server after a number of requests. */
+/** Memory of a server after a number of requests. */
 export interface HeapSample {
   requests: number;
   heapBytes: number;
@@ -189,7 +190,10 @@ export interface HeapSample {
   residentKiB: number;
 }
 
-/** Measures heap and resident memory while a server answers `total` requests, 16 in each write. */
+/**
+ * Measures the JavaScript heap and the resident memory while a server answers `total` requests, 16
+ * in a write.
+ */
 export async function measureHeap(subject: BunPeer, total: number): Promise<HeapSample[]> {
   const server = await ServerProcess.start("http-hello", subject);
   const samples: HeapSample[] = [];
@@ -205,17 +209,15 @@ export async function measureHeap(subject: BunPeer, total: number): Promise<Heap
 }
 
 /**
- * Returns the KiB of resident memory that the server needs for each of `count` clients that have
- * sent only one half of a head.
+ * Measures the KiB of resident memory for each of `count` clients that have sent only half of a
+ * head.
  */
 export function measureSlow(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   const half = "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: slow and never done\r\nX-Half";
   return withServers("http-hello", peers, (server) => measureQuiet(server, half, count));
 }
 
-/**
- * Returns the KiB of resident memory that the server needs for each of `count` silent WebSockets.
- */
+/** Measures the same for WebSockets without traffic. */
 export function measureIdleWebSockets(peers: readonly BunPeer[], count: number): Promise<Record<BunPeer, number>> {
   const hello =
     "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -231,12 +233,12 @@ async function measureQuiet(server: ServerProcess, hello: string, count: number)
       client.write(hello);
       sockets.push(client);
     }
-    await Bun.sleep(500); // The server reads everything, and a reactor parks.
+    await Bun.sleep(500); // Everything is read, and a reactor parks.
     return sockets;
   };
   const first = await open(count / 10);
   await server.collect();
-  await Bun.sleep(1000); // The process returns free memory to the system.
+  await Bun.sleep(1000); // Free memory goes back to the system.
   const before = server.residentKiB();
   const sockets = await open(count);
   await server.collect();
@@ -269,8 +271,8 @@ interface State {
 }
 
 /**
- * Opens `count` connections at once, sends one request on each, and closes all. Before, a smaller
- * round fills the pools and lets the compiler translate the code.
+ * Opens `count` connections at once; each sends one request, and all close. A smaller round before
+ * fills pools and warms the compiler up.
  */
 export function measureChurn(
   subjects: readonly BunPeer[],
@@ -292,7 +294,7 @@ export function measureChurn(
       for (const client of clients) client.end();
       await Promise.all(clients.map((client) => client.closed.promise));
       while (server.sockets() > listening) await Bun.sleep(5);
-      await Bun.sleep(200); // The reactor parks, and frees memory.
+      await Bun.sleep(200); // The reactor parks, and returns memory.
       await server.collect();
       return { before, open, after: state() };
     };

@@ -1,5 +1,5 @@
 /**
- * Runs the load programs: wrk and h2load, which are independent of this project, and limit/load.c.
+ * Load from separate programs: wrk and h2load, which are independent of ringloop, and limit/load.c.
  * Each run has a time limit and checks the answers.
  */
 import { existsSync, mkdirSync, statSync } from "node:fs";
@@ -9,16 +9,17 @@ export interface LoadResult {
   /** Requests or messages per second. */
   rate: number;
   /**
-   * Number of answers in the run, with the warm-up. The CPU time of the server is divided by it.
+   * Number of all answers of the server in the run, with the warm-up. The server's CPU is divided
+   * by it.
    */
   count: number;
   p50Us: number;
   p99Us: number;
-  /** Only from limit/load.c. */
+  /** p99.9 in microseconds, from limit/load.c only. */
   p999Us?: number;
   /**
-   * Share of the time that the load program, which has one thread, was on a processor. Near 1, the
-   * load program may be the limit, and not the server.
+   * Share of its time for which the load program, which has one thread, was on a processor. Near 1,
+   * the load program may be the limit instead of the server.
    */
   loadBusy: number;
 }
@@ -34,25 +35,25 @@ async function output(command: string[]): Promise<{ text: string; busy: number }
   return { text, busy: busyMs / (performance.now() - startMs) };
 }
 
-/** Reads a time as wrk prints it, for example "1.84ms". */
+/** Returns the microseconds of a time that wrk writes like "1.84ms". */
 function microseconds(text: string): number {
   const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? [];
-  if (unit === undefined) return Number.NaN; // With pipelining wrk loses track of latency.
+  if (unit === undefined) return Number.NaN; // With pipelining, wrk does not know the latency.
   return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit as "us" | "ms" | "s"];
 }
 
-/** The requests of wrk. */
+/** A request of wrk. */
 export interface WrkRequest {
   path?: string;
   /** Number of requests in one write. */
   depth?: number;
-  /** Length of the body of a POST request. */
+  /** Bytes of a body to POST. */
   postBytes?: number;
 }
 
 /**
- * Runs wrk with one thread for a whole number of seconds. Throws if an answer is not 2xx or a
- * connection fails.
+ * Runs wrk with one thread, for whole seconds. Throws when an answer was not 2xx or a connection
+ * failed.
  */
 export async function wrk(
   port: number,
@@ -79,8 +80,8 @@ export async function wrk(
 }
 
 /**
- * Runs h2load over HTTP/1.1 with one thread for a whole number of seconds. It gives no percentiles.
- * Throws if an answer is not 2xx.
+ * Runs h2load over HTTP/1.1 with one thread, for whole seconds. It gives no percentiles. Throws
+ * when an answer was not 2xx.
  */
 export async function h2load(port: number, connections: number, seconds: number): Promise<LoadResult> {
   const url = `http://127.0.0.1:${port}/`;
@@ -93,18 +94,18 @@ export async function h2load(port: number, connections: number, seconds: number)
   return { rate: number(/, ([\d.]+) req\/s/), count, p50Us: none, p99Us: none, loadBusy: busy };
 }
 
-/** The requests of limit/load.c. */
+/** A request of limit/load.c. */
 export interface LoadRequest {
   service: "echo" | "udp" | "http" | "ws" | "fan";
   bytes: number;
   path?: string;
-  /** For fan: number of messages that each client gets for one sent message. */
+  /** For fan: number of messages to each WebSocket for one sent message. */
   count?: number;
 }
 
 /**
  * Runs limit/load.c, on one processor if one is named. The loop is closed, or open with `rate`
- * messages per second. Throws if a byte is wrong or lost.
+ * messages a second. Throws when a byte was wrong or lost.
  */
 export async function load(
   port: number,

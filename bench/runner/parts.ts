@@ -1,6 +1,6 @@
 /**
- * The parts of the benchmark that do not measure rates. Some use only the chosen peers. Each part
- * prints its table and returns its data for the report.
+ * Measurements besides rates; some of them are for the chosen peers. Each part prints its table and
+ * returns its entry for the report.
  */
 import {
   measureChurn,

@@ -1,4 +1,4 @@
--- For wrk. The first argument is the number of requests in one write.
+-- wrk: sends as many requests in one write as the first argument says.
 init = function(args)
   local requests = {}
   for i = 1, tonumber(args[1]) do

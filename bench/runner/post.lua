@@ -1,4 +1,4 @@
--- For wrk. Sends POST requests. The first argument is the length of the body in bytes.
+-- wrk: sends a POST with a body of as many bytes as the first argument says.
 init = function(args)
   wrk.method = "POST"
   wrk.body = string.rep("x", tonumber(args[1]))

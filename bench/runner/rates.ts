@@ -1,6 +1,6 @@
 /**
- * Measures rates, latency and cost. In each round the peers take turns in random order, after a
- * warm-up that does not count. The results are medians with their spread.
+ * Rates, latency and cost. Rounds are interleaved and shuffled, a warm-up does not count, and
+ * results are medians with their spread.
  */
 import { h2load, load, type LoadResult, wrk } from "./load.ts";
 import { commandOf, type Peer } from "./peers.ts";
@@ -11,11 +11,11 @@ import type { Workload } from "./workloads.ts";
 export interface RateOptions {
   peers: readonly Peer[];
   rounds: number;
-  /** Duration of each run. */
+  /** Length of each run in seconds. */
   seconds: number;
   /**
-   * Whether servers are pinned to processor 0 and limit/load.c to processor 1. Workloads at a fixed
-   * rate are always pinned.
+   * Whether to pin servers to processor 0 and limit/load.c to processor 1. Workloads at a fixed
+   * rate always do.
    */
   pin: boolean;
   /** Called before each run. */
@@ -32,12 +32,11 @@ export interface Result {
   /** (highest - lowest) / median of the rates. */
   spread: number;
   /**
-   * CPU time of one request or message: the server's process and the kernel threads of its rings.
+   * CPU time in microseconds for one request or message: the server's process with the kernel
+   * threads of its rings.
    */
   cpuUs: number;
-  /**
-   * CPU time of one request or message: only the server's JavaScript thread, or its only thread.
-   */
+  /** CPU time of the server's JavaScript (or only) thread alone. */
   jsUs: number;
   p50Us: number;
   p99Us: number;
@@ -58,22 +57,22 @@ export async function measureRates(workloads: readonly Workload[], options: Rate
 async function measure(workload: Workload, options: RateOptions): Promise<Results[string]> {
   const { service, title } = workload;
   const { rounds, seconds, progress } = options;
-  // At a fixed rate the load program spins while it waits. A server that wakes up on the same
-  // processor would wait for the end of the load program's time slice. The figures would show only
-  // this delay by the scheduler, some milliseconds.
+  // At a fixed rate, the load program waits by spinning. If a server woke on the same processor, it
+  // would wait for the end of that time slice. Then the figures would show only the scheduler's
+  // choice, some milliseconds.
   const pinned = options.pin || (workload.load.by === "load" && workload.load.ofBunsRate !== undefined);
   const servers = new Map<Peer, ServerProcess>();
   const samples = new Map<Peer, (LoadResult & { cpuUs: number; jsUs: number })[]>();
   for (const peer of workload.peers ?? options.peers) {
     if (!(await commandOf(peer, service))) continue;
-    // An SQ thread needs a processor of its own, but inherits the affinity of the thread that sets
-    // it up. So a server in `sqpoll` is not pinned.
+    // A server with an SQ thread is not pinned. The SQ thread needs its own processor, but inherits
+    // the affinity of the thread that sets it up.
     const isPinned = pinned && !peer.endsWith("sqpoll");
     servers.set(peer, await ServerProcess.start(service, peer, isPinned ? SERVER_CPU : undefined));
     samples.set(peer, []);
   }
   const rate = await openLoopRate(workload, servers);
-  // A server that is not measured is stopped, because a spinning server would take a processor from
+  // Servers that are not measured are stopped, because a spinning one would take a processor from
   // the others.
   for (const server of servers.values()) server.pause();
   for (const [peer, server] of servers) {
@@ -84,7 +83,8 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
       await run(workload, server.port, Math.min(seconds, 1), rate, pinned); // Warm-up.
       server.pause();
     } catch (error) {
-      // It is a result that a model breaks at so many connections. For other peers it is a fault.
+      // A model that fails at so many connections is a result. A failure of another peer is an
+      // error.
       if (!workload.peers) throw error;
       await server.stop();
       servers.delete(peer);
@@ -143,8 +143,8 @@ function run(
 }
 
 /**
- * Returns the messages per second of an open loop, or 0 for a closed loop. Measures the rate of Bun
- * as the median of three runs directly before, after a warm-up.
+ * Returns the messages per second of an open loop; 0 for a closed one. Bun's capacity is the median
+ * of three runs just before, after a warm-up.
  */
 async function openLoopRate(
   { load: spec, connections, title }: Workload,

@@ -1,4 +1,4 @@
-/** Medians, and tables for the terminal. */
+/** Medians, and readable tables. */
 import { cpus, release } from "node:os";
 
 export function median(values: readonly number[]): number {
@@ -24,7 +24,7 @@ export const thousands = (value: number): string =>
   Number.isNaN(value) ? "-" : Math.round(value).toLocaleString("en");
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;
 
-/** Returns the machine on which the figures of a report were measured. */
+/** Describes the machine on which a report was measured. */
 export function machine(): { cpu: string; cores: number; kernel: string } {
   const processors = cpus();
   return { cpu: processors[0]!.model, cores: processors.length, kernel: release() };

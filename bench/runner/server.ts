@@ -1,6 +1,6 @@
 /**
- * Runs a server in its own process and measures its cost: CPU of all its threads (with the kernel
- * threads of its rings), memory and descriptors.
+ * A server in its own process, and its costs: CPU of all its threads (with kernel threads that work
+ * for it), memory, descriptors.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { ReactorStats } from "../../src/index.ts";
@@ -8,9 +8,9 @@ import type { FromServer } from "../servers/subject.ts";
 import { commandOf, isBunPeer, type Peer, type Service } from "./peers.ts";
 
 export interface Usage {
-  /** CPU time of the whole process, with the kernel threads of its rings. */
+  /** CPU time of the whole process in nanoseconds, with the kernel threads of its rings. */
   cpuNs: number;
-  /** CPU time of the JavaScript thread alone. */
+  /** CPU time of the JavaScript thread alone, in nanoseconds. */
   jsNs: number;
 }
 
@@ -21,12 +21,13 @@ export class ServerProcess {
   private answers: ((message: FromServer) => void)[] = [];
 
   /**
-   * Starts a server, on the processor `cpu` if given. Throws if the peer does not have the service.
+   * Starts a server. `cpu` pins it to one processor. Throws for a service that the peer does not
+   * have.
    */
   static async start(service: Service, peer: Peer, cpu?: number): Promise<ServerProcess> {
     const command = await commandOf(peer, service);
     if (!command) throw new TypeError(`${peer} has no server for ${service}`);
-    // If the runner is killed while the server is stopped, the kernel must end the server.
+    // Without this, a paused server would live for ever after its runner is killed.
     const dies = ["setpriv", "--pdeathsig", "KILL"];
     const pinned = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
     const server = new ServerProcess(peer, [...dies, ...pinned, ...command]);
@@ -73,13 +74,13 @@ export class ServerProcess {
     return (await this.ask<{ stats: ReactorStats | null }>("stats")).stats;
   }
 
-  /** Collects garbage in the server. Returns the JavaScript heap after that. */
+  /** Collects garbage, in the same way in each subject. Returns the rest of the JavaScript heap. */
   async collect(): Promise<{ bytes: number; objects: number }> {
     return (await this.ask<{ heap: { bytes: number; objects: number } }>("collect")).heap;
   }
 
   /**
-   * Reads /proc/PID/task/TID/schedstat. It has nanoseconds; `stat` has only hundredths of a second.
+   * Reads /proc/PID/task/TID/schedstat, which has nanoseconds; `stat` has hundredths of a second.
    */
   usage(): Usage {
     let cpuNs = 0;
@@ -89,21 +90,21 @@ export class ServerProcess {
       try {
         ran = Number(readFileSync(`/proc/${this.pid}/task/${thread}/schedstat`, "latin1").split(" ")[0]);
       } catch {
-        continue; // The thread has ended meanwhile.
+        continue; // The thread has just ended.
       }
       cpuNs += ran;
       if (Number(thread) === this.pid) jsNs = ran;
     }
-    // Only the ticks of the process include threads that have ended. Their unit is 10 ms.
+    // An ended thread counts only for the process, in hundredths of a second.
     return { cpuNs: this.peer === "c-threads" ? this.ticks() * 1e7 : cpuNs, jsNs };
   }
 
-  /** Returns the largest resident memory that the process has had. */
+  /** Returns the largest resident memory so far. */
   peakKiB(): number {
     return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1"))![1]);
   }
 
-  /** Returns the CPU time of the process in clock ticks of 10 ms, as `top` and `ps` count it. */
+  /** Returns clock ticks (10 ms) of the process, as `top` and `ps` count. */
   ticks(): number {
     const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1").split(") ")[1]!.split(" ");
     return Number(fields[11]) + Number(fields[12]);
@@ -127,7 +128,7 @@ export class ServerProcess {
     }).length;
   }
 
-  /** Stops the process until `resume()`. */
+  /** Stops the process until `resume()`, so that it uses no processor time. */
   pause(): void {
     this.child.kill("SIGSTOP");
   }

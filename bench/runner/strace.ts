@@ -1,5 +1,5 @@
 /**
- * Counts system calls per request: with the ring's own counter in a run without strace, and with
+ * System calls per request: from the ring's own counter in a run without strace, and from
  * `strace -c` in a second run.
  */
 import { bunPeers, type Peer } from "./peers.ts";
@@ -7,9 +7,12 @@ import { wrk } from "./load.ts";
 import { ServerProcess } from "./server.ts";
 
 export interface CallCount {
-  /** Calls of io_uring_enter at full speed, from the ring's own counter. Only for ringloop. */
+  /** Calls of io_uring_enter by the ring's own counter, at full speed. For ringloop only. */
   enters?: number;
-  /** All calls, from strace -c. It slows each call, so the batches are smaller than without it. */
+  /**
+   * All calls, by strace -c, which slows each of them down. So batches are smaller, and calls that
+   * are made once for a batch are more frequent.
+   */
   traced: number;
   /** The most frequent calls, with their number per request. */
   most: string;
@@ -17,7 +20,7 @@ export interface CallCount {
 
 const ringPeers: readonly Peer[] = bunPeers.filter((peer) => peer !== "bun");
 
-/** Counts the calls for one HTTP request. */
+/** Counts the calls of one HTTP request. */
 export async function countCalls(peer: Peer, connections: number, depth: number): Promise<CallCount> {
   const server = await ServerProcess.start("http-hello", peer);
   let enters: number | undefined;

@@ -1,24 +1,37 @@
-/** The list of workloads. */
+/** The workloads, as data. */
 import { bunPeers, modelPeers, type Peer, type Service } from "./peers.ts";
 import type { LoadRequest, WrkRequest } from "./load.ts";
 
 export interface Workload {
-  /** The name for the option `--only`. */
+  /** Name for `--only`. */
   group: Group;
   title: string;
   service: Service;
   connections: number;
-  /** The peers of this workload, independent of the option `--peers`. */
+  /** Peers that are always measured, instead of the chosen ones. */
   peers?: readonly Peer[];
   /**
-   * A run of wrk before the usual warm-up, because the compiler needs some ten thousand requests.
+   * An extra second of load by wrk before the usual warm-up, because the compiler needs some ten
+   * thousand requests.
    */
   warmUp?: { path: string; connections: number };
-  /** The load program and its requests. */
+  /** The load program: wrk or h2load, which are independent of ringloop, or limit/load.c. */
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
 
-export const groups = ["apps", "http", "app", "hello", "echo", "udp", "burst", "websocket", "rate", "models"] as const;
+export const groups = [
+  "apps",
+  "http",
+  "app",
+  "hello",
+  "echo",
+  "udp",
+  "burst",
+  "websocket",
+  "rate",
+  "models",
+  "node",
+] as const;
 export type Group = (typeof groups)[number];
 
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
@@ -28,7 +41,7 @@ const byWrk = (group: Group, what: string, service: Service, connections: number
   connections,
   load: { by: "wrk", ...request },
 });
-/** The titles of the handlers in servers/apps.ts, by their path. */
+/** Backends of the handlers (servers/apps.ts), by path. */
 const appHandlers: Record<string, string> = {
   redis: "RedisClient.get",
   sql: "Bun.sql, one row",
@@ -58,6 +71,31 @@ function apps(isQuick: boolean): Workload[] {
   );
 }
 
+/** Apps of node:http (servers/node-apps.mjs), by the path of each. */
+const nodeApps: Record<string, string> = {
+  hello: "node:http hello",
+  express: "Express hello",
+  fastify: "Fastify JSON",
+  koa: "Koa hello",
+  "express-json/7": "Express JSON route with a parameter",
+  "express-file/1MiB": "Express 1 MiB from a file",
+  events: "node:http, 10 events",
+  pipe: "node:http 1 MiB by pipe",
+};
+
+function nodeWorkloads(isQuick: boolean): Workload[] {
+  const paths = isQuick ? ["express", "fastify"] : Object.keys(nodeApps);
+  const workload = (title: string, connections: number, request: WrkRequest): Workload => ({
+    ...byWrk("node", "", "node-http", connections, request),
+    title: `${title}, ${connections} connections`,
+    peers: [...bunPeers, "node"],
+    warmUp: { path: request.path!, connections: 50 },
+  });
+  const gets = paths.map((path) => workload(nodeApps[path]!, 50, { path: `/${path}` }));
+  if (isQuick) return gets;
+  return [...gets, workload("node:http POST of 1 KiB, answered as JSON", 50, { path: "/body", postBytes: 1024 })];
+}
+
 const app = (what: string, request: WrkRequest): Workload => byWrk("app", what, "http-app", 50, request);
 const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   group,
@@ -66,7 +104,10 @@ const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   connections,
   load: { by: "load", service: "echo", bytes },
 });
-/** Workloads at a fixed rate: the latency when the server could do more. */
+/**
+ * Returns workloads at a fixed rate: the costs of "HTTP hello" and so on while the server could do
+ * more.
+ */
 const rates = (title: string, service: Service, connections: number, request: LoadRequest): Workload[] =>
   [0.5, 0.9].map((ofBunsRate) => ({
     group: "rate",
@@ -87,12 +128,11 @@ const socket = (title: string, connections: number, request: LoadRequest): Workl
   load: { by: "load", ...request },
 });
 
-/**
- * Returns the chosen workloads. `sweep`: the numbers of connections in the groups hello and echo.
- */
+/** Returns the workloads. `sweep` has the numbers of connections for the groups hello and echo. */
 export function workloadsOf(chosen: readonly string[], sweep: readonly number[], isQuick: boolean): Workload[] {
   const all: Workload[] = [
     ...apps(isQuick),
+    ...nodeWorkloads(isQuick),
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
     ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
     {

@@ -1,7 +1,7 @@
 /**
- * Handlers that wait for a database, an upstream, a file, a timer or an immediate, or that only use
- * the processor. The variables RINGLOOP_BENCH_* have the addresses of the databases and of the
- * upstream (runner/backends.ts).
+ * Handlers of applications, which wait for a database, an upstream, a file, a timer or an
+ * immediate, or use only the processor. The variables RINGLOOP_BENCH_* tell where the databases and
+ * the upstream are (runner/backends.ts).
  */
 import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -32,7 +32,7 @@ function lazily<T extends object>(make: () => T): () => T {
 }
 
 const QUERY = "select id, name from users where id = $1";
-// A client is made with its first use, because an open pool costs CPU by itself.
+// Only the backends of a run are opened, because an open pool costs time.
 const redis = lazily(() => new Bun.RedisClient(redisUrl));
 const sql = lazily(() => new Bun.SQL(sqlUrl!));
 const pool = lazily(() => new Pool({ connectionString: sqlUrl! }));

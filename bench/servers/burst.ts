@@ -1,6 +1,5 @@
 /**
- * Echoes in pieces of 64 bytes, with one write for each piece, as protocols with many small
- * messages do.
+ * Echoes in pieces of 64 bytes, each by a separate write, like protocols of many small messages.
  */
 import { announce, listen } from "./subject.ts";
 

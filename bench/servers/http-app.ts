@@ -1,4 +1,4 @@
-/** Serves the usual parts of an application: routes, JSON, bodies in both directions, files. */
+/** Typical requests of an application: routes, JSON, bodies in both directions, files. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

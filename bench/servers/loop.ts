@@ -1,6 +1,6 @@
 /**
- * An HTTP server. At the question "go" it also uses everything that Bun's own loop serves, and
- * tells how late each was.
+ * An HTTP server that, after the message "go", also uses everything that Bun's own loop serves. It
+ * reports how late each result was.
  */
 import { announce, serve } from "./subject.ts";
 
@@ -13,7 +13,7 @@ const server = serve({
 const TIMER_MS = 20;
 const ROUNDS = 20;
 
-/** Returns the milliseconds that `action` took beyond `expectedMs`. */
+/** Returns how many milliseconds longer than `expectedMs` the action took. */
 async function late(expectedMs: number, action: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await action();

@@ -1,4 +1,7 @@
-/** The services on Node's own functions: `node node.cjs http-hello|echo|udp`. Prints its port. */
+/**
+ * The same services with Node's own functions: `node node.cjs http-hello|echo|udp`. Prints its
+ * port.
+ */
 const service = process.argv[2];
 const started = (server) => () => console.log(server.address().port);
 

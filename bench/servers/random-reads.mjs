@@ -1,11 +1,11 @@
 /**
- * Random reads of 4 KiB, `depth` at a time, each awaited:
- * `bun|node random-reads.mjs <subject> <file> <seconds> <depth> <direct|cached>`.
+ * Random reads of 4 KiB, `depth` at once, each awaited: `bun|node random-reads.mjs <subject> <file>
+ * <seconds> <depth> <direct|cached>`.
  *
  * Subjects: `promises` is node:fs/promises of the runtime, `defer` and `sqpoll` are ringloop/fs in
- * that mode. The program is plain JavaScript, because Node runs it too. Every block of the file
- * begins with its number, which each read checks. Latency is measured for every sixteenth read, so
- * that the clock does not count. Prints one line of JSON.
+ * that mode. The file is plain JavaScript, because Node runs it, too. Every block of the file
+ * begins with its number, and each read checks it. Latency is measured for each sixteenth read, so
+ * the clock costs nothing. Prints one line of JSON.
  */
 import { constants, readdirSync, readFileSync } from "node:fs";
 
@@ -25,8 +25,8 @@ const file =
 const blocks = (await file.stat()).size / BLOCK_BYTES;
 
 /**
- * Returns a buffer and the offset of an aligned block in it. O_DIRECT needs aligned memory, and
- * with node:fs the offset can only be found by trial.
+ * Returns a buffer, and the place in it for a block. With O_DIRECT, node:fs needs aligned memory;
+ * the aligned place is found by trying.
  */
 async function aligned() {
   const buffer = Buffer.alloc(1 << 20);
@@ -41,20 +41,23 @@ async function aligned() {
   throw new Error("no place in a buffer is aligned");
 }
 
-/** Returns the CPU time of all threads in nanoseconds, with the kernel threads of this process. */
+/**
+ * Returns the CPU time of all threads in nanoseconds, with kernel threads that work for this
+ * process.
+ */
 function cpuNs() {
   let sum = 0;
   for (const thread of readdirSync("/proc/self/task")) {
     try {
       sum += Number(readFileSync(`/proc/self/task/${thread}/schedstat`, "latin1").split(" ")[0]);
     } catch {
-      // The thread has ended meanwhile.
+      // The thread has just ended.
     }
   }
   return sum;
 }
 
-/** Durations of reads in milliseconds. */
+/** Latencies of reads in milliseconds. */
 const latencies = [];
 
 async function readUntil(endMs, { buffer, offset }) {

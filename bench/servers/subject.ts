@@ -1,6 +1,6 @@
 /**
- * The common part of the measured server processes: `bun <server>.ts <subject>`. The subjects are
- * Bun's own functions, and ringloop in each mode.
+ * A measured server process: `bun <server>.ts <subject>`. The subjects are Bun's own functions, and
+ * ringloop in each mode.
  */
 import { heapStats } from "bun:jsc";
 import type { ReactorStats } from "../../src/index.ts";
@@ -8,23 +8,24 @@ import type { ReactorStats } from "../../src/index.ts";
 const subject = process.argv[2] ?? "defer";
 if (subject !== "bun") process.env.RINGLOOP_MODE = subject;
 
-const ringloop = subject === "bun" ? undefined : await import("../../src/index.ts");
+export const isBun = subject === "bun";
+const ringloop = isBun ? undefined : await import("../../src/index.ts");
 
 export const serve = (ringloop?.serve ?? Bun.serve) as typeof Bun.serve;
 export const listen = (ringloop?.listen ?? Bun.listen) as typeof Bun.listen;
 export const udpSocket = (ringloop?.udpSocket ?? Bun.udpSocket) as typeof Bun.udpSocket;
 
-/** A message from a server to its runner. */
+/** A message of a server to its runner. */
 export type FromServer =
   { port: number } | { heap: { bytes: number; objects: number } } | { stats: ReactorStats | null } | { loop: unknown };
 
-/** Sends the port to the runner, and answers the runner's questions. */
+/** Reports the port, and answers questions about the ring. */
 export function announce(port: number, answer?: (question: string) => Promise<FromServer> | undefined): void {
   process.on("message", async (question: string) => {
     const answered = answer?.(question);
     if (answered) process.send!(await answered);
     else if (question === "collect") {
-      Bun.gc(true); // Garbage that is not collected yet must not count as lost memory.
+      Bun.gc(true); // Uncollected memory must not count as lost.
       const { heapSize, objectCount } = heapStats();
       process.send!({ heap: { bytes: heapSize, objects: objectCount } } satisfies FromServer);
     } else if (question === "stats")

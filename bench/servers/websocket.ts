@@ -1,6 +1,6 @@
 /**
- * Serves WebSockets. /echo sends a message back, /fan?count=N sends it N times to all clients. With
- * "deflate" in the path the messages are compressed.
+ * WebSockets: /echo sends a message back, /fan?count=N sends it N times to all. With "deflate" in
+ * the path, messages are compressed.
  */
 import { announce, serve } from "./subject.ts";
 

@@ -1,7 +1,7 @@
-/** What becomes of an operation whose signal is aborted: an error as Node has it, in place of the signal's reason. */
+/** Errors of aborted operations. As in Node, an AbortError replaces the signal's reason. */
 import { SystemError } from "../sys/errno.ts";
 
-/** `name` AbortError, `code` ABORT_ERR; `cause` is the signal's reason. */
+/** `name` is AbortError, `code` is ABORT_ERR, `cause` is the signal's reason. */
 export class AbortError extends Error {
   readonly code = "ABORT_ERR";
 
@@ -15,8 +15,9 @@ export class AbortError extends Error {
 }
 
 /**
- * What a promise of an operation becomes for its caller: the reason of the signal is told as Node tells it, and an error of the kernel has the stack of
- * the functions that await it, as Bun's own has. Its first stack is that of the completion, which says nothing.
+ * Converts the errors of an operation's promise for its caller. A signal's reason becomes an
+ * AbortError, as in Node. An error of the kernel gets the stack of the functions that await it, as
+ * in Bun. The stack of the completion would not help the caller.
  */
 export async function abortable<T>(
   options: { signal?: AbortSignal | null | undefined } | undefined,

@@ -1,5 +1,6 @@
-/** All that `ringloop/fs` exports by name. */
-export { FileHandle, type ReadOptions, type WriteResult } from "./file-handle.ts";
+/** All named exports of `ringloop/fs`. */
+export { FileHandle } from "./file-handle.ts";
+export type { ReadOptions, WriteResult } from "./read-options.ts";
 export { open, type OpenOptions } from "./open.ts";
 export {
   link,

@@ -1,15 +1,20 @@
-/** Arguments as node:fs takes them, made into what the backends take. Errors are Node's: `code` ERR_INVALID_ARG_TYPE and so on. */
+/**
+ * Converts arguments of node:fs into arguments of the backends. Errors are Node's: `code`
+ * ERR_INVALID_ARG_TYPE and so on.
+ */
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { requirePath } from "../operations/operation-paths.ts";
-import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, outOfRange, requirePath } from "../sys/check.ts";
 import { plainBytes } from "../sys/views.ts";
 
-/** A path as Bun's node:fs takes it: text, bytes, or a `file:` URL. */
+/** A path as Bun's node:fs accepts it: text, bytes, or a `file:` URL. */
 export type PathArgument = string | URL | Uint8Array | DataView | ArrayBuffer;
 
-/** A path as the backends take it: text, or bytes that are no text in UTF-8, which a file's name may be. */
+/**
+ * A path as the backends accept it: text, or bytes that are not UTF-8. A file name may have such
+ * bytes.
+ */
 export type Path = string | Buffer;
 
 export function pathOf(path: PathArgument, name = "path"): Path {
@@ -22,18 +27,18 @@ export function pathOf(path: PathArgument, name = "path"): Path {
 }
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC } = constants;
-/** Not among the constants of node:fs; asm-generic's, which x86-64 and arm64 share. */
+/** node:fs has no constant for it. The value is asm-generic's, which x86-64 and arm64 share. */
 const O_CLOEXEC = 0o2000000;
 const FLAGS_MAX = 0x7fffffff;
 
 const R = O_RDONLY;
 const W = O_WRONLY | O_CREAT | O_TRUNC;
 const A = O_WRONLY | O_CREAT | O_APPEND;
-/** The same for reading and writing. */
+/** The same flags for reading and writing. */
 const W_PLUS = O_RDWR | O_CREAT | O_TRUNC;
 const A_PLUS = O_RDWR | O_CREAT | O_APPEND;
 
-/** Node's letters. A second letter may stand before or behind the first. */
+/** Node's flag letters. A second letter may precede or follow the first. */
 const letters: Record<string, number> = {
   r: R,
   ...either("r", "s", R | O_SYNC),
@@ -55,7 +60,10 @@ function either(first: string, second: string, bits: number, plus = ""): Record<
   return { [first + second + plus]: bits, [second + first + plus]: bits };
 }
 
-/** O_* from Node's letters or from a number, with O_CLOEXEC; null and undefined are `byDefault`. */
+/**
+ * Returns O_* flags, with O_CLOEXEC, for Node's letters or a number. null and undefined mean
+ * `byDefault`.
+ */
 export function openFlags(flags: string | number | null | undefined, byDefault: string | number = "r"): number {
   const given = flags ?? byDefault;
   if (typeof given === "number") {
@@ -66,7 +74,10 @@ export function openFlags(flags: string | number | null | undefined, byDefault: 
   throw invalidValue("flags", `O_* or one of ${Object.keys(letters).join(", ")}`, given);
 }
 
-/** Permissions from a number, of which the type that stat(2) reports may be a part, or from octal text; null and undefined are `byDefault`. */
+/**
+ * Returns permissions for a number or for octal text. The number may include the file type that
+ * stat(2) reports. null and undefined mean `byDefault`.
+ */
 export function modeOf(mode: string | number | null | undefined, byDefault: number): number {
   const given = mode ?? byDefault;
   const allowed = "an unsigned integer of 32 bits, or octal digits";
@@ -80,29 +91,20 @@ export function modeOf(mode: string | number | null | undefined, byDefault: numb
   return bits & 0o7777;
 }
 
-/** One of Buffer's, or undefined for bytes as they are: null, undefined, "buffer", and, as in Node, an empty string. */
+/**
+ * Returns an encoding of Buffer, or undefined for plain bytes. null, undefined, "buffer" and, as in
+ * Node, an empty string mean plain bytes.
+ */
 export function encodingOf(encoding: unknown): BufferEncoding | undefined {
   if (encoding === undefined || encoding === null || encoding === "" || encoding === "buffer") return undefined;
   if (typeof encoding === "string" && Buffer.isEncoding(encoding)) return encoding;
   throw invalidValue("encoding", `one of Buffer's, such as "utf8", or null`, encoding);
 }
 
-export function requireView(name: string, view: unknown): asserts view is NodeJS.ArrayBufferView {
-  if (!ArrayBuffer.isView(view)) throw invalidType(name, "an ArrayBuffer's view", view);
-}
-
-/** An option that is true or false; undefined is false. */
-export function requireBoolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "boolean") throw invalidType(name, "true or false", value);
-}
-
-/** From 0 to `most`. */
-export function requireWithin(name: string, value: number, most: number): void {
-  if (typeof value !== "number") throw invalidType(name, "a number", value);
-  if (!(Number.isInteger(value) && value >= 0 && value <= most)) throw outOfRange(name, `from 0 to ${most}`, value);
-}
-
-/** -1 for the file's own: null, undefined and every negative number. */
+/**
+ * Returns the position in bytes; -1 means the file's own position. null, undefined and every
+ * negative number mean -1.
+ */
 export function positionOf(position: number | bigint | null | undefined): number {
   if (position === null || position === undefined) return -1;
   if (typeof position !== "number" && typeof position !== "bigint")

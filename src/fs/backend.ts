@@ -1,6 +1,7 @@
 /**
- * What files are made of: the operations beneath a FileHandle and the functions of `ringloop/fs`, on the ring or, where there is none, on
- * node:fs. Arguments are checked by then; errors have Node's `code`, `errno`, `syscall` and `path`.
+ * The operations beneath a FileHandle and the functions of `ringloop/fs`. They run on the ring or,
+ * without a ring, on node:fs. The callers have checked the arguments. Errors have Node's `code`,
+ * `errno`, `syscall` and `path`.
  */
 import { reactorFor } from "../operations/fallback.ts";
 import type { OperationOptions } from "../operations/operation.ts";
@@ -17,9 +18,15 @@ export interface ReadResult<View> {
 
 export interface Backend {
   open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number>;
-  /** A file's contents in as few operations as there can be. Undefined where they must be several: open, read, close. */
+  /**
+   * Reads a whole file in as few operations as possible. Returns undefined if separate operations
+   * are needed: open, read, close.
+   */
   readWhole?(path: Path, flags: number): Promise<Buffer> | undefined;
-  /** The same: the first `length` bytes of a view. O_TRUNC among the flags cuts the file to them when they are written. */
+  /**
+   * Writes the first `length` bytes of a view as a whole file, like `readWhole`. With O_TRUNC in
+   * `flags`, it cuts the file to this length after the write.
+   */
   writeWhole?(
     path: Path,
     flags: number,
@@ -27,9 +34,12 @@ export interface Backend {
     view: NodeJS.ArrayBufferView,
     length: number,
   ): Promise<void> | undefined;
-  /** For OpenFile alone, which knows when nothing uses the descriptor any more. */
+  /**
+   * Closes a descriptor. Only OpenFile calls it, because it knows when no operation uses the
+   * descriptor any more.
+   */
   close(fd: number): Promise<void>;
-  /** `position` -1 is the file's own. */
+  /** Reads into a view. `position` -1 means the file's own position. */
   read<View extends NodeJS.ArrayBufferView>(
     file: OpenFile,
     view: View,
@@ -38,9 +48,15 @@ export interface Backend {
     position: number,
     options?: OperationOptions,
   ): Promise<ReadResult<View>>;
-  /** Into memory that nobody else has until the promise is fulfilled, and whoever is given it then. */
+  /**
+   * Reads into memory that nobody else has until the promise is fulfilled. After that, only its
+   * receiver has it.
+   */
   readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>>;
-  /** The number of bytes of the `length` from `offset` on, which may be fewer. Throws a RangeError if the view loses them meanwhile. */
+  /**
+   * Writes `length` bytes from `offset` on. Returns the number of written bytes, which may be
+   * smaller. Throws a RangeError if the view loses bytes meanwhile.
+   */
   write(
     file: OpenFile,
     view: NodeJS.ArrayBufferView,
@@ -67,7 +83,7 @@ export interface Backend {
 
 let chosen: Backend | undefined;
 
-/** The thread's: on the ring, or, after one warning that says why, on node:fs. */
+/** Returns the thread's backend: on the ring or, after one warning with the reason, on node:fs. */
 export function backend(): Backend {
   if (chosen !== undefined) return chosen;
   const reactor = reactorFor("ringloop/fs", {});

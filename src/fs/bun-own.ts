@@ -1,15 +1,15 @@
 /**
- * Functions of node:fs/promises for which the kernel's ring has no operation, or none for a name: Bun's own, which use its threads. docs/files.md
- * has the table.
+ * Functions of node:fs/promises for which io_uring has no operation, or no operation on a path.
+ * They are Bun's own and use its threads. docs/files.md has the table.
  */
 import * as node from "node:fs/promises";
 
 /** Permissions: a number, or octal digits. */
 export type Mode = string | number;
-/** Seconds since 1970, as a number or as digits, or a Date. */
+/** A time in seconds since 1970, as a number or as digits; or a Date. */
 export type Time = string | number | Date;
 
-/** Those of Bun that Node does not have, and the types leave out. */
+/** Functions of Bun that Node does not have, and that the types leave out. */
 interface OfDescriptors {
   fchmod(fd: number, mode: Mode): Promise<void>;
   fchown(fd: number, uid: number, gid: number): Promise<void>;

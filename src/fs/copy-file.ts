@@ -1,14 +1,15 @@
 /**
- * Copying a file, with its permissions, which the copy has before its first byte.
+ * Copies a file with its permissions. The copy has the permissions before its first byte.
  *
- * The kernel's rings can neither clone nor copy within the kernel, as copy_file_range(2) does: Bun's own does it on one of its threads. Where a signal or
- * a time limit may end the copy, it goes through memory.
+ * io_uring can neither clone a file nor copy within the kernel as copy_file_range(2) does. So Bun's
+ * own function copies on one of its threads. If a signal or a time limit may end the copy, the
+ * bytes go through memory.
  */
 import { constants, fchmod } from "node:fs";
 import * as node from "node:fs/promises";
 import { promisify } from "node:util";
 import { isUnlimited, type OperationOptions } from "../operations/operation-options.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { requireNodeInteger } from "../sys/check.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
 import { openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
@@ -20,13 +21,14 @@ import type { Stats } from "./stats.ts";
 /** With the NUL, of Linux. */
 const PATH_BYTES_MAX = 4096;
 const COPY_BYTES = 1048576;
-/** All of COPYFILE_*. */
+/** All COPYFILE_* flags. */
 const COPY_MODE_MAX = 7;
-/** Permissions of a file that gets others before its first byte. */
+/** Permissions of a new file until it gets its final ones. It gets them before its first byte. */
 const OWNER_ALONE = 0o600;
 
 /**
- * `mode`: COPYFILE_* of node:fs. With a signal or a time limit COPYFILE_FICLONE makes no difference, and COPYFILE_FICLONE_FORCE is EOPNOTSUPP.
+ * Copies a file. `mode`: COPYFILE_* of node:fs. With a signal or a time limit, COPYFILE_FICLONE has
+ * no effect, and COPYFILE_FICLONE_FORCE is EOPNOTSUPP.
  */
 export async function copyFile(
   from: PathArgument,
@@ -58,9 +60,7 @@ async function narrow(source: Path, target: Path): Promise<void> {
 
 function copyModeOf(mode: number | null | undefined): number {
   if (mode === undefined || mode === null) return 0;
-  const allowed = `an integer from 0 to ${COPY_MODE_MAX}, COPYFILE_*`;
-  if (typeof mode !== "number") throw invalidType("mode", allowed, mode);
-  if (!(Number.isInteger(mode) && mode >= 0 && mode <= COPY_MODE_MAX)) throw outOfRange("mode", allowed, mode);
+  requireNodeInteger("mode", mode, 0, COPY_MODE_MAX);
   return mode;
 }
 
@@ -77,7 +77,7 @@ async function copy(source: Path, target: Path, mode: number, options?: Operatio
     const flags = constants.O_WRONLY | constants.O_CREAT | (exclusive ? constants.O_EXCL : 0);
     const output = await OpenFile.open(used, target, openFlags(flags), stats.mode & OWNER_ALONE, options);
     opened.push(output);
-    // Emptied only now: that both are one file shows when it is open.
+    // The file is emptied only now. Two open files show whether they are the same file.
     const { dev, ino } = await used.fstat(output, false);
     if (dev === stats.dev && ino === stats.ino) return;
     await promisify(fchmod)(output.fd, stats.mode & 0o7777);

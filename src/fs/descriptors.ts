@@ -1,8 +1,8 @@
 /**
- * The functions on descriptors that Bun's node:fs/promises has and Node's has not: of a descriptor of one's own, which stays open but for `close`.
- * Arguments are those of FileHandle's methods.
+ * Functions on descriptors that Bun's node:fs/promises has and Node's lacks. The descriptor belongs
+ * to the caller; only `close` closes it. Arguments are those of FileHandle's methods.
  */
-import { outOfRange } from "../sys/argument-errors.ts";
+import { I32_MAX, requireNodeInteger } from "../sys/check.ts";
 import { SystemError } from "../sys/errno.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
@@ -11,12 +11,10 @@ import type { BigIntStats, Stats } from "./stats.ts";
 
 type Views = readonly NodeJS.ArrayBufferView[];
 
-const FD_MAX = 0x7fffffff;
-
-/** An integer that can be one: the kernel knows whether it is. */
+/** Requires an integer that can be a descriptor. The kernel knows whether it is one. */
 export function requireDescriptor(fd: number): number {
-  if (Number.isInteger(fd) && fd >= 0 && fd <= FD_MAX) return fd;
-  throw outOfRange("fd", `an integer from 0 to ${FD_MAX}`, fd);
+  requireNodeInteger("fd", fd, 0, I32_MAX);
+  return fd;
 }
 
 /** An error says `fd`. */
@@ -54,7 +52,10 @@ export async function readv<Buffers extends Views>(
   return on(fd, (handle) => handle.readv(buffers, position));
 }
 
-/** write(2), pwrite(2), of bytes or `(fd, text, position, encoding)`. The number of bytes. */
+/**
+ * write(2), pwrite(2). Writes bytes, or text as `(fd, text, position, encoding)`. Returns the
+ * number of bytes.
+ */
 export async function write(
   fd: number,
   data: NodeJS.ArrayBufferView | string,
@@ -89,7 +90,7 @@ export async function fdatasync(fd: number): Promise<void> {
   return on(fd, (handle) => handle.datasync());
 }
 
-/** ftruncate(2), to `bytes`; default 0. */
+/** ftruncate(2) to `bytes`. Default 0. */
 export async function ftruncate(fd: number, bytes?: number | null): Promise<void> {
   return on(fd, (handle) => handle.truncate(bytes ?? 0));
 }

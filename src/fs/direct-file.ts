@@ -1,7 +1,9 @@
 /**
- * A file in a slot of the ring's registered files, opened by the first of several linked entries: what reading and writing whole files have in common.
+ * A file in a slot of the ring's registered files, which the first of several linked entries opens.
+ * Reading and writing whole files share this class.
  *
- * Guarantees: no memory and no slot is free before the last completion; a promise that is pending holds the process.
+ * Guarantees: memory and slot are in use until the last completion. A pending promise keeps the
+ * process alive.
  */
 import { giveBack, copyIn } from "../operations/operation-data.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -14,27 +16,27 @@ import { byteLengthOf, copyAll } from "../sys/views.ts";
 import type { Path } from "./arguments.ts";
 import type { DirectFiles } from "./direct-files.ts";
 
-/** Longer ones are for the kernel to refuse (ENAMETOOLONG), as of a descriptor's open. */
+/** The kernel refuses longer paths (ENAMETOOLONG), so an open without a slot handles them. */
 export const PATH_LENGTH_MAX = 4095;
 
-/** What a path takes with its NUL, at most. */
+/** Returns the largest size of a path in bytes, with its NUL. */
 export const pathBytesMax = (path: Path): number => (typeof path === "string" ? path.length * 3 : path.length) + 1;
 
-/** Kinds of the entries, for completions. */
+/** Kinds of entries, for their completions. */
 export const OPEN = 0;
 export const MOVE = 1;
 export const AFTER = 2;
 export const CLOSE = 3;
-/** The result of an entry that had to tell of a failure alone. */
+/** Result of an entry that reports only a failure, and has not failed. */
 export const SUCCESS = Infinity;
 
-/** The kernel refuses it for a file that gets no descriptor. */
+/** The kernel refuses this flag for a file without a descriptor. */
 const O_CLOEXEC = 0o2000000;
 
-/** Nothing was done, and is to be tried again. */
+/** Whether an operation did nothing and must be repeated. */
 export const isInterrupted = (result: number): boolean => result === -EINTR;
 
-/** Into `data`, which nobody else has yet. */
+/** Reads into `data`, which nobody else has yet. */
 const readKind: Kind<number> = {
   syscall: "read",
   place(operation) {
@@ -77,25 +79,25 @@ export abstract class DirectFile<T> implements OperationOwner {
   protected readonly reactor: OperatingReactor;
   protected readonly path: Path;
   protected readonly flags: number;
-  /** Of the registered files. */
+  /** Slot of the registered files. */
   protected readonly index: number;
-  /** Of the reactor's operations. */
+  /** Slot in the reactor's table of operations. */
   protected readonly slot: number;
-  /** Results by kind. */
+  /** Results of the entries, by kind. */
   protected readonly results: number[] = [0, 0, 0, 0];
   protected chunk: Chunk | null = null;
   protected resolve!: (value: T | Promise<T>) => void;
   protected reject!: (reason: unknown) => void;
 
   private readonly files: DirectFiles;
-  /** Bits of kinds whose completions may come. */
+  /** Bits of the kinds whose completions may still come. */
   private outstanding = 0;
-  /** Of those, the ones that come for a failure alone. */
+  /** Bits of those kinds that report only a failure. */
   private silent = 0;
   private isClosing = false;
   private closed: (() => void) | undefined;
 
-  /** Takes over the slot `index`. `flags`: O_*. */
+  /** Owns the slot `index` from now on. `flags`: O_*. */
   constructor(reactor: OperatingReactor, files: DirectFiles, index: number, path: Path, flags: number) {
     this.reactor = reactor;
     this.files = files;
@@ -109,7 +111,10 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.slot = reactor.lane.operations.acquire(this);
   }
 
-  /** Puts into memory what the kernel is to see, and submits. Throws what memory may, and leaves nothing then. */
+  /**
+   * Copies the data into the memory that the kernel sees, and submits. Throws the errors of the
+   * memory; nothing is left then.
+   */
   start(): Promise<T> {
     try {
       this.chunk = this.place();
@@ -123,20 +128,24 @@ export abstract class DirectFile<T> implements OperationOwner {
   }
 
   protected abstract place(): Chunk;
-  /** Of linked entries, the first of which opens the file, each given to `expect` or `expectFailure`. */
+  /**
+   * Submits linked entries, the first of which opens the file. Each is given to `expect` or
+   * `expectFailure`.
+   */
   protected abstract submit(): void;
-  /** All entries are over. */
+  /** Called when all entries are over. */
   protected abstract arrived(): void;
 
-  /** Submits an entry whose completion comes. */
+  /** Prepares an entry for submission that always has a completion. */
   protected expect(sqe: Sqe, kind: number): void {
     this.outstanding |= 1 << kind;
     this.reactor.lane.tag(sqe, this.slot, kind);
   }
 
   /**
-   * Submits an entry of the chain whose completion comes if it fails; those of the entries behind it do not come then (IOSQE_CQE_SKIP_SUCCESS).
-   * A completion wakes the thread, which has nothing to do before the last one.
+   * Prepares an entry of the chain for submission that has a completion only if it fails. Then the
+   * entries after it have no completions (IOSQE_CQE_SKIP_SUCCESS). So the thread does not wake
+   * before the last completion.
    */
   protected expectFailure(sqe: Sqe, kind: number): void {
     this.silent |= 1 << kind;
@@ -161,7 +170,10 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.free();
   }
 
-  /** No more completions come: what was silent has succeeded, or was behind a failure. */
+  /**
+   * Ends the entries that report only a failure, when no more completions come. They have
+   * succeeded, or follow a failed entry.
+   */
   private endSilent(): void {
     for (let kind = 0; this.outstanding !== 0; kind++) {
       const bit = 1 << kind;
@@ -173,7 +185,7 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.silent = 0;
   }
 
-  /** The promise's end. The file may still be open. */
+  /** Fulfils the promise. The file may still be open. */
   protected succeed(value: T): void {
     this.leave();
     this.resolve(value);
@@ -190,20 +202,23 @@ export abstract class DirectFile<T> implements OperationOwner {
     this.reactor.unref();
   }
 
-  /** Closes the file. `then`, if any, is called when it is closed. */
+  /** Closes the file. Calls `then` after the close. */
   protected close(then?: () => void): void {
     this.isClosing = true;
     this.closed = then;
     this.expect(this.reactor.lane.nextSqe().prepCloseDirect(this.index), CLOSE);
   }
 
-  /** The file is closed, or was never open. */
+  /** Frees the slots. The file is closed, or was never open. */
   protected free(): void {
     this.files.give(this.index);
     this.reactor.lane.operations.release(this.slot);
   }
 
-  /** Up to `into.length` bytes. `position` -1 is the file's own, which does not move when an error follows a part. */
+  /**
+   * Reads up to `into.length` bytes. `position` -1 means the file's own position. That position
+   * does not move if an error follows a part of the bytes.
+   */
   protected read(into: Buffer, position: number): Promise<number> {
     const operation = this.operation(readKind, position);
     operation.data = into;
@@ -211,7 +226,7 @@ export abstract class DirectFile<T> implements OperationOwner {
     return operation.start();
   }
 
-  /** Up to `length` bytes, and at most 1 MiB. */
+  /** Writes up to `length` bytes, and at most 1 MiB. */
   protected write(from: NodeJS.ArrayBufferView, offset: number, length: number, position: number): Promise<number> {
     const operation = this.operation(writeKind, position);
     operation.data = from;
@@ -234,7 +249,7 @@ export abstract class DirectFile<T> implements OperationOwner {
   }
 }
 
-/** A path with its NUL, at `offset`. */
+/** Writes a path with its NUL into a chunk, at `offset`. */
 export function placePath(path: Path, chunk: Chunk, offset: number): void {
   const { buffer } = chunk;
   let end = offset;

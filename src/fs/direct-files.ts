@@ -1,29 +1,34 @@
 /**
- * Slots of the ring's registered files, for files that are opened, used and closed by linked entries: the open puts the file into a slot in place of a
- * descriptor, so that the next entry can name it before it is open.
+ * Slots of the ring's registered files, for files that linked entries open, use and close. The open
+ * puts the file into a slot instead of a descriptor. So the next entry can name the slot before the
+ * file is open.
  *
- * Guarantees: a slot is one file's from `take` to `give`. Leaves to its owner: to close what is in it before.
+ * Guarantees: a slot belongs to one file from `take` to `give`. Leaves to others: the owner of a
+ * slot closes its file first.
  */
 import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { getProbe } from "../ring/features.ts";
 import { IORING_OP_FTRUNCATE } from "../sys/abi.ts";
 import { SystemError } from "../sys/errno.ts";
 
-/** Files that are opened at once in this way. More are opened as descriptors. 2 KiB of the kernel's memory. */
+/**
+ * Largest number of files open at once in this way. Further files are opened as descriptors. The
+ * slots use 2 KiB of the kernel's memory.
+ */
 const SLOTS = 256;
 /** Entries of the longest chain, which are submitted together. */
 const CHAIN_ENTRIES_MAX = 4;
 
 export class DirectFiles {
   private readonly reactor: OperatingReactor;
-  /** Undefined until the first is asked for. */
+  /** Free slots; undefined until the first call of `take`. */
   private free: number[] | undefined;
 
   constructor(reactor: OperatingReactor) {
     this.reactor = reactor;
   }
 
-  /** A slot, or -1 where none is free, or the ring cannot have any. */
+  /** Returns a slot; -1 if none is free, or if the ring can have none. */
   take(): number {
     const free = (this.free ??= this.register());
     return free.pop() ?? -1;
@@ -40,7 +45,8 @@ export class DirectFiles {
     try {
       this.reactor.lane.registerFileSlots(SLOTS);
     } catch (error) {
-      if (error instanceof SystemError) return []; // EBUSY: the program has files of its own there. EMFILE: RLIMIT_NOFILE is lower.
+      // EBUSY: the program has registered files. EMFILE: RLIMIT_NOFILE is lower.
+      if (error instanceof SystemError) return [];
       throw error;
     }
     return Array.from({ length: SLOTS }, (_, slot) => slot);

@@ -1,12 +1,14 @@
 /**
- * The position of a file that is open with O_DIRECT: the kernel does not move its own when such an operation of a ring completes later.
+ * The position of a file with O_DIRECT. The kernel does not move its own position when an operation
+ * of a ring completes later.
  *
- * Guarantees: operations that are under way at once get places one after the other, in the order they were started in.
+ * Guarantees: simultaneous operations get consecutive positions, in the order in which they were
+ * started.
  */
 export class DirectPosition {
   private next = 0;
 
-  /** Runs an operation at the position, and moves it behind what was done. */
+  /** Runs an operation at the position, and moves the position past the bytes done. */
   async advance<T>(length: number, run: (position: number) => Promise<T>, bytes: (result: T) => number): Promise<T> {
     const start = this.next;
     this.next += length;
@@ -16,7 +18,8 @@ export class DirectPosition {
       done = bytes(result);
       return result;
     } finally {
-      if (this.next === start + length) this.next = start + done; // Unless another one has its place behind.
+      // If another operation has the next position, the position stays.
+      if (this.next === start + length) this.next = start + done;
     }
   }
 }

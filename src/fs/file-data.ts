@@ -1,16 +1,18 @@
 /**
- * What a file can be written from, read in one place for every function that takes data: text, bytes, or pieces of both one after the other.
+ * Data to write into a file: text, bytes, or a series of them. Every function that accepts such
+ * data reads it here.
  *
- * Guarantees: what is none of them is a TypeError before a file is opened, or emptied for it; a wrong piece is one where its turn comes. A
- * view's length is taken with the view: opening the file takes time, in which it may shrink.
+ * Guarantees: wrong data is a TypeError before a file is opened or emptied. A wrong piece of a
+ * series is an error when its turn comes. The length of a view is read together with the view,
+ * because the view may shrink while the file is opened.
  */
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType } from "../sys/check.ts";
 import { byteLengthOf, plainBytes } from "../sys/views.ts";
 
-/** A piece: text, a view, or an ArrayBuffer. */
+/** One piece of data: text, a view, or an ArrayBuffer. */
 export type FileChunk = string | NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
-/** A piece, or pieces: an array, a Set, a generator, a Readable, a ReadableStream. */
+/** One piece, or a series of pieces: an array, a Set, a generator, a Readable, a ReadableStream. */
 export type FileData = FileChunk | Iterable<FileChunk> | AsyncIterable<FileChunk>;
 
 /** Writes the first `length` bytes of a view. */
@@ -18,15 +20,18 @@ type Write = (view: NodeJS.ArrayBufferView, length: number) => Promise<void>;
 
 const ALLOWED = "text, an ArrayBuffer or a view of one, or an iterable of those";
 
-/** Data that is ready to be written. */
+/** Data that is checked and ready to be written. */
 export interface ReadyData {
-  /** Where it is one piece, and how long that was when it was given. */
+  /**
+   * The only piece of the data; undefined for a series. `length` is its length in bytes when it was
+   * given.
+   */
   readonly whole?: NodeJS.ArrayBufferView;
   readonly length: number;
   write(write: Write, options?: OperationOptions): Promise<void>;
 }
 
-/** Throws a TypeError for what is no data. */
+/** Checks data. Throws a TypeError for a value that is no data. */
 export function readData(data: FileData, encoding: BufferEncoding | undefined): ReadyData {
   const whole = bytesOfChunk(data, encoding);
   if (whole !== undefined) {
@@ -58,7 +63,7 @@ function isIterable(data: unknown): data is Iterable<FileChunk> | AsyncIterable<
   return typeof pulls === "function" || typeof steps === "function";
 }
 
-/** The bytes of one piece, or undefined for what is none. */
+/** Returns the bytes of one piece; undefined for a value that is no piece. */
 export function bytesOfChunk(chunk: unknown, encoding: BufferEncoding | undefined): NodeJS.ArrayBufferView | undefined {
   if (typeof chunk === "string") return Buffer.from(chunk, encoding ?? "utf8");
   return ArrayBuffer.isView(chunk) ? (chunk as NodeJS.ArrayBufferView) : plainBytes(chunk);

@@ -1,9 +1,10 @@
 /**
  * An open file, with the shapes of node:fs/promises' FileHandle, and more.
  *
- * Guarantees: `read` fills the caller's memory when the bytes are there, and not after the promise was rejected; operations that were started
- * before `close` are done on this file, which is closed after the last of them. Leaves to its owner: to close it. A handle that is collected
- * open is closed, with a warning.
+ * Guarantees: `read` fills the caller's memory when the bytes arrive, and never after the promise
+ * was rejected. Operations that start before `close` run on this file, and the file is closed after
+ * the last of them. Leaves to others: the owner closes the handle. If the garbage collector finds
+ * an open handle, it is closed with a warning.
  */
 import { EventEmitter } from "node:events";
 import type { ReadStream, WriteStream } from "node:fs";
@@ -15,9 +16,18 @@ import {
 import type { Interface } from "node:readline";
 import { type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { invalidType, invalidValue, oddHex } from "../sys/argument-errors.ts";
+import {
+  invalidType,
+  invalidValue,
+  requireArray,
+  requireNodeInteger,
+  requireNumber,
+  requireOptionalBoolean,
+  requireView,
+} from "../sys/check.ts";
+import { oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf, requireBoolean, requireView, requireWithin } from "./arguments.ts";
+import { encodingOf, positionOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -25,31 +35,16 @@ import { FileWriter } from "./file-writer.ts";
 import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from "./node-streams.ts";
 import type { OpenFile } from "./open-file.ts";
 import { type Batch, type IterationOptions, type PullOptions, pullOf, pullSyncOf, type Transform } from "./pull.ts";
+import type { ReadOptions, WriteResult } from "./read-options.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
 
-/** Of a read without a buffer, as in Node. */
+/** Bytes of a read without a buffer, as in Node. */
 const READ_BYTES_DEFAULT = 16384;
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 
-export interface ReadOptions<View extends NodeJS.ArrayBufferView> extends OperationOptions {
-  /** Default: a fresh one of `length` bytes. */
-  buffer?: View;
-  /** In the buffer. Default 0. */
-  offset?: number | null;
-  /** Default: up to the buffer's end, or 16384. */
-  length?: number | null;
-  /** In the file. Default null: its own position, which moves. */
-  position?: number | bigint | null;
-}
-
-export interface WriteResult<Data> {
-  bytesWritten: number;
-  buffer: Data;
-}
-
-/** Closes what nobody has closed. Operations under way hold the file themselves, and views of a handle hold the handle. */
+/** Closes forgotten files. Operations under way keep the file; streams keep the handle. */
 const forgotten = new FinalizationRegistry<OpenFile>((file) => {
   if (file.isClosed) return;
   process.emitWarning(`a FileHandle was collected open, and its descriptor ${file.fd} is closed: close() it`, {
@@ -59,14 +54,14 @@ const forgotten = new FinalizationRegistry<OpenFile>((file) => {
   file.close().catch(() => {});
 });
 
-/** Emits "close" when `close()` is called. */
+/** An open file. It emits "close" when `close()` is called. */
 export class FileHandle extends EventEmitter implements AsyncDisposable {
-  /** -1 once it is closed. */
+  /** The descriptor; -1 after `close()`. */
   get fd(): number {
     return this.file.isClosed ? -1 : this.file.fd;
   }
 
-  /** Opened with `direct: true`. */
+  /** Whether the file was opened with `direct: true`. */
   get isDirect(): boolean {
     return this.file.direct !== null;
   }
@@ -74,7 +69,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   private readonly backend: Backend;
   private readonly file: OpenFile;
 
-  /** @internal Takes over `file`. */
+  /** @internal Owns `file` from now on. */
   constructor(backend: Backend, file: OpenFile) {
     super();
     this.backend = backend;
@@ -82,7 +77,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     if (!file.isBorrowed) forgotten.register(this, file, file);
   }
 
-  /** Bun has no async ids. */
+  /** Returns 0: Bun has no async ids. */
   getAsyncId(): number {
     return 0;
   }
@@ -100,7 +95,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return `FileHandle ${Bun.inspect({ fd: this.fd, isDirect: this.isDirect })}`;
   }
 
-  /** read(2), pread(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(options)`. The bytes may be fewer; 0 at the end. */
+  /** read(2), pread(2), with Node's arguments. May read fewer bytes than asked; 0 at the end. */
   read<View extends NodeJS.ArrayBufferView>(
     buffer: View,
     offset?: number | null | ReadOptions<View>,
@@ -137,8 +132,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       return this.readInto(view, offset, length, position, options);
     }
     const bytes = length ?? READ_BYTES_DEFAULT;
-    requireWithin("length", bytes, 0x7fffffff);
-    const fresh = Buffer.alloc(bytes); // Zeroes: what lies behind the bytes that are read is the caller's to see.
+    requireNodeInteger("length", bytes, 0, 0x7fffffff);
+    // Zeroed, because the caller sees the memory after the bytes that are read.
+    const fresh = Buffer.alloc(bytes);
     const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
     return abortable(options, read as unknown as Promise<ReadResult<View>>);
   }
@@ -152,15 +148,15 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<ReadResult<View>> {
     const byteLength = byteLengthOf(view);
     const from = offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const bytes = length ?? byteLength - from;
-    if (byteLength === 0 && typeof bytes === "number" && bytes > 0)
-      throw invalidValue("buffer", "a view with room", view);
-    requireWithin("length", bytes, byteLength - from);
+    requireNumber("length", bytes);
+    if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
+    requireNodeInteger("length", bytes, 0, byteLength - from);
     return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
   }
 
-  /** write(2), pwrite(2): as Node's, `(buffer, offset, length, position)`, `(buffer, options)` or `(text, position, encoding)`. */
+  /** write(2), pwrite(2), with Node's arguments, for bytes or text. */
   async write<Data extends NodeJS.ArrayBufferView | string>(
     data: Data,
     offset?: number | null | { offset?: number; length?: number; position?: number | null },
@@ -169,7 +165,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<WriteResult<Data>> {
     const file = this.file.requireOpen("write");
     if (typeof data === "string") {
-      // A number is taken for the length that bytes would have, and ignored, as in Node.
+      // As in Node, a number here is the length of bytes, and is ignored for text.
       const encoding = encodingOf(typeof length === "number" ? undefined : length) ?? "utf8";
       if (encoding === "hex" && data.length % 2 !== 0) throw oddHex(data.length);
       const text = Buffer.from(data, encoding);
@@ -183,15 +179,15 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
     const byteLength = byteLengthOf(data);
     const from = named.offset ?? 0;
-    requireWithin("offset", from, byteLength);
+    requireNodeInteger("offset", from, 0, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
-    requireWithin("length", count, byteLength - from);
+    requireNodeInteger("length", count, 0, byteLength - from);
     const write = this.backend.write(file, data, from, count, positionOf(named.position));
     const bytesWritten = await abortable(undefined, write);
     return { bytesWritten, buffer: data };
   }
 
-  /** preadv(2), into several views. */
+  /** preadv(2). Reads into several views. */
   async readv<Views extends readonly NodeJS.ArrayBufferView[]>(
     buffers: Views,
     position?: number | null,
@@ -201,7 +197,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
   }
 
-  /** pwritev(2), from several views. */
+  /** pwritev(2). Writes several views. */
   async writev<Views extends readonly NodeJS.ArrayBufferView[]>(
     buffers: Views,
     position?: number | null,
@@ -214,21 +210,21 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     };
   }
 
-  /** A copy of the array: the caller may change it while the operation is under way. */
+  /** A copy, because the caller may change the array while the operation is under way. */
   private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    if (!Array.isArray(buffers)) throw invalidType("buffers", "an array of views", buffers);
+    requireArray("buffers", buffers, "an array of views");
     return buffers.map((view, i) => {
       requireView(`buffers[${i}]`, view);
       return view;
     });
   }
 
-  /** What is left from the file's position on, as one fresh buffer. */
+  /** Reads from the file's position to the end. Returns one new buffer. */
   async readAll(options?: OperationOptions): Promise<Buffer> {
     return await abortable(options, readToEnd(this.backend, this.file.requireOpen("readFile"), options));
   }
 
-  /** The same, or as text: `"utf8"` or `{ encoding }`. */
+  /** Reads like `readAll`. Returns a buffer, or text with `"utf8"` or `{ encoding }`. */
   async readFile(
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
   ): Promise<any> {
@@ -238,19 +234,19 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return named === undefined ? bytes : bytes.toString(named);
   }
 
-  /** Writes all of it, from the file's position on: text, bytes, or an iterable of pieces, whole. */
+  /** Writes all data from the file's position on: text, bytes, or an iterable of pieces. */
   async writeFile(
     data: FileData,
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null; flush?: boolean } & OperationOptions),
   ): Promise<void> {
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
-    requireBoolean("flush", flush ?? undefined);
+    requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
     if (flush) await this.sync();
   }
 
-  /** As in Node, another name of `writeFile`: for the end of a file, open it with "a". */
+  /** Writes as `writeFile` does, as in Node. To append to a file, open it with "a". */
   async appendFile(data: FileData, options?: Parameters<FileHandle["writeFile"]>[1]): Promise<void> {
     return this.writeFile(data, options);
   }
@@ -266,12 +262,12 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(options, writing);
   }
 
-  /** What it holds, in chunks of fresh memory, from `start` or the file's position on. Cancelling leaves the file open. */
+  /** Returns a stream of the contents, in new memory. Cancelling it leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
     return readableOf((chunk) => this.read(chunk), options);
   }
 
-  /** Writes what it gets, from `start` or the file's position on. Closing it leaves the file open. */
+  /** Returns a stream that writes to the file. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<FileChunk> {
     this.file.requireOpen("write");
     return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
@@ -281,7 +277,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return abortable(limits, writeAll(this.backend, this.file.requireOpen("write"), view, position, limits));
   }
 
-  /** Chunks of fresh memory from the file's position on. */
+  /** Iterates over chunks of new memory from the file's position on. */
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     return chunksOf((chunk) => this.read(chunk), {});
   }
@@ -291,7 +287,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   stat(options?: { bigint?: boolean } | null): Promise<Stats>;
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
     const bigint = options?.bigint;
-    requireBoolean("bigint", bigint);
+    requireOptionalBoolean("bigint", bigint);
     return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
   }
 
@@ -305,74 +301,83 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     return await abortable(undefined, this.backend.datasync(this.file.requireOpen("fdatasync")));
   }
 
-  /** ftruncate(2), to `bytes`; default 0, and as in Node what is below counts as that. */
+  /** ftruncate(2) to `bytes`. Default 0; as in Node, a negative number means 0. */
   async truncate(bytes = 0): Promise<void> {
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
-    requireWithin("bytes", length, BYTES_MAX);
+    requireNodeInteger("bytes", length, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
   }
 
-  /** fallocate(2): space for `bytes` from `position` on. `mode`: FALLOC_FL_*. Not without a ring (EOPNOTSUPP). */
+  /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
-    requireWithin("bytes", bytes, BYTES_MAX);
-    requireWithin("position", position, BYTES_MAX);
+    requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
+    requireNodeInteger("position", position, 0, BYTES_MAX);
     return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
   }
 
-  /** fchmod(2): Bun's own. */
+  /** fchmod(2), by Bun's own function. */
   async chmod(mode: Mode): Promise<void> {
     const file = this.file.requireOpen("fchmod");
     return file.during(() => fchmod(file.fd, mode));
   }
 
-  /** fchown(2): Bun's own. */
+  /** fchown(2), by Bun's own function. */
   async chown(uid: number, gid: number): Promise<void> {
     const file = this.file.requireOpen("fchown");
     return file.during(() => fchown(file.fd, uid, gid));
   }
 
-  /** futimens(3): Bun's own. */
+  /** futimens(3), by Bun's own function. */
   async utimes(atime: Time, mtime: Time): Promise<void> {
     const file = this.file.requireOpen("futimes");
     return file.during(() => futimes(file.fd, atime, mtime));
   }
 
-  /** As of node:fs, reading through the ring. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a ReadStream of node:fs. `autoClose` (default true) also closes the handle. */
   createReadStream(options?: CreateReadStreamOptions): ReadStream {
     return readStreamOf(this.heldOpen("createReadStream"), options);
   }
 
-  /** As of node:fs, writing through the ring. `autoClose` (default true) closes the handle with the stream. */
+  /** Returns a WriteStream of node:fs. `autoClose` (default true) also closes the handle. */
   createWriteStream(options?: CreateWriteStreamOptions): WriteStream {
     return writeStreamOf(this.heldOpen("createWriteStream"), options);
   }
 
-  /** Lines of text, of node:readline. */
+  /** Returns the lines of the file, as node:readline gives them. */
   readLines(options?: CreateReadStreamOptions): Interface {
     return linesOf(this.heldOpen("createReadStream"), options);
   }
 
-  /** Once for a handle. A stream of bytes, for readers with buffers of their own too. `autoClose`: default false. */
+  /**
+   * Returns a stream of bytes, also for readers with buffers of their own. It can be called once
+   * for a handle. `autoClose`: default false.
+   */
   readableWebStream(options: ReadableWebStreamOptions = {}): ReadableStream {
     return byteStreamOf(this.held, options);
   }
 
-  /** Batches of chunks, with transforms and then options: for node:stream/iter, which Node calls experimental. */
+  /**
+   * Returns batches of chunks for node:stream/iter, which is experimental in Node. The options
+   * follow the transforms.
+   */
   pull(...transformsAndOptions: (Transform | PullOptions)[]): AsyncIterable<Batch> {
     return pullOf(this.held, transformsAndOptions);
   }
 
-  /** The same by read(2), without the ring. */
+  /** Returns batches as `pull` does, by read(2) without the ring. */
   pullSync(...transformsAndOptions: (Transform | IterationOptions)[]): Iterable<Batch> {
     return pullSyncOf(this.held, transformsAndOptions);
   }
 
-  /** A writer for node:stream/iter. */
+  /** Returns a writer for node:stream/iter. */
   writer(options: IterationOptions = {}): FileWriter {
     return new FileWriter(this.held, options);
   }
 
-  /** Closes it, after what was started. `fd` is -1 at once, and what is started afterwards is EBADF. May be called again. */
+  /**
+   * Closes the file after the operations that were started. Later ones fail with EBADF. `fd` is -1
+   * at once. Further calls return the same promise.
+   */
   close(): Promise<void> {
     const isFirst = !this.file.isClosed;
     forgotten.unregister(this.file);

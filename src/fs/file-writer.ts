@@ -1,11 +1,14 @@
 /**
- * A file's writer, for `node:stream/iter`: `writer()` of FileHandle. Promises go through the ring, one write after the other in the order of their
- * calls; functions that end in Sync use write(2), and do nothing while a promise is pending.
+ * A file's writer for `node:stream/iter`: `writer()` of FileHandle. Functions with promises write
+ * through the ring, one write after the other in the order of the calls. Functions that end in Sync
+ * use write(2), and do nothing while a promise is pending.
  *
- * Guarantees: the handle is locked, and open, until the writer has ended or failed. After a write that failed, all others fail with the same error.
+ * Guarantees: the handle stays locked and open until the writer has ended or failed. After a write
+ * has failed, all later writes fail with the same error.
  */
 import { writeSync } from "node:fs";
-import { invalidState, invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { invalidType, outOfRange, requireArray, requireObject, requireSignal } from "../sys/check.ts";
+import { invalidState } from "./state-errors.ts";
 import { byteLengthOf, bytesOf } from "../sys/views.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 import type { Held } from "./node-streams.ts";
@@ -20,24 +23,27 @@ export class FileWriter implements AsyncDisposable, Disposable {
   private readonly held: Held;
   private readonly autoClose: boolean;
   private readonly syncBytesMax: number;
-  /** From the first write on. */
+  /** Lets the file close; set from the first write on. */
   private endHold: (() => void) | undefined;
-  /** -1 for the file's own. */
+  /** Position of the next write; -1 means the file's own position. */
   private position: number;
   private bytesLeft: number;
   private total = 0;
   private pending = 0;
-  /** All writes so far are over, well or not. */
+  /** Fulfilled when all writes so far are over, also failed ones. */
   private last: Promise<void> = Promise.resolve();
-  /** Of a write that failed. */
+  /** Reason of a failed write. */
   private broken: { reason: unknown } | undefined;
-  /** Of `fail()`, which does not undo what was asked for before. */
+  /** Reason of a call of `fail()`. Earlier writes still run. */
   private failed: { reason: unknown } | undefined;
   private isClosed = false;
   private ending: Promise<number> | undefined;
   private leaving: Promise<void> | undefined;
 
-  /** `chunkSize` is the most that is written by a function that ends in Sync. Throws ERR_INVALID_STATE where the handle is closed or locked. */
+  /**
+   * `chunkSize` is the largest number of bytes that a function that ends in Sync writes. Throws
+   * ERR_INVALID_STATE if the handle is closed or locked.
+   */
   constructor(held: Held, options: IterationOptions) {
     const { autoClose, start, limit, chunkSize } = iterationOf(options);
     this.held = held;
@@ -48,27 +54,33 @@ export class FileWriter implements AsyncDisposable, Disposable {
     held.file.lock();
   }
 
-  /** All of a piece. Rejects with ERR_OUT_OF_RANGE beyond the limit, of which nothing is written then. */
+  /**
+   * Writes all bytes of a piece. Rejects with ERR_OUT_OF_RANGE beyond the limit, and writes nothing
+   * then.
+   */
   async write(chunk: FileChunk, options?: WriteOptions): Promise<void> {
     return this.writeViews("write", [viewOf(chunk)], options);
   }
 
-  /** The same for several pieces. */
+  /** Writes several pieces, like `write`. */
   async writev(chunks: readonly FileChunk[], options?: WriteOptions): Promise<void> {
     return this.writeViews("writev", viewsOf(chunks), options);
   }
 
-  /** Whether it is written: not while a promise is pending, nor beyond `chunkSize` or the limit, nor after the end. */
+  /**
+   * Writes a piece with write(2). Returns false, and writes nothing, while a promise is pending,
+   * beyond `chunkSize` or the limit, and after the end.
+   */
   writeSync(chunk: FileChunk): boolean {
     return this.writeViewsSync([viewOf(chunk)]);
   }
 
-  /** The same for several pieces. */
+  /** Writes several pieces, like `writeSync`. */
   writevSync(chunks: readonly FileChunk[]): boolean {
     return this.writeViewsSync(viewsOf(chunks));
   }
 
-  /** The number of bytes that were written, when all are. */
+  /** Ends the writer. Returns the number of written bytes when all writes are over. */
   async end(options?: WriteOptions): Promise<number> {
     if (this.failure !== undefined) throw this.failure.reason;
     if (this.ending !== undefined) return this.ending;
@@ -85,7 +97,9 @@ export class FileWriter implements AsyncDisposable, Disposable {
     return this.total;
   }
 
-  /** The number of bytes, or -1 where a write is pending or has failed. */
+  /**
+   * Ends the writer. Returns the number of written bytes; -1 if a write is pending or has failed.
+   */
   endSync(): number {
     if (this.failure !== undefined) return -1;
     if (this.isClosed) return this.total;
@@ -94,7 +108,7 @@ export class FileWriter implements AsyncDisposable, Disposable {
     return this.total;
   }
 
-  /** Ends it: what was asked for before is written, and what comes later fails with the reason. */
+  /** Ends the writer with an error. Earlier writes still run; later writes fail with the reason. */
   fail(reason?: unknown): void {
     if (this.isClosed || this.failure !== undefined) return;
     this.failed = { reason: reason ?? invalidState("The writer has failed") };
@@ -181,7 +195,7 @@ export class FileWriter implements AsyncDisposable, Disposable {
     return true;
   }
 
-  /** Takes room for bytes, and says where it begins. */
+  /** Reserves room for bytes. Returns its position. */
   private move(bytes: number): number {
     const { position } = this;
     this.bytesLeft -= bytes;
@@ -208,7 +222,7 @@ function viewOf(chunk: unknown): NodeJS.ArrayBufferView {
 }
 
 function viewsOf(chunks: unknown): NodeJS.ArrayBufferView[] {
-  if (!Array.isArray(chunks)) throw invalidType("chunks", "an array", chunks);
+  requireArray("chunks", chunks);
   return chunks.map(viewOf);
 }
 
@@ -216,9 +230,8 @@ const bytesIn = (views: NodeJS.ArrayBufferView[]): number => views.reduce((sum, 
 
 function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType("options.signal", "an AbortSignal", signal);
+  requireSignal("options.signal", signal);
   return signal;
 }

@@ -1,6 +1,7 @@
 /**
- * Files without a ring: node:fs on descriptors. A signal that is aborted before the call is honoured; one that is aborted later, and a
- * time limit, reject the promise, and leave the operation to end by itself.
+ * Files without a ring: node:fs on descriptors. A signal that is aborted before the call prevents
+ * the operation. A later abort, or a time limit, rejects the promise, and the operation ends by
+ * itself.
  */
 import * as fs from "node:fs";
 import { EOPNOTSUPP, ETIMEDOUT, SystemError } from "../sys/errno.ts";
@@ -12,7 +13,7 @@ import type { BigIntStats, Stats } from "./stats.ts";
 
 type Callback<T> = (error: Error | null, value?: T) => void;
 
-/** A promise of what a function of node:fs calls back with. */
+/** Returns a promise of the result that a function of node:fs calls back with. */
 function call<T>(
   syscall: string,
   options: OperationOptions | undefined,
@@ -35,7 +36,10 @@ function call<T>(
   });
 }
 
-/** The same on an open file, which stays open until node:fs has called back, whatever became of the promise. */
+/**
+ * Calls a function on an open file. The file stays open until node:fs calls back, even if the
+ * promise is settled before.
+ */
 function onFile<T>(
   syscall: string,
   file: OpenFile,
@@ -64,7 +68,8 @@ export class NodeBackend implements Backend {
     try {
       return await call("open", options, (done: Callback<number>) =>
         fs.open(path, flags, mode, (error, fd) => {
-          if (!error && !isWanted) fs.closeSync(fd); // It was opened after the promise was rejected.
+          // The file was opened after the promise was rejected.
+          if (!error && !isWanted) fs.closeSync(fd);
           done(error, fd);
         }),
       );
@@ -127,7 +132,7 @@ export class NodeBackend implements Backend {
     return onFile("ftruncate", file, undefined, (fd, done) => fs.ftruncate(fd, bytes, done));
   }
 
-  /** Node has no such function. */
+  /** Rejects: Node has no such function. */
   allocate(): Promise<void> {
     return Promise.reject(new SystemError(EOPNOTSUPP, "fallocate"));
   }

@@ -1,26 +1,26 @@
 /**
- * An open file as streams of node:stream, as lines, and as a web stream of bytes, in the shapes of node:fs/promises' FileHandle. Bytes come and go
- * through the ring.
+ * An open file as streams of node:stream, as lines, and as a web stream of bytes, in the shapes of
+ * node:fs/promises' FileHandle. All bytes go through the ring.
  *
- * Guarantees: a stream holds the file. `close()` of the handle ends its streams, and closes the file when they have written what they were given.
+ * Guarantees: a stream keeps the file open. `close()` of the handle ends its streams, and closes
+ * the file after they have written their data.
  */
 import { createReadStream, createWriteStream, type ReadStream, type WriteStream } from "node:fs";
 import type { CreateReadStreamOptions, CreateWriteStreamOptions, ReadableWebStreamOptions } from "node:fs/promises";
 import type { Interface } from "node:readline";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireObject, requireOptionalBoolean } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
-import { requireBoolean } from "./arguments.ts";
 import type { Backend } from "./backend.ts";
 import type { FileHandle } from "./file-handle.ts";
 import type { OpenFile } from "./open-file.ts";
 
-/** Few programs read lines. */
+/** Loaded late, because few programs read lines. */
 const readline = lazily(() => require("node:readline") as typeof import("node:readline"));
 
 const STREAM_BYTES_DEFAULT = 65536;
 const WEB_STREAM_BYTES = 16384;
 
-/** What a handle gives to its streams. */
+/** The parts of a handle that its streams use. */
 export interface Held {
   readonly handle: FileHandle;
   readonly backend: Backend;
@@ -30,7 +30,9 @@ export interface Held {
 type Done = (error: unknown, ...values: unknown[]) => void;
 type Views = NodeJS.ArrayBufferView[];
 
-/** Calls back outside of the promise: what a listener throws is an exception, not a rejection. */
+/**
+ * Calls back outside of the promise. So an error of a listener is an exception, not a rejection.
+ */
 function tell<T>(promise: Promise<T>, done: Done, values: (value: T) => unknown[]): void {
   promise.then(
     (value) => process.nextTick(done, null, ...values(value)),
@@ -41,8 +43,9 @@ function tell<T>(promise: Promise<T>, done: Done, values: (value: T) => unknown[
 type Position = number | null | undefined;
 
 /**
- * What streams of node:fs call in place of node:fs: the handle's methods, also those that a program has put in their place, as in Node; after
- * `close()`, which these refuse, the backend.
+ * Returns the functions that streams of node:fs call instead of node:fs. They call the handle's
+ * methods; as in Node, a program may have replaced these methods. After `close()`, the methods
+ * refuse calls, so the functions call the backend.
  */
 function functionsFor({ handle, backend, file }: Held, endHold: () => void): object {
   const at = (position: Position): number => position ?? -1;
@@ -71,14 +74,16 @@ function functionsFor({ handle, backend, file }: Held, endHold: () => void): obj
   };
 }
 
-/** `close()` of the handle ends the stream; the other way round it is the stream's `autoClose`. */
+/**
+ * Makes a stream. `close()` of the handle ends the stream. The stream's `autoClose` closes the
+ * handle.
+ */
 function streamOf<Stream extends ReadStream | WriteStream>(
   held: Held,
   options: object | undefined,
   make: (path: never, options: object) => Stream,
 ): Stream {
-  if (options !== undefined && (typeof options !== "object" || options === null))
-    throw invalidType("options", "an object", options);
+  if (options !== undefined) requireObject("options", options);
   const { fs } = (options ?? {}) as { fs?: unknown };
   if (fs !== undefined)
     throw Object.assign(new Error("options.fs is not for streams of a handle"), { code: "ERR_METHOD_NOT_IMPLEMENTED" });
@@ -110,15 +115,19 @@ export function linesOf(held: Held, options?: CreateReadStreamOptions): Interfac
   return readline().createInterface({ input: readStreamOf(held, options), crlfDelay: Infinity });
 }
 
-/** From the file's position on. `autoClose`: the handle is closed with the stream's end. */
+/**
+ * Returns a stream of bytes from the file's position on. `autoClose` closes the handle at the
+ * stream's end.
+ */
 export function byteStreamOf({ handle, backend, file }: Held, options: ReadableWebStreamOptions): ReadableStream {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { autoClose = false, type = "bytes" } = options as ReadableWebStreamOptions & { type?: unknown };
-  requireBoolean("options.autoClose", autoClose);
+  requireOptionalBoolean("options.autoClose", autoClose);
   file.lock();
   if (type !== "bytes")
     process.emitWarning(
-      'A non-"bytes" options.type has no effect. A byte-oriented steam is always created.', // Node's words.
+      // Node's message.
+      'A non-"bytes" options.type has no effect. A byte-oriented steam is always created.',
       "ExperimentalWarning",
     );
   const endHold = file.hold();

@@ -1,12 +1,13 @@
 /**
- * An open file as ringloop/fs shares it among the operations on it: its descriptor, and who uses it.
+ * An open file that several operations share: its descriptor, and the number of its users.
  *
- * Guarantees: the descriptor is closed after the last operation that uses it, never under one, so that no piece of an operation reaches a file or a
- * socket that was given the same number; once `close()` was called, nobody new gets it. An operation that was abandoned (a signal, a time limit)
- * uses it until its last completion. A stream uses it from its making to its end.
+ * Guarantees: the descriptor is closed after the last operation that uses it, and never during one.
+ * So no part of an operation reaches another file or socket that has got the same number. After a
+ * call of `close()`, no new user gets the descriptor. An abandoned operation (a signal, a time
+ * limit) uses it until its last completion. A stream uses it from its creation to its end.
  */
 import type { Holder, OperationOptions } from "../operations/operation.ts";
-import { invalidState } from "../sys/argument-errors.ts";
+import { invalidState } from "./state-errors.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend } from "./backend.ts";
@@ -14,15 +15,18 @@ import { DirectPosition } from "./direct-position.ts";
 
 export class OpenFile implements Holder {
   readonly fd: number;
-  /** Of a file that is open with O_DIRECT: the kernel wants aligned memory, and does not move its own position. */
+  /**
+   * Position of a file with O_DIRECT; null for other files. The kernel wants aligned memory for
+   * such a file, and does not move its own position.
+   */
   readonly direct: DirectPosition | null;
 
-  /** Somebody else closes its descriptor. */
+  /** Whether the caller closes the descriptor. */
   isBorrowed = false;
 
   private readonly backend: Backend;
   private uses = 0;
-  /** Those of the uses that are streams'. */
+  /** The part of `uses` that belongs to streams. */
   private holds = 0;
   private isLocked = false;
   private closed: PromiseWithResolvers<void> | undefined;
@@ -37,14 +41,17 @@ export class OpenFile implements Holder {
     return new OpenFile(backend, await backend.open(path, flags, mode, options));
   }
 
-  /** A descriptor of somebody else's, who closes it, and not before the operations on it are over. */
+  /**
+   * Returns a file for a descriptor of the caller. The caller closes it after the operations on it
+   * are over.
+   */
   static borrowed(backend: Backend, fd: number): OpenFile {
     const file = new OpenFile(backend, fd);
     file.isBorrowed = true;
     return file;
   }
 
-  /** Takes over `fd`. */
+  /** Owns `fd` from now on. */
   constructor(backend: Backend, fd: number, isDirect = false) {
     this.backend = backend;
     this.fd = fd;
@@ -67,7 +74,9 @@ export class OpenFile implements Holder {
   }
 
   /**
-   * For a stream, whose operations may begin after `close()` was called, which waits for its end. What is returned ends it, and may be called again.
+   * Keeps the file open for a stream. The operations of a stream may begin after `close()` was
+   * called, and `close()` waits for its end. Returns a function that ends the use; it may be called
+   * several times.
    */
   hold(): () => void {
     this.retain();
@@ -81,14 +90,19 @@ export class OpenFile implements Holder {
     };
   }
 
-  /** For one reader or writer that has the file's position for itself. Throws ERR_INVALID_STATE where there is one, and once `close()` was called. */
+  /**
+   * Reserves the file's position for one reader or writer. Throws ERR_INVALID_STATE if it is
+   * reserved already, and after a call of `close()`.
+   */
   lock(): void {
     this.requireNotClosed();
     if (this.isLocked) throw invalidState("The FileHandle is locked");
     this.isLocked = true;
   }
 
-  /** For iterators and writers. Throws ERR_INVALID_STATE once `close()` was called. */
+  /**
+   * Checks the file for iterators and writers. Throws ERR_INVALID_STATE after a call of `close()`.
+   */
   requireNotClosed(): this {
     if (this.closed !== undefined) throw invalidState("The FileHandle is closed");
     return this;
@@ -98,12 +112,12 @@ export class OpenFile implements Holder {
     this.isLocked = false;
   }
 
-  /** Ends the holds of streams that nobody has any more. */
+  /** Ends the uses of streams that are unreachable. */
   endHolds(): void {
     for (; this.holds > 0; this.holds--) this.release();
   }
 
-  /** Runs several operations one after the other, between which the file stays open. */
+  /** Runs several operations one after the other, and keeps the file open meanwhile. */
   async during<T>(run: () => Promise<T>): Promise<T> {
     this.retain();
     try {
@@ -113,13 +127,13 @@ export class OpenFile implements Holder {
     }
   }
 
-  /** For an operation that begins. Throws EBADF once `close()` was called. */
+  /** Checks the file for a new operation. Throws EBADF after a call of `close()`. */
   requireOpen(syscall: string): this {
     if (this.closed !== undefined) throw new SystemError(EBADF, syscall);
     return this;
   }
 
-  /** Closes it, after the operations that use it. May be called again. */
+  /** Closes the file after the operations that use it. Further calls return the same promise. */
   close(): Promise<void> {
     if (this.closed === undefined) {
       this.closed = Promise.withResolvers();

@@ -1,24 +1,27 @@
-/** Functions on names, with the arguments, values and errors of node:fs/promises. Where the ring has no operation, there is no function. */
+/**
+ * Functions on paths, with the arguments, values and errors of node:fs/promises. Each of them has
+ * an operation of the ring.
+ */
 import { dirname } from "node:path";
 import * as node from "node:fs/promises";
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, requireOptionalBoolean } from "../sys/check.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
-import { modeOf, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
+import { modeOf, type Path, type PathArgument, pathOf } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 
 export interface StatOptions extends OperationOptions {
-  /** BigIntStats, with times in nanoseconds. Default false. */
+  /** Returns BigIntStats, with times in nanoseconds. Default false. */
   bigint?: boolean;
-  /** false: undefined in place of ENOENT. Default true. */
+  /** If false, the result is undefined instead of ENOENT. Default true. */
   throwIfNoEntry?: boolean;
 }
 
 type Big<Options> = Options extends { bigint: true } ? BigIntStats : Stats;
 type Missing<Options> = Options extends { throwIfNoEntry: false } ? undefined : never;
-/** What stat gives for its options. */
+/** The result of stat for its options. */
 export type StatsFor<Options> = Big<Options> | Missing<Options>;
 
 /** stat(2). */
@@ -29,7 +32,7 @@ export async function stat<Options extends StatOptions>(
   return (await statBy(path, true, options)) as StatsFor<Options>;
 }
 
-/** lstat(2): of a symbolic link itself. */
+/** lstat(2): does not follow a symbolic link. */
 export async function lstat<Options extends StatOptions>(
   path: PathArgument,
   options?: Options | null,
@@ -44,8 +47,8 @@ async function statBy(
 ): Promise<Stats | BigIntStats | undefined> {
   const limits = isObject(options) ? options : {};
   const { bigint = false, throwIfNoEntry } = limits;
-  requireBoolean("bigint", bigint);
-  requireBoolean("throwIfNoEntry", throwIfNoEntry);
+  requireOptionalBoolean("bigint", bigint);
+  requireOptionalBoolean("throwIfNoEntry", throwIfNoEntry);
   try {
     return await abortable(limits, backend().stat(pathOf(path), followsLinks, bigint, limits));
   } catch (error) {
@@ -64,24 +67,30 @@ export async function unlink(path: PathArgument, options?: OperationOptions): Pr
   return await abortable(options, backend().unlink(pathOf(path), options));
 }
 
-/** Node has taken the option away, and Bun has kept it. */
+/** The types follow Node, which has removed this option. Bun has kept it. */
 const removeAll = node.rmdir as (path: Path, options: { recursive: true }) => Promise<void>;
 
 export interface RmdirOptions extends OperationOptions {
-  /** What is in it is removed before: by node:fs, which Node advises to do with `rm`. `signal` and `timeoutMs` do not count then. Default false. */
+  /**
+   * Whether to remove the directory's contents first, by node:fs. Node advises `rm` for that.
+   * `signal` and `timeoutMs` have no effect then. Default false.
+   */
   recursive?: boolean;
 }
 
-/** rmdir(2): an empty directory, unless `recursive`. */
+/** rmdir(2). Removes an empty directory, or with `recursive` any directory. */
 export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Promise<void> {
   if (!isObject(options)) throw invalidType("options", "an object", options);
-  requireBoolean("recursive", options.recursive);
+  requireOptionalBoolean("recursive", options.recursive);
   const name = pathOf(path);
   if (options.recursive) return removeAll(name, { recursive: true });
   return await abortable(options, backend().rmdir(name, options));
 }
 
-/** symlink(2): `path` leads to `target`, which need not exist. `type` is for other systems. */
+/**
+ * symlink(2). Makes a symbolic link at `path` that leads to `target`, which need not exist. `type`
+ * is for other systems.
+ */
 export async function symlink(target: PathArgument, path: PathArgument, type?: string | null): Promise<void> {
   if (!(type === undefined || type === null || ["dir", "file", "junction"].includes(type)))
     throw invalidValue("type", `"dir", "file", "junction" or null`, type);
@@ -99,20 +108,22 @@ export async function link(
 }
 
 export interface MkdirOptions extends OperationOptions {
-  /** Before the umask. Default 0o777. */
+  /** Permissions before the umask. Default 0o777. */
   mode?: number | string | null;
-  /** Makes what is missing on the way, and does not mind a directory that is there. Default false. */
+  /**
+   * Whether to make missing parent directories, and to accept an existing directory. Default false.
+   */
   recursive?: boolean;
 }
 
-/** mkdir(2). With `recursive`, the first directory that it made, or undefined. */
+/** mkdir(2). With `recursive`, returns the first directory that it made, or undefined. */
 export async function mkdir(
   path: PathArgument,
   options?: number | string | MkdirOptions | null,
 ): Promise<string | undefined> {
   const given = isObject(options) ? options : { mode: options as number };
   const { mode, recursive = false, ...limits } = given;
-  requireBoolean("recursive", recursive);
+  requireOptionalBoolean("recursive", recursive);
   const bits = modeOf(mode, 0o777);
   const name = pathOf(path);
   if (recursive) return await abortable(limits, mkdirAll(name, bits, limits));
@@ -139,7 +150,10 @@ async function mkdirAll(path: Path, mode: number, options: OperationOptions): Pr
   }
 }
 
-/** The name without its last part. Bytes are taken for Latin-1 meanwhile, in which each is one letter. */
+/**
+ * Returns the path without its last part. Bytes are read as Latin-1 meanwhile, where each byte is
+ * one letter.
+ */
 function parentOf(path: Path): Path {
   return typeof path === "string" ? dirname(path) : Buffer.from(dirname(path.toString("latin1")), "latin1");
 }

@@ -1,54 +1,53 @@
 /**
- * An open file in batches of chunks, for `node:stream/iter`: `pull` of FileHandle through the ring, `pullSync` by read(2).
+ * An open file as batches of chunks, for `node:stream/iter`: `pull` of FileHandle reads through the
+ * ring, `pullSync` by read(2).
  *
- * Guarantees: the handle is locked from the call to the end of the iteration, as in Node. Transforms are node:stream/iter's to apply, which Bun
- * has with --experimental-stream-iter alone.
+ * Guarantees: as in Node, the handle is locked from the call to the end of the iteration. Leaves to
+ * others: node:stream/iter applies transforms. Bun has that module only with
+ * --experimental-stream-iter.
  */
 import { readSync } from "node:fs";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
-import { requireBoolean } from "./arguments.ts";
+import { invalidType, requireNodeInteger, requireObject, requireOptionalBoolean, requireSignal } from "../sys/check.ts";
 import type { Held } from "./node-streams.ts";
 
 const CHUNK_BYTES_DEFAULT = 131072;
 
 export interface IterationOptions {
-  /** Closes the handle at the end. Default false. */
+  /** Whether to close the handle at the end. Default false. */
   autoClose?: boolean;
-  /** First byte. Default: the file's own position. */
+  /** Position of the first byte. Default: the file's own position. */
   start?: number;
-  /** Bytes at most. Default: no limit. */
+  /** Largest number of bytes in all. Default: no limit. */
   limit?: number;
-  /** Bytes in a chunk at most. Default 131072. */
+  /** Largest number of bytes in a chunk. Default 131072. */
   chunkSize?: number;
 }
 
 export interface PullOptions extends IterationOptions {
-  /** Ends the iteration with its reason. */
+  /** Signal that ends the iteration with its reason. */
   signal?: AbortSignal;
 }
 
-/** Chunks, and null for the end. */
+/** Chunks of one step of the iteration. A transform also gets null, at the end. */
 export type Batch = Uint8Array[];
 type TransformFunction = (chunks: Batch | null, options?: unknown) => unknown;
 export type Transform = TransformFunction | { transform: (source: any, options?: unknown) => unknown };
 
-/** Options with their defaults; `start` and `limit` -1 for none. Throws as Node does for the rest. */
+/**
+ * Returns the options with their defaults. `start` and `limit` are -1 if they are not given. Throws
+ * Node's errors for wrong values.
+ */
 export function iterationOf(options: IterationOptions): Required<IterationOptions> {
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+  requireObject("options", options);
   const { autoClose = false, start = -1, limit = -1, chunkSize = CHUNK_BYTES_DEFAULT } = options;
-  requireBoolean("options.autoClose", autoClose);
-  if (start !== -1) requireInteger("options.start", start, 0);
-  if (limit !== -1) requireInteger("options.limit", limit, 1);
-  requireInteger("options.chunkSize", chunkSize, 1);
+  requireOptionalBoolean("options.autoClose", autoClose);
+  if (start !== -1) requireNodeInteger("options.start", start, 0, Number.MAX_SAFE_INTEGER);
+  if (limit !== -1) requireNodeInteger("options.limit", limit, 1, Number.MAX_SAFE_INTEGER);
+  requireNodeInteger("options.chunkSize", chunkSize, 1, Number.MAX_SAFE_INTEGER);
   return { autoClose, start, limit, chunkSize };
 }
 
-function requireInteger(name: string, value: unknown, least: number): void {
-  if (typeof value !== "number") throw invalidType(name, "a number", value);
-  if (!(Number.isSafeInteger(value) && value >= least)) throw outOfRange(name, `an integer from ${least} on`, value);
-}
-
-/** The last argument that is no transform is the options. */
+/** Separates the arguments. The last argument is the options if it is no transform. */
 function argumentsOf(args: readonly unknown[]): { transforms: Transform[]; options: PullOptions } {
   const isTransform = (value: unknown): boolean =>
     typeof value === "function" || typeof (value as { transform?: unknown } | null)?.transform === "function";
@@ -60,7 +59,7 @@ function argumentsOf(args: readonly unknown[]): { transforms: Transform[]; optio
   return { transforms, options: options as PullOptions };
 }
 
-/** Node's, which exists in programs that are started with its flag. */
+/** Node's functions. They exist only in a program that was started with their flag. */
 interface Pulls {
   pull(source: AsyncIterable<Batch>, ...rest: unknown[]): AsyncIterable<Batch>;
   pullSync(source: Iterable<Batch>, ...rest: unknown[]): Iterable<Batch>;
@@ -68,7 +67,7 @@ interface Pulls {
 const STREAM_ITER: string = "node:stream/iter";
 const streamIter = (): Pulls => require(STREAM_ITER) as Pulls;
 
-/** A place in the file that moves, and what is left of the limit. */
+/** A moving position in the file, and the rest of the limit. */
 class Progress {
   position: number;
   private left: number;
@@ -95,8 +94,7 @@ export function pullOf({ handle, backend, file }: Held, args: readonly unknown[]
   const { transforms, options } = argumentsOf(args);
   const { signal } = options;
   const iteration = iterationOf(options);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType("options.signal", "an AbortSignal", signal);
+  requireSignal("options.signal", signal);
   const progress = new Progress(iteration);
   const isAborted = signal?.aborted === true;
   if (!isAborted) file.lock();

@@ -1,8 +1,9 @@
 /**
  * Files on the ring.
  *
- * Data is copied between the caller's memory and the arena's, in pieces of at most 1 MiB. Only memory that nobody else has yet
- * (`readFresh`) is read into where it lies, from ADOPTED_BYTES_MIN on.
+ * The data is copied between the caller's memory and the arena's, in pieces of at most 1 MiB.
+ * Memory that nobody else has yet (`readFresh`) is the exception: from ADOPTED_BYTES_MIN on, the
+ * kernel reads into it directly.
  */
 import { ftruncate } from "node:fs";
 import { promisify } from "node:util";
@@ -38,13 +39,16 @@ import { WholeWrite } from "./whole-write.ts";
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
 
-/** Of one read or write, so the kernel: MAX_RW_COUNT. */
+/** Largest number of bytes of one read or write in the kernel: MAX_RW_COUNT. */
 const BYTES_MAX = 0x7ffff000;
 
-/** A disk is idle until it is told: after 12 reads of its own they are submitted, though more completions wait to be seen. */
+/**
+ * A disk is idle until it gets a read. So the reactor submits after 12 direct reads, even if more
+ * completions wait to be handled.
+ */
 const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
 
-/** The descriptor is the thread's until it is closed. */
+/** Opens a file. The thread owns the descriptor until it is closed. */
 const ownedOpen: Kind<number> = {
   ...openKind,
   finish(_operation, fd) {
@@ -53,7 +57,7 @@ const ownedOpen: Kind<number> = {
   },
 };
 
-/** A read whose value is that of Node's FileHandle.read. */
+/** A read with the value of Node's FileHandle.read. */
 const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
   syscall: "read",
   place: placeRoom,
@@ -77,7 +81,7 @@ const adoptedRead: Kind<ReadResult<Buffer>> = {
   finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
 };
 
-/** By system call, and by whether the numbers are BigInts. */
+/** Kinds by system call, and by numbers or BigInts. */
 const statKinds = { stat: statKindsOf("stat"), lstat: statKindsOf("lstat"), fstat: statKindsOf("fstat") };
 
 function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
@@ -87,7 +91,7 @@ function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<Big
   };
 }
 
-/** An error of a piece is one of the whole. */
+/** Throws the error of a piece as an error of the whole operation. */
 function throwAs(syscall: string, error: unknown): never {
   if (!(error instanceof SystemError)) throw error;
   throw new SystemError(-error.errno, syscall);
@@ -104,7 +108,7 @@ export class RingBackend implements Backend {
     this.directFiles = new DirectFiles(reactor);
   }
 
-  /** An operation that keeps the file open until its last completion. */
+  /** Returns an operation that keeps the file open until its last completion. */
   private on<T>(file: OpenFile, kind: Kind<T>, position: number, options?: OperationOptions): Operation<T> {
     const operation = this.reactor.pooled.describe(kind, options).heldBy(file);
     operation.fd = file.fd;
@@ -205,8 +209,9 @@ export class RingBackend implements Backend {
     const { direct, fd } = file;
     if (direct !== null && position < 0)
       return direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
-    // The kernel does not move the file's position for a part that was written before an error, such as of a full disk. So the position is
-    // moved before, and set right when less was written. What cannot be sought in, a pipe, has none.
+    // If an error follows a written part, for example on a full disk, the kernel does not move the
+    // file's position for that part. So the position is moved before the write, and corrected if
+    // less was written. A file without seeking, such as a pipe, has no position.
     let from = position;
     if (position < 0) {
       const end = native().rl_seek(fd, length, SEEK_CUR);
@@ -241,7 +246,10 @@ export class RingBackend implements Backend {
     return this.vector(file, writevKind, views, position, (view, bytes, at) => this.write(file, view, 0, bytes, at));
   }
 
-  /** One operation, unless a piece is larger than a chunk or there are too many: then `each` moves the pieces one after the other. */
+  /**
+   * Runs one operation. If a piece is larger than a chunk, or there are too many pieces, `each`
+   * moves the pieces one after the other.
+   */
   private vector(
     file: OpenFile,
     kind: Kind<number>,
@@ -286,7 +294,7 @@ export class RingBackend implements Backend {
       try {
         await this.reactor.ftruncate(file.fd, bytes);
       } catch (error) {
-        // Before Linux 6.9 there is no such operation.
+        // Linux before 6.9 has no such operation.
         if (!(error instanceof SystemError && error.code === "EINVAL")) throw error;
         await promisify(ftruncate)(file.fd, bytes);
       }

@@ -1,4 +1,4 @@
-/** Reads and writes that go on until all is done: short ones are continued. */
+/** Reads and writes that repeat after a short result until everything is done. */
 import { fstatSync } from "node:fs";
 import type { OperationOptions } from "../operations/operation.ts";
 import { EIO, SystemError } from "../sys/errno.ts";
@@ -6,15 +6,19 @@ import { byteLengthOf } from "../sys/views.ts";
 import type { Backend } from "./backend.ts";
 import type { OpenFile } from "./open-file.ts";
 
-/** Of a file that does not say how large it is: /proc, pipes. */
+/** Bytes of a piece for a file that does not know its size: /proc, pipes. */
 const GROWTH_BYTES = 65536;
 /** O_DIRECT reads whole blocks. */
 const BLOCK_BYTES = 4096;
 
-/** Everything from the file's position on. Nothing behind what was read is handed out: the memory is fresh, and was somebody's before. */
+/**
+ * Reads everything from the file's position on. The result contains only bytes that were read,
+ * because new memory may have another owner's old content.
+ */
 export function readToEnd(backend: Backend, file: OpenFile, options?: OperationOptions): Promise<Buffer> {
   return file.during(async () => {
-    // fstat(2) of an open local file does not wait for the disk (on NFS or FUSE it may); the ring's always takes a worker thread.
+    // fstat(2) of an open local file does not wait for the disk; on NFS or FUSE it may. The ring's
+    // operation always needs a worker thread.
     const stats = fstatSync(file.fd);
     const expected = stats.isFile() ? stats.size : 0;
     const blocks = file.direct !== null ? Math.ceil(expected / BLOCK_BYTES) * BLOCK_BYTES : expected;
@@ -34,7 +38,10 @@ export function readToEnd(backend: Backend, file: OpenFile, options?: OperationO
   });
 }
 
-/** All bytes of a view, or its first `length`, from `position` or the file's own (-1) on. Throws a RangeError if the view loses them meanwhile. */
+/**
+ * Writes the first `length` bytes of a view, by default all, from `position` on. -1 means the
+ * file's own position. Throws a RangeError if the view loses bytes meanwhile.
+ */
 export function writeAll(
   backend: Backend,
   file: OpenFile,
@@ -47,7 +54,8 @@ export function writeAll(
     for (let total = 0; total < length;) {
       const at = position < 0 ? -1 : position + total;
       const written = await backend.write(file, view, total, length - total, at, options);
-      if (written === 0) throw new SystemError(EIO, "write"); // As good as never: it would go on for ever.
+      // Without an error, the loop would never end.
+      if (written === 0) throw new SystemError(EIO, "write");
       total += written;
     }
   });

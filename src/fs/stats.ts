@@ -1,10 +1,13 @@
-/** What a file is: the fields and methods of node:fs' Stats, without its newest (`atimeInstant` and so on). */
+/**
+ * Properties of a file: the fields and methods of node:fs' Stats, without its newest
+ * (`atimeInstant` and so on).
+ */
 import { type BigIntStats as NodeBigIntStats, constants, type Stats as NodeStats } from "node:fs";
 import type { Statx } from "../ring/structs.ts";
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK } = constants;
 
-/** What both kinds have: dates, and questions about the type. */
+/** The common members of both classes: dates, and methods for the file type. */
 abstract class CommonStats<T extends number | bigint> {
   abstract readonly mode: T;
   abstract readonly atimeMs: T;
@@ -16,7 +19,7 @@ abstract class CommonStats<T extends number | bigint> {
   declare ctime: Date;
   declare birthtime: Date;
 
-  /** The class's name, as of Bun's own. */
+  /** The class's name, as in Bun's own. */
   get [Symbol.toStringTag](): string {
     return this.constructor.name;
   }
@@ -54,7 +57,7 @@ abstract class CommonStats<T extends number | bigint> {
   }
 }
 
-/** Made when they are asked for, and the object's own from then on, as in Node. */
+/** As in Node, a date is made at the first read, and is the object's own property afterwards. */
 for (const name of ["atime", "mtime", "ctime", "birthtime"] as const) {
   const own = (stats: object, value: unknown): void =>
     void Object.defineProperty(stats, name, { value, enumerable: true, writable: true, configurable: true });
@@ -111,7 +114,10 @@ export class Stats extends CommonStats<number> implements Omit<NodeStats, Instan
   }
 }
 
-/** The same with BigInts, and times in nanoseconds: of `stat(path, { bigint: true })`. */
+/**
+ * The same fields as BigInts, and times in nanoseconds: the result of
+ * `stat(path, { bigint: true })`.
+ */
 export class BigIntStats extends CommonStats<bigint> implements Omit<NodeBigIntStats, Instants> {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -156,7 +162,7 @@ export class BigIntStats extends CommonStats<bigint> implements Omit<NodeBigIntS
   }
 }
 
-/** makedev(3), of glibc. */
+/** makedev(3) of glibc. */
 function deviceNumber(major: number, minor: number): number {
   const low = ((major & 0xfff) << 8) | (minor & 0xff);
   return low + (minor & 0xfff00) * 4096 + (major & 0xfffff000) * 4294967296;

@@ -1,39 +1,38 @@
 /** An open file as web streams and as an async iterator. */
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType, requireNodeInteger } from "../sys/check.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { requireWithin } from "./arguments.ts";
 import type { ReadResult } from "./backend.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
 
 const CHUNK_BYTES_DEFAULT = 65536;
 
 export interface ReadableOptions {
-  /** First byte. Default: the file's position. */
+  /** Position of the first byte. Default: the file's position. */
   start?: number;
-  /** Last byte, as in Node. Default: the file's end. */
+  /** Position of the last byte, as in Node. Default: the file's end. */
   end?: number;
-  /** Bytes in a chunk at most. Default 65536. */
+  /** Largest number of bytes in a chunk. Default 65536. */
   chunkBytes?: number;
   signal?: AbortSignal;
 }
 
 export interface WritableOptions {
-  /** Where the first byte goes. Default: the file's position. */
+  /** Position of the first byte. Default: the file's position. */
   start?: number;
   signal?: AbortSignal;
 }
 
-/** The file's `read`, into fresh memory. */
+/** The file's `read`, into new memory. */
 type ReadChunk = (
   options: OperationOptions & { length: number; position: number | null },
 ) => Promise<ReadResult<Buffer>>;
 
 export async function* chunksOf(read: ReadChunk, options: ReadableOptions): AsyncGenerator<Buffer, void> {
   const { start, end, chunkBytes = CHUNK_BYTES_DEFAULT, signal } = options;
-  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
-  if (end !== undefined) requireWithin("end", end, Number.MAX_SAFE_INTEGER);
-  requireWithin("chunkBytes", chunkBytes, 0x7fffffff);
+  if (start !== undefined) requireNodeInteger("start", start, 0, Number.MAX_SAFE_INTEGER);
+  if (end !== undefined) requireNodeInteger("end", end, 0, Number.MAX_SAFE_INTEGER);
+  requireNodeInteger("chunkBytes", chunkBytes, 0, 0x7fffffff);
   let position = start ?? null;
   let left = end === undefined ? Infinity : end + 1 - (start ?? 0);
   while (left > 0) {
@@ -59,15 +58,15 @@ export function readableOf(read: ReadChunk, options: ReadableOptions): ReadableS
         await chunks.return();
       },
     },
-    { highWaterMark: 0 }, // Reads what is asked for, and nothing ahead.
+    { highWaterMark: 0 }, // The stream reads only on demand, and nothing ahead.
   );
 }
 
-/** All bytes of a view, from a position or the file's own (-1) on. */
+/** Writes all bytes of a view from a position on; -1 means the file's own position. */
 type WriteChunk = (view: NodeJS.ArrayBufferView, position: number, options: OperationOptions) => Promise<void>;
 
 export function writableOf(write: WriteChunk, { start, signal }: WritableOptions): WritableStream<FileChunk> {
-  if (start !== undefined) requireWithin("start", start, Number.MAX_SAFE_INTEGER);
+  if (start !== undefined) requireNodeInteger("start", start, 0, Number.MAX_SAFE_INTEGER);
   let position = start ?? -1;
   return new WritableStream<FileChunk>({
     async write(chunk) {

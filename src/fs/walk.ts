@@ -1,28 +1,34 @@
-/** Everything below a directory. The ring has no operation that reads a directory: node:fs does. */
+/**
+ * Lists everything below a directory. The ring has no operation that reads a directory, so node:fs
+ * reads it.
+ */
 import type { Dirent } from "node:fs";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
 import { readdir } from "./bun-own.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { requireNumber } from "../sys/check.ts";
 
 export interface WalkOptions {
-  /** How deep, 0 for what is in the directory itself. Default Infinity. */
+  /** Largest depth; 0 means the entries of the directory itself. Default Infinity. */
   depthMax?: number;
-  /** Ends the walk with its reason. */
+  /** Signal that ends the walk with its reason. */
   signal?: AbortSignal;
 }
 
 export interface WalkEntry {
-  /** From the directory that was asked for on. */
+  /** Path of the entry. It begins with the path of the start directory. */
   path: string;
   entry: Dirent;
   depth: number;
 }
 
-/** Every entry, a directory before what is in it, names in order. Symbolic links are not followed. Throws SystemError-like errors of readdir. */
+/**
+ * Yields every entry, a directory before its contents, with names in order. It does not follow
+ * symbolic links. Throws the errors of readdir.
+ */
 export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
   const { depthMax = Infinity, signal } = options;
-  if (!(typeof depthMax === "number" && depthMax >= 0)) throw outOfRange("depthMax", "at least 0", depthMax);
+  requireNumber("depthMax", depthMax, 0);
   yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
 }
 

@@ -1,12 +1,12 @@
-/** Files as a whole: read, write, append. */
+/** Whole files: read, write, append. */
 import { randomBytes } from "node:crypto";
 import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
-import { invalidValue } from "../sys/argument-errors.ts";
+import { invalidValue, requireOptionalBoolean } from "../sys/check.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf, requireBoolean } from "./arguments.ts";
+import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
 import { type FileData, readData, type ReadyData } from "./file-data.ts";
 import { requireDescriptor } from "./descriptors.ts";
@@ -16,37 +16,40 @@ import { readToEnd, writeAll } from "./sequences.ts";
 
 /** Permissions of a new file, before the umask. */
 const MODE_DEFAULT = 0o666;
-/** Permissions of a file that gets others before its first byte. */
+/** Permissions of a new file until it gets its final ones. It gets them before its first byte. */
 const OWNER_ALONE = 0o600;
 
 export interface ReadFileOptions extends OperationOptions {
-  /** Text in place of a buffer. */
+  /** Encoding of the text. Default: the result is a buffer. */
   encoding?: BufferEncoding | null;
-  /** Default "r". */
+  /** Flags of the open. Default "r". */
   flag?: string | number | null;
 }
 
 export interface WriteFileOptions extends OperationOptions {
-  /** Of text. Default "utf8". */
+  /** Encoding of text. Default "utf8". */
   encoding?: BufferEncoding | null;
-  /** Before the umask. Default 0o666. */
+  /** Permissions before the umask. Default 0o666. */
   mode?: number | string | null;
-  /** Default "w". Not with `atomic`. */
+  /** Flags of the open. Default "w". Not allowed with `atomic`. */
   flag?: string | number | null;
-  /** fsync(2) when it is written. Default false. */
+  /** Whether to call fsync(2) after the write. Default false. */
   flush?: boolean;
   /**
-   * The file is, at every moment and after a crash, the old one or the whole new one: written beside it under another name, synced, renamed
-   * over it, and the directory synced. It is a new file then, with `mode`, or else with the permissions and the owner of the file that it
-   * replaces, which it has before its first byte. Default false.
+   * Whether to replace the file atomically. At every moment and after a crash, the file is the old
+   * one or the whole new one. The data goes to a temporary file beside it, which is synced and
+   * renamed over the old one; then the directory is synced. Default false.
+   *
+   * The result is a new file. It has `mode`, or else the permissions and the owner of the replaced
+   * file. It gets them before its first byte.
    */
   atomic?: boolean;
 }
 
-/** A path, a descriptor of one's own, or an open file. */
+/** A path, a descriptor of the caller, or an open file. */
 export type FileTarget = PathArgument | number | FileHandle;
 
-/** A file's whole contents; of a descriptor or an open file, what is left from its position on. */
+/** Reads a whole file. For a descriptor or an open file, reads from its position to the end. */
 export function readFile(
   file: FileTarget,
   options: BufferEncoding | (ReadFileOptions & { encoding: BufferEncoding }),
@@ -67,7 +70,10 @@ export async function readFile(
   return encoding === undefined ? bytes : bytes.toString(encoding);
 }
 
-/** Writes a file, in place of what it held; a descriptor or an open file, from its position on. */
+/**
+ * Writes a file, and replaces its contents. For a descriptor or an open file, writes from its
+ * position on.
+ */
 export async function writeFile(
   file: FileTarget,
   data: FileData,
@@ -75,8 +81,8 @@ export async function writeFile(
 ): Promise<void> {
   const place = file instanceof FileHandle ? undefined : placeOf(file);
   const { encoding, mode, flag, flush, atomic = false, ...limits } = named(options);
-  requireBoolean("atomic", atomic);
-  requireBoolean("flush", flush ?? undefined);
+  requireOptionalBoolean("atomic", atomic);
+  requireOptionalBoolean("flush", flush ?? undefined);
   requireLimits(limits);
   const ready = readData(data, encoding);
   if (atomic && (file instanceof FileHandle || typeof file === "number"))
@@ -103,7 +109,7 @@ export async function writeFile(
   return await abortable(limits, writing);
 }
 
-/** Adds to a file's end; to a descriptor or an open file at its position. */
+/** Appends to a file. For a descriptor or an open file, writes at its position. */
 export async function appendFile(
   file: FileTarget,
   data: FileData,
@@ -132,10 +138,12 @@ async function writeAtomically(
     } finally {
       await file.close();
     }
-    options.signal?.throwIfAborted(); // From here on it is done, or not: nobody is told the one of the other.
+    // After this check, the signal has no effect: the result is always the real outcome.
+    options.signal?.throwIfAborted();
     await used.rename(temporary, path);
   } catch (error) {
-    await used.unlink(temporary).catch(() => {}); // What is to be told is why there is no file.
+    // The caller gets the first error, which tells why there is no file.
+    await used.unlink(temporary).catch(() => {});
     throw error;
   }
   const opened = await OpenFile.open(used, directory, openFlags(constants.O_RDONLY | constants.O_DIRECTORY), 0);
@@ -146,20 +154,25 @@ async function writeAtomically(
   }
 }
 
-/** Gives the new file the owner and the permissions of the one that it replaces. */
+/** Gives the new file the owner and the permissions of the replaced file. */
 async function takeOver({ fd }: OpenFile, replaced: Stats): Promise<void> {
   const { uid, gid } = await promisify(fstat)(fd);
   if (uid !== replaced.uid || gid !== replaced.gid) {
     try {
       await promisify(fchown)(fd, replaced.uid, replaced.gid);
     } catch {
-      return; // Only root may give files away. What stays this process's own is not shown to anybody else.
+      // Only root may change the owner. A file that keeps this process's owner stays closed to
+      // other users.
+      return;
     }
   }
   await promisify(fchmod)(fd, replaced.mode & 0o7777);
 }
 
-/** A path's directory, and a name in it that nobody has. Bytes are taken for Latin-1 meanwhile, in which each is one letter. */
+/**
+ * Returns a path's directory, and an unused name in it. Bytes are read as Latin-1 meanwhile, where
+ * each byte is one letter.
+ */
 function placesBeside(path: Path): [directory: Path, temporary: Path] {
   const text = typeof path === "string" ? path : path.toString("latin1");
   const directory = dirname(text);
@@ -168,13 +181,13 @@ function placesBeside(path: Path): [directory: Path, temporary: Path] {
   return [Buffer.from(directory, "latin1"), Buffer.from(temporary, "latin1")];
 }
 
-/** A descriptor as it is, or a path. */
+/** Returns a descriptor unchanged, or a checked path. */
 function placeOf(file: PathArgument | number): Path | number {
   if (typeof file !== "number") return pathOf(file);
   return requireDescriptor(file);
 }
 
-/** Runs on the file of a path, which it opens and closes, or of a descriptor, which stays open. */
+/** Calls `run` with a file. A path is opened and closed; a descriptor stays open. */
 async function withFile<T>(
   used: Backend,
   place: Path | number,
@@ -192,7 +205,7 @@ async function withFile<T>(
   }
 }
 
-/** As in Node, an empty string is no flag and no mode. */
+/** As in Node, an empty string means that the flag or the mode is not given. */
 function given<T>(value: T): T | undefined {
   return value === "" ? undefined : value;
 }

@@ -1,8 +1,10 @@
 /**
- * A file read whole by one chain: open, read, and a read that finds the end. Small files take one submission and one wait, without a descriptor and without
- * asking for their size.
+ * Reads a whole file by one chain: open, read, and a read that finds the end. A small file takes
+ * one submission and one wait. It needs no descriptor, and nobody asks for its size.
  *
- * Guarantees: the file is closed with what is submitted next, which the promise does not wait for: there is no descriptor of it. What is no regular file (a pipe) is read once, from one open, to its end.
+ * Guarantees: the next submission closes the file. The promise does not wait for that, because
+ * there is no descriptor. A file that is not regular (a pipe) is opened once and read once, to its
+ * end.
  */
 import { statSync } from "node:fs";
 import type { Chunk } from "../ring/arena.ts";
@@ -11,17 +13,17 @@ import { SystemError } from "../sys/errno.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
 import { AFTER, DirectFile, isInterrupted, MOVE, OPEN, placePath } from "./direct-file.ts";
 
-/** Of the chain's first read: larger files take more. */
+/** Bytes of the chain's first read. Larger files need more reads. */
 const FIRST_BYTES = 12288;
-/** Of its second, which finds the end of a small one. */
+/** Bytes of its second read, which finds the end of a small file. */
 const SECOND_BYTES = 4096;
-/** Of a file that does not say how large it is, and of one that has grown. */
+/** Bytes of a piece for a file that does not know its size, or has grown. */
 const GROWTH_BYTES = 65536;
-/** Of one read, so the kernel: MAX_RW_COUNT. */
+/** Largest number of bytes of one read in the kernel: MAX_RW_COUNT. */
 const READ_BYTES_MAX = 0x7ffff000;
 
 export class WholeRead extends DirectFile<Buffer> {
-  /** The path lies where the first read puts its bytes, when the file is open. */
+  /** The path lies in the room of the first read, which starts only after the open. */
   protected place(): Chunk {
     const chunk = this.reactor.arena.allocate(FIRST_BYTES + SECOND_BYTES);
     placePath(this.path, chunk, 0);
@@ -33,7 +35,7 @@ export class WholeRead extends DirectFile<Buffer> {
     const { address } = this.chunk!;
     reactor.lane.reserve(3);
     this.expectFailure(reactor.lane.nextSqe().prepOpenatDirect(AT_FDCWD, address, flags, 0, index).link(), OPEN);
-    // Hard: a short read would end the chain, and short is what it is to be.
+    // A hard link, because a short read would end the chain, and this read is expected to be short.
     this.expect(reactor.lane.nextSqe().prepRead(index, address, FIRST_BYTES, -1).fixedFile().hardLink(), MOVE);
     this.expect(
       reactor.lane
@@ -74,15 +76,16 @@ export class WholeRead extends DirectFile<Buffer> {
   }
 
   /**
-   * Goes on behind what was read, into memory of the size that the file has now, up to a read that finds the end. `isFull`: the first read had all
-   * that it asked for.
+   * Reads the rest of the file into memory of the file's present size, up to a read that finds the
+   * end. `isFull`: the first read has filled its room.
    */
   private async readRest(start: Buffer, isFull: boolean): Promise<Buffer> {
     let whole = start;
     try {
       const size = this.sizeByName();
       const isRegular = size >= 0;
-      // A first read that was short without being at the end may have met an error behind a part, and the second began anew.
+      // A first read that is short before the end may have met an error after a part of the bytes.
+      // The second read then began at the same position.
       let total = isRegular && !isFull ? 0 : start.length;
       const grow = (bytes: number): void => {
         const larger = Buffer.allocUnsafeSlow(bytes);
@@ -91,7 +94,7 @@ export class WholeRead extends DirectFile<Buffer> {
       };
       if (size > whole.length) {
         grow(size);
-        // The end is looked for at once: mostly it is where the name says.
+        // Looks for the end at the same time. The end is usually at that size.
         const rest = this.read(whole.subarray(total, total + READ_BYTES_MAX), total);
         const [bytesRead, behind] = await Promise.all([rest, this.read(Buffer.allocUnsafeSlow(1), size)]);
         total += bytesRead;
@@ -104,7 +107,8 @@ export class WholeRead extends DirectFile<Buffer> {
         const bytesRead = await this.read(into, isRegular ? total : -1);
         if (bytesRead === 0) return total === whole.length ? whole : exactly(whole, total);
         if (!isRoom) {
-          grow(Math.max(total + bytesRead, total * 2)); // It is larger than its name said.
+          // The file is larger than the size by its name.
+          grow(Math.max(total + bytesRead, total * 2));
           into.copy(whole, total, 0, bytesRead);
         }
         total += bytesRead;
@@ -114,7 +118,10 @@ export class WholeRead extends DirectFile<Buffer> {
     }
   }
 
-  /** How large the file of that name is now, which may be another by now; -1 for what is no regular file. */
+  /**
+   * Returns the present size of the file with this name, which may be another file by now; -1 if it
+   * is not a regular file.
+   */
   private sizeByName(): number {
     try {
       const stats = statSync(this.path);
@@ -125,7 +132,10 @@ export class WholeRead extends DirectFile<Buffer> {
   }
 }
 
-/** Nothing behind what was read is handed out: the memory was somebody's before. */
+/**
+ * Returns a copy without the bytes after `length`, because the memory may have another owner's old
+ * content there.
+ */
 function exactly(bytes: Buffer, length: number): Buffer {
   const copy = Buffer.allocUnsafeSlow(length);
   bytes.copy(copy, 0, 0, length);

@@ -1,9 +1,11 @@
 /**
- * A file written whole by one chain: open, write, cut to what was written, close. It takes one submission and one wait. What is larger than a chunk of
- * memory begins with a chain of the first two, and goes on piece by piece.
+ * Writes a whole file by one chain: open, write, cut to the written length, close. It takes one
+ * submission and one wait. For data larger than a chunk of memory, the chain has the first two
+ * entries, and the rest follows piece by piece.
  *
- * Guarantees: the file is closed when the promise is settled. What it held before is written over, and cut off behind the end, as by Bun's own; O_TRUNC
- * would let ext4 write it to the disk at once.
+ * Guarantees: the file is closed when the promise is settled. As in Bun, the old contents are
+ * overwritten, and then cut off after the end. With O_TRUNC, ext4 would write the file to the disk
+ * at once.
  */
 import { constants } from "node:fs";
 import { copyIn } from "../operations/operation-data.ts";
@@ -35,7 +37,7 @@ export class WholeWrite extends DirectFile<void> {
   private readonly isCut: boolean;
   /** Bytes of the chain's write. */
   private readonly first: number;
-  /** Writes the first `length` bytes of a view. */
+  /** Prepares to write the first `length` bytes of a view. */
   constructor(
     reactor: OperatingReactor,
     files: DirectFiles,
@@ -51,7 +53,8 @@ export class WholeWrite extends DirectFile<void> {
     this.length = length;
     this.mode = mode;
     this.first = Math.min(length, CHUNK_BYTES_MAX - pathBytesMax(path));
-    this.isCut = (flags & O_TRUNC) !== 0 && (flags & O_EXCL) === 0; // One that must not exist is empty.
+    // A file that must not exist before is empty.
+    this.isCut = (flags & O_TRUNC) !== 0 && (flags & O_EXCL) === 0;
   }
 
   protected place(): Chunk {
@@ -81,7 +84,8 @@ export class WholeWrite extends DirectFile<void> {
     const write = reactor.lane.nextSqe().prepWrite(index, address, first, 0).fixedFile();
     if (first < length) return this.expect(write, MOVE);
     this.expectFailure(write.link(), MOVE);
-    // Hard: what cannot be cut, a pipe or a device, is closed as well. Not silent: the kernel does not take its error for a failure.
+    // A hard link, so that a file without a length (a pipe, a device) is closed, too. The entry has
+    // its completion, because the kernel does not count its error as a failure.
     if (this.isCut) this.expect(reactor.lane.nextSqe().prepFtruncate(index, length).fixedFile().hardLink(), AFTER);
     this.expect(reactor.lane.nextSqe().prepCloseDirect(index), CLOSE);
   }
@@ -97,7 +101,7 @@ export class WholeWrite extends DirectFile<void> {
       this.free();
       return;
     }
-    // A chain ends with a short write: the file is open.
+    // A short write ends the chain, so the file is open.
     if (written < 0 && !isInterrupted(written)) {
       this.close(() => this.fail(new SystemError(-written, "write")));
       return;
@@ -112,7 +116,8 @@ export class WholeWrite extends DirectFile<void> {
     const { view, length, isCut } = this;
     for (let total = from; total < length;) {
       const written = await this.write(view, total, length - total, total);
-      if (written === 0) throw new SystemError(EIO, "write"); // As good as never: it would go on for ever.
+      // Without an error, the loop would never end.
+      if (written === 0) throw new SystemError(EIO, "write");
       total += written;
     }
     if (isCut) await this.truncate(length).catch(ignoreNoFile);

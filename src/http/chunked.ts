@@ -1,8 +1,9 @@
 /**
- * The chunked transfer coding (RFC 9112 section 7.1), as it arrives.
+ * Decodes the chunked transfer coding (RFC 9112 section 7.1) as it arrives.
  *
- * Guarantees: stops exactly after the message's last byte; extensions and trailers are read, checked and dropped; sizes that
- * cannot be represented, bare CR or LF, and lines without end are refused.
+ * Guarantees: the decoder stops exactly after the message's last byte. It reads, checks and drops
+ * extensions and trailers. It refuses sizes that cannot be represented, bare CR or LF, and lines
+ * without end.
  */
 import { isTokenByte } from "./byte-classes.ts";
 import { HEADER_FIELDS_MAX } from "./parser.ts";
@@ -17,7 +18,7 @@ const SEMICOLON = 59;
 const EQUALS = 61;
 const BACKSLASH = 92;
 
-const State = {
+export const State = {
   /** In the hexadecimal digits of a chunk's size. */
   Size: 0,
   SizeLf: 1,
@@ -30,10 +31,13 @@ const State = {
   TrailerLf: 7,
   EndLf: 8,
   Done: 9,
-  /** From here on, in the extensions after a size. Before an extension's name: */
+  /**
+   * This state and those below are in the extensions after a size. This one is before an
+   * extension's name.
+   */
   ExtensionStart: 10,
   ExtensionName: 11,
-  /** After white space behind the name. */
+  /** After white space that follows the name. */
   ExtensionNameEnd: 12,
   /** Before the value. */
   ExtensionEquals: 13,
@@ -43,30 +47,36 @@ const State = {
   ExtensionQuotedPair: 16,
   /** Right after the closing quote. */
   ExtensionQuotedEnd: 17,
-  /** After white space behind the value. */
+  /** After white space that follows the value. */
   ExtensionValueEnd: 18,
 } as const;
 
-/** Digits of a size: 2^52 bytes are enough for anybody, and stay an exact number. */
+/** Highest number of digits of a size: 2^52 bytes are enough, and stay an exact number. */
 const SIZE_DIGITS_MAX = 13;
-/** Bytes of extensions in one message: they carry nothing that is used, and must not be a way to keep a server busy. */
-const EXTENSION_BYTES_MAX = 16384;
+/**
+ * Highest number of bytes of extensions in one message. Nothing in them is used, so they must not
+ * keep a server busy.
+ */
+export const EXTENSION_BYTES_MAX = 16384;
 
-/** Data of chunks up to this size is put together with that of its neighbours, so that a tiny chunk costs little more than its bytes. */
+/**
+ * Chunks up to this size are put together with their neighbours, so that a tiny chunk costs little
+ * more than its bytes.
+ */
 const GATHERED_CHUNK_BYTES_MAX = 1024;
 const gathered = Buffer.allocUnsafeSlow(16384);
 
-/** Takes the bytes at once: their memory is used again. */
+/** Receives the decoded bytes. It must use them at once: their memory is used again. */
 export interface ChunkSink {
   onBody(bytes: Buffer, start: number, end: number): void;
 }
 
 export class ChunkedDecoder {
   private readonly trailerBytesMax: number;
-  private state: number = State.Size;
+  protected state: number = State.Size;
   private size = 0;
   private digits = 0;
-  private extensionBytes = 0;
+  protected extensionBytes = 0;
   private trailerBytes = 0;
   private trailers = 0;
   private trailerColon = false;
@@ -79,7 +89,10 @@ export class ChunkedDecoder {
     return this.state === State.Done;
   }
 
-  /** Decodes from `start`. Returns the position after the last byte used (`end` unless done), or a negated status (400, 431). */
+  /**
+   * Decodes from `start`. Returns the position after the last used byte (`end` unless done), or a
+   * negated status (400, 431).
+   */
   feed(bytes: Buffer, start: number, end: number, sink: ChunkSink): number {
     let at = start;
     let gatheredBytes = 0;
@@ -108,8 +121,8 @@ export class ChunkedDecoder {
     return refused === 0 ? at : refused;
   }
 
-  /** One byte of framing. Returns 0 or a negated status. */
-  private step(byte: number): number {
+  /** Handles one byte of framing. Returns 0 or a negated status. */
+  protected step(byte: number): number {
     switch (this.state) {
       case State.Size: {
         const digit = hexDigit(byte);
@@ -174,9 +187,11 @@ export class ChunkedDecoder {
 }
 
 /**
- * *( BWS ";" BWS name [ BWS "=" BWS value ] ), where a value is a token or quoted (RFC 9112 section 7.1.1), after the first ";". What
- * does not fit is refused although it means nothing here: a parser that skips to the line's end elsewhere would not see the same line.
- * Returns the next state, or -1.
+ * Returns the state that follows a byte of an extension, or -1.
+ *
+ * After the first ";", the grammar is *( BWS ";" BWS name [ BWS "=" BWS value ] ), where a value is
+ * a token or quoted (RFC 9112 section 7.1.1). Other extensions are refused, although nothing in
+ * them is used: a parser elsewhere that skips to the line's end would see another line.
  */
 function afterExtensionByte(state: number, byte: number): number {
   const isBlank = byte === SP || byte === TAB;
@@ -211,7 +226,7 @@ function afterExtensionByte(state: number, byte: number): number {
       if (isBlank) return state;
       return byte === SEMICOLON ? State.ExtensionStart : -1;
     default:
-      return -1; // Done: nobody feeds a decoder that is.
+      return -1; // State.Done: a decoder that is done is not fed.
   }
 }
 

@@ -1,22 +1,24 @@
-/** Where an exchange stands: a request comes in, its answer goes out. */
+/** The phase of an exchange: a request comes in, its answer goes out. */
 import { assert } from "../sys/assert.ts";
 import type { ExchangeHost } from "./host.ts";
 
-/** One bit each, so that several can be asked for at once. */
+/** Phases, one bit each, so that several can be tested at once. */
 export const Phase = {
-  /** No connection is served. */
+  /** The exchange serves no connection. */
   Spare: 0x1,
   /** Nothing is under way. The next bytes begin a head. */
   Head: 0x2,
-  /** The request's body is coming, the answer is due. */
+  /** The request's body is coming, and the answer is due. */
   Receiving: 0x4,
-  /** The request is whole, the answer is due. */
+  /** The request is whole, and the answer is due. */
   Due: 0x8,
-  /** The same, and the program said that it answers later. Nothing is expected from the client. */
+  /**
+   * The request is whole, and the program will answer later. Nothing is expected from the client.
+   */
   Awaited: 0x10,
-  /** The request's body is coming, a sender sends the answer. */
+  /** The request's body is coming, and a sender sends the answer. */
   ReceivingAndSending: 0x20,
-  /** The request is whole, a sender sends the answer. */
+  /** The request is whole, and a sender sends the answer. */
   Sending: 0x40,
   /** The request is answered. The rest of its body is dropped. */
   Dropping: 0x80,
@@ -25,18 +27,18 @@ export const Phase = {
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** More of a request's body is to come. */
+/** Phases in which more of a request's body is to come. */
 export const BODY_COMING = Phase.Receiving | Phase.ReceivingAndSending | Phase.Dropping;
-/** A sender is at work. */
+/** Phases in which a sender sends the answer. */
 export const SENDING = Phase.ReceivingAndSending | Phase.Sending;
-/** A request came, and its answer has not begun. */
+/** Phases in which a request came and its answer has not begun. */
 export const DUE = Phase.Receiving | Phase.Due | Phase.Awaited;
-/** A request came, and its answer is not complete. */
+/** Phases in which a request came and its answer has not ended. */
 export const UNANSWERED = DUE | SENDING;
-/** Whether the request is whole or not makes the difference between these. */
+/** Phases in which an unanswered request is whole. */
 export const WHOLE = Phase.Due | Phase.Awaited | Phase.Sending;
 
-/** The phase of one exchange, and what its host counts by it. */
+/** The phase of one exchange. It also updates the numbers that its host counts by phase. */
 export class ExchangePhase {
   private readonly host: ExchangeHost;
   private phase: Phase = Phase.Spare;
@@ -45,12 +47,15 @@ export class ExchangePhase {
     this.host = host;
   }
 
-  /** Whether it is one of these. */
+  /** Returns whether the current phase is one of these. */
   is(phases: number): boolean {
     return (this.phase & phases) !== 0;
   }
 
-  /** Goes from one of some phases to another. Returns whether a request is answered by that, or given up. */
+  /**
+   * Moves from one of the phases `from` to the phase `to`. Returns whether this ends a request: it
+   * is answered, or given up.
+   */
   move(from: number, to: Phase): boolean {
     const { phase, host } = this;
     assert((phase & from) !== 0, "an exchange goes from phase to phase in order");

@@ -1,11 +1,12 @@
 /**
- * HTTP/1.1 on one connection while something is under way on it: a request and its body come in, an answer goes out, then
- * the next. Between requests the connection is one of IdleConnections, and this object serves another.
+ * HTTP/1.1 on one connection while a request is under way: the request and its body come in, an
+ * answer goes out, then the next request follows. Between requests the connection belongs to
+ * IdleConnections, and this object serves another connection.
  *
- * Guarantees: answers leave in the order of their requests, whatever the program does, because a request is taken from the
- * transport only when the one before it is answered; a client that does not read its answers is not served further ones.
- * Errors in the protocol are answered and end the connection. Leaves to the responder: what a request means, and its
- * answer's head and body.
+ * Guarantees: answers leave in the order of their requests, because a request is taken from the
+ * transport only after the one before it is answered. A client that does not read its answers gets
+ * no further ones. Protocol errors are answered and end the connection.
+ * Leaves to the responder: what a request means, and its answer's head and body.
  */
 import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
@@ -22,20 +23,20 @@ import { INCOMPLETE } from "./parser.ts";
 import type { Responder } from "./responder.ts";
 
 export class Exchange implements Consumer, BodyTarget {
-  /** The connection that it serves, while it is not spare. */
+  /** The connection that is served. Undefined while spare. */
   transport!: Transport;
   readonly host: ExchangeHost;
   readonly isReentrant = false;
-  /** The client speaks HTTP/1.0. */
+  /** Whether the client uses HTTP/1.0. */
   http10 = false;
 
   private readonly responder: Responder;
   private readonly phase: ExchangePhase;
-  /** Counts requests, so that who comes late knows that it is another's turn. */
+  /** Number of requests so far, to notice that a later request is under way. */
   private serial = 0;
-  /** In the phases of BODY_COMING: what is being received. */
+  /** The body that is being received, in the phases of BODY_COMING. */
   private readonly incoming: IncomingBody;
-  /** In the phases of SENDING: who sends, unless it has failed. */
+  /** The sender of the answer, in the phases of SENDING; null once it has failed. */
   private sender: BodySender | null = null;
   private keepAlive = true;
   private idleTimeoutMs = 0;
@@ -48,7 +49,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.responder = host.createResponder(this);
   }
 
-  // ---- for idle connections --------------------------------------------------------------------------------------
+  // ---- for idle connections ---------------------------------------------------------------------
 
   /** Begins to serve a connection that was idle. */
   attach(transport: Transport): void {
@@ -59,10 +60,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.idleTimeoutMs = this.host.limits.idleTimeoutMs;
   }
 
-  /**
-   * Takes one request after the other, until one takes its time. Lets go of the connection if nothing is under way
-   * afterwards. Returns the position up to which it got.
-   */
+  /** Takes requests one by one, until one is not answered at once. Returns the next position. */
   read(memory: Buffer, start: number, end: number): number {
     const { host, transport } = this;
     let at = start;
@@ -88,7 +86,7 @@ export class Exchange implements Consumer, BodyTarget {
         }
         ({ queuedBytes } = transport);
         at = this.begin(memory, at, next, end);
-        if (at >= end) break; // What the program left behind runs when this completion is done.
+        if (at >= end) break; // The jobs of the program run when this completion is done.
         runJobs();
         host.reactor.relieve();
       }
@@ -103,32 +101,29 @@ export class Exchange implements Consumer, BodyTarget {
     return at;
   }
 
-  // ---- for the responder -----------------------------------------------------------------------------------------
+  // ---- for the responder ------------------------------------------------------------------------
 
-  /** Whether the connection may stay open after the answer, as far as the request and the server go. */
+  /** Whether the request and the server let the connection stay open after the answer. */
   get mayStayOpen(): boolean {
     return this.keepAlive && !this.host.stopping;
   }
 
-  /**
-   * Whether the request is whole, of the version that can change to another protocol (RFC 9110 section 7.8), and nothing of
-   * its answer has begun.
-   */
+  /** Whether another protocol may follow (RFC 9110 section 7.8): the answer has not begun. */
   get canHandOver(): boolean {
     return this.phase.is(Phase.Due | Phase.Awaited) && !this.http10;
   }
 
-  /** The answer takes its time: nothing is expected from the client meanwhile. */
+  /** Notes that the answer comes later: nothing is expected from the client meanwhile. */
   awaitAnswer(): void {
     if (this.phase.is(Phase.Due)) this.move(Phase.Due, Phase.Awaited);
   }
 
-  /** The answer is there, and is written next. */
+  /** Notes that the answer is there, and is written next. */
   resume(): void {
     if (this.phase.is(Phase.Awaited)) this.move(Phase.Awaited, Phase.Due);
   }
 
-  /** The whole answer is in the outbox. */
+  /** Ends a request: its whole answer is in the outbox. */
   complete(keepAlive: boolean): void {
     this.keepAlive = keepAlive;
     if (this.transport.queuedBytes >= DIRECT_BYTES_MIN) this.transport.outbox.hasten();
@@ -137,13 +132,12 @@ export class Exchange implements Consumer, BodyTarget {
       return this.afterAnswer();
     }
     this.move(UNANSWERED, Phase.Dropping);
-    // The rest of a request that was answered early is dropped. To close instead would cost many a client its answer: it is
-    // still sending.
+    // Closing instead would cost many clients their answer: they are still sending.
     this.incoming.drop();
     if (!keepAlive) this.finish(true);
   }
 
-  /** `sender` sends the answer. */
+  /** Lets `sender` send the answer. */
   send(sender: BodySender, keepAlive: boolean): void {
     this.keepAlive = keepAlive;
     this.sender = sender;
@@ -152,8 +146,8 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   /**
-   * Gives the connection up, with no answer to the request. The caller makes another the transport's consumer at once. The
-   * answer's bytes and another protocol's must never mix, so nothing of it may have begun.
+   * Gives the connection up before its answer begins, so that no bytes of two protocols mix. The
+   * caller must replace the consumer at once.
    */
   handOver(): Transport {
     assert(this.canHandOver, "a connection is handed over before its answer begins");
@@ -162,13 +156,13 @@ export class Exchange implements Consumer, BodyTarget {
     return transport;
   }
 
-  /** How long the exchange may be without traffic. 0 is no limit. */
+  /** Sets how long the exchange may be without traffic. 0 is no limit. */
   setIdleTimeout(ms: number): void {
     this.idleTimeoutMs = ms;
     this.extendTimeout();
   }
 
-  /** What nobody has foreseen: a log line and a 500, or, where an answer has begun, the connection's end. */
+  /** Handles an unexpected error by a log line and a 500, or the end if an answer has begun. */
   fail(error: unknown, hasBegun: boolean): void {
     this.host.reportFault(error);
     if (this.phase.is(Phase.Spare)) return;
@@ -176,13 +170,13 @@ export class Exchange implements Consumer, BodyTarget {
     else this.refuse(500);
   }
 
-  /** The server stops at once: so does what is under way. Answers before it still leave. */
+  /** Stops at once, with the server. Earlier answers still leave. */
   stop(): void {
     if (this.phase.is(SENDING)) return this.abort();
     this.abandon((transport) => this.host.idle.stop(transport));
   }
 
-  /** Ends the connection at once; the program is told. */
+  /** Ends the connection at once, and tells the program. */
   abort(reset = false): void {
     this.abandon((transport) => {
       this.host.idle.finish(transport, false);
@@ -190,7 +184,7 @@ export class Exchange implements Consumer, BodyTarget {
     });
   }
 
-  // ---- from the transport ----------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
   get backlogBytesMax(): number {
     return this.host.idle.backlogBytesMax;
@@ -202,20 +196,21 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   onEnd(): void {
-    // The body can never be complete. A handler that waits for it must hear of it; there is nobody to answer properly.
+    // The body will never be whole. A handler that waits for it must hear of that.
     if (this.phase.is(BODY_COMING)) return this.abort();
-    // As in Bun, Node and nginx, who ends while a handler or a stream takes its time has left. Who only closes its side
-    // gets the answer of a handler that answers at once, by an immediate at the latest.
+    // As in Bun, Node and nginx, an end during a handler or a stream means that the client has
+    // left. A client that closes only its side still gets the answer of a handler that answers at
+    // once, or by an immediate.
     const { serial } = this;
     if (this.isLeft) setImmediate(() => this.leave(serial));
   }
 
-  /** Whether a client that has ended has left what is under way. */
+  /** Whether a client that has ended has left the request that is under way. */
   private get isLeft(): boolean {
     return this.phase.is(UNANSWERED) && this.sender?.isFinite !== true;
   }
 
-  /** The client has left, and request number `serial` was under way. What was written before still leaves. */
+  /** Gives up request number `serial`: its client has left. Earlier data still leaves. */
   private leave(serial: number): void {
     if (this.serial === serial && this.isLeft) this.abandon((transport) => this.host.idle.finish(transport, false));
   }
@@ -229,7 +224,7 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   onTimeout(): void {
-    // A slow client that takes its answer is not idle.
+    // A slow client that reads its answer is not idle.
     if (this.transport.takeProgress()) this.extendTimeout();
     else this.abort();
   }
@@ -238,9 +233,11 @@ export class Exchange implements Consumer, BodyTarget {
     this.abandon(() => this.host.closed());
   }
 
-  // ---- the request -----------------------------------------------------------------------------------------------
+  // ---- the request ------------------------------------------------------------------------------
 
-  /** A head is complete, from `start` to `bodyStart`. Returns where to go on. */
+  /**
+   * Begins a request whose head is whole, from `start` to `bodyStart`. Returns the next position.
+   */
   private begin(memory: Buffer, start: number, bodyStart: number, end: number): number {
     const { host, transport } = this;
     const { parser } = host;
@@ -255,7 +252,8 @@ export class Exchange implements Consumer, BodyTarget {
       this.refuse(400);
       return end;
     }
-    const { text, base } = heads; // A handler may run the event loop, and this read other bytes.
+    // Copies: a handler may run the event loop, and this may read other bytes then.
+    const { text, base } = heads;
     this.serial++;
     this.keepAlive = parser.keepAlive;
     this.http10 = parser.minorVersion === 0;
@@ -269,8 +267,7 @@ export class Exchange implements Consumer, BodyTarget {
       body = this.incoming.begin(transport, contentLength, chunked);
       this.move(Phase.Head, Phase.Receiving);
       if (at < end && chunked) {
-        // It may be whole. A part of one with a length comes after the handler, as in Bun, which cannot answer at once and
-        // read a part.
+        // A chunked body may be whole. As in Bun, other bytes of a body come after the handler.
         at = this.receiveBody(memory, at, end);
         if (at < 0) {
           this.refuse(-at);
@@ -282,7 +279,7 @@ export class Exchange implements Consumer, BodyTarget {
     return at;
   }
 
-  /** Feeds the body that is being received. Returns the position after it, or a negated status. */
+  /** Feeds the incoming body. Returns the position after it, or a negated status. */
   private receiveBody(memory: Buffer, start: number, end: number): number {
     const at = this.incoming.feed(memory, start, end);
     if (at === -413 && this.phase.is(Phase.Dropping)) {
@@ -301,12 +298,12 @@ export class Exchange implements Consumer, BodyTarget {
     if (this.phase.is(Phase.Head)) this.afterAnswer();
   }
 
-  /** A request that cannot be understood or is too large. */
+  /** Refuses a request that is malformed or too large. */
   private refuse(status: number): void {
     this.abandon((transport) => this.host.idle.refuse(transport, status));
   }
 
-  // ---- the answer ------------------------------------------------------------------------------------------------
+  // ---- the answer -------------------------------------------------------------------------------
 
   bodyProgressed(): void {
     this.extendTimeout();
@@ -328,7 +325,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.responder.onSendFailed(error, headSent);
   }
 
-  /** The request was received and answered. */
+  /** Goes on after a request that was received and answered. */
   private afterAnswer(): void {
     if (!this.mayStayOpen) return this.finish();
     const { transport } = this;
@@ -343,14 +340,14 @@ export class Exchange implements Consumer, BodyTarget {
     this.next();
   }
 
-  /** Goes on with what has come meanwhile. */
+  /** Goes on with the bytes that have come meanwhile. */
   private next(): void {
     if (!this.transport.offer()) this.rest(0);
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
-  /** Everything that was asked is answered. `headBytes` have come of the next request. */
+  /** Lets the connection rest: every request is answered. `headBytes` of the next one have come. */
   private rest(headBytes: number): void {
     const { transport, host } = this;
     if (transport.peerEnded) return this.finish();
@@ -358,7 +355,9 @@ export class Exchange implements Consumer, BodyTarget {
     host.idle.rest(transport, headBytes);
   }
 
-  /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
+  /**
+   * Closes after everything written. `peerSends`: the client may still send, and must read first.
+   */
   private finish(peerSends = false): void {
     const { transport, host } = this;
     this.incoming.fail();
@@ -367,8 +366,8 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   /**
-   * Gives up what is under way, lets go of the connection, and lets `end` do what it wants with it. Tells those concerned
-   * last: they may run the event loop, in which this may serve another connection.
+   * Gives the request up, detaches the connection, and calls `end` with it. Tells others last: they
+   * may run the event loop, in which this exchange may serve another connection.
    */
   private abandon(end: (transport: Transport) => void): void {
     const { transport, sender } = this;
@@ -381,7 +380,7 @@ export class Exchange implements Consumer, BodyTarget {
     sender?.abort();
   }
 
-  /** Lets go of the connection. `read` may be on the stack, and gives this back then. */
+  /** Detaches the connection. If `read` is on the stack, it gives this exchange back later. */
   private detach(): void {
     this.move(~Phase.Spare, Phase.Spare);
     if (!this.transport.isOffering) this.host.spare.give(this);
@@ -393,7 +392,7 @@ export class Exchange implements Consumer, BodyTarget {
 
   private move(from: number, to: Phase): void {
     if (!this.phase.move(from, to)) return;
-    // What a request was given by `setIdleTimeout` ends with it.
+    // The time that `setIdleTimeout` has set for a request ends with it.
     const { idleTimeoutMs } = this.host.limits;
     if (this.idleTimeoutMs !== idleTimeoutMs) this.setIdleTimeout(idleTimeoutMs);
   }

@@ -1,11 +1,13 @@
 /**
- * How the names of a response's fields are written. Names have no case (RFC 9110 section 5.1), and yet some clients look at it.
+ * The spelling of field names in a response. Names are case-insensitive (RFC 9110 section 5.1), and
+ * yet some clients look at their case.
  *
- * As in Bun, a name that WebKit knows has one way of writing, and every other one is written as the program wrote it. A Headers tells names in
- * lower case only, so the program's own writing is known where a Response is made from a plain object or an array.
+ * As in Bun, a name that WebKit knows has one spelling, and any other name is sent as the program
+ * spelled it. A Headers gives names in lower case only. So the program's spelling is known only if
+ * a Response is made from a plain object or an array.
  */
 
-/** By the name in lower case. Set-Cookie is not among them: Bun writes it in lower case. */
+/** Spellings by the name in lower case. Set-Cookie is missing: Bun sends it in lower case. */
 const wellKnown: Readonly<Record<string, string>> = Object.assign(
   Object.create(null) as Record<string, string>,
   Object.fromEntries(
@@ -29,28 +31,34 @@ const wellKnown: Readonly<Record<string, string>> = Object.assign(
   ),
 );
 
-/** What a program gave for header fields: anything that `new Response` takes. Only its names are looked at. */
+/**
+ * The header fields that a program gave: anything that `new Response` accepts. Only the names are
+ * read.
+ */
 export type WrittenFields = unknown;
 
-/** The names that are not well known, in the program's writing, by themselves in lower case. */
+/** The program's spellings of names that are not well known, by the name in lower case. */
 export type WrittenNames = ReadonlyMap<string, string>;
 
-/** How a field's name, which is in lower case here, is sent. */
+/** Returns the spelling in which a field's name is sent. `name` is in lower case. */
 export function writtenName(name: string, written: WrittenNames | undefined): string {
   return wellKnown[name] ?? written?.get(name) ?? name;
 }
 
-/** Undefined where the program has written everything in lower case, or in a Headers, which does not tell. */
+/**
+ * Returns undefined if every name is in lower case, or if `fields` is a Headers, which has lost the
+ * spelling.
+ */
 export function readWrittenNames(fields: WrittenFields): WrittenNames | undefined {
   if (typeof fields !== "object" || fields === null || fields instanceof Headers) return undefined;
   const names: unknown[] = Array.isArray(fields)
     ? fields.map((pair: unknown) => (pair as unknown[])?.[0])
     : Object.keys(fields);
   let written: Map<string, string> | undefined;
-  // As in Bun, the first writing of a name counts.
+  // As in Bun, the first spelling of a name counts.
   for (const name of names.toReversed()) {
     if (typeof name !== "string") continue;
-    // ASCII alone: U+212A, too, is "k" in lower case.
+    // ASCII only: U+212A in lower case is "k", too.
     if (!/^[!-~]*[A-Z][!-~]*$/.test(name)) written?.delete(name);
     else if (!(name.toLowerCase() in wellKnown)) (written ??= new Map()).set(name.toLowerCase(), name);
   }

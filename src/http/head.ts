@@ -1,34 +1,39 @@
 /**
- * The heads of responses: status line and fields (RFC 9112 sections 4 and 5, RFC 9110 section 6.6.1).
+ * The heads of responses: status line and fields (RFC 9112 sections 4 and 5, RFC 9110 section
+ * 6.6.1).
  *
- * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the body; names and values come from a native
- * Headers, which refuses CR, LF and NUL, so a response cannot be split.
+ * Guarantees: exactly one of Content-Length, chunked coding or the connection's end delimits the
+ * body. Names and values come from a native Headers, which refuses CR, LF and NUL, so a response
+ * cannot be split.
  */
 import { writtenName, type WrittenNames } from "./field-names.ts";
 
 export const TEXT_TYPE = "text/plain;charset=utf-8";
 export const BYTES_TYPE = "application/octet-stream";
 export const JSON_TYPE = "application/json;charset=utf-8";
-/** What a body in memory is called if nobody calls it otherwise. */
+/** Content-Type of a body in memory, unless the program sets another. */
 export type PlainType = typeof TEXT_TYPE | typeof BYTES_TYPE | typeof JSON_TYPE;
 
-/** Header fields by lower-case name. Set-Cookie, which must not be joined, is an array. */
+/**
+ * Header fields by name in lower case. Set-Cookie is an array, because its values must not be
+ * joined.
+ */
 export type Fields = Record<string, string | string[]>;
 
-/** What a head says of the response itself. */
+/** The parts of a head that describe the response itself. */
 export interface HeadParts {
   status: number;
   statusText: string;
   fields: Fields;
-  /** The program's writing of names that are not well known. */
+  /** The program's spelling of names that are not well known. */
   names?: WrittenNames | undefined;
-  /** Content-Type where the fields have none; empty for none. */
+  /** Content-Type if the fields have none; empty for none. */
   defaultType: string;
-  /** Whole lines, each with its CRLF. */
+  /** Further whole lines, each with its CRLF. */
   moreLines: string;
 }
 
-/** What a head says about the body's end, and what becomes of the connection. */
+/** The parts of a head that say where the body ends, and whether the connection stays open. */
 export interface Framing {
   contentLength: number | undefined;
   chunked: boolean;
@@ -36,15 +41,21 @@ export interface Framing {
   http10: boolean;
 }
 
-/** Fields that say how this connection is used, which is not the handler's business, and one that is sent before the others. */
+/**
+ * Fields that the program does not set: they concern this connection. And Set-Cookie, which is sent
+ * before the others.
+ */
 const ownFields = new Set(["connection", "content-length", "keep-alive", "transfer-encoding", "set-cookie"]);
 
-/** Throws a TypeError for a status that cannot be sent. */
+/** Returns a whole head. Throws a TypeError for a status that cannot be sent. */
 export function buildHead(parts: HeadParts, framing: Framing, date: string): string {
   return headFields(parts, date) + framingLines(framing);
 }
 
-/** A head but for the lines that frame the message: Set-Cookie first, then the fields in their order, as in Bun. Throws as above. */
+/**
+ * Returns a head without the lines that frame the message: Set-Cookie first, then the fields in
+ * their order, as in Bun. Throws a TypeError for a status that cannot be sent.
+ */
 export function headFields(parts: HeadParts, date: string): string {
   const { status, fields, names, defaultType } = parts;
   if (status < 100)
@@ -67,13 +78,16 @@ export function headFields(parts: HeadParts, date: string): string {
   return hasDate ? head : `${head}Date: ${date}\r\n`;
 }
 
-/** As in Bun, a text that cannot be sent (RFC 9112 section 4) is none. */
+/**
+ * Returns the reason phrase. As in Bun, a text that cannot be sent (RFC 9112 section 4) is
+ * replaced.
+ */
 function reasonOf({ status, statusText }: HeadParts): string {
   const isUsable = statusText !== "" && !/[^\t\x20-\x7e\x80-\xff]/.test(statusText);
   return isUsable ? statusText : (reasons[status] ?? "");
 }
 
-/** The fields that frame the message, and the empty line. */
+/** Returns the fields that frame the message, and the empty line. */
 export function framingLines({ contentLength, chunked, keepAlive, http10 }: Framing): string {
   let lines = "";
   if (chunked) lines = "Transfer-Encoding: chunked\r\n";
@@ -83,32 +97,40 @@ export function framingLines({ contentLength, chunked, keepAlive, http10 }: Fram
   return `${lines}\r\n`;
 }
 
-/** Status codes whose responses have no body (RFC 9110 section 6.4.1). */
+/** Returns whether responses with this status have no body (RFC 9110 section 6.4.1). */
 export function isBodiless(status: number): boolean {
   return status === 204 || status === 205 || status === 304 || (status >= 100 && status < 200);
 }
 
-/** Content-Length of a response with such a status: a 205 has one, of 0 (RFC 9110 section 15.3.6). */
+/**
+ * Returns the Content-Length of a response without a body. A 205 has one, of 0 (RFC 9110 section
+ * 15.3.6).
+ */
 export function bodilessLength(status: number): 0 | undefined {
   return status === 205 ? 0 : undefined;
 }
 
-/** The current Date field, and whole heads that differ in it, in Content-Type and in Content-Length alone. */
+/**
+ * The current Date field, and whole heads that differ only in Date, Content-Type and
+ * Content-Length.
+ */
 export class HeadCache {
-  /** performance.now() from which the text is out of date. */
+  /** Value of performance.now() from which `text` is out of date. */
   private validUntilMs = -Infinity;
   private text = "";
-  /** By Content-Type, then by Content-Length. */
+  /** Heads by Content-Type, then by Content-Length. */
   private plain: Record<string, string[]> = {};
-  /** The last short text that was sent, and with its head if it was sent twice. */
+  /**
+   * The last short text that was sent. `lastMessage`: head and text, once the text was sent twice.
+   */
   private lastText: string | undefined;
   private lastType: PlainType | undefined;
   private lastMessage: string | undefined;
 
-  /** IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
+  /** Returns the date as an IMF-fixdate (RFC 9110 section 5.6.7). `nowMs` is performance.now(). */
   date(nowMs: number): string {
     if (nowMs >= this.validUntilMs) {
-      // The clocks are compared anew each second, so that a wall clock that was set shows.
+      // The clocks are compared again each second, so that a change of the wall clock shows.
       const wallMs = nowMs + Date.now() - performance.now();
       this.validUntilMs = nowMs + 1000 - (wallMs % 1000);
       this.text = new Date(wallMs).toUTCString();
@@ -118,7 +140,10 @@ export class HeadCache {
     return this.text;
   }
 
-  /** The head of a body of `bytes` bytes with status 200 and no headers of its own, on a connection that stays open. */
+  /**
+   * Returns the head of a 200 with a body of `bytes` bytes and no fields of its own. The connection
+   * stays open.
+   */
   of(nowMs: number, type: PlainType, bytes: number): string {
     const date = this.date(nowMs);
     const heads = this.plain[type]!;
@@ -130,12 +155,13 @@ export class HeadCache {
   }
 
   /**
-   * Head and text in one, where the same short text is sent again: the answers of many handlers are a few constants. Undefined for another
-   * text than the last one, or one beyond ASCII.
+   * Returns head and text in one string if the same short text is sent again: many handlers have a
+   * few constant answers. Returns undefined for another text than the last one, and for a text
+   * beyond ASCII.
    */
   repeatedMessage(nowMs: number, type: PlainType, text: string): string | undefined {
     if (text.length > REPEATED_LENGTH_MAX) return undefined;
-    this.date(nowMs); // Forgets what is out of date.
+    this.date(nowMs); // Drops the message if it is out of date.
     if (text === this.lastText && type === this.lastType) {
       if (this.lastMessage === undefined && Buffer.byteLength(text) === text.length)
         this.lastMessage = this.of(nowMs, type, text.length) + text;
@@ -149,10 +175,12 @@ export class HeadCache {
 }
 
 const REPEATED_LENGTH_MAX = 1024;
-/** Of bodies whose heads are kept, for a second: one for each length and type. */
+/**
+ * Body lengths below this have their heads kept for a second, one head for each length and type.
+ */
 const CACHED_LENGTHS = 4096;
 
-/** RFC 9110 section 15 and the registry. */
+/** Reason phrases: RFC 9110 section 15 and the registry. */
 export const reasons: Record<number, string> = {
   100: "Continue",
   101: "Switching Protocols",

@@ -1,4 +1,4 @@
-/** What connections need of their server. */
+/** The server's members that its connections need. */
 import type { FreeList } from "../reactor/free-list.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Exchange } from "./exchange.ts";
@@ -7,38 +7,44 @@ import type { IdleConnections } from "./idle-connections.ts";
 import type { RequestParser } from "./parser.ts";
 import type { Responder } from "./responder.ts";
 
-/** What speaks HTTP/1.1, whatever answers. */
+/** A server that speaks HTTP/1.1, with any kind of responder. */
 export interface ExchangeHost {
   readonly reactor: Reactor;
   readonly limits: HttpLimits;
-  /** One for all connections: what it found is read before the next head is parsed. */
+  /** The parser of all connections. Its results are read before it parses the next head. */
   readonly parser: RequestParser;
   readonly heads: HeadCache;
   readonly idle: IdleConnections;
   /** Exchanges that serve no connection. */
   readonly spare: FreeList<Exchange>;
-  /** No further request is taken on a connection once its current one is answered. */
+  /**
+   * Whether the server stops: a connection takes no further request once its current request is
+   * answered.
+   */
   readonly stopping: boolean;
-  /** Requests that are not answered. */
+  /** Number of requests that are not answered. */
   pendingRequests: number;
   createResponder(exchange: Exchange): Responder;
-  /** An error that no handler gets. */
+  /** Called with an error that no handler gets. */
   reportFault(error: unknown): void;
-  /** One of its connections is closed. */
+  /** Called when a connection has closed. */
   closed(): void;
 }
 
 export interface HttpLimits {
-  /** Bytes of a request's head, trailers likewise. */
+  /** Highest number of bytes of a request's head, and of its trailers. */
   headerBytesMax: number;
   /** See ParserLimits. */
   readHeaderBytesMax?: (() => number) | undefined;
-  /** Bytes of a request's body. */
+  /** Highest number of bytes of a request's body. */
   requestBodyBytesMax: number;
-  /** Bytes of responses that the client has not taken; no further request is served above that. */
+  /**
+   * Number of response bytes that the client has not accepted, from which no further request is
+   * served.
+   */
   writeQueueBytesMax: number;
-  /** Without traffic; 0 never ends an idle connection. */
+  /** Milliseconds without traffic after which a connection ends; 0 for never. */
   idleTimeoutMs: number;
-  /** From a head's first byte to its last; 0 is no limit. */
+  /** Milliseconds from a head's first byte to its last; 0 is no limit. */
   headerTimeoutMs: number;
 }

@@ -1,9 +1,11 @@
 /**
- * Connections on which nothing is under way: most of them, most of the time. One consumer serves them all, so that each costs its
- * transport alone. What has come of a head that has begun stays with the transport; `transport.context` says how much that is.
+ * Connections on which nothing is under way: most connections, most of the time. One consumer
+ * serves all of them, so that each costs only its transport. The bytes of a head that has begun
+ * stay with the transport; `transport.context` says how many they are.
  *
- * Guarantees: a head has its time from its first byte on, however steadily it comes; each of its lines is read once when it is whole, so
- * that a head costs what its bytes and its pieces cost, in whatever pieces it comes.
+ * Guarantees: the time for a head runs from its first byte, however steadily it comes. Each line of
+ * a head is read once, when it is whole. So the cost of a head is that of its bytes and pieces, for
+ * any sizes of pieces.
  */
 import { Connection } from "../transport/connection.ts";
 import type { Consumer, Transport } from "../transport/transport.ts";
@@ -15,9 +17,12 @@ import { INCOMPLETE, RequestParser } from "./parser.ts";
 
 const LF = 10;
 
-/** How long a client may take nothing of the answers that were finished when the server was stopped. */
+/**
+ * Milliseconds for which a client may accept no byte of its ready answers once the server has
+ * stopped.
+ */
 const STOP_TIMEOUT_MS = 1000;
-/** Bytes that a client may send ahead of the request that is being answered. */
+/** Bytes that a client may send ahead while a request is being answered. */
 const AHEAD_BYTES_MAX = 65536;
 
 export class IdleConnections implements Consumer {
@@ -30,7 +35,7 @@ export class IdleConnections implements Consumer {
     this.closing = new ClosingConnections(host);
   }
 
-  /** Takes over an accepted descriptor. */
+  /** Starts a connection on an accepted descriptor, and becomes its owner. */
   accept(fd: number): Connection {
     const { reactor, limits } = this.host;
     const transport = new Connection(reactor.lane, fd, this);
@@ -38,19 +43,22 @@ export class IdleConnections implements Consumer {
     return transport;
   }
 
-  /** Whether nothing is under way on the connection, not even a head. */
+  /** Returns whether nothing is under way on the connection, not even a head. */
   isIdle(transport: Transport): boolean {
     return transport.consumer === this && transport.context === null;
   }
 
-  /** Takes back a connection on which an exchange is over. `headBytes` have come of the next request. */
+  /** Makes a connection idle after an exchange. `headBytes` of the next request have come. */
   rest(transport: Transport, headBytes: number): void {
     transport.setConsumer(this);
     transport.context = headBytes === 0 ? null : headBytes;
     if (headBytes > 0) this.limitHead(transport);
   }
 
-  /** Closes after what was written. `peerSends`: the client may be sending still, and must be able to read first. */
+  /**
+   * Closes after everything written. `peerSends`: the client may still send, and must be able to
+   * read first.
+   */
   finish(transport: Transport, peerSends: boolean): void {
     transport.setConsumer(this.closing);
     transport.context = null;
@@ -58,7 +66,8 @@ export class IdleConnections implements Consumer {
   }
 
   /**
-   * Closes because the server stops at once. Answers that are finished still leave; a client that takes none of them for a second loses them.
+   * Closes because the server stops at once. Ready answers still leave. A client that accepts no
+   * byte of them for a second loses them.
    */
   stop(transport: Transport): void {
     this.finish(transport, false);
@@ -66,7 +75,10 @@ export class IdleConnections implements Consumer {
     else transport.setTimeout(STOP_TIMEOUT_MS);
   }
 
-  /** A request that cannot be understood, is too large, or late: one answer, and the end. `moreLines` are whole, each with its CRLF. */
+  /**
+   * Refuses a request that is malformed, too large, or late: sends one answer and closes.
+   * `moreLines` are whole lines, each with its CRLF.
+   */
   refuse(transport: Transport, status: number, moreLines = ""): void {
     const { heads, reactor } = this.host;
     const line = `HTTP/1.1 ${status} ${reasons[status]}`;
@@ -76,9 +88,9 @@ export class IdleConnections implements Consumer {
     this.finish(transport, true);
   }
 
-  // ---- from the transport ----------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
-  /** A head may be longer than what else may wait. */
+  /** Bytes that may wait: a head may be longer than AHEAD_BYTES_MAX. */
   get backlogBytesMax(): number {
     const { headerBytesMax, readHeaderBytesMax } = this.host.limits;
     return Math.max(AHEAD_BYTES_MAX, readHeaderBytesMax?.() ?? headerBytesMax);
@@ -87,7 +99,8 @@ export class IdleConnections implements Consumer {
   consume(memory: Buffer, start: number, end: number, transport: Transport): number {
     const context = transport.context as number | BegunHead | null;
     if (context !== null) {
-      if (end - start === (typeof context === "number" ? context : context.bytes)) return start; // Nothing new.
+      // Nothing new has come.
+      if (end - start === (typeof context === "number" ? context : context.bytes)) return start;
       const head = typeof context === "number" ? new BegunHead(this.host.limits, context) : context;
       transport.context = head;
       if (!head.isOver(memory, start, end)) return start;
@@ -121,9 +134,12 @@ export class IdleConnections implements Consumer {
   }
 }
 
-/** A head of which more has come than its first piece. Most heads never become one: they come whole, or the rest of them never comes. */
+/**
+ * A head of which a second piece has come. Most heads never need this object: they come whole, or
+ * their rest never comes.
+ */
 class BegunHead {
-  /** So many bytes of it were looked at. */
+  /** Number of bytes of the head that were looked at. */
   bytes: number;
   private readonly parser: RequestParser;
   private readonly limits: HttpLimits;
@@ -134,17 +150,20 @@ class BegunHead {
     this.bytes = bytes;
   }
 
-  /** Looks at what is new. Returns whether the head is whole, or to be refused: then it is for an Exchange. */
+  /**
+   * Parses the new bytes. Returns whether the head is whole or must be refused: then an Exchange
+   * handles it.
+   */
   isOver(memory: Buffer, start: number, end: number): boolean {
     const from = start + this.bytes;
     this.bytes = end - start;
-    // Nothing more is known before the line's end.
+    // A line is only parsed when its end has come.
     if (this.bytes < this.limits.headerBytesMax && memory.subarray(from, end).indexOf(LF) < 0) return false;
     return this.parser.resume(memory, start, end) !== INCOMPLETE;
   }
 }
 
-/** Connections on which nothing that comes is looked at any more; the last bytes are on their way out. */
+/** Connections that are closing: arriving bytes are dropped, and the last bytes leave. */
 class ClosingConnections implements Consumer {
   readonly isReentrant = true;
   readonly backlogBytesMax = Infinity;
@@ -163,7 +182,7 @@ class ClosingConnections implements Consumer {
   onDrain(): void {}
 
   onTimeout(transport: Transport): void {
-    // A slow client that takes its answer is not idle.
+    // A slow client that reads its answer is not idle.
     if (transport.takeProgress()) setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
     else transport.destroy();
   }

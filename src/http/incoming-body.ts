@@ -1,39 +1,44 @@
 /**
- * The body of a request as it arrives, delimited by Content-Length or in chunks (RFC 9112 section 6).
+ * The body of a request as it arrives, delimited by Content-Length or in chunks (RFC 9112 section
+ * 6).
  *
- * Guarantees: takes no byte behind the body's last one; a body in chunks that is longer than the limit is found at once.
- * Leaves to others: who reads it, and when (body.ts).
+ * Guarantees: no byte after the body's last byte is taken. A chunked body that is longer than the
+ * limit is found at once.
+ * Leaves to others: who reads the body, and when (body.ts).
  */
 import { lazily } from "../sys/lazily.ts";
 import { type BodySource, RequestBody } from "./body.ts";
 import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
 import type { HttpLimits } from "./host.ts";
 
-// What many a server never needs.
+// Many servers never need it.
 const chunks = lazily(() => require("./chunked.ts") as typeof import("./chunked.ts"));
 
 export class IncomingBody implements ChunkSink {
   private readonly limits: HttpLimits;
   private body: RequestBody | null = null;
-  /** With Content-Length: bytes that are still to come. */
+  /** Bytes that are still to come, if there is a Content-Length. */
   private bytesLeft = 0;
   private chunked: ChunkedDecoder | null = null;
-  /** Bytes that have come, or that have come since `drop()`. */
+  /** Bytes that have come so far, or since `drop()`. */
   private bytes = 0;
 
   constructor(limits: HttpLimits) {
     this.limits = limits;
   }
 
-  /** A body begins. `contentLength` counts unless it is `chunked`. */
+  /** Begins a body. `contentLength` is ignored if the body is `chunked`. */
   begin(source: BodySource, contentLength: number, chunked: boolean): RequestBody {
     this.bytes = 0;
     this.bytesLeft = contentLength;
     this.chunked = chunked ? new (chunks().ChunkedDecoder)(this.limits.headerBytesMax) : null;
-    return (this.body = new RequestBody(source));
+    return (this.body = new RequestBody(source, chunked ? 0 : contentLength));
   }
 
-  /** Takes what belongs to the body. Returns the position behind it, or a negated status: 400, 413, 431. */
+  /**
+   * Takes the bytes that belong to the body. Returns the position after them, or a negated status:
+   * 400, 413, 431.
+   */
   feed(memory: Buffer, start: number, end: number): number {
     if (this.chunked !== null) {
       const at = this.chunked.feed(memory, start, end, this);
@@ -45,29 +50,29 @@ export class IncomingBody implements ChunkSink {
     return start + part;
   }
 
-  /** From the decoder. */
+  /** Called by the decoder. */
   onBody(memory: Buffer, start: number, end: number): void {
     this.bytes += end - start;
     this.body!.push(memory, start, end);
   }
 
-  /** All of it has come. */
+  /** Whether the whole body has come. */
   get isWhole(): boolean {
     return this.chunked === null ? this.bytesLeft === 0 : this.chunked.done;
   }
 
-  /** Tells whoever reads it that it is whole. */
+  /** Tells the reader that the body is whole. */
   finish(): void {
     this.take()!.finish();
   }
 
-  /** The rest will be dropped: the request is answered. */
+  /** Drops the rest: the request is answered. */
   drop(): void {
     this.body!.cutOff();
     this.bytes = 0;
   }
 
-  /** The rest will not come. Does nothing when none is coming. */
+  /** Tells the reader that the rest will not come. Does nothing if no body is coming. */
   fail(): void {
     const body = this.take();
     if (body === null) return;

@@ -1,19 +1,20 @@
 /**
- * HTTP/1.1 request heads: RFC 9112 sections 2 to 7 and RFC 9110 section 5, strictly.
+ * Parses HTTP/1.1 request heads strictly: RFC 9112 sections 2 to 7 and RFC 9110 section 5.
  *
- * Guarantees: never reads outside `start` to `end`; allocates nothing; everything ambiguous is refused, because what two parsers read
- * differently is how requests are smuggled.
- * Leaves to others: strings (positions are offsets from the head's first byte), bodies (chunked.ts), and what a request means.
+ * Guarantees: the parser never reads outside `start` to `end`, and allocates nothing. It refuses
+ * everything ambiguous: requests are smuggled through heads that two parsers read differently.
+ * Leaves to others: strings (positions are offsets from the head's first byte), bodies
+ * (chunked.ts), and what a request means.
  */
 
 import { byteClass, HOST, TARGET, TOKEN, VALUE } from "./byte-classes.ts";
 
-/** `parse` wants more bytes; any other negative result is the status to refuse with, negated. */
+/** Result of `parse` that asks for more bytes. Any other negative result is a negated status. */
 export const INCOMPLETE = -1;
 
 /**
- * Methods that are served: those that Bun knows, but for CONNECT, after whose answer a client takes the connection for a tunnel (RFC 9110
- * section 9.3.6). Others are answered 501.
+ * Methods that are served: Bun's without CONNECT, whose client wants a tunnel (RFC 9110 section
+ * 9.3.6). The others are answered 501.
  */
 const methods = (
   "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE MKACTIVITY MKADDRESSBOOK MKCALENDAR " +
@@ -22,7 +23,7 @@ const methods = (
 
 const METHOD_BYTES_MAX = 32;
 
-/** Fields of a request, and lines of its trailers, as in Bun: a Headers takes time for each pair of names in it. Beyond: 431. */
+/** Most fields, and most trailer lines, as in Bun: a Headers compares its names. Beyond: 431. */
 export const HEADER_FIELDS_MAX = 198;
 
 const CR = 13;
@@ -38,40 +39,40 @@ const OPENING_BRACKET = 91;
 const CLOSING_BRACKET = 93;
 
 export interface ParserLimits {
-  /** Bytes of the whole head. Beyond it: 431, or 414 while still in the request line. */
+  /** Bytes of the whole head. Beyond: 431, or 414 in the request line. */
   headerBytesMax: number;
-  /** What it is now, where it can have become more: asked for a head that is too long. */
+  /** Returns the current limit, which may have grown. Called for a head that is too long. */
   readHeaderBytesMax?: (() => number) | undefined;
 }
 
 export class RequestParser {
-  // What the head said, valid after `parse` returned a position. Offsets count from the head's first byte.
+  // Results, valid after `parse` returned a position. Offsets count from the head's first byte.
   method = "GET";
   targetStart = 0;
   targetEnd = 0;
   headersStart = 0;
-  /** HTTP/1.x. */
+  /** The x of HTTP/1.x. */
   minorVersion = 1;
   /** -1 without Content-Length. */
   contentLength = -1;
   chunked = false;
   keepAlive = true;
   expectsContinue = false;
-  /** It may be conditional or ask for a range: there is a Range or an If-* field. */
+  /** Whether there is a Range or If-* field: the request may be conditional or ask for a range. */
   conditional = false;
-  /** Where the target's path begins: behind the authority in absolute-form. Nothing, or only a query, may be there. */
+  /** Start of the target's path, after an authority. It may be empty, or only a query. */
   pathStart = 0;
-  /** The host, with its port, that the request is for: the target's in absolute-form, else the Host field's value, which may be empty. */
+  /** The host with its port: an absolute-form target's, else the Host field's. May be empty. */
   hostStart = 0;
   hostEnd = 0;
 
-  private readonly limits: ParserLimits;
+  protected readonly limits: ParserLimits;
   private fields = 0;
-  private hosts = 0;
-  private transferEncoded = false;
-  private connectionClose = false;
-  private connectionKeepAlive = false;
-  /** Where the first line that was not whole begins, from the head's first byte. */
+  protected hosts = 0;
+  protected transferEncoded = false;
+  protected connectionClose = false;
+  protected connectionKeepAlive = false;
+  /** Offset of the first line that was not whole. */
   private lineStart = 0;
 
   constructor(limits: ParserLimits) {
@@ -79,15 +80,16 @@ export class RequestParser {
   }
 
   /**
-   * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated status (400, 413, 414, 417, 431, 501, 505).
-   * After INCOMPLETE the head may be parsed anew, or, before any other head is, resumed.
+   * Parses a head that begins at `start`. Returns the position after it, INCOMPLETE, or a negated
+   * status (400, 413, 414, 417, 431, 501, 505). After INCOMPLETE the head may be parsed again, or
+   * resumed if no other head was parsed.
    */
   parse(bytes: Uint8Array, start: number, end: number): number {
     this.lineStart = 0;
     return this.resume(bytes, start, end);
   }
 
-  /** Goes on with the head that was INCOMPLETE, from its first line that was not whole. More of it is there, and it may lie elsewhere. */
+  /** Continues an INCOMPLETE head at its first line that was not whole. It may have moved. */
   resume(bytes: Uint8Array, start: number, end: number): number {
     const stop = Math.min(end, start + this.limits.headerBytesMax);
     let at = start + this.lineStart;
@@ -113,10 +115,10 @@ export class RequestParser {
     return this.raiseLimit() ? this.resume(bytes, start, end) : -431;
   }
 
-  /** Empty lines and the request line. Returns what `parse` does. */
+  /** Parses empty lines and the request line. Returns as `parse` does. */
   private parseFirstLine(bytes: Uint8Array, start: number, end: number, stop: number): number {
     let at = start;
-    // An empty line or two before a request is ignored (RFC 9112 section 2.2).
+    // A few empty lines before a request are ignored (RFC 9112 section 2.2).
     while (at < end && bytes[at] === CR) {
       if (at + 1 >= end) return INCOMPLETE;
       if (bytes[at + 1] !== LF) return -400;
@@ -136,7 +138,7 @@ export class RequestParser {
     return at;
   }
 
-  /** Whether a head may be longer now than it might before. */
+  /** Returns whether the limit of a head has grown. */
   private raiseLimit(): boolean {
     const { limits } = this;
     const now = limits.readHeaderBytesMax?.() ?? 0;
@@ -145,7 +147,7 @@ export class RequestParser {
     return true;
   }
 
-  private beginHeaders(): void {
+  protected beginHeaders(): void {
     this.contentLength = -1;
     this.chunked = false;
     this.expectsContinue = false;
@@ -160,7 +162,7 @@ export class RequestParser {
   }
 
   /** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). */
-  private parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseRequestLine(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     if (bytes[at] === 71 && bytes[at + 1] === 69 && bytes[at + 2] === 84 && bytes[at + 3] === SP && at + 4 < end) {
       this.method = "GET";
@@ -194,15 +196,18 @@ export class RequestParser {
     return version + 10;
   }
 
-  /** absolute-form, or asterisk-form with OPTIONS; authority-form is CONNECT's, which is not served. Returns whether it is one of them. */
+  /**
+   * Parses absolute-form, or asterisk-form with OPTIONS. Returns whether it is one of them.
+   * Authority-form is for CONNECT, which is not served.
+   */
   private readOtherForm(bytes: Uint8Array, start: number, end: number): boolean {
     if (bytes[start] === 42) return end - start === 1 && this.method === "OPTIONS"; // "*"
     const scheme = ["http://", "https://"].find((prefix) => matchesFolded(bytes, start, end, prefix));
     if (scheme === undefined) return false;
     const authority = start + scheme.length;
     const path = endOfAuthority(bytes, authority, end);
-    // A host must be there (RFC 9110 section 4.2.1), without a user's name before it (section 4.2.4), and nothing that another parser
-    // takes for its end, as URL parsers do with "\\".
+    // There must be a host (RFC 9110 section 4.2.1). No user may come before it (section 4.2.4).
+    // And no byte may follow it that other parsers regard as its end, as URL parsers do with "\\".
     if (path === authority) return false;
     if (path < end && bytes[path] !== SLASH && bytes[path] !== QUESTION_MARK) return false;
     this.pathStart += path - start;
@@ -210,11 +215,11 @@ export class RequestParser {
   }
 
   /** field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5). */
-  private parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
+  protected parseHeader(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
     if (at === end) return INCOMPLETE;
-    // Space before the colon, a folded line and an empty name all end here.
+    // Space before the colon, a folded line and an empty name are refused here.
     if (bytes[at] !== COLON || at === from) return -400;
     const nameLength = at - from;
     at++;
@@ -229,8 +234,8 @@ export class RequestParser {
     return refused !== 0 ? refused : at + 2;
   }
 
-  /** The fields that decide where the message ends and what happens to the connection. Returns 0 or a negated status. */
-  private interpret(
+  /** Reads the fields about the message's end and the connection. Returns 0 or a negated status. */
+  protected interpret(
     bytes: Uint8Array,
     start: number,
     name: number,
@@ -287,7 +292,9 @@ export class RequestParser {
     return 0;
   }
 
-  /** One decimal number. A repeated field is refused even if the values agree (RFC 9112 section 6.3 allows it). */
+  /**
+   * One decimal number. Repeated fields are refused, though RFC 9112 section 6.3 allows equal ones.
+   */
   private interpretLength(bytes: Uint8Array, value: number, end: number): number {
     if (this.contentLength >= 0 || value === end) return -400;
     let length = 0;
@@ -302,8 +309,8 @@ export class RequestParser {
   }
 
   /**
-   * chunked, once and alone: codings before it are not implemented (501). Without it last the end is open, and twice it must not be
-   * applied (400, RFC 9112 section 6.1).
+   * Accepts chunked, once and alone. A coding before it is not implemented (501). Without chunked
+   * at the end, the body's end is open; chunked twice is forbidden (400, RFC 9112 section 6.1).
    */
   private interpretEncoding(bytes: Uint8Array, value: number, end: number): number {
     if (this.transferEncoded) return -400;
@@ -327,12 +334,13 @@ export class RequestParser {
     return isChunked && timesChunked === 1 ? -501 : -400;
   }
 
-  /** What only the whole head shows. */
-  private finish(bytes: Uint8Array, start: number): number {
+  /** Checks what only the whole head shows. */
+  protected finish(bytes: Uint8Array, start: number): number {
     if (this.chunked && (this.contentLength >= 0 || this.minorVersion === 0)) return -400;
     if (this.hosts === 0 && this.minorVersion > 0) return -400;
     if (this.pathStart > this.targetStart) {
-      // The Host field is to be ignored (RFC 9112 section 3.2.2). The authority is what is behind the scheme's two slashes.
+      // The Host field is ignored (RFC 9112 section 3.2.2). The authority follows the scheme's two
+      // slashes.
       this.hostStart = bytes.indexOf(SLASH, start + this.targetStart) + 2 - start;
       this.hostEnd = this.pathStart;
     }
@@ -343,8 +351,9 @@ export class RequestParser {
 }
 
 /**
- * uri-host [ ":" port ] (RFC 3986 sections 3.2.2 and 3.2.3), where the host is not empty. Returns the position behind as much of it as is
- * there: before a lone "%", a bracket that is not closed, or a port without a host.
+ * Returns the position after uri-host [ ":" port ] (RFC 3986 sections 3.2.2 and 3.2.3). The host
+ * must not be empty. Stops before a lone "%", before a bracket that is not closed, and before a
+ * port without a host.
  */
 function endOfAuthority(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
@@ -371,15 +380,15 @@ function isHexDigit(byte: number): boolean {
   return (byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102);
 }
 
-/** Whether the bytes are exactly `text`. */
-function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+/** Returns whether the bytes are exactly `text`. */
+export function matches(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
   for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }
 
-/** Whether the bytes begin with `text`, which is in lower case, in any case. */
-function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+/** Returns whether the bytes begin with `text`, in any case. `text` is in lower case. */
+export function matchesFolded(bytes: Uint8Array, start: number, end: number, text: string): boolean {
   if (end - start < text.length) return false;
   for (let i = 0; i < text.length; i++) {
     const byte = bytes[start + i]!;

@@ -1,6 +1,6 @@
 /**
- * What happens where the ring cannot serve: Bun's own function does, with one notice that says why, or an error if the program asked
- * for that (`fallback: false`).
+ * The case that the ring cannot serve. Bun's own function serves then, and one notice says why. If
+ * the program forbids that (`fallback: false`), an error is thrown.
  */
 import { readVariable } from "../sys/environment.ts";
 import { SystemError } from "../sys/errno.ts";
@@ -11,7 +11,8 @@ import { OperatingReactor } from "./operating-reactor.ts";
 import { useReactor } from "./thread.ts";
 
 /**
- * The thread's reactor, or undefined (after a notice) where io_uring cannot be had. With `fallback: false`, or RINGLOOP=require, that is an error.
+ * Returns the thread's reactor. Returns undefined, after a notice, where io_uring is not available;
+ * with `fallback: false` or RINGLOOP=require it throws instead.
  */
 export function reactorFor(
   what: string,
@@ -26,7 +27,9 @@ export function reactorFor(
   }
 }
 
-/** Sets up a reactor and closes it again. Returns why there can be none, or undefined. */
+/**
+ * Sets up a reactor and closes it again. Returns the reason why that is impossible, or undefined.
+ */
 export function whyNoRing(): string | undefined {
   try {
     new OperatingReactor().close();
@@ -56,7 +59,8 @@ function reason(error: LibraryError | SystemError): string {
 }
 
 /**
- * Whether the ring leaves an option to Bun. Notes it once; throws a TypeError that names the option when `fallback` is false.
+ * Returns whether the options contain one that the ring leaves to Bun. Prints a notice once. Throws
+ * a TypeError that names the option if `fallback` is false.
  */
 export function leavesToBun(what: string, options: Record<string, unknown>, unserved: readonly string[]): boolean {
   const found = unserved.find(
@@ -68,7 +72,10 @@ export function leavesToBun(what: string, options: Record<string, unknown>, unse
   return true;
 }
 
-/** Says on an object of Bun's own that it does not run on the ring: `ring` is false, and nothing else of it is changed. */
+/**
+ * Marks an object of Bun's own as not running on the ring: sets its property `ring` to false, and
+ * changes nothing else.
+ */
 export function markAsBuns<T extends object>(object: T): T {
   return Object.defineProperty(object, "ring", { value: false, configurable: true });
 }

@@ -1,14 +1,15 @@
-/** What the operations are that `Multishot` runs: connections, events, bytes, times. */
+/** The kinds of operations that `Multishot` runs. They give connections, events, bytes or times. */
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
-import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
 import { native } from "../sys/library.ts";
 import { Multishot, type MultishotKind, type MultishotOptions } from "./multishot.ts";
 import { DESCRIPTOR_KIND, MULTISHOT_KIND } from "../reactor/op-table.ts";
 import type { OperatingReactor } from "./operating-reactor.ts";
 
-/** What a piece costs besides its bytes: many tiny ones count for what they are. */
+/**
+ * Bytes that a piece costs besides its content, so that many tiny pieces count as what they cost.
+ */
 const PIECE_BYTES = 256;
 
 const accepts: MultishotKind<number> = {
@@ -46,7 +47,7 @@ const timeouts: MultishotKind<number> = {
   merge: (first, second) => first + second,
 };
 
-/** A receive or a read into the buffers of the reactor, of which each piece is a copy. */
+/** Returns the kind of a receive or a read into the reactor's buffers. Each value is a copy. */
 function pieces(syscall: string, prepare: MultishotKind<Buffer>["prepare"]): MultishotKind<Buffer> {
   return {
     syscall,
@@ -88,7 +89,10 @@ const reads = pieces(
 
 const requireFd = (fd: number): void => requireInteger("fd", fd, -0x80000000, 0x7fffffff);
 
-/** See `Reactor.acceptMultishot` and its like. */
+/**
+ * Makes multishot operations: see `OperatingReactor.acceptMultishot` and the other methods of that
+ * name.
+ */
 export const multishots = {
   accept(reactor: OperatingReactor, fd: number, options?: MultishotOptions): Multishot<number> {
     requireFd(fd);

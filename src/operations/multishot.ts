@@ -1,16 +1,20 @@
 /**
- * Operations that complete again and again (multishot), as async iterators: connections, events, bytes, times.
+ * Operations that complete many times (multishot), as async iterators of connections, events, bytes
+ * or times.
  *
- * Guarantees: it is submitted with the first `next()`, and once more whenever the kernel has ended it without an error; `return()`, which is
- * what `break` calls, cancels it and is over after its last completion; values that nobody has taken by then are given back (descriptors are closed).
- * What waits to be taken is bounded: beyond the limit the operation is cancelled until there is room, and the rest waits in the kernel; events and times
- * that nobody has taken are one value. A pending `next()` holds the process. Leaves to others: closing the descriptor, after `return()`.
+ * Guarantees: the operation is submitted with the first `next()`, and again whenever the kernel has
+ * ended it without an error. `return()`, which `break` calls, cancels it and is fulfilled after its
+ * last completion. Values that nobody has taken by then are discarded (descriptors are closed). The
+ * number of waiting values is limited: at the limit the operation is cancelled until there is room,
+ * and the rest waits in the kernel. Events and times that wait become one value. A pending `next()`
+ * keeps the process alive.
+ * Leaves to others: closing the descriptor, after `return()`.
  */
 import type { Chunk } from "../ring/arena.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Timespec } from "../ring/structs.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireObject, requireSignal } from "../sys/check.ts";
 import { EAGAIN, ECANCELED, ECONNABORTED, EINTR, ENOBUFS, ETIME, SystemError } from "../sys/errno.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
@@ -18,48 +22,57 @@ import type { OperatingReactor } from "./operating-reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
 
 export interface MultishotOptions {
-  /** Ends the iteration with the signal's reason at once, and cancels the operation. */
+  /** A signal that ends the iteration at once, with its reason, and cancels the operation. */
   signal?: AbortSignal | null | undefined;
 }
 
-/** Descriptors that wait to be taken, and bytes. */
+/** Number of values that may wait to be taken. WAITING_BYTES_MAX: number of their bytes. */
 const WAITING_MAX = 64;
 const WAITING_BYTES_MAX = 262144;
 const CANCEL_RETRY_MS = 250;
-/** As a kind of completion: that of a cancellation. */
+/** Kind of the completion of a cancellation. */
 const CANCELLATION = 2;
 
 const State = {
-  /** Nothing is in flight that was not cancelled; `next()` or a value that is taken submits it. */
+  /**
+   * Nothing is in flight that was not cancelled. `next()`, or a value that is taken, submits the
+   * operation.
+   */
   Idle: 0,
   /** The operation is in flight. */
   Armed: 1,
-  /** It is being cancelled, since too much waits to be taken; its completions still count. */
+  /**
+   * The operation is being cancelled, because too many values wait. Its completions still give
+   * values.
+   */
   Pausing: 2,
-  /** Nobody takes anything any more; the operation may still be in flight. */
+  /** Nobody takes values any more. The operation may still be in flight. */
   Ending: 3,
-  /** Nothing is in flight, and the slot is somebody else's. */
+  /** Nothing is in flight, and the slot is released. */
   Over: 4,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** What is common to all of a kind. */
+/** The common part of all operations of one kind. */
 export interface MultishotKind<T> {
   readonly syscall: string;
-  /** Of op-table.ts. */
+  /** Kind of the completions, for op-table.ts. */
   readonly tag: number;
   prepare(sqe: Sqe, multishot: Multishot<T>): void;
-  /** Takes what a completion brings. The value, or undefined for none. */
+  /** Reads a completion. Returns its value, or undefined for none. */
   take(multishot: Multishot<T>, result: number, flags: number): T | undefined;
-  /** One value of two that nobody has taken. Without it, each waits by itself. */
+  /**
+   * Joins two values that nobody has taken into one. Without this method, each value waits by
+   * itself.
+   */
   merge?(first: T, second: T): T;
-  /** Nobody will get it. */
+  /** Discards a value that nobody will take. */
   discard?(multishot: Multishot<T>, value: T): void;
-  /** A value is its consumer's from here on. */
+  /** Called when a value is given to its consumer. */
   handOver?(multishot: Multishot<T>, value: T): void;
-  /** Whether that was the last one. */
+  /** Returns whether the last value was the final one. */
   isOver?(multishot: Multishot<T>): boolean;
-  /** What a value counts of WAITING_BYTES_MAX. */
+  /** Returns the number of bytes that a value counts towards WAITING_BYTES_MAX. */
   bytesOf?(value: T): number;
 }
 
@@ -67,7 +80,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
   /** @internal */ readonly reactor: OperatingReactor;
   /** @internal */ readonly fd: number;
   /** @internal */ readonly events: number;
-  /** @internal How many times more. */ left: number;
+  /** @internal Number of values still to come. */ left: number;
   /** @internal */ chunk: Chunk | null = null;
   private readonly kind: MultishotKind<T>;
   private readonly signal: AbortSignal | undefined;
@@ -77,7 +90,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
   private cancels = 0;
   private retry: CancelRetry | undefined;
   private isStarved = false;
-  /** Nothing more will come: the peer has ended, or the times are over. */
+  /** True when nothing more will come: the peer has ended, or the times are over. */
   private isComplete = false;
   private failure: { reason: unknown } | undefined;
   private values: T[] = [];
@@ -97,10 +110,9 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     }: { fd?: number; events?: number; left?: number; intervalMs?: number },
     options: MultishotOptions = {},
   ) {
-    if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
+    requireObject("options", options);
     const { signal } = options;
-    if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal))
-      throw invalidType("signal", "an AbortSignal", signal);
+    requireSignal("signal", signal ?? undefined);
     this.reactor = reactor;
     this.kind = kind;
     this.fd = fd;
@@ -114,7 +126,10 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     return this;
   }
 
-  /** The next value; several calls are answered in order. Rejects once with SystemError, or with the signal's reason; then all is done. */
+  /**
+   * Returns the next value. Several pending calls are answered in order. Rejects once with
+   * SystemError or with the signal's reason; after that the iteration is done.
+   */
   next(): Promise<IteratorResult<T, undefined>> {
     if (this.signal?.aborted === true && this.state < State.Ending) this.handleEvent();
     if (this.values.length > 0) return Promise.resolve({ done: false, value: this.shift() });
@@ -134,7 +149,10 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     return taker.promise;
   }
 
-  /** Cancels the operation, and gives back what waits. Fulfilled after its last completion: the descriptor may be closed then. */
+  /**
+   * Cancels the operation, and discards the waiting values. Fulfilled after the operation's last
+   * completion: then the descriptor may be closed.
+   */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.leave();
     await this.ended.promise;
@@ -145,7 +163,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     await this.return();
   }
 
-  // ---- completions -------------------------------------------------------------------------------------------------------
+  // ---- completions ------------------------------------------------------------------------------
 
   /** @internal */
   complete(kind: number, result: number, flags: number): void {
@@ -154,19 +172,19 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     if (this.state === State.Ending && this.reactor.lane.operations.inFlightOf(this.slot) === 0) this.finish();
   }
 
-  /** @internal The signal's. */
+  /** @internal Called by the signal. */
   handleEvent(): void {
     if (this.state >= State.Ending) return;
     this.discardWaiting();
     this.fail(this.signal!.reason);
   }
 
-  /** @internal It is time to try a cancellation again. */
+  /** @internal Repeats a cancellation. */
   cancelAgain(): void {
     if (this.isInFlight && this.state !== State.Armed) this.cancel();
   }
 
-  /** @internal Buffers have come back. */
+  /** @internal Continues a receive: buffers have come back. */
   flush(): void {
     this.isStarved = false;
     this.arm();
@@ -189,8 +207,9 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
         if (this.isStarved) return;
         this.isStarved = true;
         return this.reactor.lane.awaitBuffers(this);
-      case ECANCELED: // By a pause, or with the ring's overflow.
-      case ECONNABORTED: // The one connection is lost, not the listener (accept(2), "Error handling").
+      case ECANCELED: // By a pause, or because the ring's completion queue has overflowed.
+      // One connection is lost, and the listener is not (accept(2), "Error handling").
+      case ECONNABORTED:
       case EINTR:
       case EAGAIN:
       case ETIME:
@@ -201,9 +220,13 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     this.arm();
   }
 
-  /** A cancellation misses (EALREADY, ENOENT) what is just being woken. It is tried again until the operation's last completion has come. */
+  /**
+   * Handles the completion of a cancellation. A cancellation misses (EALREADY, ENOENT) an operation
+   * that is just being woken. It is repeated until the operation's last completion has come.
+   */
   private cancellationCompleted(result: number): void {
-    const isOurs = this.state === State.Pausing || this.state === State.Ending; // Else it was submitted anew since.
+    // Otherwise the operation was submitted again since.
+    const isOurs = this.state === State.Pausing || this.state === State.Ending;
     if (result >= 0 || !isOurs || !this.isInFlight) return;
     if (this.cancels++ === 0) this.cancel();
     else this.reactor.setDeadline((this.retry ??= new CancelRetry(this)), CANCEL_RETRY_MS);
@@ -238,7 +261,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     return value;
   }
 
-  // ---- states ------------------------------------------------------------------------------------------------------------
+  // ---- states -----------------------------------------------------------------------------------
 
   private get isFull(): boolean {
     return this.values.length >= WAITING_MAX || this.bytes >= WAITING_BYTES_MAX;
@@ -250,7 +273,8 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
 
   private arm(): void {
     if (this.state !== State.Idle || this.isFull || this.isStarved || this.isComplete) return;
-    // What the kernel has ended may be there still, and end at once again: nobody has asked for it yet.
+    // The condition that ended the operation may still be there, and end it again at once. Nobody
+    // has asked for it yet.
     if (this.kind.merge !== undefined && this.values.length > 0) return;
     const { reactor } = this;
     if (this.slot < 0) {
@@ -269,13 +293,13 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     new Timespec(this.chunk, this.intervalMs);
   }
 
-  /** No more will come; what waits is still taken. */
+  /** Ends the iteration after the waiting values. */
   private end(): void {
     this.isComplete = true;
     this.conclude();
   }
 
-  /** The same, with an error behind what waits. */
+  /** Ends the iteration with an error after the waiting values. */
   private fail(reason: unknown): void {
     const taker = this.takers.shift();
     if (taker === undefined) this.failure = { reason };
@@ -297,7 +321,7 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
     this.bytes = 0;
   }
 
-  /** Takes the operation out of the ring, and answers who waits. */
+  /** Cancels the operation, and answers the pending calls of `next()`. */
   private conclude(): void {
     if (this.state >= State.Ending) return;
     const wasArmed = this.state === State.Armed;
@@ -326,7 +350,10 @@ export class Multishot<T> implements AsyncIterableIterator<T, undefined>, AsyncD
   }
 }
 
-/** A wheel's entry beside the iterator, which has a `next` of its own. */
+/**
+ * The wheel entry of the iterator. It is a separate object, because a wheel entry has a property
+ * `next`, too.
+ */
 class CancelRetry extends WheelEntry {
   private readonly multishot: Multishot<any>;
 

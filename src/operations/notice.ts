@@ -1,4 +1,4 @@
-/** Notices to the user of a program: each text once for each thread, on stderr. */
+/** Notices to the user of a program, on stderr. Each text is printed once for each thread. */
 const noticed = new Set<string>();
 
 export function notice(text: string): void {

@@ -1,9 +1,11 @@
 /**
- * The promise layer: every operation of `EventOperations` as a method that runs it, and chains of them.
+ * The promise layer: every operation of `EventOperations` as a method that runs it, and chains of
+ * operations.
  *
- * `reactor.read(fd, into, 0)` is a promise; `reactor.op.read(fd, into, 0)` only describes the operation, for `reactor.chain`. Both are one
- * definition (operation-*.ts). Every method rejects with SystemError, with TypeError or RangeError for a wrong argument, with the
- * reason of `options.signal`, or with ETIMEDOUT after `options.timeoutMs`.
+ * `reactor.read(fd, into, 0)` returns a promise. `reactor.op.read(fd, into, 0)` only describes the
+ * operation, for `reactor.chain`. Both use one definition (operation-*.ts). Every method rejects
+ * with SystemError, with TypeError or RangeError for a wrong argument, with the reason of
+ * `options.signal`, or with ETIMEDOUT after `options.timeoutMs`.
  */
 import { Arena } from "../ring/arena.ts";
 import { IOSQE_IO_LINK } from "../sys/abi.ts";
@@ -14,15 +16,21 @@ import type { Holder, Operation } from "./operation.ts";
 import type { Multishot, MultishotOptions } from "./multishot.ts";
 import { Reactor } from "../reactor/reactor.ts";
 
-/** The operations themselves, of which most servers use none. */
+/** The operations. They are loaded on first use: most servers use none. */
 const definitions = lazily(() => require("./operation-events.ts") as typeof import("./operation-events.ts"));
 const single = lazily(() => require("./operation.ts") as typeof import("./operation.ts"));
 const multishots = lazily(() => (require("./multishot-kinds.ts") as typeof import("./multishot-kinds.ts")).multishots);
 const socketOptions = lazily(() => require("./socket-options.ts") as typeof import("./socket-options.ts"));
-/** Operations that are kept for the next ones. More are under way at once in few programs, and cost an object each there. */
+/**
+ * Highest number of used operation objects that are kept. Few programs have more in flight, and
+ * there each further operation costs an object.
+ */
 const POOLED_OPERATIONS_MAX = 1024;
 
-/** The methods that run an operation: those that describe one, with a promise in place of the description. */
+/**
+ * The methods that run an operation: like the methods that describe one, but with a promise as the
+ * result.
+ */
 export type Runs = {
   [Name in keyof EventOperations as Exclude<Name, "describe">]: EventOperations[Name] extends (
     ...args: infer Args
@@ -31,12 +39,12 @@ export type Runs = {
     : never;
 };
 
-/** Values of a chain, in order. */
+/** The values of a chain, in order. */
 type Values<Chain extends readonly Operation<any>[]> = {
   [Index in keyof Chain]: Chain[Index] extends Operation<infer T> ? T : never;
 };
 
-/** The end of a chain: no operation of it is in flight. */
+/** Waits for the end of a chain: no operation of the chain is in flight. */
 class LastCompletion implements Holder {
   readonly reached: Promise<void>;
   private readonly reach: () => void;
@@ -57,7 +65,10 @@ class LastCompletion implements Holder {
   }
 }
 
-/** The reactor as programs know it: the event loop, and every operation of the ring as a method that returns a promise. */
+/**
+ * The reactor for programs: the event loop, and every operation of the ring as a method that
+ * returns a promise.
+ */
 export class OperatingReactor extends Reactor implements Runs {
   read = this.runs("read");
   write = this.runs("write");
@@ -109,12 +120,15 @@ export class OperatingReactor extends Reactor implements Runs {
   private started: EventOperations | undefined;
   private aligned: Arena | undefined;
 
-  /** Describes operations for `chain`. Nothing is submitted, and no memory taken, until then. */
+  /**
+   * Describes operations for `chain`. Until the chain starts, nothing is submitted and no memory is
+   * allocated.
+   */
   get op(): EventOperations {
     return (this.described ??= new (definitions().EventOperations)(this, null));
   }
 
-  /** @internal Describes operations that are started at once and held by nobody. */
+  /** @internal Describes operations that start at once and that nobody keeps. */
   get pooled(): EventOperations {
     return (this.started ??= new (definitions().EventOperations)(this, new FreeList<Operation>(POOLED_OPERATIONS_MAX)));
   }
@@ -125,10 +139,15 @@ export class OperatingReactor extends Reactor implements Runs {
   }
 
   /**
-   * Runs operations one after the other without coming back between them (IOSQE_IO_LINK): each starts when the one before has succeeded,
-   * completely (a short read or write ends the chain). The values in order, once all is over; or the error of the first that failed, once those
-   * after it have been cancelled and nothing of the chain uses a descriptor any more, also where a signal or a time limit has abandoned it: the
-   * kernel looks a linked operation's descriptor up when its turn comes, not before. `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
+   * Runs operations one after the other, without JavaScript between them (IOSQE_IO_LINK). Each
+   * starts when the one before has succeeded; a short read or write ends the chain.
+   * `reactor.chain(reactor.op.write(fd, data, 0), reactor.op.fsync(fd), reactor.op.closeFd(fd))`.
+   *
+   * Fulfilled with the values in order, once all operations are over. Rejects with the error of the
+   * first operation that failed. It rejects only when the operations after that are cancelled and
+   * nothing of the chain uses a descriptor any more. A signal or a time limit changes nothing in
+   * that: the kernel looks up a linked operation's descriptor when that operation starts, not
+   * before.
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const { Operation: Single } = single();
@@ -144,7 +163,7 @@ export class OperatingReactor extends Reactor implements Runs {
         operation.rehearse();
       }
       this.lane.reserve(operations.reduce((sum, { entries }) => sum + entries, 0));
-      // An entry that is left out would link somebody else's to the one before it.
+      // A missing entry would link an entry of another owner to the one before it.
       for (const operation of operations) operation.throwIfAborted();
     } catch (error) {
       for (const operation of operations.slice(0, placed)) operation.drop();
@@ -163,47 +182,61 @@ export class OperatingReactor extends Reactor implements Runs {
   }
 
   /**
-   * accept(2) again and again: the descriptors of connections, close-on-exec, which are the caller's. Up to 64 wait to be taken, more in the kernel's queue.
-   * `for await (const fd of reactor.acceptMultishot(listener))`. Linux 5.19.
+   * Runs accept(2) repeatedly. The values are descriptors of connections, close-on-exec; the caller
+   * must close them. Up to 64 wait to be taken; more wait in the kernel's queue. `for await (const
+   * fd of reactor.acceptMultishot(listener))`. Linux 5.19.
    */
   acceptMultishot(fd: number, options?: MultishotOptions): Multishot<number> {
     return multishots().accept(this, fd, options);
   }
 
-  /** poll(2) again and again for POLLIN and so on: which there are, also those that have come since the last value was taken. Linux 5.13. */
+  /**
+   * Runs poll(2) repeatedly for `events`, POLLIN and so on. A value is the set of events since the
+   * last value was taken. Linux 5.13.
+   */
   pollMultishot(fd: number, events: number, options?: MultishotOptions): Multishot<number> {
     return multishots().poll(this, fd, events, options);
   }
 
-  /** recv(2) again and again until the peer has ended: copies of what has come. Up to 256 KiB wait to be taken. Linux 6.0. */
+  /**
+   * Runs recv(2) repeatedly until the peer has ended. The values are copies of the received bytes.
+   * Up to 256 KiB wait to be taken. Linux 6.0.
+   */
   recvMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
     return multishots().recv(this, fd, options);
   }
 
-  /** read(2) of a pipe, a terminal or the like again and again until its end, in the same way; EBADFD for a regular file. Linux 6.7. */
+  /**
+   * Runs read(2) repeatedly on a pipe, a terminal or the like, until its end. The values are copies
+   * of the bytes. Up to 256 KiB wait to be taken. EBADFD for a regular file. Linux 6.7.
+   */
   readMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
     return multishots().read(this, fd, options);
   }
 
   /**
-   * Every `ms` milliseconds, `times` times or (0) until it is left: how often that was since the last value was taken. One that is not left and fires
-   * more often than every 10 ms keeps the loop awake, and the process. Linux 6.4.
+   * Fires every `ms` milliseconds, `times` times, or with 0 until the iteration is left. A value is
+   * the number of times since the last value was taken. An iteration that fires more often than
+   * every 10 ms keeps the loop awake, and the process, until it is left. Linux 6.4.
    */
   timeoutMultishot(ms: number, times = 0, options?: MultishotOptions): Multishot<number> {
     return multishots().timeout(this, ms, times, options);
   }
 
-  /** getsockopt(2) of up to `bytes` bytes: the option's. `level`: SOL_SOCKET, IPPROTO_TCP and so on. */
+  /**
+   * Runs getsockopt(2), and returns the option's value, of up to `bytes` bytes. `level`:
+   * SOL_SOCKET, IPPROTO_TCP and so on.
+   */
   async getsockopt(fd: number, level: number, name: number, bytes = 4): Promise<Buffer> {
     return socketOptions().getsockopt(fd, level, name, bytes);
   }
 
-  /** setsockopt(2): a number of 32 bits, or the option's bytes. */
+  /** Runs setsockopt(2). `value` is a number of 32 bits, or the option's bytes. */
   async setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): Promise<void> {
     socketOptions().setsockopt(fd, level, name, value);
   }
 
-  /** For idle moments. */
+  /** Gives back memory that is not needed while idle. */
   override trim(): void {
     super.trim();
     this.aligned?.trim();
@@ -215,7 +248,7 @@ export class OperatingReactor extends Reactor implements Runs {
     this.aligned = undefined;
   }
 
-  /** The method that runs an operation. What is wrong with its arguments rejects the promise. */
+  /** Returns the method that runs an operation. A wrong argument rejects the promise. */
   private runs<Name extends keyof Runs>(name: Name): Runs[Name] {
     const run = (...args: unknown[]): Promise<unknown> => {
       try {

@@ -1,9 +1,12 @@
 /**
- * Kinds of operations that carry data, as one piece or as a vector, and what kinds have in common.
+ * Kinds of operations that carry data, in one piece or as a vector, and parts that kinds have in
+ * common.
  *
- * Guarantees: the kernel sees chunks of the arena only. Data is copied into them when the operation starts, and out of them when it is over.
- * How many bytes the kernel is given (`lent`) is fixed by the copying, and never asked of the caller's view again: that may shrink
- * (a resizable ArrayBuffer), move (a WebAssembly memory that grows) or be detached (transfer) at any moment.
+ * Guarantees: the kernel sees only chunks of the arena. Data is copied into them when the operation
+ * starts, and out of them when it is over. The copying sets the number of bytes that are lent to
+ * the kernel (`lent`). The caller's view is never asked for its length again: it may shrink (a
+ * resizable ArrayBuffer), move (a WebAssembly memory that grows) or be detached (transfer) at any
+ * moment.
  */
 import { type Chunk } from "../ring/arena.ts";
 import { IOVEC_BYTES } from "../sys/abi.ts";
@@ -13,10 +16,10 @@ import type { Kind, Operation } from "./operation.ts";
 
 export const theResult = (_operation: Operation<number>, result: number): number => result;
 export const noResult = (): void => {};
-/** For a result that is a descriptor. */
+/** Closes a result that is a descriptor. */
 export const closeResult = (_operation: Operation<number>, result: number): void => void native().rl_close(result);
 
-/** Room for `length` bytes, and what was read of them copied to `data` at `offset`. */
+/** Reads into room for `length` bytes, and copies the bytes to `data` at `offset`. */
 export const readKind: Kind<number> = {
   syscall: "read",
   place: placeRoom,
@@ -36,14 +39,14 @@ export const writeKind: Kind<number> = {
   finish: theResult,
 };
 
-/** Room for what is read. */
+/** Allocates room for the bytes that are read. */
 export function placeRoom(operation: Operation<any>): void {
   const { length } = operation;
   operation.address = operation.room(length).address;
   operation.lent = length;
 }
 
-/** Copies `length` bytes of `data` from `offset` on. */
+/** Copies `length` bytes of `data`, starting at `offset`. */
 export function placeData(operation: Operation<any>): void {
   const { offset, length } = operation;
   const chunk = operation.room(length);
@@ -51,14 +54,20 @@ export function placeData(operation: Operation<any>): void {
   operation.address = chunk.address;
 }
 
-/** Returns `length`, which has been copied. Throws a RangeError for a view that does not have those bytes any more. */
+/**
+ * Copies `length` bytes into the chunk, and returns `length`. Throws a RangeError for a view that
+ * no longer has those bytes.
+ */
 export function copyIn(chunk: Chunk, view: NodeJS.ArrayBufferView, offset: number, length: number): number {
   const copied = copyBytes(bytesOf(view), offset, length, chunk.buffer, 0);
   if (copied !== length) throw lost("data", offset + length, byteLengthOf(view));
   return length;
 }
 
-/** Copies what was read to the caller's memory. Throws a RangeError for a view that has no room for it any more. */
+/**
+ * Copies the bytes that were read to the caller's memory. Throws a RangeError for a view that no
+ * longer has room for them.
+ */
 export function giveBack(chunk: Chunk, bytes: number, view: NodeJS.ArrayBufferView, offset: number): void {
   const has = byteLengthOf(view);
   const room = Math.min(bytes, has - offset, chunk.capacity);
@@ -81,7 +90,7 @@ export const readvKind: Kind<number> = {
   moves: true,
   finish(operation, result) {
     let left = result;
-    let chunk = operation.chunk!.next; // The first is the vector itself.
+    let chunk = operation.chunk!.next; // The first chunk is the vector itself.
     for (const view of operation.data as NodeJS.ArrayBufferView[]) {
       const bytes = Math.min(left, chunk!.length);
       giveBack(chunk!, bytes, view, 0);
@@ -107,7 +116,10 @@ export const writevKind: Kind<number> = {
   finish: theResult,
 };
 
-/** struct iovec for `data`, an array of views, and for each a chunk whose `length` is that of its piece. */
+/**
+ * Allocates the struct iovec of `data`, an array of views, and a chunk for each view. The chunk's
+ * `length` is that of its view.
+ */
 function placeVector(operation: Operation<number>): void {
   const views = operation.data as NodeJS.ArrayBufferView[];
   const vector = operation.room(Math.max(1, views.length) * IOVEC_BYTES);

@@ -1,5 +1,8 @@
-/** Operations that wait, and that wake: for a descriptor, a time, a child process, a futex, another ring. */
-import { I32_MIN, requireInteger, U32_MAX, wideOf } from "../ring/require-integer.ts";
+/**
+ * Operations that wait for something, or wake a waiter: descriptors, times, child processes,
+ * futexes, other rings.
+ */
+import { I32_MIN, invalidType, requireFunction, requireInteger, requireNumber, U32_MAX, wideOf } from "../sys/check.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
 import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
@@ -18,19 +21,18 @@ import {
 import { noResult, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { MessageOperations } from "./operation-messages.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
-/** Which child `waitid` waits for: a process id, or one of these. */
+/** The child that `waitid` waits for: its process id, or one of these. */
 export type WaitTarget = number | { pid: number } | { pgid: number } | { pidfd: number } | "any";
 
-/** What has become of a child. */
+/** The new state of a child. */
 export interface ChildState {
   /** CLD_EXITED, CLD_KILLED and so on. */
   code: number;
   /** The exit code, or the signal's number. */
   status: number;
   pid: number;
-  /** The user as whom it ran. */
+  /** The user id of the child. */
   uid: number;
 }
 
@@ -52,7 +54,7 @@ function readWaitTarget(target: WaitTarget): [idType: number, id: number] {
   return [idType, given[name]!];
 }
 
-/** Of an entry that a program prepares. */
+/** Flags that the program may set in its own entry. */
 const ALLOWED_ENTRY_FLAGS = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT;
 
 const nop: Kind<void> = { syscall: "nop", prepare: (sqe) => void sqe.prepNop(), finish: noResult };
@@ -112,15 +114,18 @@ const pipe: Kind<[readFd: number, writeFd: number]> = {
   },
 };
 
-/** What a program prepares itself. It may complete more than once (a multishot operation): its value is the first completion's. */
+/**
+ * An entry that the program prepares. It may complete more than once (a multishot operation): its
+ * value is that of the first completion.
+ */
 const entry: Kind<number> = {
   syscall: "io_uring_enter",
   notifies: true,
-  // On an entry of no ring: the program's function may submit others meanwhile.
+  // The program prepares an entry of no ring: its function may submit other operations meanwhile.
   place(operation) {
     const prepared = new Sqe(new Uint32Array(16), 0);
     (operation.data as (sqe: Sqe) => unknown)(prepared);
-    // A copy: the program may have kept what it was given.
+    // A copy, since the program may have kept the entry that it was given.
     const own = new Sqe(new Uint32Array(16), 0).copyFrom(prepared);
     operation.data = own;
     if ((own.flags & ALLOWED_ENTRY_FLAGS) === own.flags) return;
@@ -133,24 +138,29 @@ const entry: Kind<number> = {
 };
 
 export class EventOperations extends MessageOperations {
-  /** Does nothing, in the kernel. */
+  /** Runs an operation that does nothing in the kernel. */
   nop(options?: OperationOptions): Operation<void> {
     return this.describe(nop, options);
   }
 
   /**
-   * An entry of one's own: `prepare` is called once, when the operation is started, with an entry to prepare; its user data is the reactor's. The
-   * value is `res`; a negative one rejects. Memory that the entry points at must stay where it is until then (`RingMemory`), and until the last
-   * completion of a multishot operation, of which the promise has the first. What the ring is restricted from is EACCES (ReactorOptions.restrict).
+   * Runs an entry that the program prepares. `prepare` is called once, when the operation starts,
+   * with the entry; the reactor sets its user data. The value is `res`; a negative `res` rejects.
+   *
+   * Memory that the entry points at must stay in place until the operation is over (`RingMemory`).
+   * A multishot operation is over with its last completion, although the promise has the first. An
+   * operation that the ring is restricted from gives EACCES (ReactorOptions.restrict).
    */
   entry(prepare: (sqe: Sqe) => unknown, options?: OperationOptions): Operation<number> {
-    if (typeof prepare !== "function") throw invalidType("prepare", "a function", prepare);
+    requireFunction("prepare", prepare);
     const operation = this.describe(entry, options);
     operation.data = prepare;
     return operation;
   }
 
-  /** poll(2) for one of `events`, POLLIN and so on. Which there are. */
+  /**
+   * Runs poll(2) until one of `events`, POLLIN and so on. The value is the set of events that came.
+   */
   poll(fd: number, events: number, options?: OperationOptions): Operation<number> {
     requireInteger("events", events, 0, 0xffff);
     const operation = this.onFile(poll, fd, options);
@@ -158,9 +168,9 @@ export class EventOperations extends MessageOperations {
     return operation;
   }
 
-  /** Is over after `ms` milliseconds, fractions included. */
+  /** Waits `ms` milliseconds, fractions included. */
   timeout(ms: number, options?: OperationOptions): Operation<void> {
-    if (!(typeof ms === "number" && ms >= 0 && ms <= 2 ** 31)) throw outOfRange("ms", `from 0 to ${2 ** 31}`, ms);
+    requireNumber("ms", ms, 0, 2 ** 31);
     const operation = this.describe(timeout, options);
     operation.position = ms;
     operation.flags = 0;
@@ -168,8 +178,10 @@ export class EventOperations extends MessageOperations {
   }
 
   /**
-   * waitid(2) for a child that nobody else waits for: one, one of a process group (0: this process's own), one of a pidfd, or any. `flags`: WEXITED,
-   * WSTOPPED, WCONTINUED, and WNOWAIT to leave it as it is; with WNOHANG `pid` is 0 where there is none yet. Linux 6.7.
+   * Runs waitid(2), for a child that nobody else waits for. `target` is one child, a child of a
+   * process group (0: this process's own), the child of a pidfd, or any child. `flags`: WEXITED,
+   * WSTOPPED, WCONTINUED, and WNOWAIT to leave the child as it is. With WNOHANG, `pid` is 0 if no
+   * child has changed its state yet. Linux 6.7.
    */
   waitid(target: WaitTarget, flags = WEXITED, options?: OperationOptions): Operation<ChildState> {
     const [idType, id] = readWaitTarget(target);
@@ -182,23 +194,28 @@ export class EventOperations extends MessageOperations {
   }
 
   /**
-   * futex(2): waits until somebody wakes the 32 bits at `address`, while they are `value`; EAGAIN where they are not. The memory must stay until then:
-   * that of `RingMemory.int32`. `flags`: FUTEX2_*. Linux 6.7.
+   * Runs futex(2): waits while the 32 bits at `address` are `value`, until a waker comes. EAGAIN if
+   * they are not `value`. The memory, that of `RingMemory.int32`, must stay in place until then.
+   * `flags`: FUTEX2_*. Linux 6.7.
    */
   futexWait(address: number, value: number, flags = FUTEX_FLAGS, options?: OperationOptions): Operation<void> {
     requireInteger("value", value, I32_MIN, U32_MAX);
     return this.onFutex(futexWait, address, value >>> 0, flags, options);
   }
 
-  /** futex(2): wakes up to `count` of those who wait, by a ring or not. How many. Linux 6.7. */
+  /**
+   * Runs futex(2): wakes up to `count` waiters, of a ring or not. The value is the number of woken
+   * waiters. Linux 6.7.
+   */
   futexWake(address: number, count = 1, flags = FUTEX_FLAGS, options?: OperationOptions): Operation<number> {
     requireInteger("count", count, 1, 0x7fffffff);
     return this.onFutex(futexWake, address, count, flags, options);
   }
 
   /**
-   * A completion in another ring of this process, or of one that has given its descriptor: with `result` as its `res` and `data` as its user data. EBADFD for
-   * what is no ring, or a disabled one; EOVERFLOW where it is full. Linux 5.18.
+   * Puts a completion into another ring of this process, or of a process that has passed its
+   * descriptor on. The completion has `result` as `res` and `data` as its user data. EBADFD if
+   * `ringFd` is no ring, or a disabled one; EOVERFLOW if the ring is full. Linux 5.18.
    */
   msgRing(ringFd: number, result: number, data: number | bigint = 0, options?: OperationOptions): Operation<void> {
     requireInteger("result", result, I32_MIN, U32_MAX);
@@ -225,7 +242,7 @@ export class EventOperations extends MessageOperations {
     return operation;
   }
 
-  /** pipe2(2), close-on-exec. `flags`: O_NONBLOCK and so on. Linux 6.16; EINVAL before. */
+  /** Runs pipe2(2), close-on-exec. `flags`: O_NONBLOCK and so on. Linux 6.16; EINVAL before. */
   pipe(flags = 0, options?: OperationOptions): Operation<[readFd: number, writeFd: number]> {
     requireInteger("flags", flags, 0, 0x7fffffff);
     const operation = this.describe(pipe, options);

@@ -1,24 +1,25 @@
 /**
- * Operations on open files: read, write, sync, space, advice, moving data. Each is described with its arguments; running it is operations.ts'.
+ * Operations on open files: read, write, sync, space, advice, moving data. The methods describe an
+ * operation; operating-reactor.ts runs it.
  *
- * Data is copied: from the caller when the operation is started, to the caller when it is over. A position is in bytes; -1 is the file's
- * own, and what a pipe or a socket wants.
+ * Data is copied from the caller when the operation starts, and to the caller when it is over. A
+ * position is in bytes. The position -1 means the file's current position; pipes and sockets need
+ * it.
  */
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { requireInteger, U32_MAX } from "../ring/require-integer.ts";
+import { invalidType, outOfRange, requireBytes, requireInteger, U32_MAX } from "../sys/check.ts";
 import type { FreeList } from "../reactor/free-list.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { noResult, readKind, readvKind, theResult, writeKind, writevKind } from "./operation-data.ts";
 import { Operation, type Kind, type OperationOptions } from "./operation.ts";
 import type { OperatingReactor } from "./operating-reactor.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
 
 const FD_MAX = 0x7fffffff;
 
-/** In bytes, exact: a BigInt up to 2^53, too. */
+/** A position in bytes, exact: a number, or a BigInt, up to 2^53. */
 type Position = number | bigint;
 
-/** Pieces of a vector at most, IOV_MAX. */
+/** Highest number of pieces of a vector, IOV_MAX. */
 export const VECTOR_PIECES_MAX = 1024;
 
 const fsync: Kind<void> = {
@@ -72,13 +73,16 @@ export class FileOperations {
   private readonly reactor: OperatingReactor;
   private readonly pool: FreeList<Operation> | null;
 
-  /** `pool`: where operations come from and go to; null makes each anew, for callers who keep them. */
+  /**
+   * `pool`: list of operation objects to use and to give back. With null each operation is a new
+   * object, for callers that keep them.
+   */
   constructor(reactor: OperatingReactor, pool: FreeList<Operation> | null) {
     this.reactor = reactor;
     this.pool = pool;
   }
 
-  /** An operation without arguments yet, for kinds of one's own. */
+  /** Returns an operation of `kind` without arguments. */
   describe<T>(kind: Kind<T>, options?: OperationOptions): Operation<T> {
     const operation =
       (this.pool?.take() as Operation<T> | undefined)?.reuse(kind) ?? new Operation(this.reactor, kind, this.pool);
@@ -99,7 +103,7 @@ export class FileOperations {
     bytes: Uint8Array,
     options?: OperationOptions,
   ): Operation<number> {
-    if (!(bytes instanceof Uint8Array)) throw invalidType(name, "a Uint8Array", bytes);
+    requireBytes(name, bytes);
     const length = byteLengthOf(bytes);
     if (length > CHUNK_BYTES_MAX) throw outOfRange(name, `at most ${CHUNK_BYTES_MAX} bytes long`, length);
     const operation = this.onFile(kind, fd, options);
@@ -109,7 +113,10 @@ export class FileOperations {
     return operation;
   }
 
-  /** pread(2): up to `into.length` bytes, at most 1 MiB. The number of bytes, 0 at the end; they are copied to `into` when they are there. */
+  /**
+   * Runs pread(2): reads up to `into.length` bytes, at most 1 MiB, and copies them to `into` when
+   * they have come. The value is the number of bytes, 0 at the end.
+   */
   read(fd: number, into: Uint8Array, position: Position = -1, options?: OperationOptions): Operation<number> {
     const at = positionOf("position", position);
     const operation = this.withBytes(readKind, "into", fd, into, options);
@@ -117,7 +124,10 @@ export class FileOperations {
     return operation;
   }
 
-  /** pwrite(2): at most 1 MiB, copied when the operation starts. The number of bytes, which may be fewer. */
+  /**
+   * Runs pwrite(2): writes at most 1 MiB, copied when the operation starts. The value is the number
+   * of written bytes, which may be fewer.
+   */
   write(fd: number, data: Uint8Array, position: Position = -1, options?: OperationOptions): Operation<number> {
     const at = positionOf("position", position);
     const operation = this.withBytes(writeKind, "data", fd, data, options);
@@ -136,12 +146,13 @@ export class FileOperations {
     if (!Array.isArray(views) || views.length > VECTOR_PIECES_MAX || !views.every((view) => view instanceof Uint8Array))
       throw invalidType("views", `an array of at most ${VECTOR_PIECES_MAX} Uint8Array`, views);
     const operation = this.onFile(kind, fd, options);
-    operation.data = [...views]; // The caller may change its own while the operation is under way.
+    // A copy: the caller may change its array while the operation is in flight.
+    operation.data = [...views];
     operation.position = at;
     return operation;
   }
 
-  /** preadv(2), of at most 1024 pieces of at most 1 MiB each. */
+  /** Runs preadv(2), with at most 1024 pieces of at most 1 MiB each. */
   readv(
     fd: number,
     views: readonly Uint8Array[],
@@ -151,7 +162,7 @@ export class FileOperations {
     return this.withVector(readvKind, fd, views, position, options);
   }
 
-  /** pwritev(2), of at most 1024 pieces of at most 1 MiB each. */
+  /** Runs pwritev(2), with at most 1024 pieces of at most 1 MiB each. */
   writev(
     fd: number,
     views: readonly Uint8Array[],
@@ -161,17 +172,17 @@ export class FileOperations {
     return this.withVector(writevKind, fd, views, position, options);
   }
 
-  /** fsync(2). */
+  /** Runs fsync(2). */
   fsync(fd: number, options?: OperationOptions): Operation<void> {
     return this.onFile(fsync, fd, options);
   }
 
-  /** fdatasync(2). */
+  /** Runs fdatasync(2). */
   fdatasync(fd: number, options?: OperationOptions): Operation<void> {
     return this.onFile(fdatasync, fd, options);
   }
 
-  /** sync_file_range(2). `flags`: SYNC_FILE_RANGE_*; `bytes` 0 is up to the end. */
+  /** Runs sync_file_range(2). `flags`: SYNC_FILE_RANGE_*; `bytes` 0 means up to the end. */
   syncFileRange(
     fd: number,
     position: Position,
@@ -188,7 +199,7 @@ export class FileOperations {
     return operation;
   }
 
-  /** fallocate(2). `mode`: 0 or FALLOC_FL_*. */
+  /** Runs fallocate(2). `mode`: 0 or FALLOC_FL_*. */
   fallocate(
     fd: number,
     mode: number,
@@ -205,7 +216,7 @@ export class FileOperations {
     return operation;
   }
 
-  /** ftruncate(2). Linux 6.9; EINVAL before. */
+  /** Runs ftruncate(2). Linux 6.9; EINVAL before. */
   ftruncate(fd: number, bytes: Position, options?: OperationOptions): Operation<void> {
     const length = positionOf("bytes", bytes, 0);
     const operation = this.onFile(ftruncate, fd, options);
@@ -213,7 +224,7 @@ export class FileOperations {
     return operation;
   }
 
-  /** posix_fadvise(2). `advice`: POSIX_FADV_*; `bytes` 0 is up to the end. */
+  /** Runs posix_fadvise(2). `advice`: POSIX_FADV_*; `bytes` 0 means up to the end. */
   fadvise(fd: number, position: Position, bytes: number, advice: number, options?: OperationOptions): Operation<void> {
     const at = positionOf("position", position, 0);
     requireInteger("bytes", bytes, 0, U32_MAX);
@@ -224,7 +235,10 @@ export class FileOperations {
     return operation;
   }
 
-  /** splice(2): a position is -1 for a pipe. `flags`: SPLICE_F_*. The number of bytes. */
+  /**
+   * Runs splice(2). A position is -1 for a pipe. `flags`: SPLICE_F_*. The value is the number of
+   * bytes.
+   */
   splice(
     fdIn: number,
     positionIn: Position,
@@ -247,7 +261,7 @@ export class FileOperations {
     return operation;
   }
 
-  /** tee(2). The number of bytes. */
+  /** Runs tee(2). The value is the number of bytes. */
   tee(fdIn: number, fdOut: number, bytes: number, flags = 0, options?: OperationOptions): Operation<number> {
     requireDescriptor("fdOut", fdOut);
     requireInteger("bytes", bytes, 0, U32_MAX);
@@ -258,7 +272,7 @@ export class FileOperations {
     return operation;
   }
 
-  /** close(2). */
+  /** Runs close(2). */
   closeFd(fd: number, options?: OperationOptions): Operation<void> {
     return this.onFile(close, fd, options);
   }
@@ -268,7 +282,10 @@ export function requireDescriptor(name: string, fd: number): void {
   if ((fd | 0) !== fd || fd < 0) requireInteger(name, fd, 0, FD_MAX);
 }
 
-/** A position or a length as a number: an integer from `least` to 2^53, or a BigInt of as much. */
+/**
+ * Returns a position or a length as a number. It must be an integer from `least` to 2^53, or a
+ * BigInt in that range.
+ */
 export function positionOf(name: string, position: number | bigint, least = -1): number {
   const value = typeof position === "bigint" ? Number(position) : position;
   if (!(Number.isSafeInteger(value) && value >= least)) requireInteger(name, value, least, Number.MAX_SAFE_INTEGER);

@@ -1,7 +1,8 @@
 /**
- * Memory of one operation: chunks of the reactor's arena that the kernel sees, given back all together.
+ * Memory of one operation: chunks of the reactor's arena that the kernel sees. They are given back
+ * all together.
  *
- * Leaves to its owner: not to free it before the operation's last completion.
+ * Leaves to others: not to free the memory before the operation's last completion.
  */
 import { type Arena, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { ENAMETOOLONG, SystemError } from "../sys/errno.ts";
@@ -10,13 +11,13 @@ import type { OperatingReactor } from "./operating-reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
 
 export abstract class OperationMemory extends WheelEntry {
-  /** Memory that begins at multiples of 4096 bytes, for O_DIRECT. */
+  /** Whether the memory begins at multiples of 4096 bytes, for O_DIRECT. */
   aligned = false;
-  /** What was placed first; the others follow by `next`. */
+  /** The first chunk; the others follow by `next`. */
   chunk: Chunk | null = null;
 
   protected readonly reactor: OperatingReactor;
-  /** For errors. */
+  /** Name of the system call, for errors. */
   protected abstract readonly syscall: string;
   private last: Chunk | null = null;
 
@@ -25,19 +26,28 @@ export abstract class OperationMemory extends WheelEntry {
     this.reactor = reactor;
   }
 
-  /** `bytes` of mapped memory, until the last completion. Throws RangeError above 1 MiB, SystemError ENOMEM. */
+  /**
+   * Allocates `bytes` of mapped memory, until the last completion. Throws RangeError above 1 MiB,
+   * SystemError ENOMEM.
+   */
   room(bytes: number): Chunk {
     if (bytes > CHUNK_BYTES_MAX)
       throw new RangeError(`an operation takes at most ${CHUNK_BYTES_MAX} bytes in one piece, not ${bytes}`);
     return this.keep(this.arena.allocate(bytes));
   }
 
-  /** Memory of JavaScript's own that nobody else has yet, and that is large enough not to lie in the collected heap. */
+  /**
+   * Uses memory of JavaScript's that nobody else has yet. It must be large enough not to be in the
+   * collected heap.
+   */
   adopt(bytes: Uint8Array): Chunk {
     return this.keep(this.arena.adopt(bytes, false));
   }
 
-  /** The address of a path with its NUL. Throws SystemError ENAMETOOLONG, as the kernel does for shorter ones. */
+  /**
+   * Copies a path with its NUL, and returns its address. Throws SystemError ENAMETOOLONG, as the
+   * kernel does for shorter paths.
+   */
   placePath(path: string | Uint8Array): number {
     const bytes = (typeof path === "string" ? Buffer.byteLength(path) : byteLengthOf(path)) + 1;
     const chunk = this.keep(this.arena.allocate(bytes));

@@ -1,7 +1,9 @@
 /**
- * Operations on sockets whose results are more than a number: who has connected or sent, what came beside a message.
+ * Operations on sockets whose results are more than a number: the peer or the sender, and the
+ * control messages of a message.
  *
- * Guarantees: descriptors that come beside a message (SCM_RIGHTS) are close-on-exec, and closed where nobody gets them.
+ * Guarantees: descriptors that come with a message (SCM_RIGHTS) are close-on-exec, and are closed
+ * if nobody gets them.
  */
 import { type ControlMessage, encodeControl, rightsOf } from "../ring/control-messages.ts";
 import {
@@ -13,10 +15,9 @@ import {
   type SockaddrOptions,
 } from "../ring/messages.ts";
 import { type Place, Region } from "../ring/region.ts";
-import { requireInteger } from "../ring/require-integer.ts";
+import { invalidType, requireInteger, requireObject } from "../sys/check.ts";
 import { Iovec } from "../ring/structs.ts";
 import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
 import { native } from "../sys/library.ts";
 import { MSG_CMSG_CLOEXEC } from "../sys/linux.ts";
 import { SOCKADDR_BYTES_MAX } from "../sys/sockaddr.ts";
@@ -27,50 +28,58 @@ import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { SocketOperations } from "./operation-sockets.ts";
 
 const FLAGS_MAX = 0x7fffffff;
-/** Enough for a time, a size, an address, and all the descriptors that most programs send at once. */
+/**
+ * Enough for a time, a size, an address, and all the descriptors that most programs send at once.
+ */
 const CONTROL_BYTES = 256;
 const CONTROL_BYTES_MAX = 65536;
 /** UIO_MAXIOV. */
 const PIECES_MAX = 1024;
 
-/** One connection, and who has made it. */
+/** One connection, and its peer. */
 export interface Accepted {
   fd: number;
-  /** Undefined for a Unix socket without a name. */
+  /** The peer's address. Undefined for a Unix socket without a name. */
   address: PeerAddress | undefined;
 }
 
 type Pieces = NodeJS.ArrayBufferView | readonly NodeJS.ArrayBufferView[];
 
-/** What `sendmsg` sends. */
+/** The message that `sendmsg` sends. */
 export interface MessageToSend {
   /** One piece, or several in order: at most 1 MiB each. */
   data: Pieces;
-  /** Where to, for a socket that is not connected: numeric `hostname` and `port`, `unix`, or what `recvmsg` gave as `from`. */
+  /**
+   * The destination, for a socket that is not connected: numeric `hostname` and `port`, `unix`, or
+   * the `from` of a `recvmsg`.
+   */
   to?: SockaddrOptions;
-  /** `scmRights`, `udpSegment` and so on, of `ringloop/ring`. */
+  /** Control messages: `scmRights`, `udpSegment` and so on, of `ringloop/ring`. */
   control?: readonly ControlMessage[];
 }
 
-/** Where `recvmsg` puts what it receives. */
+/** The memory that `recvmsg` fills. */
 export interface MessageRoom {
   /** One piece of memory, or several, filled in order: at most 1 MiB each. */
   into: Pieces;
-  /** Room for what comes beside the message. Default 256; 0 for nothing. */
+  /** Bytes of room for control messages. Default 256; 0 for none. */
   controlBytes?: number;
 }
 
 export interface ReceivedMessage {
   bytes: number;
-  /** The sender, where the socket is not connected and the sender has a name. */
+  /** The sender, if the socket is not connected and the sender has a name. */
   from: PeerAddress | undefined;
-  /** For `rightsOf`, `timestampOf`, `groBytesOf` and so on, of `ringloop/ring`. Descriptors among it are the caller's to close. */
+  /**
+   * Control messages, for `rightsOf`, `timestampOf`, `groBytesOf` and so on, of `ringloop/ring`.
+   * The caller must close the descriptors in them.
+   */
   control: ControlMessage[];
   /** MSG_TRUNC, MSG_CTRUNC and so on. */
   flags: number;
 }
 
-/** What a message operation keeps between its start and its end, in the place of `data`. */
+/** The data of a message operation from its start to its end. It is in the operation's `data`. */
 class Message {
   readonly pieces: readonly NodeJS.ArrayBufferView[];
   readonly address: Uint8Array | undefined;
@@ -91,7 +100,7 @@ class Message {
     this.controlBytes = controlBytes;
   }
 
-  /** Lays the header out, and what it points at but the pieces. */
+  /** Lays out the header, and all that it points at except the pieces. */
   place(operation: Operation<any>, chunks: readonly Chunk[], nameBytes: number): void {
     const { pieces, address, control, controlBytes } = this;
     const vectorBytes = Iovec.bytesFor(pieces);
@@ -189,7 +198,7 @@ const recvmsg: Kind<ReceivedMessage> = {
   discard: ({ data }) => closeRights((data as Message).header!.controlMessages),
 };
 
-/** The result may be more than there was room for: see `recvTruncating`. */
+/** The result may be larger than the room: see `recvTruncating`. */
 const recvmsgTruncating: Kind<ReceivedMessage> = { ...recvmsg, moves: false };
 
 function closeRights(control: readonly ControlMessage[]): void {
@@ -202,28 +211,30 @@ function piecesOf(name: string, given: Pieces): NodeJS.ArrayBufferView[] {
   if (!Array.isArray(pieces) || pieces.length > PIECES_MAX) throw invalidType(name, allowed, given);
   const wrong = pieces.find((each) => !ArrayBuffer.isView(each));
   if (wrong !== undefined) throw invalidType(name, allowed, wrong);
-  return [...pieces] as NodeJS.ArrayBufferView[]; // The caller may change the array.
-}
-
-function requireMessage(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) throw invalidType(name, "an object", value);
+  return [...pieces] as NodeJS.ArrayBufferView[]; // A copy, since the caller may change the array.
 }
 
 export class MessageOperations extends SocketOperations {
-  /** accept(2): the descriptor of one connection, close-on-exec, and the peer's address. */
+  /** Runs accept(2): the descriptor of one connection, close-on-exec, and the peer's address. */
   acceptFrom(fd: number, options?: OperationOptions): Operation<Accepted> {
     return this.onFile(acceptFrom, fd, options);
   }
 
-  /** sendto(2): one datagram of at most 1 MiB, without a signal. The number of bytes. */
+  /**
+   * Runs sendto(2): sends one datagram of at most 1 MiB, without a signal. The value is the number
+   * of bytes.
+   */
   sendto(fd: number, data: Uint8Array, to: SockaddrOptions, flags = 0, options?: OperationOptions): Operation<number> {
     return this.sendmsg(fd, { data, to }, flags, options);
   }
 
-  /** sendmsg(2), without a signal. The number of bytes, which may be fewer on a stream. `flags`: MSG_*. */
+  /**
+   * Runs sendmsg(2), without a signal. The value is the number of bytes, which may be fewer on a
+   * stream. `flags`: MSG_*.
+   */
   sendmsg(fd: number, message: MessageToSend, flags = 0, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
-    requireMessage("message", message);
+    requireObject("message", message);
     const { data, to, control } = message;
     const pieces = piecesOf("message.data", data);
     const beside = control === undefined ? undefined : encodeControl(control);
@@ -235,17 +246,18 @@ export class MessageOperations extends SocketOperations {
   }
 
   /**
-   * recvmsg(2): the bytes, the sender, and what came beside them. 0 bytes of a stream are its end. `flags`: MSG_*; with MSG_TRUNC `bytes` is that of
-   * the whole datagram, which may be more than `into` has room for.
+   * Runs recvmsg(2): the bytes, the sender, and the control messages. 0 bytes of a stream are its
+   * end. `flags`: MSG_*. With MSG_TRUNC, `bytes` is the length of the whole datagram, which may be
+   * more than `into` has room for.
    */
   recvmsg(fd: number, room: MessageRoom, flags = 0, options?: OperationOptions): Operation<ReceivedMessage> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
-    requireMessage("room", room);
+    requireObject("room", room);
     const { into, controlBytes = CONTROL_BYTES } = room;
     requireInteger("room.controlBytes", controlBytes, 0, CONTROL_BYTES_MAX);
     const pieces = piecesOf("room.into", into);
     const operation = this.onFile((flags & MSG_TRUNC) === 0 ? recvmsg : recvmsgTruncating, fd, options);
-    // Behind it lies the iovec, which begins at a multiple of eight.
+    // The iovec follows, and it must begin at a multiple of eight.
     operation.data = new Message(pieces, undefined, undefined, Math.ceil(controlBytes / 8) * 8);
     operation.flags = flags | MSG_CMSG_CLOEXEC;
     return operation;

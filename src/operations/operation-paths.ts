@@ -1,24 +1,25 @@
 /**
- * Operations on names in the file system: a path is relative to a directory's descriptor, or to the working directory (AT_FDCWD); flags are
- * those of the system calls. Errors have the path.
+ * Operations on names in the file system. A path is relative to a directory's descriptor, or to the
+ * working directory (AT_FDCWD). Flags are those of the system calls. Errors contain the path.
  */
-import { requireInteger } from "../ring/require-integer.ts";
+import { invalidType, requireInteger, requireObject, requirePath } from "../sys/check.ts";
 import { OpenHow, Statx } from "../ring/structs.ts";
 import { AT_FDCWD, STATX_BASIC_STATS, STATX_BTIME } from "../sys/linux.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 import { byteLengthOf } from "../sys/views.ts";
 import { closeResult, copyIn, noResult, theResult } from "./operation-data.ts";
 import { FileOperations } from "./operation-files.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 
-/** Text, or bytes: a file's name need be no UTF-8. */
+/** Text, or bytes: the name of a file may be no UTF-8. */
 type Path = string | Uint8Array;
 
 const NAME_BYTES_MAX = 65536;
 
-/** Of the kernel's int. */
+/** Highest value of the kernel's int. */
 const FLAGS_MAX = 0x7fffffff;
-/** Not among the constants of node:fs; asm-generic's, which x86-64 and arm64 share. */
+/**
+ * Missing in the constants of node:fs. The value is asm-generic's, which x86-64 and arm64 share.
+ */
 const O_CLOEXEC = 0o2000000;
 
 function placePath(operation: Operation<any>): void {
@@ -52,7 +53,10 @@ const openat2: Kind<number> = {
   discard: closeResult,
 };
 
-/** `T` from a copy of the result, which lives as long as anybody wants it. */
+/**
+ * Returns a kind whose value `read` makes from a copy of the result. The copy lives as long as it
+ * is used.
+ */
 export function statKind<T>(syscall: string, read: (statx: Statx) => T): Kind<T> {
   return {
     syscall,
@@ -100,7 +104,7 @@ const linkat: Kind<void> = {
   finish: noResult,
 };
 
-/** The attribute's name, in `data`; then its value. */
+/** `data` is the attribute's name. The kernel writes the value to the memory at `address2`. */
 const getxattr: Kind<Buffer> = {
   syscall: "getxattr",
   place(operation) {
@@ -159,7 +163,10 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** openat(2), close-on-exec. `flags`: O_* (`constants` of node:fs). The descriptor. */
+  /**
+   * Runs openat(2), close-on-exec. `flags`: O_* (`constants` of node:fs). The value is the
+   * descriptor.
+   */
   openat(directory: number, path: Path, flags: number, mode = 0o666, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
     requireInteger("mode", mode, 0, 0o7777);
@@ -169,14 +176,14 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** openat2(2), close-on-exec. `resolve`: RESOLVE_*. The descriptor. */
+  /** Runs openat2(2), close-on-exec. `resolve`: RESOLVE_*. The value is the descriptor. */
   openat2(
     directory: number,
     path: Path,
     how: { flags?: number; mode?: number; resolve?: number },
     options?: OperationOptions,
   ): Operation<number> {
-    if (typeof how !== "object" || how === null) throw invalidType("how", "an object", how);
+    requireObject("how", how);
     for (const name of ["flags", "mode", "resolve"] as const)
       if (how[name] !== undefined) requireInteger(`how.${name}`, how[name], 0, FLAGS_MAX);
     const operation = this.onPath(openat2, directory, path, options);
@@ -186,7 +193,10 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** statx(2), with `flags` AT_EMPTY_PATH and an empty path of `directory` itself. `mask`: STATX_*. */
+  /**
+   * Runs statx(2). With AT_EMPTY_PATH in `flags` and an empty path, it is about `directory` itself.
+   * `mask`: STATX_*.
+   */
   statx(
     directory: number,
     path: Path,
@@ -200,7 +210,7 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** renameat2(2). `flags`: RENAME_*. */
+  /** Runs renameat2(2). `flags`: RENAME_*. */
   renameat(
     directory: number,
     path: Path,
@@ -214,14 +224,14 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** unlinkat(2). `flags`: AT_REMOVEDIR for a directory. */
+  /** Runs unlinkat(2). `flags`: AT_REMOVEDIR for a directory. */
   unlinkat(directory: number, path: Path, flags = 0, options?: OperationOptions): Operation<void> {
     const operation = this.onPath(flags === 0 ? unlinkat : rmdir, directory, path, options);
     operation.flags = flags;
     return operation;
   }
 
-  /** mkdirat(2). */
+  /** Runs mkdirat(2). */
   mkdirat(directory: number, path: Path, mode = 0o777, options?: OperationOptions): Operation<void> {
     requireInteger("mode", mode, 0, 0o7777);
     const operation = this.onPath(mkdirat, directory, path, options);
@@ -229,12 +239,12 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** symlinkat(2): `newPath` leads to `target`. */
+  /** Runs symlinkat(2): `newPath` leads to `target`. */
   symlinkat(target: Path, directory: number, newPath: Path, options?: OperationOptions): Operation<void> {
     return this.onPaths(symlinkat, directory, target, AT_FDCWD, newPath, options);
   }
 
-  /** linkat(2). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
+  /** Runs linkat(2). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
   linkat(
     directory: number,
     path: Path,
@@ -248,7 +258,10 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** getxattr(2) of a path, or fgetxattr(2) of a descriptor: an attribute's value, of at most 64 KiB. */
+  /**
+   * Runs getxattr(2) for a path, or fgetxattr(2) for a descriptor. The value is that of the
+   * attribute, at most 64 KiB.
+   */
   getxattr(file: string | number, name: string, options?: OperationOptions): Operation<Buffer> {
     const operation = this.onPathOrFile(getxattr, file, name, options);
     operation.data = name;
@@ -256,7 +269,10 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** setxattr(2), or fsetxattr(2). `flags`: XATTR_CREATE, XATTR_REPLACE. */
+  /**
+   * Runs setxattr(2) for a path, or fsetxattr(2) for a descriptor. `flags`: XATTR_CREATE,
+   * XATTR_REPLACE.
+   */
   setxattr(
     file: string | number,
     name: string,
@@ -282,11 +298,4 @@ export class PathOperations extends FileOperations {
     requirePath("name", name);
     return typeof file === "number" ? this.onFile(kind, file, options) : this.onPath(kind, AT_FDCWD, file, options);
   }
-}
-
-/** Throws a TypeError, with Node's code, for what is no text and no bytes, or has a NUL in it. */
-export function requirePath(name: string, path: unknown): asserts path is string | Uint8Array {
-  const allowed = "a string or bytes without NUL";
-  if (typeof path !== "string" && !(path instanceof Uint8Array)) throw invalidType(name, allowed, path);
-  if (typeof path === "string" ? path.includes("\0") : path.includes(0)) throw invalidValue(name, allowed, path);
 }

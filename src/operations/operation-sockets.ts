@@ -1,9 +1,9 @@
 /**
- * Operations on sockets' descriptors, one at a time: `connect`, `listen` and `udpSocket` of the package have multishot operations and
- * buffers beneath them, and are what a server wants.
+ * Operations on sockets' descriptors, one at a time. Servers are better served by the package's
+ * `connect`, `listen` and `udpSocket`, which use multishot operations and buffers.
  */
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
-import { requireInteger } from "../ring/require-integer.ts";
+import { requireInteger } from "../sys/check.ts";
 import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { closeResult, giveBack, noResult, placeData, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
@@ -46,8 +46,11 @@ const recv: Kind<number> = {
   prepare: (sqe, { fd, address, lent, flags }) => void sqe.prepRecv(fd, address, lent, flags),
 };
 /**
- * With MSG_TRUNC the result is the datagram's own length, however little of it has found room (recv(2)); and of a TCP socket the bytes are dropped
- * (tcp(7)), so that the room is as it was. It holds what the caller's memory has, which is then copied back.
+ * Receives with MSG_TRUNC: the result may be larger than the room.
+ *
+ * For a datagram the result is its full length (recv(2)). For TCP the kernel drops the bytes
+ * (tcp(7)), so the room stays unchanged. So the room starts with the content of the caller's
+ * memory, which is then copied back.
  */
 const recvTruncating: Kind<number> = {
   syscall: "recv",
@@ -85,7 +88,7 @@ function placeAddress(operation: Operation<void>): void {
 }
 
 export class SocketOperations extends PathOperations {
-  /** socket(2), close-on-exec. `domain`: AF_*, `type`: SOCK_*. The descriptor. */
+  /** Runs socket(2), close-on-exec. `domain`: AF_*, `type`: SOCK_*. The value is the descriptor. */
   socket(domain: number, type: number, protocol = 0, options?: OperationOptions): Operation<number> {
     requireInteger("domain", domain, 0, 0xffff);
     requireInteger("type", type, 0, FLAGS_MAX);
@@ -97,12 +100,12 @@ export class SocketOperations extends PathOperations {
     return operation;
   }
 
-  /** bind(2) to numeric `hostname` and `port`, or `unix`. Linux 6.11; EINVAL before. */
+  /** Runs bind(2) for numeric `hostname` and `port`, or for `unix`. Linux 6.11; EINVAL before. */
   bind(fd: number, address: SockaddrOptions, options?: OperationOptions): Operation<void> {
     return this.withAddress(bind, fd, address, options);
   }
 
-  /** listen(2). Linux 6.11; EINVAL before. */
+  /** Runs listen(2). Linux 6.11; EINVAL before. */
   listen(fd: number, backlog = 512, options?: OperationOptions): Operation<void> {
     requireInteger("backlog", backlog, 0, 0x7fffffff);
     const operation = this.onFile(listen, fd, options);
@@ -110,19 +113,20 @@ export class SocketOperations extends PathOperations {
     return operation;
   }
 
-  /** accept(2): the descriptor of one connection, close-on-exec. */
+  /** Runs accept(2). The value is the descriptor of one connection, close-on-exec. */
   accept(fd: number, options?: OperationOptions): Operation<number> {
     return this.onFile(accept, fd, options);
   }
 
-  /** connect(2) to numeric `hostname` and `port`, or `unix`. */
+  /** Runs connect(2) for numeric `hostname` and `port`, or for `unix`. */
   connect(fd: number, address: SockaddrOptions, options?: OperationOptions): Operation<void> {
     return this.withAddress(connect, fd, address, options);
   }
 
   /**
-   * recv(2): the number of bytes, 0 when the peer has ended; they are copied to `into` when they are there. `flags`: MSG_*. With MSG_TRUNC the
-   * number is that of the whole datagram, which may be more than `into` has room for.
+   * Runs recv(2), and copies the bytes to `into` when they have come. The value is the number of
+   * bytes, 0 when the peer has ended. `flags`: MSG_*. With MSG_TRUNC the value is the length of the
+   * whole datagram, which may be more than `into` has room for.
    */
   recv(fd: number, into: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
@@ -131,7 +135,10 @@ export class SocketOperations extends PathOperations {
     return operation;
   }
 
-  /** send(2), without a signal: at most 1 MiB. The number of bytes, which may be fewer. `flags`: MSG_*. */
+  /**
+   * Runs send(2), without a signal, for at most 1 MiB. The value is the number of bytes, which may
+   * be fewer. `flags`: MSG_*.
+   */
   send(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
     const operation = this.withBytes(send, "data", fd, data, options);
@@ -139,7 +146,10 @@ export class SocketOperations extends PathOperations {
     return operation;
   }
 
-  /** The same without a copy in the kernel (Linux 6.0). It is over when the bytes are sent; the memory is kept until they are acknowledged. */
+  /**
+   * Like `send`, without a copy in the kernel (Linux 6.0). The promise is fulfilled when the bytes
+   * are sent. The memory is kept until they are acknowledged.
+   */
   sendZc(fd: number, data: Uint8Array, flags = 0, options?: OperationOptions): Operation<number> {
     requireInteger("flags", flags, 0, FLAGS_MAX);
     const operation = this.withBytes(sendZc, "data", fd, data, options);
@@ -147,7 +157,7 @@ export class SocketOperations extends PathOperations {
     return operation;
   }
 
-  /** shutdown(2). `how`: SHUT_*. */
+  /** Runs shutdown(2). `how`: SHUT_*. */
   shutdown(fd: number, how: number, options?: OperationOptions): Operation<void> {
     requireInteger("how", how, 0, 2);
     const operation = this.onFile(shutdown, fd, options);

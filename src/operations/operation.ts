@@ -1,9 +1,13 @@
 /**
- * One operation of the promise layer: from its arguments to the promise's end, and on to the last completion.
+ * One operation of the promise layer, from its arguments to its settled promise, and on to its last
+ * completion.
  *
- * Guarantees: the kernel sees the arena's memory only (paths, vectors, data, results), which is freed after the last completion, also
- * when the promise was rejected before; an operation holds the process until its promise is settled. Objects are pooled, and no closure
- * is made for one. Leaves to others: what the operations are (operation-*.ts), linking them (operations.ts).
+ * Guarantees: the kernel sees only memory of the arena (paths, vectors, data, results). That memory
+ * is freed after the last completion, even if the promise was rejected before. An operation keeps
+ * the process alive until its promise is settled. Objects are pooled, and no operation needs a
+ * closure.
+ * Leaves to others: the definitions of operations (operation-*.ts), and linking them
+ * (operating-reactor.ts).
  */
 import { IORING_CQE_F_NOTIF } from "../sys/abi.ts";
 import { ECANCELED, EINTR, ENOENT, ETIME, ETIMEDOUT, SystemError } from "../sys/errno.ts";
@@ -19,28 +23,31 @@ import type { OperatingReactor } from "./operating-reactor.ts";
 
 export type { OperationOptions } from "./operation-options.ts";
 
-/** An owner of a descriptor, which closes it after the last operation that uses it. */
+/** The owner of a descriptor. It closes the descriptor after the last operation that uses it. */
 export interface Holder {
   retain(): void;
   release(): void;
 }
 
-/** What is common to all operations of a kind: one object for all of them. */
+/** The common part of all operations of one kind: one object for all of them. */
 export interface Kind<T> {
-  /** For errors, as Node names it. */
+  /** Name of the system call for errors, as in Node. */
   readonly syscall: string;
   /** A negative result that is no error. */
   readonly expected?: number;
-  /** Its memory has a notification of its own (IORING_CQE_F_NOTIF), after its result. */
+  /** Whether a second completion (IORING_CQE_F_NOTIF) tells that the memory is free again. */
   readonly notifies?: boolean;
-  /** Its result is the number of bytes that it has moved, of the `lent` ones. */
+  /** Whether the result is a number of moved bytes, at most `lent`. */
   readonly moves?: boolean;
-  /** Puts what the kernel is to see into mapped memory: `address` and `address2`. Before an entry is taken, since memory may run out. */
+  /**
+   * Puts the data for the kernel into mapped memory, and sets `address` and `address2`. Comes
+   * before the entry, since memory may run out.
+   */
   place?(operation: Operation<T>): void;
   prepare(sqe: Sqe, operation: Operation<T>): void;
-  /** The promise's value from a result that is no error. */
+  /** Returns the promise's value for a result that is no error. */
   finish(operation: Operation<T>, result: number): T;
-  /** It succeeded after its promise was rejected: closes what nobody will get. */
+  /** Discards the result, such as a descriptor, of an operation that outlived its promise. */
   discard?(operation: Operation<T>, result: number): void;
 }
 
@@ -54,20 +61,20 @@ const enum Part {
 
 const enum State {
   Described,
-  /** Memory is in place; to be submitted, or dropped. */
+  /** The memory is in place. The operation must be submitted or dropped. */
   Placed,
-  /** Submitted; the promise is open. */
+  /** The operation is submitted, and the promise is pending. */
   Running,
-  /** The promise is settled; completions are still to come. */
+  /** The promise is settled, and completions are still to come. */
   Settled,
   Released,
 }
 
-/** How soon a cancellation that has missed twice is tried again. */
+/** Milliseconds until a cancellation that has missed twice is repeated. */
 const CANCEL_RETRY_MS = 250;
 const NO_RESULT = -0x80000000;
 
-/** An entry of no ring. */
+/** An entry of no ring, to check arguments. */
 const rehearsal = new Sqe(new Uint32Array(16), 0);
 
 type Resolve = (value: unknown) => void;
@@ -75,7 +82,7 @@ type Reject = (reason: unknown) => void;
 const nothing = (): void => {};
 const textOf = (path: string | Uint8Array): string => (typeof path === "string" ? path : Buffer.from(path).toString());
 
-/** One executor for all promises, which leaves its functions here. */
+/** The functions of the last promise. All promises use one executor, which puts them here. */
 const captured: { resolve: Resolve; reject: Reject } = { resolve: nothing, reject: nothing };
 const capture = (resolve: Resolve, reject: Reject): void => {
   captured.resolve = resolve;
@@ -83,7 +90,7 @@ const capture = (resolve: Resolve, reject: Reject): void => {
 };
 
 export class Operation<T = unknown> extends OperationMemory implements OperationOwner {
-  // Arguments, as the kind uses them.
+  // Arguments. Their meaning depends on the kind.
   fd = -1;
   fd2 = -1;
   position = 0;
@@ -95,12 +102,15 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   path: string | Uint8Array | undefined = undefined;
   path2: string | Uint8Array | undefined = undefined;
   data: unknown = undefined;
-  // Where things lie, once placed.
+  // Addresses in mapped memory, set by `place`.
   address = 0;
   address2 = 0;
-  /** Bytes of data that the kernel was given, fixed by `place`: the caller's own memory may shrink or go meanwhile. */
+  /**
+   * Number of bytes of data that are lent to the kernel, set by `place`: the caller's memory may
+   * shrink or disappear meanwhile.
+   */
   lent = 0;
-  /** Who keeps the descriptor open until the operation is over. */
+  /** The owner that keeps the descriptor open until the operation is over. */
   holder: Holder | null = null;
 
   private readonly pool: FreeList<Operation> | null;
@@ -117,14 +127,14 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private resolve: Resolve = nothing;
   private reject: Reject = nothing;
 
-  /** `pool`: where the object goes when it is done with. */
+  /** `pool`: list that the object is given back to after use; null for none. */
   constructor(reactor: OperatingReactor, kind: Kind<T>, pool: FreeList<Operation> | null) {
     super(reactor);
     this.kind = kind;
     this.pool = pool;
   }
 
-  /** A pooled object's next life. */
+  /** Prepares a pooled object for its next use. */
   reuse(kind: Kind<T>): this {
     this.kind = kind;
     this.state = State.Described;
@@ -139,24 +149,30 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     return this;
   }
 
-  /** Submission entries that it takes. */
+  /** Number of submission entries that the operation needs. */
   get entries(): number {
     return this.timeoutMs < 0 ? 1 : 2;
   }
 
-  /** Throws the reason of a signal that is aborted. */
+  /** Throws the reason of the signal if that is aborted. */
   throwIfAborted(): void {
     this.signal?.throwIfAborted();
   }
 
-  /** Submits it. The promise is rejected with SystemError (`code`, `errno`, `syscall`, `path`), or with the signal's reason. */
+  /**
+   * Submits the operation. The promise rejects with SystemError (`code`, `errno`, `syscall`,
+   * `path`), or with the signal's reason.
+   */
   start(): Promise<T> {
     this.place();
     if (this.timeoutMs >= 0) this.reactor.lane.reserve(2);
     return this.submit(0);
   }
 
-  /** Claims the operation, and memory for it. After that it must be submitted, or dropped. Throws what `placed` memory may. */
+  /**
+   * Claims the operation, and allocates its memory. After that it must be submitted or dropped.
+   * Throws the errors of the allocation.
+   */
   place(): void {
     if (this.state !== State.Described) throw new Error("an operation runs once: describe it anew");
     try {
@@ -169,25 +185,25 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.state = State.Placed;
   }
 
-  /** The descriptor is `holder`'s, which keeps it open until the last completion. */
+  /** Makes `holder` keep the descriptor open until the last completion. */
   heldBy(holder: Holder): this {
     holder.retain();
     this.holder = holder;
     return this;
   }
 
-  /** Throws what `submit` would for a wrong argument, while nothing is submitted yet. */
+  /** Throws the error of `submit` for a wrong argument, before anything is submitted. */
   rehearse(): void {
     this.kind.prepare(rehearsal, this);
   }
 
-  /** For an operation that was placed and is not going to be submitted. */
+  /** Frees an operation that was placed and will not be submitted. */
   drop(): void {
     this.state = State.Settled;
     this.release();
   }
 
-  /** With memory in place and room for `entries` in the queue. `flags`: IOSQE_*. */
+  /** Submits a placed operation, with room for `entries` in the queue. `flags`: IOSQE_*. */
   submit(flags: number): Promise<T> {
     const promise = new Promise<unknown>(capture) as Promise<T>;
     this.resolve = captured.resolve;
@@ -208,7 +224,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     try {
       this.enter();
     } catch (error) {
-      // A wrong argument, which the entry refuses and then does nothing; or a reactor that is no more.
+      // The entry has refused a wrong argument and does nothing, or the reactor has ended.
       this.settle();
       if (reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
       throw error;
@@ -219,7 +235,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private enter(): void {
     const { reactor, slot, submitFlags } = this;
     const sqe = reactor.lane.nextSqe();
-    this.kind.prepare(sqe, this); // What throws here leaves an entry that does nothing: see Sqe.disarm.
+    this.kind.prepare(sqe, this); // After a throw the entry does nothing: see Sqe.disarm.
     if (this.timer === null) {
       if (submitFlags !== 0) sqe.setFlags(submitFlags);
       reactor.lane.tag(sqe, slot, this.part);
@@ -247,7 +263,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     new Timespec(this.timer, this.timeoutMs);
   }
 
-  // ---- completion ----------------------------------------------------------------------------------------------------
+  // ---- completion -------------------------------------------------------------------------------
 
   complete(part: number, result: number, flags: number): void {
     switch (part) {
@@ -257,7 +273,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
         this.completed(result);
         break;
       case Part.Notifying:
-        // Of a zero-copy send: the bytes are sent; the memory is free with the notification.
+        // A zero-copy send: the bytes are sent. The notification tells that the memory is free.
         if ((flags & IORING_CQE_F_NOTIF) === 0) this.completed(result);
         break;
       case Part.Timer:
@@ -269,7 +285,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     if (this.state !== State.Running && this.reactor.lane.operations.inFlightOf(this.slot) === 0) this.release();
   }
 
-  /** The signal's. */
+  /** Called by the signal. */
   handleEvent(): void {
     if (this.state !== State.Running) return;
     this.settle();
@@ -277,7 +293,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
     this.cancel();
   }
 
-  /** The wheel's: time to try the cancellation again. */
+  /** Called by the wheel: repeats the cancellation. */
   override fire(): void {
     this.cancel();
   }
@@ -291,7 +307,7 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
       return;
     }
     if (result === -EINTR && this.submitFlags === 0 && this.timer === null) return this.enter();
-    // Whether it is the timer that has ended it, the timer's completion says.
+    // The timer's completion says whether the timer has ended the operation.
     if (this.timing && (result === -ECANCELED || result === -EINTR)) {
       this.held = result;
       return;
@@ -315,7 +331,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   private timerCompleted(result: number): void {
     this.timing = false;
     if (this.state !== State.Running) return;
-    // ETIME: it has cancelled the operation. EALREADY: it could not yet. ECANCELED, ENOENT: the operation was over before.
+    // ETIME: the timer has cancelled the operation. EALREADY: it has tried, and missed. ECANCELED,
+    // ENOENT: the operation was over before.
     if (result !== -ECANCELED && result !== -ENOENT) {
       this.settle();
       this.reject(this.error(ETIMEDOUT));
@@ -336,8 +353,11 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
   }
 
   /**
-   * A cancellation misses (EALREADY) what is being woken or runs on a worker, and (ENOENT) what waits for the entry it is linked to. It is
-   * tried again until the operation's own completion has come.
+   * Handles the completion of a cancellation. It is repeated until the operation's last completion
+   * has come.
+   *
+   * A cancellation misses (EALREADY) an operation that is being woken or runs on a worker. It
+   * misses (ENOENT) an operation that waits for the entry it is linked to.
    */
   private cancellationCompleted(result: number): void {
     if (result >= 0 || this.reactor.lane.operations.inFlightOf(this.slot) === 0) return;

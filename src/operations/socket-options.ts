@@ -1,13 +1,13 @@
 /**
- * Options of sockets, getsockopt(2) and setsockopt(2), by the system calls: they never wait. The ring's own operation for them, IORING_OP_URING_CMD, reads
- * options of SOL_SOCKET alone, and a restricted ring that allows it would allow the commands of every driver.
+ * Options of sockets by the system calls getsockopt(2) and setsockopt(2), which never wait.
+ *
+ * The ring's own operation, IORING_OP_URING_CMD, reads only options of SOL_SOCKET. And a restricted
+ * ring that allows it would allow the commands of every driver.
  */
-import { requireInteger } from "../ring/require-integer.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { I32_MAX, invalidType, requireInteger } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 
-const I32_MAX = 0x7fffffff;
 const OPTION_BYTES_MAX = 65536;
 
 export function getsockopt(fd: number, level: number, name: number, bytes: number): Buffer {

@@ -1,18 +1,22 @@
 /**
- * The reactor of the current thread: one for all servers and sockets that do not bring their own, kept under a registered symbol so
- * that reloaded modules and a second copy of the package share it. Each Worker has its own.
+ * The reactor of the current thread. All servers and sockets without a reactor of their own share
+ * it. It is kept under a registered symbol, so that reloaded modules and a second copy of the
+ * package share it, too. Each Worker has its own reactor.
  */
 import { requestedMode } from "../reactor/mode.ts";
 import type { ReactorOptions } from "../reactor/options.ts";
 import { OperatingReactor } from "./operating-reactor.ts";
 
-/** Changes with what a reactor promises to its users, so that two incompatible copies do not share one. */
+/**
+ * The symbol changes with the interface of a reactor, so that two incompatible copies do not share
+ * one.
+ */
 const key = Symbol.for("ringloop.reactor.3");
 const holder = globalThis as { [key]?: OperatingReactor };
 
 /**
- * The thread's reactor, set up on first use. `options` count on that first use; a later call that asks for another mode is an error.
- * Throws SystemError where io_uring cannot be had.
+ * Returns the thread's reactor. The first call sets it up with `options`. A later call that asks
+ * for another mode throws a TypeError. Throws SystemError where io_uring is not available.
  */
 export function useReactor(options: ReactorOptions = {}): OperatingReactor {
   const existing = holder[key];

@@ -1,6 +1,8 @@
 /**
- * Completions that were taken from the ring and are being delivered. They lie where the end of the thread finds them (`struct batch` of
- * ffi/ringloop.c): a Worker may be terminated in the middle of them.
+ * Completions that the lane has reaped and now delivers.
+ *
+ * They lie in mapped memory, where the end of the thread finds them (`struct batch` of
+ * ffi/ringloop.c): a Worker may be terminated in the middle of a batch.
  */
 import { Mapping } from "../sys/memory.ts";
 
@@ -9,7 +11,7 @@ const WORDS = 4;
 
 export class Batch {
   readonly address: number;
-  /** Four words each, as from `Ring.reap`. */
+  /** Four words for each completion, as from `Ring.reap`. */
   readonly completions: Int32Array;
 
   private readonly mapping: Mapping;
@@ -22,7 +24,7 @@ export class Batch {
     this.completions = new Int32Array(this.mapping.buffer, HEADER_BYTES, completionsMax * WORDS);
   }
 
-  /** Which is to be delivered next. */
+  /** Index of the completion that is delivered next. */
   get next(): number {
     return this.header[0]!;
   }
@@ -31,7 +33,7 @@ export class Batch {
     this.header[0] = next;
   }
 
-  /** How many there are, with those that were delivered. */
+  /** Number of completions in the batch, delivered ones included. */
   get count(): number {
     return this.header[1]!;
   }
@@ -40,7 +42,10 @@ export class Batch {
     this.header[1] = count;
   }
 
-  /** Whoever is being told of a new descriptor has seen to its end. */
+  /**
+   * Marks the completion that is being delivered: its new descriptor has an owner, so the end of
+   * the thread does not close it a second time.
+   */
   take(): void {
     this.completions[(this.next - 1) * WORDS + 1] = 0;
   }

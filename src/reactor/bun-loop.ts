@@ -1,15 +1,19 @@
 /**
- * Bun's own event loop, as far as the reactor touches it: the descriptor of the epoll instance that the current thread waits in.
+ * Bun's own event loop, as far as the reactor touches it: the descriptor of the epoll instance that
+ * the current thread waits in.
  *
- * It is only ever polled for readiness. Its events are never harvested: Bun alone can dispatch them.
+ * The reactor only polls that descriptor for readiness. It never reads epoll's events: Bun alone
+ * can dispatch them.
  */
 import { originals } from "../sys/bun-originals.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 
 /**
- * The thread's epoll descriptor, or undefined where /proc does not tell. A process has several epoll instances (one for each
- * thread with a loop): the right one is the one that watches a socket which this thread has just opened.
+ * Returns the thread's epoll descriptor, or undefined where /proc does not show it.
+ *
+ * A process has several epoll instances, one for each thread with a loop. The right one watches a
+ * socket that this thread has just opened.
  */
 export function findEventLoopFd(): number | undefined {
   const pair = new Int32Array(2);

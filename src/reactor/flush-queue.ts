@@ -1,20 +1,27 @@
 /**
- * Who has work for the next submission.
+ * The objects that have work for the next submission.
  *
- * Guarantees: each is flushed outside of every async context; a handler that throws in a flush costs the others nothing: they are flushed with
- * the next call; a flush may run the event loop, and flush the others in it.
+ * Guarantees: every flush runs outside of every async context. A flush that throws does not cancel
+ * the others: the next call flushes them. A flush may run the event loop, and that loop flushes the
+ * others.
  */
 import { outside } from "../sys/async-context.ts";
 
-/** Something with work for the next submission: called once after `reactor.scheduleFlush(this)`. */
+/**
+ * An object with work for the next submission. The reactor calls `flush` once after each
+ * `reactor.scheduleFlush(this)`.
+ */
 export interface Flushable {
   flush(): void;
 }
 
 export class FlushQueue {
-  /** Each is in it once, so it has as many as have slots, at most. The two lists are emptied and used again. */
+  /**
+   * Objects to flush. Each object is in the list once, so the list has at most one entry for each
+   * slot. The two lists are emptied and used again.
+   */
   private waiting: Flushable[] = [];
-  /** Those that are being flushed, and which of them is next. */
+  /** Objects that are being flushed. `cursor` is the index of the next one. */
   private flushing: Flushable[] = [];
   private cursor = 0;
 

@@ -1,9 +1,15 @@
-/** Objects that are kept for their next use: what is done with is given back, up to a number, and taken before a new one is made. */
+/**
+ * A list of used objects that keeps them for their next use. The list has a maximum length. A new
+ * object is made only if the list is empty.
+ */
 export class FreeList<T> {
   private readonly items: T[] = [];
   private readonly countMax: number;
 
-  /** More than `countMax` are left to the garbage collector: many at once are no reason to keep many for ever. */
+  /**
+   * Sets the maximum. Objects beyond `countMax` are left to the garbage collector, so a short peak
+   * does not fill the memory for ever.
+   */
   constructor(countMax: number) {
     this.countMax = countMax;
   }

@@ -1,10 +1,11 @@
 /**
- * One ring of a thread, and what goes through it: entries on the way in, completions on the way out, and the buffers that
- * the kernel receives into.
+ * One ring of a thread: its submission entries, its completions, and the buffers that the kernel
+ * receives into.
  *
- * Guarantees: a completion is delivered to the owner of its slot, outside of every async context, and to nobody when its
- * operation is not in flight; once the kernel has contradicted itself, nothing more is read from the ring. Leaves to
- * others: when to submit, to wait and to deliver (turn.ts).
+ * Guarantees: a completion is delivered to the owner of its slot, outside of every async context. A
+ * completion of an operation that is not in flight is delivered to nobody. Once the kernel has
+ * contradicted itself, the lane reads nothing more from the ring.
+ * Leaves to others: when to submit, to wait and to deliver (turn.ts).
  */
 import { IORING_CQE_F_MORE, IORING_FEAT_EXT_ARG, IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP } from "../sys/abi.ts";
 import { outside } from "../sys/async-context.ts";
@@ -30,23 +31,26 @@ const BATCH_COMPLETIONS = 2048;
 export class Lane {
   readonly reactor: Reactor;
   /**
-   * For the reactor and the lane. Nobody else submits here: a completion of an entry that is not tagged would be taken for
-   * somebody's, or for a lie of the kernel's.
+   * The ring. Only the reactor and the lane submit to it: the completion of an entry without a tag
+   * would look like the completion of some owner, or like a lie of the kernel.
    */
   readonly ring: Ring;
   readonly operations = new OpTable();
-  /** What is closed, should this thread be a Worker that is terminated. */
+  /**
+   * The thread's list of rings and descriptors that are closed if this thread is a Worker and is
+   * terminated.
+   */
   readonly owned = owned();
-  /** Memory for what is received. */
+  /** Memory that the kernel receives into. */
   readonly receiveBuffers: BufferRing;
-  /** Counted by those who see it happen. */
+  /** Counters for `ReactorStats`. The code that sees an event increments its counter. */
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
-  /** Entries that were tagged, and completions that were delivered. */
+  /** Number of entries that were tagged. `cqes`: number of completions that were delivered. */
   sqes = 0;
   cqes = 0;
-  /** The kernel has contradicted itself. */
+  /** True once the kernel has contradicted itself. */
   isBroken = false;
-  /** For tests: see faults.ts. */
+  /** Faults on purpose, for tests: see faults.ts. */
   readonly faults: Faults | undefined;
 
   private readonly submission: Submission;
@@ -54,7 +58,7 @@ export class Lane {
   private readonly batch: Batch;
   private starved: Flushable[] = [];
 
-  /** Throws SystemError where io_uring cannot be had. */
+  /** Throws SystemError where io_uring is not available. */
   constructor(reactor: Reactor, options: LaneOptions, faults: Faults | undefined) {
     const { mode, sqEntries, cqEntries, sqThreadIdleMs, restrict, spinUs } = options;
     this.reactor = reactor;
@@ -78,16 +82,16 @@ export class Lane {
     this.owned.addBatch(this.ring.handle, this.batch.address);
   }
 
-  // ---- entries ---------------------------------------------------------------------------------------------------
+  // ---- entries ----------------------------------------------------------------------------------
 
-  /** The next submission entry. Prepare it, then `tag` it. */
+  /** Returns the next submission entry. The caller prepares it and then calls `tag`. */
   nextSqe(): Sqe {
     return this.ring.getSqe() ?? this.makeRoom();
   }
 
   /**
-   * Sees to it that the next `count` entries are submitted together, as linked ones must be. Throws RangeError for more than
-   * there are.
+   * Makes room for the next `count` entries in one submission. Linked entries must be submitted
+   * together. Throws RangeError if `count` is more than the queue has entries.
    */
   reserve(count: number): void {
     const { ring } = this;
@@ -96,7 +100,7 @@ export class Lane {
     while (ring.sqSpaceLeft < count) this.reactor.submit();
   }
 
-  /** Says whose completion a prepared entry causes, and sees to it that the entry is submitted. */
+  /** Sets the slot and the kind of a prepared entry's completion, and causes a submission. */
   tag(sqe: Sqe, slot: number, kind: number): void {
     sqe.tag(slot, this.operations.begin(slot, kind));
     if (this.faults !== undefined) this.faults.disturb(sqe);
@@ -105,33 +109,37 @@ export class Lane {
   }
 
   /**
-   * Asks the kernel to cancel what was tagged with `slot` and `kind`. The answer is a completion of `slot` and `answerKind`.
+   * Asks the kernel to cancel the operation that was tagged with `slot` and `kind`. The answer is a
+   * completion of `slot` and `answerKind`.
    */
   cancel(slot: number, kind: number, answerKind: number): void {
     this.tag(this.nextSqe().prepCancel(slot, this.operations.tagOf(slot, kind)), slot, answerKind);
   }
 
-  /** Entries that the kernel does not have: not published, or refused (EAGAIN, EBUSY). */
+  /**
+   * Whether there are entries that the kernel does not have: not published, or refused (EAGAIN,
+   * EBUSY).
+   */
   get hasEntries(): boolean {
     return this.ring.unpublished > 0 || (!this.ring.sqpoll && this.ring.sqReady > 0);
   }
 
-  /** See Submission. */
+  /** Submits, and may wait: see Submission. */
   submit(waitUs: number, limited: boolean): void {
     if (this.ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
     this.submission.submit(waitUs, limited);
   }
 
-  /** A full submission queue: submits what is there. */
+  /** Submits what is in a full submission queue, and returns the next entry. */
   private makeRoom(): Sqe {
     if (!this.ring.sqpoll) this.reactor.submit();
     return this.ring.getSqe() ?? this.submission.waitForRoom();
   }
 
-  // ---- buffers ---------------------------------------------------------------------------------------------------
+  // ---- buffers ----------------------------------------------------------------------------------
 
-  /** The group of provided buffers with this id, set up on first use. */
+  /** Returns the group of provided buffers with the id `bgid`. The first call sets the group up. */
   bufferGroup(options: BufferRingOptions): BufferRing {
     let group = this.bufferGroups.get(options.bgid);
     if (!group) this.bufferGroups.set(options.bgid, (group = new BufferRing(this.ring, options)));
@@ -139,45 +147,57 @@ export class Lane {
   }
 
   /**
-   * Registers empty slots for files without descriptors. Works once for a ring. Throws SystemError, EBUSY where the program
-   * has registered files itself.
+   * Registers empty slots for files without descriptors. This works once for each ring. Throws
+   * SystemError: EBUSY if the program has registered files itself.
    */
   registerFileSlots(count: number): void {
     this.ring.registerFilesSparse(count);
   }
 
-  /** Calls `target.flush()` when receive buffers have come back: for a receive that ended with ENOBUFS. */
+  /**
+   * Calls `target.flush()` when receive buffers have come back. For a receive that ended with
+   * ENOBUFS.
+   */
   awaitBuffers(target: Flushable): void {
     this.counters.enobufs++;
     this.starved.push(target);
     this.reactor.wake();
   }
 
-  /** Every buffer is back at the end of a dispatch. Where they were too few, twice as many circulate from now on. */
+  /**
+   * Wakes the receives that wait for buffers. At the end of a dispatch every buffer is back; from
+   * now on twice as many buffers circulate.
+   */
   feedStarved(): void {
     if (this.starved.length === 0) return;
     this.receiveBuffers.grow();
     for (const target of this.starved.splice(0)) this.reactor.flushes.add(target);
   }
 
-  // ---- completions -----------------------------------------------------------------------------------------------
+  // ---- completions ------------------------------------------------------------------------------
 
-  /** Reaped completions that were not delivered. */
+  /** Number of reaped completions that are not delivered yet. */
   get undelivered(): number {
     return this.batch.count - this.batch.next;
   }
 
-  /** How many were reaped at once with those. */
+  /** Number of completions in the last batch, delivered ones included. */
   get reaped(): number {
     return this.batch.count;
   }
 
-  /** Completions wait in the ring, or the kernel has work that brings some: an overflow, task work. NEED_WAKEUP is none. */
+  /**
+   * Whether completions wait in the ring, or the kernel has work that brings completions (an
+   * overflow, task work). NEED_WAKEUP is no such work.
+   */
   get hasKernelWork(): boolean {
     return this.ring.cqReady > 0 || (this.ring.kernelFlags & ~1) !== 0;
   }
 
-  /** Takes completions from the ring. All that were reaped before are delivered. Returns how many there are. */
+  /**
+   * Reaps completions from the ring and returns their number. All completions that were reaped
+   * before must have been delivered.
+   */
   reap(): number {
     const { batch, faults } = this;
     batch.next = batch.count = 0;
@@ -188,7 +208,10 @@ export class Lane {
     return batch.count;
   }
 
-  /** Delivers the next completion. Returns false for one that is nobody's. What the owner throws leaves this. */
+  /**
+   * Delivers the next completion. Returns false if it belongs to nobody. An error of the owner is
+   * thrown on.
+   */
   deliver(): boolean {
     const { batch, operations } = this;
     const { completions } = batch;
@@ -220,20 +243,20 @@ export class Lane {
     return true;
   }
 
-  /** The descriptor that is being delivered is the thread's from here on: see DESCRIPTOR_KIND. */
+  /** Makes the thread the owner of the descriptor that is being delivered: see DESCRIPTOR_KIND. */
   own(fd: number): void {
     this.owned.add(fd);
     this.batch.take();
   }
 
   /**
-   * Fatal, even to a program that catches everything, whose further calls throw it: what the kernel says cannot be relied
-   * on.
+   * Ends the reactor, because nothing that the kernel says is reliable any more. Even a program
+   * that catches every error cannot go on: its further calls throw `error`.
    */
   private breakOff(error: RingIntegrityError): never {
     this.isBroken = true;
-    this.batch.next = this.batch.count; // A turn around this one reads no more, either.
-    // In the methods' place, since a question in them would be asked for each operation.
+    this.batch.next = this.batch.count; // So a turn around this one stops reading, too.
+    // Replaces the method: a check inside of it would run for each operation.
     this.nextSqe = () => {
       throw error;
     };
@@ -241,15 +264,15 @@ export class Lane {
     throw error;
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
-  /** Gives memory back that idle moments do not need. */
+  /** Gives back memory that is not needed while idle. */
   trim(): void {
-    // In defer the kernel writes only while it is entered. An SQ thread might be writing now.
+    // In defer the kernel writes only during a system call. An SQ thread might be writing now.
     if (!this.ring.sqpoll) this.receiveBuffers.trim();
   }
 
-  /** Nothing may be in flight. */
+  /** Closes the ring and its buffers. Nothing may be in flight. */
   close(): void {
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
@@ -261,7 +284,10 @@ function complete(owner: OperationOwner, kind: number, result: number, flags: nu
   owner.complete(kind, result, flags);
 }
 
-/** A kernel that has io_uring but not enough of it is to programs as one that has none. */
+/**
+ * Throws ENOSYS for a kernel whose io_uring lacks a needed feature. For programs that is the same
+ * as no io_uring.
+ */
 function requireFeatures(ring: Ring): void {
   const required = [IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG];
   if (required.some((bit) => (ring.features & bit) === 0)) throw new SystemError(ENOSYS, "io_uring_setup");

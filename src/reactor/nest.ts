@@ -1,8 +1,10 @@
 /**
- * What brings a turn back from its wait in the ring to Bun's loop: a poll of Bun's epoll descriptor, and a timer.
+ * Ends a turn's wait in the ring, so that Bun's loop runs. It uses two operations of the ring: a
+ * poll of Bun's epoll descriptor, and a timer.
  *
- * The timer is an operation of the ring and stays armed until it fires, over several waits: on a virtual machine, programming the clock for
- * each wait costs about as much as the wait. Nothing of this may be in flight while the reactor is parked.
+ * The timer stays armed until it fires, over several waits. On a virtual machine, to program the
+ * clock for each wait costs about as much as the wait itself. While the reactor is parked, none of
+ * these operations may be in flight.
  */
 import { POLLIN } from "../sys/abi.ts";
 import type { Sqe } from "../ring/sqe.ts";
@@ -17,7 +19,7 @@ const enum Kind {
   Removal,
 }
 
-/** A timer of the ring. */
+/** A timeout operation of the ring. */
 class Timer {
   readonly kind: Kind;
   /** struct __kernel_timespec { seconds, nanoseconds }. */
@@ -31,22 +33,30 @@ class Timer {
 }
 
 export class Nest implements OperationOwner {
-  /** The turn is to end: Bun has work, or the time is over. The turn sets it back. */
+  /**
+   * True when the turn must end: Bun has work, or the time is over. The turn sets it back to false.
+   */
   ready = false;
-  /** Completions that were the nest's own, and nobody's work. */
+  /** Number of completions of the nest's operations. They are no work for anybody. */
   completions = 0;
 
   private readonly lane: Lane;
   private readonly loopFd: number | undefined;
   private readonly slot: number;
   private readonly timers: { long: Timer; short: Timer } | undefined;
-  /** Bun's loop had work of its own while the reactor rested, or soon after. Set until the turn looks. */
+  /**
+   * True when Bun's loop had work while the reactor rested, or soon after. The turn sets it back to
+   * false.
+   */
   wokeRest = false;
   private polling = false;
   private resting = false;
   private removals = 0;
 
-  /** Without `loopFd` Bun's work is seen at the end of each turn only. Without the times, each wait has a limit of its own. */
+  /**
+   * Without `loopFd`, the reactor sees Bun's work only at the end of each turn. Without `limits`,
+   * the nest has no timers and each wait has a time limit instead.
+   */
   constructor(lane: Lane, loopFd: number | undefined, limits: { longMs: number; shortMs: number } | undefined) {
     this.lane = lane;
     this.loopFd = loopFd;
@@ -58,7 +68,10 @@ export class Nest implements OperationOwner {
       };
   }
 
-  /** Before a wait. `isShort`: which of the timers ends it at the latest; undefined for none. */
+  /**
+   * Arms the poll and a timer before a wait. `isShort` chooses the timer that ends the wait at the
+   * latest; undefined arms none.
+   */
   arm(isShort: boolean | undefined): void {
     const { lane, loopFd, slot, timers } = this;
     if (!this.polling && loopFd !== undefined) {
@@ -73,8 +86,10 @@ export class Nest implements OperationOwner {
   }
 
   /**
-   * Removes what is in flight; the completions are still to come. To be called until nothing is in flight: a removal misses (EALREADY) a
-   * poll that is just being woken, and that poll goes on when it finds nothing.
+   * Asks the kernel to remove the operations in flight. Their completions still come.
+   *
+   * Call this again until nothing is in flight: a removal misses (EALREADY) a poll that is just
+   * being woken, and such a poll goes on if it finds nothing.
    */
   disarm(): void {
     const { lane, slot, timers } = this;
@@ -89,13 +104,16 @@ export class Nest implements OperationOwner {
       if (timer.isArmed) remove(lane.nextSqe().prepTimeoutRemove(slot, tagOf(timer.kind)));
   }
 
-  /** Nothing may be in flight. */
+  /** Frees the memory of the timers. Nothing may be in flight. */
   close(): void {
     this.timers?.long.time.release();
     this.timers?.short.time.release();
   }
 
-  /** The reactor leaves the waiting to Bun's loop. A poll that is in flight ends, too, when Bun has work, and wakes it once more. */
+  /**
+   * Notes that the reactor waits in Bun's loop from now on. A poll in flight then also completes
+   * when Bun has work, and wakes the reactor a second time.
+   */
   rest(): void {
     this.resting = this.polling;
   }

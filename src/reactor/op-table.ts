@@ -1,24 +1,33 @@
 /**
- * Who a completion belongs to. user_data is two u32 halves: the owner's slot, and the slot's generation with the operation's kind.
+ * Maps a completion to its owner. `user_data` has two u32 halves: the owner's slot, and the slot's
+ * generation with the operation's kind.
  *
- * Guarantees: a slot is reused only after `release()` and the last completion of what was submitted for it; a completion from a
- * former life is recognised by its generation, and one of what was never submitted by its kind. No BigInt, no descriptor as a key: the
- * kernel reuses descriptors at once.
+ * Guarantees: a slot is used again only after `release()` and after the last completion of its
+ * operations. A completion from an earlier use of the slot is recognised by its generation. A
+ * completion of an operation that was never submitted is recognised by its kind. There is no
+ * BigInt. A descriptor is no key: the kernel uses the numbers of descriptors again at once.
  */
 import { RL_DESCRIPTOR_KIND } from "../sys/abi.ts";
 
 export interface OperationOwner {
   /**
-   * One completion. `kind` is what the operation was tagged with (0 to 7), `res` its result or -errno, `flags` IORING_CQE_F_*.
-   * It may throw: the reactor goes on with the next completion in its next turn.
+   * Handles one completion. `kind` is the kind that the operation was tagged with (0 to 7), `res`
+   * its result or -errno, and `flags` are IORING_CQE_F_*. It may throw: the reactor continues with
+   * the next completion in its next turn.
    */
   complete(kind: number, res: number, flags: number): void;
 }
 
-/** Kinds of operations that an owner may have. Those from MULTISHOT_KIND on may complete more than once, those below may not. */
+/**
+ * Number of kinds of operations that an owner may have. Operations of kind MULTISHOT_KIND and above
+ * may complete more than once; operations of the kinds below may not.
+ */
 const KINDS = 8;
 export const MULTISHOT_KIND = 6;
-/** Whose results are new descriptors: should the thread end before `reactor.lane.own` is called for one, it is closed. */
+/**
+ * Kind of operations whose results are new descriptors. If the thread ends before
+ * `reactor.lane.own` is called for a result, that descriptor is closed.
+ */
 export const DESCRIPTOR_KIND = RL_DESCRIPTOR_KIND;
 const GENERATION_MASK = 0xffffff;
 const noOwner: OperationOwner = {
@@ -31,19 +40,22 @@ export class OpTable {
   private owners: OperationOwner[] = [];
   private generations: Uint32Array = new Uint32Array(64);
   private inFlightCounts: Int32Array = new Int32Array(64);
-  /** Of each slot's kinds. */
+  /** Number of operations in flight, for each kind of each slot. */
   private kindCounts: Uint8Array = new Uint8Array(64 * KINDS);
   private released: Uint8Array = new Uint8Array(64);
-  /** As many as there were owners at once: descriptors limit those, and a slot is 20 bytes. */
+  /**
+   * Free slots. Their number is at most the highest number of owners at one time, which descriptors
+   * limit. A slot costs 20 bytes.
+   */
   private readonly freeSlots: number[] = [];
   private total = 0;
 
-  /** Operations that were submitted and have not had their last completion. */
+  /** Number of submitted operations whose last completion has not come. */
   get inFlight(): number {
     return this.total;
   }
 
-  /** Slots that were handed out and are not free again. */
+  /** Number of slots that have an owner or wait for their last completion. */
   get slotsInUse(): number {
     return this.owners.length - this.freeSlots.length;
   }
@@ -52,7 +64,7 @@ export class OpTable {
     return this.owners.length;
   }
 
-  /** Everyone who has a slot. */
+  /** All owners that have a slot. */
   *allOwners(): Generator<OperationOwner> {
     for (const owner of this.owners) if (owner !== noOwner) yield owner;
   }
@@ -64,7 +76,10 @@ export class OpTable {
     return slot;
   }
 
-  /** The owner needs the slot no more; completions that are still to come are the slot's, and are delivered. */
+  /**
+   * Ends the owner's use of the slot. Completions that are still to come are delivered to the
+   * owner.
+   */
   release(slot: number): void {
     if (this.released[slot] !== 0) throw new Error(`slot ${slot} is released twice`);
     this.released[slot] = 1;
@@ -75,7 +90,7 @@ export class OpTable {
     return this.inFlightCounts[slot]!;
   }
 
-  /** The high half of user_data for an operation that is now in flight. */
+  /** Counts an operation as in flight. Returns the high half of its user_data. */
   begin(slot: number, kind: number): number {
     const at = slot * KINDS + kind;
     if (this.kindCounts[at] === 255) throw new Error(`slot ${slot} has 256 operations of kind ${kind}`);
@@ -85,26 +100,29 @@ export class OpTable {
     return ((this.generations[slot]! << 8) | kind) >>> 0;
   }
 
-  /** What `begin` returned, for cancelling the operation. */
+  /** Returns the number that `begin` returned, to cancel the operation. */
   tagOf(slot: number, kind: number): number {
     return ((this.generations[slot]! << 8) | kind) >>> 0;
   }
 
-  /** The owner of a completion, or undefined for one from a slot's former life, or of an operation that is not in flight. */
+  /**
+   * Returns the owner of a completion. Returns undefined for a completion from an earlier use of
+   * the slot, or of an operation that is not in flight.
+   */
   ownerOf(slot: number, high: number): OperationOwner | undefined {
     const kind = high & 0xff;
     if (this.generations[slot] !== high >>> 8 || kind >= KINDS) return undefined;
     return this.kindCounts[slot * KINDS + kind]! > 0 ? this.owners[slot] : undefined;
   }
 
-  /** The last completion of one operation was read. */
+  /** Counts an operation as over: its last completion was read. */
   end(slot: number, kind: number): void {
     this.kindCounts[slot * KINDS + kind]!--;
     this.inFlightCounts[slot]!--;
     this.total--;
   }
 
-  /** To be called after a last completion was delivered. */
+  /** Frees a released slot. Call this after a last completion was delivered. */
   settle(slot: number): void {
     if (this.inFlightCounts[slot] === 0 && this.released[slot] === 1) this.free(slot);
   }

@@ -1,75 +1,97 @@
-/** What a reactor is made with, and what it says of itself. */
+/** The options of a reactor, and the information that it gives about itself. */
 import { featureNames } from "../ring/features.ts";
+import { I32_MAX, invalidOption, requireBoolean, requirePowerOfTwo } from "../sys/check.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { Mode } from "./mode.ts";
 
 export interface ReactorOptions {
-  /** Default "auto". The environment variable RINGLOOP_MODE wins. */
+  /** Mode of the ring. Default "auto". The environment variable RINGLOOP_MODE has precedence. */
   mode?: Mode;
-  /** Submission entries, a power of two. Default 1024. */
+  /** Number of submission entries, a power of two. Default 1024. */
   sqEntries?: number;
-  /** Completion entries, a power of two. Default 8192. */
+  /** Number of completion entries, a power of two. Default 8192. */
   cqEntries?: number;
-  /** Receive buffers at most, a power of two up to 32768. Default 2048. Address space only, until they are used. */
+  /**
+   * Highest number of receive buffers, a power of two up to 32768. Default 2048. Unused buffers
+   * cost address space only.
+   */
   receiveBuffersMax?: number;
-  /** Bytes in each receive buffer. Default 16384. */
+  /** Size of each receive buffer in bytes. Default 16384. */
   receiveBufferBytes?: number;
-  /** How long an sqpoll reactor looks for completions before it blocks. Default 20 microseconds, or 0 on two cores or fewer. */
+  /**
+   * Microseconds for which an sqpoll reactor looks for completions before it blocks. Default 20, or
+   * 0 on two processors or fewer.
+   */
   spinUs?: number;
-  /** How long the SQPOLL thread spins without work before it sleeps. Default 10 milliseconds. */
+  /** Milliseconds for which the SQPOLL thread spins without work before it sleeps. Default 10. */
   sqThreadIdleMs?: number;
-  /** The ring does what ringloop uses and nothing else, for its life (restrictions.ts): the kernel refuses other operations. Default true. */
+  /**
+   * Whether the ring is restricted, for its whole life, to the operations that ringloop uses
+   * (restrictions.ts): the kernel refuses all others. Default true.
+   */
   restrict?: boolean;
 }
 
-/** Counters since the reactor's start. */
+/** Counters since the reactor's start, and some current values. */
 export interface ReactorStats {
-  /** io_uring_enter(2) calls. */
+  /** Number of io_uring_enter(2) calls. */
   enters: number;
-  /** Times that a parked reactor was woken by its ring. */
+  /** Number of times that the ring has woken a parked reactor. */
   wakeups: number;
   sqes: number;
   cqes: number;
-  /** Submissions that found completions waiting, because the completion queue was full; none is lost. */
+  /**
+   * Number of submissions at which the completion queue was full and further completions waited in
+   * the kernel. None is lost.
+   */
   overflows: number;
-  /** Receives that found no buffer. */
+  /** Number of receives that found no buffer. */
   enobufs: number;
-  /** Multishot operations that ended and were armed again. */
+  /** Number of multishot operations that ended and were armed again. */
   rearms: number;
-  /** Sends that took a part, and were continued. */
+  /** Number of sends of which the kernel accepted only a part. The rest is sent after it. */
   shortSends: number;
-  /** Completions for a slot's former life, or of what is not in flight, dropped. 0 unless something is wrong. */
+  /**
+   * Number of dropped completions: from an earlier use of a slot, or of an operation that is not in
+   * flight. 0 unless something is wrong.
+   */
   staleCompletions: number;
   turns: number;
   parks: number;
-  /** Now. */
+  /** Current number of operations in flight. */
   operationsInFlight: number;
-  /** Now. */
+  /** Current number of slots in use. */
   slotsInUse: number;
-  /** Now. */
+  /** Current number of bytes of memory in use for sending. */
   sendBytesInUse: number;
-  /** Now. */
+  /** Current number of receive buffers that the kernel can fill. */
   receiveBuffersAvailable: number;
 }
 
 export interface ReactorInfo {
   mode: "sqpoll" | "defer";
-  /** IORING_SETUP_* that the kernel took, and IORING_FEAT_* that it has, by name. */
+  /**
+   * Names of the IORING_SETUP_* flags that the kernel accepted. `features`: names of its
+   * IORING_FEAT_*.
+   */
   setup: string[];
   features: string[];
   kernel: string;
   limits: { sqEntries: number; cqEntries: number; receiveBuffersMax: number; receiveBufferBytes: number };
-  /** Whether the ring's descriptor is registered, and whether Bun's loop was found; both are optimizations. */
+  /**
+   * Whether the ring's descriptor is registered. `nestedOverBunsLoop`: whether Bun's loop was
+   * found. Both are optimizations.
+   */
   registeredRingFd: boolean;
   nestedOverBunsLoop: boolean;
   /** See ReactorOptions.restrict. */
   restricted: boolean;
 }
 
-/** The options with their defaults, in a mode that the machine has. */
+/** All options, with defaults filled in, and with a mode that the machine has. */
 export type LaneOptions = Required<ReactorOptions> & { mode: ReactorInfo["mode"] };
 
-/** What an option is that is not given. */
+/** Returns the default of every option. */
 export function defaultOptions(): Required<ReactorOptions> {
   return {
     mode: "auto",
@@ -83,18 +105,20 @@ export function defaultOptions(): Required<ReactorOptions> {
   };
 }
 
-/** The options with their defaults, for a mode that the machine has. Throws a TypeError that names a wrong one. */
+/**
+ * Returns the given options with defaults filled in, for a mode that the machine has. Throws a
+ * TypeError that names a wrong option.
+ */
 export function readOptions(given: ReactorOptions, mode: ReactorInfo["mode"]): LaneOptions {
   const options = { ...defaultOptions(), ...given, mode };
-  for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const) requirePowerOfTwo(name, options[name]);
+  for (const name of ["sqEntries", "cqEntries", "receiveBuffersMax"] as const)
+    requirePowerOfTwo(name, options[name], 2, 32768);
   for (const name of ["receiveBufferBytes", "spinUs", "sqThreadIdleMs"] as const) requireCount(name, options[name]);
-  const { restrict } = options;
-  if (typeof restrict !== "boolean")
-    throw new TypeError(`restrict must be true or false, not ${Bun.inspect(restrict)}`);
+  requireBoolean("restrict", options.restrict);
   return options;
 }
 
-/** What a reactor says of itself. */
+/** Returns the information that a reactor gives about itself. */
 export function infoOf(
   ring: Ring,
   { mode, receiveBuffersMax, receiveBufferBytes, restrict }: LaneOptions,
@@ -104,7 +128,7 @@ export function infoOf(
   const { sqEntries, cqEntries } = ring;
   return {
     mode,
-    // Few ask, and the names take time to find.
+    // Few programs ask for these, and finding the names costs time.
     get setup() {
       return featureNames(ring).setup;
     },
@@ -121,12 +145,7 @@ export function infoOf(
   };
 }
 
-function requirePowerOfTwo(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 2 || value > 32768 || (value & (value - 1)) !== 0)
-    throw new TypeError(`${name} must be a power of two from 2 to 32768, not ${Bun.inspect(value)}`);
-}
-
 function requireCount(name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    throw new TypeError(`${name} must be an integer of at least 0, not ${Bun.inspect(value)}`);
+  if (!Number.isInteger(value) || value < 0 || value > I32_MAX)
+    throw invalidOption(name, "number", `an integer from 0 to ${I32_MAX}`, value);
 }

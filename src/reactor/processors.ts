@@ -1,18 +1,25 @@
 /**
- * How many processors this process may keep busy: those that it may run on, or fewer where a control group (cgroup) limits its CPU time, as
- * containers do.
+ * The number of processors that this process may keep busy: the processors that it may run on, or
+ * fewer where a control group (cgroup) limits its CPU time, as containers do.
  *
- * Source: cgroups(7); for version 2 `cpu.max`, for version 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. A limit counts for all groups below.
+ * Source: cgroups(7): `cpu.max` in version 2, `cpu.cfs_quota_us` and `cpu.cfs_period_us` in version
+ * 1. A limit also applies to all groups below.
  */
 import { textOfFile } from "../sys/text-of-file.ts";
 
-/** A fraction where the limit is one: 1.5 is one processor and half of another. `root` is where /proc and /sys are. */
+/**
+ * Returns the number of processors. It may be a fraction: 1.5 is one processor and half of another.
+ * `root` is the directory that contains /proc and /sys.
+ */
 export function availableProcessors(cores: number = navigator.hardwareConcurrency, root = ""): number {
   const groups = textOfFile(`${root}/proc/self/cgroup`)?.trim().split("\n") ?? [];
   return Math.min(cores, ...groups.flatMap((line) => limitsOf(line, `${root}/sys/fs/cgroup`)));
 }
 
-/** `line` is HIERARCHY:CONTROLLERS:PATH; the hierarchy of version 2 has no controllers. */
+/**
+ * Returns the limits that one line of /proc/self/cgroup leads to. `line` is
+ * HIERARCHY:CONTROLLERS:PATH; the hierarchy of version 2 has no controllers.
+ */
 function limitsOf(line: string, mount: string): number[] {
   const [, controllers = "", path = ""] = /^\d+:([^:]*):\/?(.*)$/.exec(line) ?? [];
   if (controllers === "") return pathsAbove(path).map((each) => limitOfVersion2(`${mount}/${each}`));
@@ -20,7 +27,10 @@ function limitsOf(line: string, mount: string): number[] {
   return pathsAbove(path).map((each) => limitOfVersion1(`${mount}/${controllers}/${each}`));
 }
 
-/** A path and all that contain it. In a container the outer parts may be hidden, and its own group is the root. */
+/**
+ * Returns a path and all paths that contain it. In a container the outer groups may be hidden, and
+ * the container's group is the root.
+ */
 function pathsAbove(path: string): string[] {
   const parts = path.split("/").filter((part) => part !== "");
   return Array.from({ length: parts.length + 1 }, (_, i) => parts.slice(0, i).join("/"));
@@ -38,7 +48,10 @@ function limitOfVersion1(directory: string): number {
   );
 }
 
-/** Infinity without a limit: the quota is "max" or -1, or the file is not there. */
+/**
+ * Returns quota divided by period. Returns Infinity if there is no limit: the quota is "max" or -1,
+ * or the file does not exist.
+ */
 function limit(quota: string | undefined, period: string | undefined): number {
   const processors = Number(quota) / Number(period);
   return processors > 0 ? processors : Infinity;

@@ -1,13 +1,15 @@
 /**
  * The event loop: io_uring outside, Bun's epoll inside.
  *
- * A turn is a setImmediate callback. It reaps completions, dispatches each, submits what the handlers wrote, and waits in
- * the ring, until Bun has work of its own (its epoll descriptor is polled by the ring) or a millisecond is over (Bun's
- * timers cannot be seen from outside): turn.ts. After idle turns the reactor parks: it schedules nothing, Bun sleeps in its
- * own wait, and a completion wakes it through an eventfd: schedule.ts. Entries and completions go through a lane: lane.ts.
+ * A turn is a setImmediate callback. It reaps completions, dispatches each, submits what the
+ * handlers wrote, and waits in the ring (turn.ts). The wait ends when Bun has work: the ring polls
+ * Bun's epoll descriptor. Or it ends after a millisecond, since Bun's timers cannot be seen from
+ * outside. After idle turns the reactor parks (schedule.ts): it schedules nothing, Bun sleeps in
+ * its own wait, and a completion wakes the reactor through an eventfd. Entries and completions go
+ * through a lane (lane.ts).
  *
- * Guarantees: the ring goes on while a handler runs Bun's loop itself, in turns inside the turn; an idle process uses no
- * CPU; a process in which nothing is referenced exits.
+ * Guarantees: the ring continues while a handler runs Bun's loop itself, in turns inside the turn.
+ * An idle process uses no CPU. A process in which nothing is referenced exits.
  */
 import { outside } from "../sys/async-context.ts";
 import { adoptTicks, asEventLoop, isInTurn } from "../sys/program.ts";
@@ -25,16 +27,18 @@ import { SHORT_TURN_MS, Turn, TURN_MS } from "./turn.ts";
 import { Wheel, type WheelEntry } from "./wheel.ts";
 
 /**
- * With so many exchanges in the program's hands, what it answers outside of a turn leaves at once. With more, they leave
- * together.
+ * Highest number of pending exchanges with which an answer outside of a turn is submitted at once.
+ * With more, answers are submitted together.
  */
 const EAGER_EXCHANGES_MAX = 6;
-/** How long an ending process waits for the SQ thread to take what is queued. */
+/**
+ * Milliseconds that an ending process waits at most for the SQ thread to accept the queued entries.
+ */
 const EXIT_MS_MAX = 100;
 
 export class Reactor {
   readonly info: ReactorInfo;
-  /** @internal Where entries go, and completions come from. */
+  /** @internal The ring that entries go to and completions come from. */
   readonly lane: Lane;
   /** @internal */
   readonly turn: Turn;
@@ -42,30 +46,40 @@ export class Reactor {
   readonly schedule: Schedule;
   /** @internal */
   readonly flushes = new FlushQueue();
-  /** Memory for what is sent. */
+  /** Memory that data is sent from. */
   readonly arena = new Arena();
   readonly wheel: Wheel;
-  /** Slots of listeners, and the nest's. */
+  /** Number of slots of listeners, and one for the nest. */
   quietSlots = 1;
-  /** Connections from which nothing is expected: the program has the whole request, and has not begun to answer. */
+  /**
+   * Number of exchanges that expect nothing from their clients: the program has the whole request,
+   * and its answer has not begun.
+   */
   pendingExchanges = 0;
-  /** Bytes that were written for sending since the last submission, or what counts like them. Added to by those who write. */
+  /**
+   * Bytes written for sending since the last submission, or other work weighed in bytes. The
+   * writers increase it.
+   */
   unsubmittedBytes = 0;
 
   private readonly nest: Nest;
   private references = 0;
   private turns = 0;
-  /** A job that submits is on its way. */
+  /** True while a microtask that submits is queued. */
   private eager = false;
   private closed = false;
 
-  /** Throws SystemError where io_uring cannot be had, LibraryError, and TypeError for a wrong option. */
+  /**
+   * Throws SystemError where io_uring is not available, LibraryError where the native library is
+   * not, and TypeError for a wrong option.
+   */
   constructor(options: ReactorOptions = {}) {
     const read = readOptions(options, resolveMode(requestedMode(options.mode)));
     const faults = faultsFromEnvironment();
     this.lane = new Lane(this, read, faults);
     try {
-      // What it watches lives as long as the thread, and would keep the context of whoever needed a reactor first.
+      // The eventfd's watch lives as long as the thread. In a context, it would keep the context of
+      // the code that needed a reactor first.
       this.schedule = outside(() => new Schedule(this, this.lane, this.begin, faults));
     } catch (error) {
       this.lane.close();
@@ -73,7 +87,8 @@ export class Reactor {
     }
     const registeredRingFd = this.lane.ring.registerRingFd();
     const loopFd = findEventLoopFd();
-    // An sqpoll reactor rarely waits, and its timer would keep waking the SQ thread: it gives each wait a limit.
+    // An sqpoll reactor rarely waits, and a timer in the ring would keep waking the SQ thread. So
+    // each wait has a time limit instead.
     const limits = read.mode === "defer" ? { longMs: TURN_MS, shortMs: SHORT_TURN_MS } : undefined;
     this.nest = new Nest(this.lane, loopFd, limits);
     this.wheel = new Wheel(performance.now());
@@ -81,7 +96,8 @@ export class Reactor {
     this.info = infoOf(this.lane.ring, read, registeredRingFd, loopFd !== undefined);
     process.on("exit", this.exit);
     adoptTicks();
-    this.schedule.request(); // Parks, and lets go of the process unless something was opened by then.
+    // The turn parks, and lets the process exit unless something was opened by then.
+    this.schedule.request();
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -105,103 +121,113 @@ export class Reactor {
     };
   }
 
-  // ---- for owners of operations ----------------------------------------------------------------------------------
+  // ---- for owners of operations -----------------------------------------------------------------
 
-  /** Calls `target.flush()` before the next submission. The caller sees to it that it is scheduled once. */
+  /**
+   * Calls `target.flush()` before the next submission. The caller must schedule a target only once.
+   */
   scheduleFlush(target: Flushable): void {
     this.flushes.add(target);
     this.wake();
     const { pendingExchanges } = this;
     if (pendingExchanges === 0 || pendingExchanges > EAGER_EXCHANGES_MAX || this.eager || isInTurn()) return;
-    // What an immediate answers has others behind it that answer, too.
+    // An immediate that answers is usually followed by others that answer, too.
     if (this.turn.sawTimers) return;
     this.eager = true;
     outside(queueMicrotask, this.submitEagerly);
   }
 
   /**
-   * A job behind the one that has answered, while few exchanges are under way: to wait for each other, they would take turns
-   * with the clients.
+   * Submits in a microtask after the one that has answered, while few exchanges are pending. If
+   * those answers waited for each other, the server and its clients would take turns.
    */
   private readonly submitEagerly = (): void => {
     this.eager = false;
     if (!this.isOver) this.submitFinished();
   };
 
-  /** There is work: a parked reactor takes a turn. */
+  /** Tells the reactor that there is work: a parked reactor starts a turn. */
   wake(): void {
     if (this.schedule.isParked) this.schedule.request();
   }
 
-  /** The clock, in milliseconds. Read anew each time (5 ns): whoever asks may be outside of a turn, or behind a long handler. */
+  /**
+   * The clock, in milliseconds. Each read asks the clock (5 ns): the caller may be outside of a
+   * turn, or behind a long handler.
+   */
   get nowMs(): number {
     return performance.now();
   }
 
-  /** Arms or moves an entry's deadline, `delayMs` from now: also outside of a turn, and while the reactor is parked. */
+  /**
+   * Sets an entry's deadline, `delayMs` from now. Works outside of a turn and while the reactor is
+   * parked, too.
+   */
   setDeadline(entry: WheelEntry, delayMs: number): void {
     this.wheel.set(entry, performance.now(), delayMs);
-    this.wake(); // Parks anew, with a timer for it.
+    this.wake(); // The reactor parks again, with a timer for the deadline.
   }
 
   /**
-   * Between the handlers of one completion: lets what is finished leave, if handlers have held the thread for too long. May
-   * call handlers of others, in `onDrain`.
+   * Submits what is written, if handlers have run for too long. Called between the handlers of one
+   * completion. May call `onDrain` of other consumers.
    */
   relieve(): void {
     if (this.turn.isLate) this.submitFinished();
   }
 
-  /** Hands what is written so far to the kernel now, which a program does that ends its connections next. */
+  /**
+   * Hands what is written so far to the kernel now. For a program that ends its connections next.
+   */
   submitFinished(): void {
     if (this.flushes.isEmpty && this.lane.ring.unpublished === 0) return;
     this.flushes.flush();
     this.submit();
   }
 
-  /** Hands all entries to the kernel. Waits for a completion for at most `waitUs`: see Submission. */
+  /** Hands all entries to the kernel. Waits at most `waitUs` for a completion: see Submission. */
   submit(waitUs = 0, limited = false): void {
     this.unsubmittedBytes = 0;
     this.turn.submittedMs = performance.now();
     this.lane.submit(waitUs, limited);
   }
 
-  /** Holds the process alive, as an open socket does. */
+  /** Keeps the process alive, as an open socket does. */
   ref(): void {
     this.references++;
-    if (this.references === 1) this.wake(); // Parks anew, holding the process.
+    if (this.references === 1) this.wake(); // The reactor parks again, and keeps the process alive.
   }
 
   unref(): void {
     this.references--;
-    if (this.references === 0) this.wake(); // Parks anew, without holding the process.
+    if (this.references === 0) this.wake(); // The reactor parks again, and lets the process exit.
   }
 
   get isReferenced(): boolean {
     return this.references > 0;
   }
 
-  /** Closed, or broken: no turn comes any more. */
+  /** Whether the reactor is closed or broken. It has no further turns then. */
   get isOver(): boolean {
     return this.closed || this.lane.isBroken;
   }
 
-  // ---- the turn --------------------------------------------------------------------------------------------------
+  // ---- the turn ---------------------------------------------------------------------------------
 
-  /** Whoever has scheduled it, perhaps in a context of theirs. */
+  /** Leaves the async context of the code that has scheduled the turn. */
   private readonly begin = (): void => outside(asEventLoop, this.takeTurn);
 
   private readonly takeTurn = (): void => {
     if (this.isOver) return;
     const { schedule, turn } = this;
-    // First of all: a handler may run Bun's loop until something happens (`expect(promise).resolves`), which may come from
-    // the ring.
+    // Comes first: a handler may run Bun's loop until something happens
+    // (`expect(promise).resolves`), and that may come from the ring.
     schedule.repeat();
     this.turns++;
     try {
       turn.run();
     } catch (error) {
-      reportError(error); // Thrown on, Bun would show this place and not the handler's.
+      reportError(error); // Bun would show this place for a rethrown error, and not the handler's.
     } finally {
       if (!this.isOver) {
         if (schedule.isParked)
@@ -212,24 +238,27 @@ export class Reactor {
     }
   };
 
-  // ---- the end ---------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
-  /** The lane has seen that the kernel cannot be relied on. */
+  /** Stops the reactor: the lane has found that the kernel is not reliable. */
   breakOff(error: RingIntegrityError): void {
     this.schedule.waker.disarm(false);
-    // In the method's place, since a question in it would be asked for each flush.
+    // Replaces the method: a check inside of it would run for each flush.
     this.scheduleFlush = () => {
       throw error;
     };
   }
 
-  /** Gives memory back that idle moments do not need. */
+  /** Gives back memory that is not needed while idle. */
   trim(): void {
     this.arena.trim();
     this.lane.trim();
   }
 
-  /** Cancels nothing and waits for nothing: for tests, with everything closed. Throws when something is still in flight. */
+  /**
+   * Closes the reactor without cancelling or waiting. For tests that have closed everything. Throws
+   * if an operation is still in flight.
+   */
   close(): void {
     if (this.closed) return;
     this.turn.quiesce();
@@ -245,8 +274,8 @@ export class Reactor {
   }
 
   /**
-   * The process ends, perhaps from inside a handler: what was written before is handed to the kernel, which sends it without
-   * us.
+   * Handles the end of the process, perhaps from inside a handler. Hands the kernel what was
+   * written before: the kernel sends it without the process.
    */
   private readonly exit = (): void => {
     const { ring } = this.lane;
@@ -254,15 +283,15 @@ export class Reactor {
       this.flushes.flush();
       this.submit();
       if (!ring.sqpoll) return;
-      // The SQ thread sends with what it takes; nobody else would.
+      // In sqpoll the SQ thread must accept the entries: nothing else sends them.
       for (const end = performance.now() + EXIT_MS_MAX; ring.sqReady > 0 && performance.now() < end;);
     } catch {
-      // Somebody's handler, or a ring that is no good any more: it ends all the same.
+      // The flush of some owner threw, or the ring is broken. The process ends all the same.
     }
   };
 }
 
-/** For tests: see faults.ts. */
+/** Returns the faults of RINGLOOP_FAULTS, for tests: see faults.ts. */
 function faultsFromEnvironment(): Faults | undefined {
   if (!process.env.RINGLOOP_FAULTS) return undefined;
   return (require("./faults/faults.ts") as typeof import("./faults/faults.ts")).Faults.fromEnvironment();

@@ -1,9 +1,10 @@
 /**
- * What a hardened ring may do: the operations, entry flags and registrations that ringloop itself uses, and nothing else for the ring's
- * life (io_uring_register_restrictions(3)). The kernel answers anything else with EACCES.
+ * Restricts a ring to the operations, entry flags and registrations that ringloop uses, for the
+ * ring's whole life (io_uring_register_restrictions(3)). The kernel answers anything else with
+ * EACCES.
  *
- * The list cannot grow once the ring is enabled, so it holds what servers, sockets, files and the promise layer may need later. Whoever
- * adds an operation adds it here.
+ * The list cannot grow once the ring is enabled. So it contains what servers, sockets, files and
+ * the promise layer may need later. A new operation in ringloop must be added here.
  */
 import {
   IORING_OP_ACCEPT,
@@ -107,7 +108,7 @@ const operations = [
   IORING_OP_FADVISE,
   IORING_OP_SPLICE,
   IORING_OP_TEE,
-  // Names.
+  // Names in the file system.
   IORING_OP_OPENAT,
   IORING_OP_OPENAT2,
   IORING_OP_STATX,
@@ -120,7 +121,7 @@ const operations = [
   IORING_OP_SETXATTR,
   IORING_OP_FGETXATTR,
   IORING_OP_FSETXATTR,
-  // The promise layer's others, and entries that were not prepared (Sqe.disarm).
+  // Other operations of the promise layer, and entries that were not prepared (Sqe.disarm).
   IORING_OP_NOP,
   IORING_OP_WAITID,
   IORING_OP_PIPE,
@@ -129,7 +130,10 @@ const operations = [
   IORING_OP_MSG_RING,
 ];
 
-/** UDP sockets set up their buffers when the first is opened, and ringloop/fs its slots for files; the others are for setting up and for closing. */
+/**
+ * UDP sockets register their buffers when the first socket opens, and ringloop/fs its file slots on
+ * first use. The others are for setting up and for closing.
+ */
 const registrations = [
   IORING_REGISTER_EVENTFD,
   IORING_REGISTER_FILES2,
@@ -137,15 +141,19 @@ const registrations = [
   IORING_UNREGISTER_PBUF_RING,
   IORING_REGISTER_RING_FDS,
   IORING_UNREGISTER_RING_FDS,
-  IORING_REGISTER_SYNC_CANCEL, // By the end of the thread: see owned.ts.
+  IORING_REGISTER_SYNC_CANCEL, // Used by the end of the thread: see owned.ts.
 ];
 
 const flags = IOSQE_BUFFER_SELECT | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
 
-/** Restricts a ring that was set up with IORING_SETUP_R_DISABLED, and enables it. Throws SystemError. */
+/**
+ * Restricts a ring that was set up with IORING_SETUP_R_DISABLED, and enables it. Throws
+ * SystemError.
+ */
 export function restrictAndEnable(ring: Ring): void {
   const { lastOp } = ring.getProbe();
-  const known = operations.filter((opcode) => opcode <= lastOp); // An older kernel refuses a list with one that it does not know.
+  // An older kernel refuses a list that contains an operation unknown to it.
+  const known = operations.filter((opcode) => opcode <= lastOp);
   const restrictions: Restriction[] = [
     ...known.map((value) => ({ type: IORING_RESTRICTION_SQE_OP, value })),
     ...registrations.map((value) => ({ type: IORING_RESTRICTION_REGISTER_OP, value })),

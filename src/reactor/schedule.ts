@@ -1,9 +1,9 @@
 /**
- * When the next turn comes: by an immediate, or, parked, when a completion, a deadline or somebody with work wakes the
- * reactor.
+ * Decides when the next turn comes. It comes by an immediate, or, while the reactor is parked, when
+ * a completion, a deadline or new work wakes the reactor.
  *
- * Guarantees: a parked reactor schedules nothing and uses no CPU; whatever came while it fell asleep wakes it; it holds the
- * process only while somebody holds the reactor.
+ * Guarantees: a parked reactor schedules nothing and uses no CPU. Work that came while the reactor
+ * was parking wakes it. It keeps the process alive only while the reactor is referenced.
  */
 import type { Faults } from "./faults/faults.ts";
 import type { Lane } from "./lane.ts";
@@ -21,7 +21,7 @@ export class Schedule {
   private readonly turn: () => void;
   private immediate: NodeJS.Immediate | undefined;
   private wheelTimer: NodeJS.Timeout | undefined;
-  /** Bun's number of the last immediate that was made here. */
+  /** Bun's number of the last immediate that this object made. */
   private lastTimer = 0;
 
   constructor(reactor: Reactor, lane: Lane, turn: () => void, faults: Faults | undefined) {
@@ -36,7 +36,7 @@ export class Schedule {
     lane.ring.cqEventfdToggle(false);
   }
 
-  /** A turn comes soon. */
+  /** Schedules a turn soon. */
   request(): void {
     if (this.immediate !== undefined || this.reactor.isOver) return;
     this.leavePark();
@@ -44,12 +44,15 @@ export class Schedule {
     this.lastTimer = Number(this.immediate);
   }
 
-  /** Another turn comes after the one that begins. */
+  /** Schedules another turn after the one that begins. */
   repeat(): void {
     this.immediate = setImmediate(this.turn);
   }
 
-  /** Whether the program has made a timer or an immediate since this was asked. Bun numbers them all. */
+  /**
+   * Returns whether the program has made a timer or an immediate since the last call. Bun numbers
+   * all of them.
+   */
   seesTimers(): boolean {
     const last = this.lastTimer;
     this.lastTimer = Number(this.immediate);
@@ -61,15 +64,16 @@ export class Schedule {
     return !Number.isNaN(this.lastTimer);
   }
 
-  /** Nothing was to do for some time: schedules no turn until there is. */
+  /** Parks after idle time: schedules no turn until there is work. */
   park(): void {
     const { reactor } = this;
-    // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the eventfd is one of them.
+    // While parked, a poll of Bun's loop would signal the eventfd for Bun's own events, and the
+    // eventfd is one of these.
     let isCalm = false;
     try {
       isCalm = reactor.turn.quiesce();
     } catch (error) {
-      reportError(error); // Of somebody's handler: as in a turn.
+      reportError(error); // An error of some handler is reported as in a turn.
     }
     if (!isCalm) {
       if (reactor.isOver) return;
@@ -82,13 +86,13 @@ export class Schedule {
     reactor.trim();
   }
 
-  /** Leaves the waiting to Bun's loop: it knows what comes next. */
+  /** Leaves the waiting to Bun's loop, which knows what comes next. */
   rest(): void {
     this.reactor.turn.beginRest();
     this.sleep();
   }
 
-  /** No turn comes any more. */
+  /** Cancels everything that would start a turn. */
   stop(): void {
     clearImmediate(this.immediate);
     clearTimeout(this.wheelTimer);
@@ -110,22 +114,25 @@ export class Schedule {
     this.wheelTimer = undefined;
   }
 
-  /** The waker saw a signal. This is a promise job: the turn, which runs jobs itself, waits until it is over. */
+  /**
+   * Handles a signal of the waker. This is a promise job. The turn runs jobs itself, so it must
+   * start after this job.
+   */
   private arrive(): void {
     if (this.reactor.isOver || !this.isParked) return;
     if (this.lane.hasKernelWork) this.request();
     else this.waker.arm(this.reactor.isReferenced);
   }
 
-  /** Schedules nothing until a completion wakes the reactor, or somebody who has work for it. */
+  /** Schedules nothing until a completion or new work wakes the reactor. */
   private sleep(): void {
     const { lane, reactor } = this;
     clearImmediate(this.immediate);
     this.immediate = undefined;
     this.isParked = true;
     lane.ring.cqEventfdToggle(true);
-    // Whatever came before the eventfd was enabled has not signalled it. And the kernel may have refused what was to be
-    // submitted.
+    // A completion that came before the eventfd was enabled has not signalled it. And the kernel
+    // may have refused entries.
     if (lane.undelivered > 0 || lane.hasKernelWork || !reactor.flushes.isEmpty || lane.hasEntries) {
       this.request();
       return;

@@ -1,8 +1,8 @@
 /**
- * Hands entries to the kernel, and waits in it.
+ * Hands entries to the kernel, and waits in the kernel.
  *
- * Guarantees: an entry that the kernel has no memory for stays in the queue and is submitted by the next call; a signal ends a wait and nothing
- * else; any other failure of io_uring_enter(2) is thrown.
+ * Guarantees: an entry for which the kernel has no memory stays in the queue, and the next call
+ * submits it. A signal only ends a wait. Any other failure of io_uring_enter(2) is thrown.
  */
 import { IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAKEUP } from "../sys/abi.ts";
 import { EAGAIN, EBUSY, EINTR, ETIME, SystemError } from "../sys/errno.ts";
@@ -23,9 +23,11 @@ export class Submission {
   }
 
   /**
-   * Hands everything that is prepared to the kernel, and waits for a completion for at most `waitUs` (0: does not wait). In defer one of the nest's
-   * timers is the limit, unless the wait is `limited` itself. In defer this is where the kernel does its work, so it is called even with
-   * nothing to submit.
+   * Hands all prepared entries to the kernel, and waits at most `waitUs` microseconds for a
+   * completion (0: does not wait).
+   *
+   * In defer a timer of the nest limits the wait, unless `limited` gives the wait its own limit. In
+   * defer the kernel does its work during this call, so it is called even with nothing to submit.
    */
   submit(waitUs: number, limited: boolean): void {
     const { ring } = this;
@@ -41,7 +43,7 @@ export class Submission {
     else judge(ring.enter(toSubmit, wait, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
   }
 
-  /** Waits until the full submission queue has room again. */
+  /** Waits until the full submission queue has room again, and returns an entry. */
   waitForRoom(): Sqe {
     for (;;) {
       if (this.ring.sqpoll) this.ring.sqringWait();
@@ -51,7 +53,10 @@ export class Submission {
     }
   }
 
-  /** The SQ thread takes the entries by itself. The kernel is entered to wake it, and to wait. */
+  /**
+   * Enters the kernel only to wake the SQ thread, and to wait: the thread reads the entries by
+   * itself.
+   */
   private submitToThread(waitUs: number): void {
     const { ring } = this;
     if (ring.unpublished > 0) ring.publish();
@@ -69,7 +74,10 @@ export class Submission {
     judge(ring.enter(0, 1, IORING_ENTER_GETEVENTS, Math.ceil(waitUs)));
   }
 
-  /** Looks for a completion for `us` microseconds without a system call. */
+  /**
+   * Looks for a completion for `us` microseconds without a system call. Returns whether there is
+   * one.
+   */
   private spin(us: number): boolean {
     const { ring } = this;
     const end = performance.now() + us / 1000;
@@ -83,10 +91,13 @@ export class Submission {
 function judge(result: number): void {
   if (result >= 0) return;
   switch (-result) {
-    case ETIME: // The wait's limit.
-    case EINTR: // A signal. Bun handles it in its own loop, where this turn soon returns to.
-    case EBUSY: // The completion queue has overflowed: the next reap makes room, the next enter flushes.
-    case EAGAIN: // The kernel had no memory for a request: it stays in the queue.
+    case ETIME: // The wait's limit is over.
+    // A signal. Bun handles it in its own loop, and this turn soon returns to that loop.
+    case EINTR:
+    // The completion queue has overflowed: the next reap makes room, and the next enter flushes the
+    // overflow.
+    case EBUSY:
+    case EAGAIN: // The kernel had no memory for a request: the entry stays in the queue.
       return;
     default:
       throw new SystemError(-result, "io_uring_enter");

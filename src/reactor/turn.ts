@@ -1,13 +1,17 @@
 /**
- * One turn of the event loop: what it does, for how long, and whether it waits in the ring at its end.
+ * One turn of the event loop: what it does, how long it lasts, and whether it waits in the ring at
+ * its end.
  *
- * The turn waits in the ring only when nothing of the program's can be left in Bun's loop, where it cannot be seen: an
- * immediate, the flush of a database's socket, a deferred task. So a turn in which the program was called does not wait, nor
- * does one before which the program has made a timer or an immediate. Where each call was a request's handler that has
- * answered, nobody waits for what it left: the turn goes on with the requests that have come meanwhile, for SHORT_TURN_MS.
+ * A handler may leave work in Bun's loop that the reactor cannot see: an immediate, the flush of a
+ * database's socket, a deferred task. The turn waits in the ring only when there can be no such
+ * work. So it does not wait after a call of the program. Nor does it wait if the program has made a
+ * timer or an immediate before the turn. An exception is a turn in which each call was a request's
+ * handler that has answered: nobody waits for what those handlers left. Such a turn serves the
+ * requests that have come meanwhile, for SHORT_TURN_MS at most.
  *
- * Guarantees: completions are delivered after the reap, never inside it; promise jobs run after each; what is finished waits
- * for other handlers for FINISHED_MS_MAX at most; Bun's loop gets the thread every TURN_MS plus one handler.
+ * Guarantees: completions are delivered after the reap, never inside it. Promise jobs run after
+ * each completion. Written data waits for other handlers for FINISHED_MS_MAX at most. Bun's loop
+ * gets the thread after TURN_MS plus one handler at the latest.
  */
 import { openCalls, programCalls, runJobs } from "../sys/program.ts";
 import type { Lane } from "./lane.ts";
@@ -15,49 +19,58 @@ import type { Nest } from "./nest.ts";
 import type { Reactor } from "./reactor.ts";
 import { type Wheel, WHEEL_TICK_MS } from "./wheel.ts";
 
-/** A turn hands the thread to Bun after this time at the latest. */
+/** Milliseconds after which a turn hands the thread to Bun at the latest. */
 export const TURN_MS = 1;
-/** The same while the program uses timers, which cannot be seen from outside. */
+/** The same while the program uses timers: when they are due cannot be seen from outside. */
 export const SHORT_TURN_MS = 0.25;
-/** So long after the program has made a timer or an immediate, more are expected. */
+/**
+ * Milliseconds for which further timers are expected after the program has made a timer or an
+ * immediate.
+ */
 const TIMERS_MS = 1000;
-/** How many chances to rest go by after one that did not pay. */
+/** Number of chances to rest that are skipped after a rest that did not pay. */
 const RESTLESS_TURNS = 256;
-/** So long without anything to do, and the reactor parks. */
+/** Milliseconds without work after which the reactor parks. */
 const PARK_AFTER_MS = 10;
 /**
- * What is finished waits for other handlers no longer than this, and after a handler that took as long, for none of the next
- * ones.
+ * Milliseconds that written data waits for other handlers at most. After a handler that ran as
+ * long, data is submitted after each of the next HASTY_COMPLETIONS completions.
  */
 const FINISHED_MS_MAX = 0.5;
 const HASTY_COMPLETIONS = 64;
 /**
- * With so few completions at once, what is finished waits for the next handler no longer than EAGER_MS, a few handlers'
- * time.
+ * Highest number of completions in a batch for which written data waits at most EAGER_MS for the
+ * next handlers. EAGER_MS (milliseconds) is the time of a few handlers.
  */
 const EAGER_COMPLETIONS_MAX = 6;
 const EAGER_MS = 0.004;
-/** What was written since the last submission is submitted from this on, while it is still in the processor's cache. */
+/**
+ * Written bytes since the last submission that cause an early one, while they are still in the
+ * processor's cache.
+ */
 export const EARLY_SUBMIT_BYTES = 262144;
 
 export class Turn {
-  /** When handlers began to hold the thread, at the earliest. */
+  /** Time of the last submission: handlers cannot have run longer than since then. */
   submittedMs = 0;
-  /** The turn found nothing to do, and the next event is most likely Bun's. */
+  /** True when the turn found nothing to do and the next event is most likely Bun's. */
   mayRest = false;
 
   private readonly reactor: Reactor;
   private readonly lane: Lane;
   private readonly nest: Nest;
   private readonly wheel: Wheel;
-  /** For so many completions, what is finished is submitted at once. */
+  /** Number of further completions after each of which written data is submitted at once. */
   private hasty = 0;
-  /** The last rest was ended by a timer, or by a completion. */
+  /** True while the last rest was ended by a timer or by a completion. */
   private restPaid = false;
   private restlessTurns = 0;
-  /** When the wheel is looked at again, unless the thread stands still. */
+  /** Time at which the wheel is looked at again, unless the thread stands still. */
   private nextLookMs = Infinity;
-  /** When the clock was read last in a turn, when there was something to do, and when a timer of the program's was seen. */
+  /**
+   * Times at which a turn last read the clock, last had something to do, and last saw a timer of
+   * the program.
+   */
   private lookedMs = 0;
   private busyMs = 0;
   private timersSeenMs = -Infinity;
@@ -69,44 +82,47 @@ export class Turn {
     this.wheel = wheel;
   }
 
-  /** Nothing was to do for so long that the reactor may park. */
+  /** Whether there was nothing to do for so long that the reactor may park. */
   get isIdle(): boolean {
     return this.lookedMs - this.busyMs >= PARK_AFTER_MS;
   }
 
-  /** The program has made a timer or an immediate not long ago. */
+  /** Whether the program has made a timer or an immediate within TIMERS_MS. */
   get sawTimers(): boolean {
     return this.lookedMs - this.timersSeenMs < TIMERS_MS;
   }
 
-  /** Handlers have held the thread for as long as what is finished may wait. */
+  /** Whether written data has waited for FINISHED_MS_MAX. */
   get isLate(): boolean {
     return performance.now() - this.submittedMs >= FINISHED_MS_MAX;
   }
 
-  /** There is something to do, from outside of a turn. */
+  /** Notes that there is work, from outside of a turn. */
   markBusy(): void {
     this.busyMs = performance.now();
   }
 
-  /** The thread will look at the wheel again at this time, and not in a turn before. */
+  /** Notes that the thread looks at the wheel at this time, and not in a turn before. */
   expectLook(atMs: number): void {
     this.nextLookMs = atMs;
   }
 
-  /** The reactor rests: it leaves the waiting to Bun's loop. */
+  /** Notes that the reactor rests: Bun's loop waits. */
   beginRest(): void {
-    this.restPaid = true; // Unless the nest finds otherwise.
+    this.restPaid = true; // The nest sets this back if Bun had work.
     this.nest.rest();
   }
 
-  /** Does the turn's work. An error of a handler leaves it. What was not delivered yet is delivered in the next turn. */
+  /**
+   * Does the turn's work. An error of a handler is thrown on; the next turn delivers the
+   * completions that are left.
+   */
   run(): void {
     const { nest, lane, reactor } = this;
     const startMs = performance.now();
     const seesTimers = reactor.schedule.seesTimers();
     if (seesTimers) this.timersSeenMs = startMs;
-    // A Bun that numbers nothing may have some at any time.
+    // A Bun that does not number its timers may have some at any time.
     const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS || !reactor.schedule.numbersTimers;
     const end = startMs + (expectsTimers ? SHORT_TURN_MS : TURN_MS);
     let mayWait = !seesTimers;
@@ -141,22 +157,25 @@ export class Turn {
         return;
       }
       mayWait = false;
-      // A timer of the ring that is still armed would wake a reactor that rests.
+      // A timer of the ring that is still armed would wake a resting reactor.
       const rests = expectsTimers && this.restPaid;
       nest.arm(rests ? undefined : expectsTimers);
       reactor.submit(remainingMs * 1000, rests);
     }
   }
 
-  /** Completions that were not the nest's. */
+  /** Number of delivered completions without those of the nest. */
   private get ownCompletions(): number {
     return this.lane.cqes - this.nest.completions;
   }
 
   /**
-   * Whether Bun's loop is the better place to wait: everything that is under way is the program's, and what comes next is
-   * one of its timers, which Bun knows. A descriptor of Bun's would wake the reactor twice, by the nest's poll and by what
-   * the program does then. After it has, the reactor waits in the ring for a while.
+   * Returns whether Bun's loop is the better place to wait.
+   *
+   * That is so if every open request is in the program's hands: the next event is one of the
+   * program's timers, and Bun knows those. But a descriptor of Bun's would wake the reactor twice,
+   * by the nest's poll and by what the program does then. After such a wakeup the reactor waits in
+   * the ring for some time.
    */
   private shouldRest(expectsTimers: boolean, isCalm: boolean): boolean {
     const { pendingExchanges, quietSlots } = this.reactor;
@@ -170,8 +189,8 @@ export class Turn {
   }
 
   /**
-   * Reads the clock, and lets the wheel's timers fire. The time in which the thread stood still (SIGSTOP, a debugger, a long
-   * handler) counts for nobody's deadline: nobody was listened to meanwhile.
+   * Reads the clock, and fires the wheel's timers. Time in which the thread stood still (SIGSTOP, a
+   * debugger, a long handler) moves every deadline: the reactor listened to nobody meanwhile.
    */
   private look(): number {
     const now = performance.now();
@@ -183,13 +202,13 @@ export class Turn {
     return now;
   }
 
-  /** Delivers completions until the queue is empty, or the time `endMs` is over. */
+  /** Delivers completions until the queue is empty, or until the time `endMs`. */
   private dispatch(endMs: number): void {
     const { lane, reactor } = this;
     let before = performance.now();
     for (;;) {
       if (lane.undelivered === 0) {
-        if (reactor.isOver) return; // By a turn inside this one.
+        if (reactor.isOver) return; // A turn inside this one may have ended the reactor.
         if (lane.reap() === 0) return;
       }
       while (lane.undelivered > 0) {
@@ -198,7 +217,7 @@ export class Turn {
         const now = performance.now();
         if (now - before >= FINISHED_MS_MAX) this.hasty = HASTY_COMPLETIONS;
         if (this.hasty > 0) {
-          // Handlers take their time, and so may the next one.
+          // Handlers are slow, and the next one may be slow, too.
           this.hasty--;
           reactor.submitFinished();
         } else if (reactor.unsubmittedBytes >= EARLY_SUBMIT_BYTES || now - this.submittedMs >= this.patienceMs)
@@ -210,8 +229,9 @@ export class Turn {
   }
 
   /**
-   * How long what is finished waits for the handlers of other completions. Where they are few, each peer that waits is a
-   * good part of the load: were all answered together, the peers and this thread would take turns.
+   * Milliseconds that written data waits for the handlers of other completions. In a small batch
+   * each waiting peer is a good part of the load. If all were answered together, the peers and this
+   * thread would take turns.
    */
   private get patienceMs(): number {
     const { undelivered, reaped } = this.lane;
@@ -219,7 +239,9 @@ export class Turn {
     return reaped <= EAGER_COMPLETIONS_MAX ? EAGER_MS : FINISHED_MS_MAX;
   }
 
-  /** Takes the nest's operations out of the ring. Returns false when somebody's completion came meanwhile. */
+  /**
+   * Removes the nest's operations from the ring. Returns false if other completions came meanwhile.
+   */
   quiesce(): boolean {
     const { nest, reactor } = this;
     const own = this.ownCompletions;

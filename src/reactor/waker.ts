@@ -1,19 +1,24 @@
 /**
- * How a parked reactor comes back: the ring signals an eventfd, Bun watches that eventfd, and calls `wake`.
+ * Wakes a parked reactor: the ring signals an eventfd, Bun watches that eventfd and then calls
+ * `wake`.
  *
- * Guarantees: after `arm()` a signal calls `wake` once, even one that came before. While armed with `keepAlive` the process stays
- * alive; without it the process may exit. Costs nothing while idle in the first case. This is the one place that depends on how Bun
- * watches descriptors, so a change in Bun is repaired here.
+ * Guarantees: after `arm()` a signal calls `wake` once, even a signal from before. While armed with
+ * `keepAlive` the process stays alive, and waiting uses no CPU. While armed without it the process
+ * may exit. This is the one file that depends on how Bun watches descriptors, so a change in Bun is
+ * repaired here.
  */
 import { check } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 
-/** Bun offers no unref'd watch of an eventfd: what nobody's process depends on is looked after at this interval. */
+/**
+ * Milliseconds between looks at the ring while the process may exit: Bun offers no watch of an
+ * eventfd that lets the process exit.
+ */
 const POLL_INTERVAL_MS = 1;
 
 export class Waker {
   readonly eventFd: number;
-  /** Times that a signal arrived while armed. */
+  /** Number of signals that arrived while armed. */
   wakeups = 0;
 
   private readonly wake: () => void;
@@ -25,7 +30,8 @@ export class Waker {
   constructor(wake: () => void) {
     this.wake = wake;
     this.eventFd = check(native().rl_eventfd(), "eventfd");
-    this.reader = this.watch(); // Now, since it takes a descriptor, of which there may be none later.
+    // Watches at once: this needs a descriptor, and later there may be none.
+    this.reader = this.watch();
   }
 
   arm(keepAlive: boolean): void {
@@ -39,14 +45,17 @@ export class Waker {
     this.poll().unref();
   }
 
-  /** The reactor is awake, or nothing is left to wake it for. A pending read stays, unless it alone would keep the process alive. */
+  /**
+   * Stops waiting, because the reactor is awake or has nothing to wait for. A pending read stays,
+   * unless it would keep the process alive although `keepAlive` is false.
+   */
   disarm(keepAlive: boolean): void {
     this.armed = false;
     this.stopInterval();
     if (!keepAlive) this.stopReading();
   }
 
-  /** As a completion would. */
+  /** Signals the eventfd, as a completion does. */
   signal(): void {
     check(native().rl_eventfd_signal(this.eventFd), "write");
   }
@@ -61,7 +70,7 @@ export class Waker {
     try {
       this.reader ??= this.watch();
     } catch {
-      this.poll(); // Out of descriptors (EMFILE): until there is one, the interval serves.
+      this.poll(); // No descriptor is free (EMFILE): the interval is used until one is.
       return;
     }
     this.reading = true;
@@ -81,9 +90,9 @@ export class Waker {
   }
 
   private finishRead(reader: ReadableStreamDefaultReader<Uint8Array>): void {
-    if (reader !== this.reader) return; // Cancelled by stopReading().
+    if (reader !== this.reader) return; // stopReading() has cancelled it.
     this.reading = false;
-    // A signal from before the last disarm() is consumed with this read; whoever arms next reads again.
+    // This read also consumes a signal from before the last disarm(). The next arm() reads again.
     if (this.armed) this.arrive();
   }
 

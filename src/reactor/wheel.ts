@@ -1,24 +1,32 @@
 /**
- * Coarse timers: a hashed wheel for idle and header timeouts, of which there are many and which almost never fire.
+ * Coarse timers in a hashed wheel, for idle and header timeouts: there are many of them, and they
+ * almost never fire.
  *
- * Guarantees: an entry fires once, not before its time and at most one tick (250 ms) and one turn after it. Moving a deadline
- * later costs one store: the entry stays where it is and moves on when its bucket comes up. Each fires outside of every async context.
+ * Guarantees: an entry fires once, never before its time, and at most one tick (250 ms) and one
+ * turn after it. To move a deadline to a later time costs one store: the entry stays in its bucket
+ * and moves when that bucket comes up. Each entry fires outside of every async context.
  */
 import { outside } from "../sys/async-context.ts";
 
 export const WHEEL_TICK_MS = 250;
 const BUCKETS = 512;
-/** One more bucket: those of a tick that has come, to fire, or to be put in a later one. */
+/**
+ * Index of an additional bucket. It contains the entries of a tick that has come: they fire, or
+ * move to a later bucket.
+ */
 const DUE = BUCKETS;
 
-/** Something that a wheel may hold once. Its owner extends it, so that a timer for each of many connections costs no object. */
+/**
+ * A timer that a wheel contains at most once. Its owner extends this class, so that the timers of
+ * many connections need no objects of their own.
+ */
 export abstract class WheelEntry {
-  /** @internal In ticks since the wheel's start; 0 is not armed. */ deadline = 0;
+  /** @internal Deadline in ticks since the wheel's start. 0: not armed. */ deadline = 0;
   /** @internal */ bucket = -1;
   /** @internal */ next: WheelEntry | null = null;
   /** @internal */ previous: WheelEntry | null = null;
 
-  /** The time is over. May set and clear entries, itself included. */
+  /** Called when the time is over. It may set and clear entries, this entry included. */
   abstract fire(): void;
 
   get armed(): boolean {
@@ -36,17 +44,17 @@ export class Wheel {
     this.startMs = nowMs;
   }
 
-  /** Entries in the wheel. */
+  /** Number of entries in the wheel. */
   get size(): number {
     return this.count;
   }
 
-  /** When `advance` next has something to do. */
+  /** Time at which `advance` next has something to do. */
   get nextTickMs(): number {
     return this.buckets[DUE] === null ? this.startMs + (this.tick + 1) * WHEEL_TICK_MS : 0;
   }
 
-  /** Arms or moves an entry, `delayMs` after `nowMs`. */
+  /** Sets an entry's deadline to `delayMs` after `nowMs`. */
   set(entry: WheelEntry, nowMs: number, delayMs: number): void {
     entry.deadline = Math.max(this.tick + 1, Math.ceil((nowMs - this.startMs + delayMs) / WHEEL_TICK_MS));
     if (entry.bucket < 0) this.insert(entry);
@@ -56,7 +64,7 @@ export class Wheel {
     }
   }
 
-  /** Moves all deadlines, which are `ms` later from now on. */
+  /** Moves all deadlines `ms` milliseconds into the future. */
   postpone(ms: number): void {
     this.startMs += ms;
   }
@@ -68,8 +76,9 @@ export class Wheel {
   }
 
   /**
-   * Fires what is due. An entry's `fire` may set and clear entries, itself included, and may advance the wheel. What it keeps from firing
-   * by an error fires with the next `advance`.
+   * Fires the entries that are due. An entry's `fire` may set and clear entries, this entry
+   * included, and may advance the wheel. If `fire` throws, the next `advance` fires the remaining
+   * entries.
    */
   advance(nowMs: number): void {
     const target = Math.floor((nowMs - this.startMs) / WHEEL_TICK_MS);
@@ -88,7 +97,10 @@ export class Wheel {
     }
   }
 
-  /** Takes one by one, since each may clear or move the others; what was moved later goes to its bucket. */
+  /**
+   * Removes one entry at a time, since each may clear or move the others. An entry whose deadline
+   * was moved goes to its bucket.
+   */
   private fireDue(): void {
     for (let entry = this.buckets[DUE]; entry; entry = this.buckets[DUE]) {
       this.remove(entry);
@@ -100,7 +112,10 @@ export class Wheel {
     }
   }
 
-  /** Milliseconds from `nowMs` until a bucket with entries comes up; Infinity without entries. */
+  /**
+   * Returns the milliseconds from `nowMs` until a bucket with entries comes up. Returns Infinity
+   * without entries.
+   */
   untilNextMs(nowMs: number): number {
     if (this.count === 0) return Infinity;
     if (this.buckets[DUE] !== null) return 0;
@@ -109,7 +124,7 @@ export class Wheel {
     return Math.max(0, this.startMs + (this.tick + ahead) * WHEEL_TICK_MS - nowMs);
   }
 
-  /** The tick at which a bucket comes up next. */
+  /** Returns the tick at which a bucket comes up next. */
   private dueOf(bucket: number): number {
     if (bucket === DUE) return this.tick;
     return this.tick + 1 + ((bucket - ((this.tick + 1) % BUCKETS) + BUCKETS) % BUCKETS);

@@ -1,33 +1,35 @@
 /**
- * Memory for what is sent: chunks of a few sizes, cut from mapped slabs.
+ * Memory for bytes to send: chunks of a few sizes, cut from mapped slabs.
  *
- * Guarantees: a chunk is in use by one owner from `allocate` to `free`; freeing twice throws. The most recently freed chunk is handed
- * out first, while it is still in the cache. `trim()` returns the pages of unused slabs to the system and keeps their addresses.
+ * Guarantees: a chunk has one owner from `allocate` to `free`. Freeing a chunk twice throws. The
+ * most recently freed chunk is handed out first, while it is still in the cache. `trim()` returns
+ * the pages of unused slabs to the system and keeps their addresses.
  */
-import { outOfRange } from "../sys/argument-errors.ts";
+import { outOfRange } from "../sys/check.ts";
 import { pointerTo } from "../sys/library.ts";
 import { Mapping } from "../sys/memory.ts";
 
 /** Chunk sizes in bytes. A larger write takes several chunks of the last size. */
 export const chunkSizes = [4096, 16384, 65536, 262144, 1048576] as const;
 export const CHUNK_BYTES_MAX = 1048576;
-/** Of bytes that are sent from where they are. Below that, copying is cheaper anyway. */
+/** Smallest size of bytes that are sent from where they are. Below it, copying is cheaper. */
 export const ADOPTED_BYTES_MIN = 16384;
 const SLAB_BYTES = 1048576;
-/** Chunks a power of two apart would share a few cache sets. */
+/** Without padding, chunks would lie a power of two apart and share a few cache sets. */
 const STRIDE_PADDING_BYTES = 64;
 
 export class Chunk {
-  /** The chunk's memory and nothing else. */
+  /** The memory of this chunk alone. */
   readonly buffer: Buffer;
   readonly address: number;
   readonly capacity: number;
-  /** Bytes written from the start, and how many of those the kernel has taken. */
+  /** Bytes written from the start, and bytes of those that the kernel has sent. */
   length = 0;
   sent = 0;
-  /** For the owner's queue. */
+  /** The next chunk in the owner's queue. */
   next: Chunk | null = null;
-  /** @internal Null for memory of JavaScript's own, which `buffer` keeps alive. */ readonly slab: Slab | null;
+  /** @internal Null for JavaScript's own memory, which `buffer` keeps alive. */
+  readonly slab: Slab | null;
   /** @internal */ readonly dispose: boolean;
   /** @internal */ free = false;
 
@@ -43,7 +45,10 @@ export class Chunk {
     return this.capacity - this.length;
   }
 
-  /** How many bytes the kernel is yet to take. Whoever submits them asks here: a length that is none never reaches the kernel. */
+  /**
+   * Bytes that the kernel has not sent yet. Code that submits a chunk reads this value, so the
+   * kernel never gets an invalid length.
+   */
   get unsent(): number {
     const { sent, length, capacity } = this;
     if (!(sent >= 0 && sent <= length && length <= capacity))
@@ -67,7 +72,10 @@ class SizeClass {
   readonly slabs: Slab[] = [];
   private readonly chunkBytes: number;
   private readonly stride: number;
-  /** As many as were in use at once, which what waits for peers limits: their pages go back when it is calm, see `trim`. */
+  /**
+   * Free chunks. Their number is at most the largest number of chunks in use at once, which the
+   * limits of the send queues bound. `trim` returns their pages in idle moments.
+   */
   private readonly freeChunks: Chunk[] = [];
   private closed = false;
 
@@ -121,13 +129,16 @@ export class Arena {
   private readonly classes: SizeClass[];
   private usedBytes = 0;
 
-  /** `aligned`: chunks begin at multiples of 4096 bytes, which is what O_DIRECT asks for at most, and lie side by side. */
+  /**
+   * `aligned`: chunks begin at multiples of 4096 bytes and lie side by side. O_DIRECT never needs a
+   * larger alignment.
+   */
   constructor(aligned = false) {
     const padding = aligned ? 0 : STRIDE_PADDING_BYTES;
     this.classes = chunkSizes.map((bytes) => new SizeClass(bytes, padding));
   }
 
-  /** Bytes in chunks that somebody owns. */
+  /** Bytes in chunks that have an owner. */
   get bytesInUse(): number {
     return this.usedBytes;
   }
@@ -140,7 +151,10 @@ export class Arena {
     );
   }
 
-  /** A chunk with room for `bytes`, or the largest there is. Throws SystemError ENOMEM. */
+  /**
+   * Returns a chunk with room for `bytes`, or a chunk of the largest size. Throws SystemError
+   * ENOMEM.
+   */
   allocate(bytes: number): Chunk {
     if (!(bytes >= 0)) throw outOfRange("bytes", "at least 0", bytes);
     let index = 0;
@@ -151,20 +165,24 @@ export class Arena {
   }
 
   /**
-   * A full chunk of bytes that are JavaScript's own, to be sent from where they are. They must be large (ADOPTED_BYTES_MIN), since small
-   * ones lie in the garbage-collected heap, and nobody else may change or transfer them. `dispose`: they are of no use to anybody once the
-   * chunk is freed, and their memory goes back at once, not when garbage is collected.
+   * Returns a full chunk of JavaScript's own bytes, which are sent from where they are. They must
+   * be large (ADOPTED_BYTES_MIN), because small arrays lie in the garbage-collected heap. Nobody
+   * else may change or transfer them.
+   *
+   * `dispose`: nobody needs the bytes after `free`, and `free` releases their memory at once.
+   * Otherwise, the garbage collector does it.
    */
   adopt(bytes: Uint8Array, dispose: boolean): Chunk {
     if (bytes.length < ADOPTED_BYTES_MIN)
       throw new RangeError(`bytes must be at least ${ADOPTED_BYTES_MIN} long, not ${bytes.length}`);
-    const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), dispose); // Full: nobody writes to its buffer.
+    // The chunk is full, so nobody writes to its buffer.
+    const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), dispose);
     chunk.length = bytes.length;
     this.usedBytes += chunk.capacity;
     return chunk;
   }
 
-  /** Call it after the last completion of the operation that used the chunk. */
+  /** Gives a chunk back. Call it after the last completion of the operation that used the chunk. */
   free(chunk: Chunk): void {
     if (chunk.free) throw new Error("a chunk is freed twice");
     chunk.free = true;
@@ -177,7 +195,10 @@ export class Arena {
     this.classes[chunkSizes.indexOf(chunk.capacity as (typeof chunkSizes)[number])]!.release(chunk);
   }
 
-  /** Returns the pages of slabs in which nothing is used. Costs a system call for each; for idle moments. */
+  /**
+   * Returns the pages of slabs without used chunks to the system. It makes a system call for each
+   * slab, so call it in idle moments.
+   */
   trim(): void {
     for (const { slabs } of this.classes) {
       for (const slab of slabs) {

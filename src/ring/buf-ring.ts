@@ -1,10 +1,11 @@
 /**
- * A ring of provided buffers under liburing's names, io_uring_setup_buf_ring: whose memory the buffers are, and which of them are the
- * kernel's, is for its user to know. `BufferRing` knows both.
+ * A ring of provided buffers under liburing's names, io_uring_setup_buf_ring. The user of this
+ * class knows who owns the memory of the buffers, and which buffers the kernel has. `BufferRing`
+ * keeps track of both.
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import type { Ring } from "./ring.ts";
 
 export class BufRing {
@@ -17,7 +18,10 @@ export class BufRing {
   private readonly tailWord: Uint16Array;
   private tail = 0;
 
-  /** Throws SystemError: EINVAL before Linux 5.19 or where `entries` is no power of two, EEXIST for a group in use, ENOMEM. */
+  /**
+   * Throws SystemError: EINVAL before Linux 5.19 or if `entries` is no power of two, EEXIST for a
+   * group in use, ENOMEM.
+   */
   constructor(ring: Ring, entries: number, bgid: number, flags = 0) {
     requireInteger("entries", entries, 1, 32768);
     this.ring = ring;
@@ -40,7 +44,10 @@ export class BufRing {
     return this.entries - 1;
   }
 
-  /** io_uring_buf_ring_add(3): a buffer for the `offset`th entry after those that were advanced over. */
+  /**
+   * io_uring_buf_ring_add(3). Puts a buffer into the entry that lies `offset` entries after the
+   * last call of `advance`.
+   */
   add(address: number | bigint, bytes: number, bid: number, offset = 0): this {
     const at = wideOf("address", address);
     requireInteger("bytes", bytes, 0, U32_MAX);
@@ -50,29 +57,32 @@ export class BufRing {
     this.words[index * 4] = Number(at & 0xffffffffn);
     this.words[index * 4 + 1] = Number(at >> 32n);
     this.words[index * 4 + 2] = bytes;
-    this.bids[index * 8 + 6] = bid; // Beside it, in the first entry, lies the tail.
+    this.bids[index * 8 + 6] = bid; // The tail lies beside the `bid` in the first entry.
     return this;
   }
 
-  /** io_uring_buf_ring_advance(3): gives the kernel `count` buffers that were added. */
+  /** io_uring_buf_ring_advance(3). Gives the kernel the next `count` added buffers. */
   advance(count: number): void {
     requireInteger("count", count, 0, this.entries);
     this.tail = (this.tail + count) & U16_MAX;
     Atomics.store(this.tailWord, 0, this.tail);
   }
 
-  /** io_uring_buf_ring_cq_advance(3): `advance` and `ring.cqAdvance` in one. */
+  /** io_uring_buf_ring_cq_advance(3). Calls `ring.cqAdvance` and `advance`. */
   cqAdvance(count: number): void {
     this.ring.cqAdvance(count);
     this.advance(count);
   }
 
-  /** Buffers that the kernel has and has not used, io_uring_buf_ring_available. Linux 6.8. */
+  /** Buffers that the kernel has not used yet, io_uring_buf_ring_available. Linux 6.8. */
   get available(): number {
     return (this.tail - this.ring.bufRingHead(this.bgid)) & U16_MAX;
   }
 
-  /** io_uring_free_buf_ring: unregisters and unmaps. Nothing that uses the group may be in flight. */
+  /**
+   * io_uring_free_buf_ring. Unregisters the group and unmaps the ring. No operation that uses the
+   * group may be in flight.
+   */
   free(): void {
     try {
       this.ring.unregisterBufRing(this.bgid);

@@ -1,17 +1,21 @@
 /**
- * A ring of provided buffers (io_uring_register_buf_ring(3), Linux 5.19): the kernel picks a buffer when data is there, so memory
- * grows with activity and not with the number of connections.
+ * A ring of provided buffers (io_uring_register_buf_ring(3), Linux 5.19). The kernel picks a buffer
+ * when data arrives. So memory grows with activity, not with the number of connections.
  *
- * Guarantees: a buffer id that the kernel names is in range and was the kernel's (else a fatal RingIntegrityError); an id is given back
- * exactly once. Only `initial` buffers circulate at first, since the ring is first in, first out and every circulating buffer costs
- * cache; `grow()` doubles them up to `count`.
+ * Guarantees: a buffer id from the kernel is in range and belonged to the kernel; otherwise, a
+ * fatal RingIntegrityError is thrown. Each id goes back to the kernel exactly once. At first, only
+ * `initial` buffers circulate: the ring is first in, first out, so every circulating buffer takes
+ * room in the cache. `grow()` doubles them up to `count`.
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Ring } from "./ring.ts";
 
-/** The kernel's answer contradicts what this process knows: nothing read from the ring can be trusted any more. */
+/**
+ * A completion contradicts the state that this process has recorded. No data of the ring is
+ * reliable after that.
+ */
 export class RingIntegrityError extends Error {
   readonly code = "ERR_RINGLOOP_INTEGRITY";
 
@@ -23,17 +27,17 @@ export class RingIntegrityError extends Error {
 export interface BufferRingOptions {
   /** Buffer group id. */
   bgid: number;
-  /** Buffers at most, a power of two up to 32768. */
+  /** Largest number of buffers, a power of two up to 32768. */
   count: number;
-  /** Bytes in each. */
+  /** Bytes in each buffer. */
   bytes: number;
-  /** Buffers at first, at least 1. Default: all. */
+  /** Number of buffers at first, at least 1. Default: `count`. */
   initial?: number;
 }
 
 const BYTES_MAX = 0x7fffffff;
 
-/** Buffers a power of two apart would share a few cache sets. */
+/** Without padding, buffers would lie a power of two apart and share a few cache sets. */
 const STRIDE_PADDING_BYTES = 192;
 
 const enum Owner {
@@ -46,7 +50,10 @@ export class BufferRing {
   readonly bgid: number;
   readonly count: number;
   readonly bytes: number;
-  /** The buffers that circulate; buffer `bid` starts at `offsetOf(bid)`. `grow()` replaces it by a longer one. */
+  /**
+   * The circulating buffers. Buffer `bid` starts at `offsetOf(bid)`. `grow()` replaces this view by
+   * a longer one.
+   */
   memory: Buffer;
 
   private readonly ring: Ring;
@@ -59,19 +66,23 @@ export class BufferRing {
   private readonly owners: Uint8Array;
   private tail = 0;
   private publishedTail = 0;
-  /** Ids below this one circulate. */
+  /** Buffers with a smaller id circulate. */
   private circulating = 0;
   private readonly initial: number;
-  /** Buffers beyond the initial ones have been filled since `trim()`. */
+  /** Whether buffers beyond the initial ones have been filled since `trim()`. */
   private touched = false;
   private kernelOwned = 0;
 
-  /** Throws a TypeError or RangeError, and SystemError: EINVAL before Linux 5.19, EEXIST for a group in use, ENOMEM. */
+  /**
+   * Throws a TypeError or RangeError for an option, and SystemError: EINVAL before Linux 5.19,
+   * EEXIST for a group in use, ENOMEM.
+   */
   constructor(ring: Ring, options: BufferRingOptions) {
     const { bgid, count, bytes, initial = count } = options;
     requireInteger("bgid", bgid, 0, U16_MAX);
     requireInteger("count", count, 1, U32_MAX);
-    requireInteger("bytes", bytes, 1, BYTES_MAX); // The kernel fills what an entry says, wherever the memory ends.
+    // The kernel fills as many bytes as an entry says, even past the end of the memory.
+    requireInteger("bytes", bytes, 1, BYTES_MAX);
     requireInteger("initial", initial, 0, U32_MAX);
     this.ring = ring;
     this.bgid = bgid;
@@ -96,7 +107,7 @@ export class BufferRing {
     this.circulate(this.initial);
   }
 
-  /** Buffers that the kernel could still fill. */
+  /** Buffers that the kernel can still fill. */
   get available(): number {
     return this.kernelOwned;
   }
@@ -105,7 +116,10 @@ export class BufferRing {
     return bid * this.stride;
   }
 
-  /** Takes over the buffer that a completion named. Returns its offset in `memory`. */
+  /**
+   * Makes this process the owner of the buffer that a completion names. Returns its offset in
+   * `memory`. Throws RingIntegrityError.
+   */
   take(bid: number, filledBytes: number): number {
     if (bid >= this.count || this.owners[bid] !== Owner.Kernel)
       throw new RingIntegrityError(
@@ -134,7 +148,7 @@ export class BufferRing {
     return true;
   }
 
-  /** Doubles the buffers that circulate. Returns false when all of them do. */
+  /** Doubles the number of circulating buffers. Returns false if all buffers circulate already. */
   grow(): boolean {
     if (this.circulating >= this.count) return false;
     const more = Math.min(this.circulating, this.count - this.circulating);
@@ -145,8 +159,9 @@ export class BufferRing {
   }
 
   /**
-   * Gives the pages of buffers beyond the initial ones back to the system, if all are the kernel's. Nothing may be on its way into them: not
-   * while an SQ thread runs, nor with a completion that was not reaped.
+   * Returns the pages of buffers beyond the initial ones to the system, if the kernel has all
+   * buffers. No bytes may be on their way into these buffers. So do not call it while an SQ thread
+   * runs, or while a completion waits to be reaped.
    */
   trim(): void {
     if (!this.touched || this.kernelOwned < this.circulating) return;
@@ -154,7 +169,9 @@ export class BufferRing {
     this.pool.discard(this.initial * this.stride);
   }
 
-  /** Unregisters and unmaps. Nothing that uses the group may be in flight. */
+  /**
+   * Unregisters the group and unmaps the memory. No operation that uses the group may be in flight.
+   */
   close(): void {
     try {
       this.ring.unregisterBufRing(this.bgid);
@@ -173,7 +190,8 @@ export class BufferRing {
     const index = this.tail & (this.count - 1);
     const address = this.pool.address + bid * this.stride;
     const word = index * 4;
-    // The 16-bit tail lies in the first entry's last field (io_uring_buf.resv): only the bid's half of that word is written.
+    // The 16-bit tail lies in the first entry's last field (io_uring_buf.resv). So only the bid's
+    // half of that word is written.
     this.entryWords[word] = address;
     this.entryWords[word + 1] = address / 4294967296;
     this.entryWords[word + 2] = this.bytes;

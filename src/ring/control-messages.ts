@@ -1,11 +1,13 @@
 /**
- * Ancillary data of sendmsg(2) and recvmsg(2), cmsg(3): descriptors, credentials, times, sizes of segments, beside a message's bytes.
+ * Ancillary data of sendmsg(2) and recvmsg(2), cmsg(3): descriptors, credentials, times and segment
+ * sizes that go with a message's bytes.
  *
- * Guarantees: what is decoded lies within the bytes that were given; a header that says otherwise is a RangeError. Leaves to others: closing
- * descriptors that have come (SCM_RIGHTS): whoever decodes them owns them.
+ * Guarantees: decoded data lies within the given bytes; a header that says otherwise is a
+ * RangeError. Leaves to others: closing received descriptors (SCM_RIGHTS). The code that decodes
+ * them owns them.
  */
 import { SOL_SOCKET } from "../sys/abi.ts";
-import { invalidType, outOfRange } from "../sys/argument-errors.ts";
+import { I32_MIN, outOfRange, requireBytes, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import {
   IPPROTO_UDP,
   SCM_CREDENTIALS,
@@ -17,13 +19,12 @@ import {
   UDP_SEGMENT,
 } from "../sys/linux.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
 
 /** One piece of ancillary data. */
 export interface ControlMessage {
   /** SOL_SOCKET, IPPROTO_IP, IPPROTO_UDP and so on. */
   level: number;
-  /** SCM_RIGHTS, UDP_SEGMENT and so on: a number of that level. */
+  /** Message type of that level: SCM_RIGHTS, UDP_SEGMENT and so on. */
   type: number;
   data: Uint8Array;
 }
@@ -35,7 +36,7 @@ export interface Credentials {
   gid: number;
 }
 
-/** sizeof(struct cmsghdr), and what each begins at a multiple of. */
+/** sizeof(struct cmsghdr), and the alignment of each header. */
 const HEADER_BYTES = 16;
 const ALIGNMENT_BYTES = 8;
 /** SCM_MAX_FD. */
@@ -43,7 +44,7 @@ const RIGHTS_MAX = 253;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 
-/** CMSG_SPACE(3): room for a message of so many bytes, with its header. */
+/** CMSG_SPACE(3). Returns the bytes for messages with these data sizes, headers included. */
 export function controlSpace(...dataBytes: readonly number[]): number {
   return dataBytes.reduce((sum, bytes, i) => {
     requireInteger(`dataBytes[${i}]`, bytes, 0, U32_MAX);
@@ -51,12 +52,12 @@ export function controlSpace(...dataBytes: readonly number[]): number {
   }, 0);
 }
 
-/** The bytes of these messages, one after the other, as `msg_control` has them. */
+/** Returns the bytes of these messages, one after the other, in the layout of `msg_control`. */
 export function encodeControl(messages: readonly ControlMessage[]): Buffer {
   for (const [i, message] of messages.entries()) {
     requireInteger(`messages[${i}].level`, message.level, 0, 0x7fffffff);
     requireInteger(`messages[${i}].type`, message.type, 0, 0x7fffffff);
-    if (!(message.data instanceof Uint8Array)) throw invalidType(`messages[${i}].data`, "a Uint8Array", message.data);
+    requireBytes(`messages[${i}].data`, message.data);
   }
   const lengths = messages.map(({ data }) => byteLengthOf(data));
   const bytes = Buffer.alloc(controlSpace(...lengths));
@@ -72,7 +73,10 @@ export function encodeControl(messages: readonly ControlMessage[]): Buffer {
   return bytes;
 }
 
-/** The messages in as many bytes as `msg_controllen` says after a receive; their data are copies. Throws a RangeError for none. */
+/**
+ * Returns the messages in the first `msg_controllen` bytes after a receive; their data are copies.
+ * Throws a RangeError for bytes that are not whole messages.
+ */
 export function decodeControl(control: Uint8Array): ControlMessage[] {
   const bytes = Buffer.from(control);
   const messages: ControlMessage[] = [];
@@ -87,39 +91,49 @@ export function decodeControl(control: Uint8Array): ControlMessage[] {
   return messages;
 }
 
-// ---- unix(7) -----------------------------------------------------------------------------------------------------------
+// ---- unix(7) ----
 
-/** SCM_RIGHTS: 1 to 253 descriptors, which the receiver gets duplicates of. They may be closed once the message is sent. */
+/**
+ * SCM_RIGHTS: 1 to 253 descriptors. The receiver gets duplicates of them. The sender may close its
+ * own after the message is sent.
+ */
 export function scmRights(fds: readonly number[]): ControlMessage {
   requireInteger("fds.length", fds.length, 1, RIGHTS_MAX);
   for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, 0, 0x7fffffff);
   return { level: SOL_SOCKET, type: SCM_RIGHTS, data: new Uint8Array(Int32Array.from(fds).buffer) };
 }
 
-/** SCM_CREDENTIALS: who sends. What is not this process's own takes CAP_SYS_ADMIN, CAP_SETUID or CAP_SETGID. */
+/**
+ * SCM_CREDENTIALS: the sender's credentials. Other values than this process's own need
+ * CAP_SYS_ADMIN, CAP_SETUID or CAP_SETGID.
+ */
 export function scmCredentials({ pid, uid, gid }: Credentials): ControlMessage {
   for (const [name, value] of Object.entries({ pid, uid, gid })) requireInteger(name, value, I32_MIN, U32_MAX);
   return { level: SOL_SOCKET, type: SCM_CREDENTIALS, data: new Uint8Array(Uint32Array.of(pid, uid, gid).buffer) };
 }
 
-/** Descriptors that have come, of all messages: the caller's to close. Close-on-exec where the receive had MSG_CMSG_CLOEXEC. */
+/**
+ * Returns the received descriptors of all messages. The caller closes them. They are close-on-exec
+ * if the receive had MSG_CMSG_CLOEXEC.
+ */
 export function rightsOf(messages: readonly ControlMessage[]): number[] {
   return messages
     .filter(({ level, type }) => level === SOL_SOCKET && type === SCM_RIGHTS)
     .flatMap(({ data }) => [...new Int32Array(data.slice().buffer, 0, data.length >> 2)]);
 }
 
-/** Who has sent, where the socket has SO_PASSCRED. */
+/** Returns the sender's credentials, if the socket has SO_PASSCRED. */
 export function credentialsOf(messages: readonly ControlMessage[]): Credentials | undefined {
   const words = wordsOf(messages, SOL_SOCKET, SCM_CREDENTIALS, 12);
   return words && { pid: words.getInt32(0, true), uid: words.getUint32(4, true), gid: words.getUint32(8, true) };
 }
 
-// ---- socket(7), udp(7) -------------------------------------------------------------------------------------------------
+// ---- socket(7), udp(7) ----
 
 /**
- * When the datagram has come, in nanoseconds since 1970: of SO_TIMESTAMP, SO_TIMESTAMPNS, or the kernel's own of SO_TIMESTAMPING. Undefined where
- * the socket has none of them, or the kernel did not yet take the time.
+ * Returns the time at which the datagram has arrived, in nanoseconds since 1970. It comes from
+ * SO_TIMESTAMP, SO_TIMESTAMPNS, or the kernel's part of SO_TIMESTAMPING. Undefined if the socket
+ * has none of these options, or if the kernel did not record the time yet.
  */
 export function timestampOf(messages: readonly ControlMessage[]): bigint | undefined {
   const micro = wordsOf(messages, SOL_SOCKET, SO_TIMESTAMP, 16);
@@ -128,29 +142,35 @@ export function timestampOf(messages: readonly ControlMessage[]): bigint | undef
   return nsAt(nano, 0);
 }
 
-/** When the network card has received it, by its own clock, in nanoseconds: of SO_TIMESTAMPING. Undefined where it does not say. */
+/**
+ * Returns the time at which the network card has received the datagram (SO_TIMESTAMPING), by the
+ * card's clock, in nanoseconds. Undefined if the card gives no time.
+ */
 export function hardwareTimestampOf(messages: readonly ControlMessage[]): bigint | undefined {
   return nsAt(wordsOf(messages, SOL_SOCKET, SO_TIMESTAMPING, 48), 32);
 }
 
-/** A struct timespec, of which one of zeroes is none. */
+/** Reads a struct timespec. A time of zero means no time. */
 function nsAt(words: DataView | undefined, at: number): bigint | undefined {
   const ns = words && words.getBigInt64(at, true) * 1_000_000_000n + words.getBigInt64(at + 8, true);
   return ns === 0n ? undefined : ns;
 }
 
-/** UDP_SEGMENT: the kernel cuts the message into datagrams of so many bytes. */
+/** UDP_SEGMENT: the kernel cuts the message into datagrams of `bytes` bytes. */
 export function udpSegment(bytes: number): ControlMessage {
   requireInteger("bytes", bytes, 1, U16_MAX);
   return { level: IPPROTO_UDP, type: UDP_SEGMENT, data: new Uint8Array(Uint16Array.of(bytes).buffer) };
 }
 
-/** UDP_GRO: how many bytes each of the datagrams has that have come as one message; the last may be shorter. Undefined for a single one. */
+/**
+ * UDP_GRO: returns the size in bytes of each datagram in a message of several datagrams. The last
+ * one may be shorter. Undefined for a single datagram.
+ */
 export function groBytesOf(messages: readonly ControlMessage[]): number | undefined {
   return wordsOf(messages, IPPROTO_UDP, UDP_GRO, 4)?.getInt32(0, true);
 }
 
-/** The first message of a kind, if it has as many bytes as it must. */
+/** Returns the data of the first message of a kind, if it has at least `bytes` bytes. */
 function wordsOf(
   messages: readonly ControlMessage[],
   level: number,

@@ -1,27 +1,30 @@
 /**
- * Descriptors that a ring's operations work on, and that neither Bun nor Node makes: counters, timers, processes, memory, pipes, socket pairs,
- * epoll and inotify instances.
+ * Makes descriptors that a ring's operations use, and that neither Bun nor Node makes: counters,
+ * timers, processes, memory, pipes, socket pairs, epoll and inotify instances.
  *
- * Guarantees: each is close-on-exec. A pipe's and a socket pair's ends block, which is what a ring wants: it waits for them by itself, and answers
- * EAGAIN for one with O_NONBLOCK. Errors are SystemError with the system call's name. Leaves to others: closing them (`closeSync` of
- * node:fs, `prepClose`).
+ * Guarantees: each descriptor is close-on-exec. The ends of a pipe or a socket pair are blocking: a
+ * ring waits for them by itself, and answers EAGAIN for an end with O_NONBLOCK. Errors are
+ * SystemError with the system call's name. Leaves to others: closing the descriptors (`closeSync`
+ * of node:fs, `prepClose`).
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../sys/abi.ts";
-import { invalidType, invalidValue, outOfRange } from "../sys/argument-errors.ts";
+import { I32_MAX, outOfRange, requireInteger, requireNumber, requireText, U32_MAX } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { CLOCK_MONOTONIC, EFD_CLOEXEC, MFD_CLOEXEC, TFD_TIMER_ABSTIME } from "../sys/linux.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 
-const I32_MAX = 0x7fffffff;
-/** EFD_CLOEXEC, TFD_CLOEXEC, EPOLL_CLOEXEC, IN_CLOEXEC and O_CLOEXEC are one bit, which SOCK_CLOEXEC is, too. */
+/**
+ * EFD_CLOEXEC, TFD_CLOEXEC, EPOLL_CLOEXEC, IN_CLOEXEC, O_CLOEXEC and SOCK_CLOEXEC are the same bit.
+ */
 const CLOEXEC = EFD_CLOEXEC;
 
 function requireFlags(flags: number): void {
   requireInteger("flags", flags, 0, U32_MAX);
 }
 
-/** eventfd(2): a counter of 64 bits. `initial`: below 2^32; `flags`: EFD_SEMAPHORE, EFD_NONBLOCK. */
+/**
+ * eventfd(2): a counter of 64 bits. `initial` is below 2^32. `flags`: EFD_SEMAPHORE, EFD_NONBLOCK.
+ */
 export function eventfd(initial = 0, flags = 0): number {
   requireInteger("initial", initial, 0, U32_MAX);
   requireFlags(flags);
@@ -33,7 +36,10 @@ export function epollCreate(): number {
   return check(native().rl_make_epoll(CLOEXEC), "epoll_create1");
 }
 
-/** timerfd_create(2), of a clock CLOCK_MONOTONIC, CLOCK_REALTIME or CLOCK_BOOTTIME. It is not set: `timerfdSettime`. */
+/**
+ * timerfd_create(2). `clock`: CLOCK_MONOTONIC (the default), CLOCK_REALTIME or CLOCK_BOOTTIME. The
+ * timer does not run until `timerfdSettime` sets it.
+ */
 export function timerfdCreate(clock = CLOCK_MONOTONIC, flags = 0): number {
   requireInteger("clock", clock, 0, I32_MAX);
   requireFlags(flags);
@@ -42,21 +48,26 @@ export function timerfdCreate(clock = CLOCK_MONOTONIC, flags = 0): number {
 
 /** Times of a timerfd in milliseconds, fractions included. */
 export interface TimerTimes {
-  /** Until it fires first, or with `isAbsolute` when, by its clock. 0 stops it. */
+  /**
+   * Time until the timer first fires; with `isAbsolute`, the time of its clock at which it fires. 0
+   * stops the timer.
+   */
   valueMs: number;
-  /** From then on again and again. Default 0: once. */
+  /** Time between further expirations. Default 0: the timer fires once. */
   intervalMs?: number;
 }
 
-/** timerfd_settime(2). A read gives how often it has fired since the last one, as a number of 64 bits. `flags`: TFD_TIMER_CANCEL_ON_SET. */
+/**
+ * timerfd_settime(2). A read of the descriptor gives the number of expirations since the last read,
+ * in 64 bits. `flags`: TFD_TIMER_CANCEL_ON_SET.
+ */
 export function timerfdSettime(fd: number, times: TimerTimes & { isAbsolute?: boolean }, flags = 0): void {
   requireDescriptor(fd);
   requireFlags(flags);
   const { valueMs, intervalMs = 0, isAbsolute = false } = times;
   const words = new BigInt64Array(4);
   for (const [at, name, ms] of [[0, "intervalMs", intervalMs] as const, [2, "valueMs", valueMs] as const]) {
-    if (!(typeof ms === "number" && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
-      throw outOfRange(name, `from 0 to ${Number.MAX_SAFE_INTEGER}`, ms);
+    requireNumber(name, ms, 0, Number.MAX_SAFE_INTEGER);
     const seconds = Math.floor(ms / 1000);
     words[at] = BigInt(seconds);
     words[at + 1] = BigInt(Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));
@@ -65,7 +76,7 @@ export function timerfdSettime(fd: number, times: TimerTimes & { isAbsolute?: bo
   check(native().rl_timerfd_settime(fd, mode, pointerTo(words)), "timerfd_settime");
 }
 
-/** timerfd_gettime(2): until it fires next, and its interval. */
+/** timerfd_gettime(2). Returns the time until the timer fires next, and its interval. */
 export function timerfdGettime(fd: number): Required<TimerTimes> {
   requireDescriptor(fd);
   const words = new BigInt64Array(4);
@@ -74,14 +85,20 @@ export function timerfdGettime(fd: number): Required<TimerTimes> {
   return { valueMs: ms(2), intervalMs: ms(0) };
 }
 
-/** pidfd_open(2): a process, for a poll (it is readable once the process has ended) or waitid(2) with P_PIDFD. `flags`: PIDFD_NONBLOCK. */
+/**
+ * pidfd_open(2): a process, for a poll (it is readable after the process has ended) or for
+ * waitid(2) with P_PIDFD. `flags`: PIDFD_NONBLOCK.
+ */
 export function pidfdOpen(pid: number, flags = 0): number {
   requireInteger("pid", pid, 1, I32_MAX);
   requireFlags(flags);
   return check(native().rl_make_pidfd(pid, flags), "pidfd_open");
 }
 
-/** memfd_create(2): a file in memory, without a path. `name` is for /proc, of at most 249 bytes; `flags`: MFD_ALLOW_SEALING, MFD_HUGETLB. */
+/**
+ * memfd_create(2): a file in memory, without a path. `name` is shown in /proc and has at most 249
+ * bytes. `flags`: MFD_ALLOW_SEALING, MFD_HUGETLB.
+ */
 export function memfdCreate(name: string, flags = 0): number {
   requireFlags(flags);
   return check(native().rl_make_memfd(pointerTo(cString("name", name)), flags | MFD_CLOEXEC), "memfd_create");
@@ -95,7 +112,7 @@ export function pipe2(flags = 0): [readFd: number, writeFd: number] {
   return [fds[0]!, fds[1]!];
 }
 
-/** socketpair(2): AF_UNIX and SOCK_STREAM by default. */
+/** socketpair(2). Default: AF_UNIX and SOCK_STREAM. */
 export function socketpair(domain = AF_UNIX, type = SOCK_STREAM, protocol = 0): [number, number] {
   for (const [name, value] of Object.entries({ domain, type, protocol })) requireInteger(name, value, 0, I32_MAX);
   const fds = new Int32Array(2);
@@ -103,7 +120,7 @@ export function socketpair(domain = AF_UNIX, type = SOCK_STREAM, protocol = 0): 
   return [fds[0]!, fds[1]!];
 }
 
-// ---- inotify(7) --------------------------------------------------------------------------------------------------------
+// ---- inotify(7) ----
 
 /** inotify_init1(2). `flags`: IN_NONBLOCK. */
 export function inotifyInit(flags = 0): number {
@@ -111,7 +128,10 @@ export function inotifyInit(flags = 0): number {
   return check(native().rl_make_inotify(flags | CLOEXEC), "inotify_init1");
 }
 
-/** inotify_add_watch(2) on a file or a directory, for IN_*. The number that its events have. */
+/**
+ * inotify_add_watch(2) on a file or a directory, for IN_* events. Returns the watch number that its
+ * events have.
+ */
 export function inotifyAddWatch(fd: number, path: string, mask: number): number {
   requireDescriptor(fd);
   requireInteger("mask", mask, 0, U32_MAX);
@@ -122,19 +142,25 @@ export function inotifyAddWatch(fd: number, path: string, mask: number): number 
 
 /** struct inotify_event. */
 export interface InotifyEvent {
-  /** Of `inotifyAddWatch`. */
+  /** The number that `inotifyAddWatch` has returned. */
   watch: number;
   /** IN_*. */
   mask: number;
-  /** The same for both halves of a rename, else 0. */
+  /** The same number for both events of a rename; 0 for other events. */
   cookie: number;
-  /** In a directory that is watched; "" for what is watched itself. */
+  /**
+   * Name of the file in a watched directory; "" for an event of the watched file or directory
+   * itself.
+   */
   name: string;
 }
 
 const EVENT_BYTES = 16;
 
-/** The events in what was read of an inotify descriptor. Throws a RangeError for bytes that are none. */
+/**
+ * Returns the events in bytes that were read from an inotify descriptor. Throws a RangeError for
+ * bytes that are not whole events.
+ */
 export function inotifyEvents(bytes: Uint8Array): InotifyEvent[] {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const events: InotifyEvent[] = [];
@@ -146,7 +172,7 @@ export function inotifyEvents(bytes: Uint8Array): InotifyEvent[] {
       watch: view.readInt32LE(at),
       mask: view.readUInt32LE(at + 4),
       cookie: view.readUInt32LE(at + 8),
-      name: name.subarray(0, Math.max(0, name.indexOf(0))).toString(), // It is filled up with NULs.
+      name: name.subarray(0, Math.max(0, name.indexOf(0))).toString(), // NULs fill the name up.
     });
     at = end;
   }
@@ -158,7 +184,6 @@ function requireDescriptor(fd: number): void {
 }
 
 function cString(name: string, text: string): Buffer {
-  if (typeof text !== "string") throw invalidType(name, "a string without NUL", text);
-  if (text.includes("\0")) throw invalidValue(name, "a string without NUL", text);
+  requireText(name, text);
   return Buffer.from(`${text}\0`);
 }

@@ -1,4 +1,4 @@
-/** What the kernel can do: by name from its feature bits, and by trying it. */
+/** Features of the kernel: names of its feature bits, and trials of single features. */
 import * as abi from "../sys/abi.ts";
 import { check, EINVAL, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
@@ -13,19 +13,27 @@ function namesOf(prefix: string, bits: number): string[] {
     .map(([name]) => name.slice(prefix.length).toLowerCase());
 }
 
-/** A ring's setup flags and its kernel's feature bits, by name in lower case without their prefixes. */
+/**
+ * Returns a ring's setup flags and its kernel's feature bits. The names are in lower case and have
+ * no prefix.
+ */
 export function featureNames(ring: Ring): { setup: string[]; features: string[] } {
   return { setup: namesOf("IORING_SETUP_", ring.flags), features: namesOf("IORING_FEAT_", ring.features) };
 }
 
-/** io_uring_get_probe(3): which operations the kernel has, asked of a ring of its own. Throws SystemError without io_uring. */
+/**
+ * io_uring_get_probe(3). Asks a temporary ring which operations the kernel has. Throws SystemError
+ * without io_uring.
+ */
 export function getProbe(): Probe {
   using ring = Ring.queueInit(2);
   return ring.getProbe();
 }
 
 export interface Features {
-  /** Sockets that are not ready are waited for without a poll of their own (Linux 5.7). Required. */
+  /**
+   * The ring waits for sockets that are not ready without a separate poll (Linux 5.7). Required.
+   */
   fastPoll: boolean;
   sqpoll: boolean;
   /** Linux 6.1. */
@@ -40,7 +48,10 @@ export interface Features {
   sendZeroCopy: boolean;
 }
 
-/** Tries each feature on rings and sockets of its own; never asks for the kernel's version. Throws SystemError without io_uring. */
+/**
+ * Tries each feature on temporary rings and sockets. It never asks for the kernel's version. Throws
+ * SystemError without io_uring.
+ */
 export function probeFeatures(): Features {
   using ring = Ring.queueInit(8);
   const buffers = attempt(() => new BufferRing(ring, { bgid: 0, count: 2, bytes: 64 }));
@@ -50,7 +61,7 @@ export function probeFeatures(): Features {
     deferTaskrun: opens(abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN),
     providedBufferRing: buffers !== undefined,
     multishotReceive: buffers !== undefined && receivesMultishot(ring, 0),
-    // On no descriptor, an operation that is understood fails for that reason.
+    // The descriptor is invalid. The kernel reports that only for an operation that it knows.
     sendZeroCopy: understands(ring, (sqe) => sqe.prep(abi.IORING_OP_SEND_ZC, -1, 0, 0, 0)),
     multishotAccept: acceptsMultishot(ring),
   };
@@ -71,11 +82,12 @@ function opens(flags: number): boolean {
   return ring !== undefined;
 }
 
-/** An accept that is understood waits for a connection; the ring's end cancels it. */
+/** An accept that the kernel knows waits for a connection. The end of the ring cancels it. */
 function acceptsMultishot(ring: Ring): boolean {
   const fd = check(native().rl_socket(abi.AF_INET, abi.SOCK_STREAM), "socket");
   try {
-    check(native().rl_listen(fd, 1), "listen"); // Unbound: on a port that the kernel picks.
+    // The socket is unbound, so the kernel picks a port.
+    check(native().rl_listen(fd, 1), "listen");
     ring.getSqe()!.prepMultishotAccept(fd);
     ring.submit();
     const refused = ring.peekCqe();
@@ -86,7 +98,10 @@ function acceptsMultishot(ring: Ring): boolean {
   }
 }
 
-/** Whether the kernel takes a multishot receive from provided buffers (Linux 6.0). Nothing else may be in flight on the ring. */
+/**
+ * Whether the kernel supports a multishot receive into provided buffers (Linux 6.0). No other
+ * operation may be in flight on the ring.
+ */
 export function receivesMultishot(ring: Ring, bgid: number): boolean {
   const pair = new Int32Array(2);
   check(native().rl_socketpair(pointerTo(pair)), "socketpair");
@@ -97,7 +112,7 @@ export function receivesMultishot(ring: Ring, bgid: number): boolean {
   }
 }
 
-/** Whether the kernel gets as far as trying the operation: it refuses an unknown opcode or flag with EINVAL. */
+/** Whether the kernel knows the operation. It refuses an unknown opcode or flag with EINVAL. */
 function understands(ring: Ring, prepare: (sqe: NonNullable<ReturnType<Ring["getSqe"]>>) => void): boolean {
   prepare(ring.getSqe()!);
   ring.submitAndWait(1);

@@ -1,11 +1,14 @@
-/** What a ring counts against RLIMIT_MEMLOCK. */
+/** The memory of a ring that counts against RLIMIT_MEMLOCK. */
 import { BUF_BYTES, CQE_BYTES, SQE_BYTES } from "../sys/abi.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
 
-/** struct io_rings without its entries. */
+/** sizeof(struct io_rings) without its entries. */
 const HEADER_BYTES = 64;
 
-/** Bytes of a ring of these sizes with one ring of provided buffers, as Linux 6.18 counts them: each mapping in whole pages. */
+/**
+ * Returns the bytes of a ring of these sizes with one ring of provided buffers. Counts as Linux
+ * 6.18 does: each mapping in whole pages.
+ */
 export function lockedBytesOf(sizes: { sqEntries: number; cqEntries: number; receiveBuffersMax: number }): number {
   const { sqEntries, cqEntries, receiveBuffersMax } = sizes;
   const mappings = [

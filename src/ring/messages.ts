@@ -1,6 +1,7 @@
 /**
- * What sendmsg(2), recvmsg(2) and accept(2) point at: addresses, message headers, and the parts of a message in a provided buffer.
- * `RingMemory` makes them; who may use them, and for how long, is written there.
+ * Arguments of sendmsg(2), recvmsg(2) and accept(2): addresses, message headers, and the parts of a
+ * message in a provided buffer. `RingMemory` makes them, and says who may use them and for how
+ * long.
  */
 import { AF_INET, AF_INET6, AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
 import {
@@ -14,14 +15,13 @@ import {
 import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "./require-integer.ts";
+import { invalidType, invalidValue, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Iovec } from "./structs.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 
 export interface MessageParts {
-  /** Where to, for a datagram; room for where from. */
+  /** Destination of a datagram, or room for the sender's address. */
   name?: Region;
   iovec: Iovec;
   /** Ancillary data (cmsg(3)), or room for it. */
@@ -44,7 +44,7 @@ export class Msghdr extends Region {
     this.controlBytes = control?.bytes ?? 0;
   }
 
-  /** After a receive, the address's length. Set it anew before the next one. */
+  /** Length of the address after a receive. Set it again before the next receive. */
   get nameBytes(): number {
     return this.buffer.readUInt32LE(8);
   }
@@ -54,7 +54,7 @@ export class Msghdr extends Region {
     this.buffer.writeUInt32LE(bytes, 8);
   }
 
-  /** After a receive, the length of the ancillary data. Set it anew before the next one. */
+  /** Length of the ancillary data after a receive. Set it again before the next receive. */
   get controlBytes(): number {
     return this.readU64(40);
   }
@@ -63,7 +63,10 @@ export class Msghdr extends Region {
     this.writeU64(40, bytes, "controlBytes");
   }
 
-  /** What came beside the message, after a receive. MSG_CTRUNC in `flags`: the room was too small for all of it. */
+  /**
+   * Ancillary data of a received message. MSG_CTRUNC in `flags` means that the room was too small
+   * for all of it.
+   */
   get controlMessages(): ControlMessage[] {
     return this.control === undefined ? [] : decodeControl(this.control.buffer.subarray(0, this.controlBytes));
   }
@@ -74,13 +77,19 @@ export class Msghdr extends Region {
   }
 }
 
-/** An IP address in numbers with a port, or a Unix socket's path or abstract name (with a leading NUL); or an address that was received. */
+/**
+ * A numeric IP address with a port; or a Unix socket's path or abstract name (with a leading NUL);
+ * or a received address.
+ */
 export type SockaddrOptions = { hostname: string; port: number } | { unix: string } | SocketAddress;
 
-/** A peer: an IP address, or a Unix socket's path or abstract name. */
+/** The address of a peer: an IP address, or a Unix socket's path or abstract name. */
 export type PeerAddress = SocketAddress | { unix: string };
 
-/** Throws a TypeError or RangeError for what is no address, which is argument `name`. */
+/**
+ * Returns the sockaddr bytes of an address. Throws a TypeError or RangeError that calls the
+ * argument `name`.
+ */
 export function sockaddrBytes(options: SockaddrOptions, name = "address"): Uint8Array {
   const isAddress = typeof options === "object" && options !== null;
   if (!isAddress || !("unix" in options || "hostname" in options || "address" in options))
@@ -93,7 +102,7 @@ export function sockaddrBytes(options: SockaddrOptions, name = "address"): Uint8
   return encodeAddress(hostname, port);
 }
 
-/** A sockaddr that the kernel fills in, and the length beside it that accept(2) wants. */
+/** Room for a sockaddr that the kernel fills in, and for its length, which accept(2) wants. */
 export class RoomForSockaddr extends Region {
   static readonly bytes = SOCKADDR_BYTES_MAX + 4;
   readonly lengthAddress: number;
@@ -104,12 +113,15 @@ export class RoomForSockaddr extends Region {
     this.buffer.writeUInt32LE(SOCKADDR_BYTES_MAX, SOCKADDR_BYTES_MAX);
   }
 
-  /** The address's bytes; `bytes` where its length is elsewhere (`Msghdr.nameBytes`). */
+  /**
+   * Returns the bytes of the address. `bytes`: their number, if another place has it
+   * (`Msghdr.nameBytes`).
+   */
   sockaddr(bytes: number = this.buffer.readUInt32LE(SOCKADDR_BYTES_MAX)): Uint8Array {
     return this.buffer.subarray(0, Math.min(bytes, SOCKADDR_BYTES_MAX));
   }
 
-  /** Undefined for other than IP addresses, and for none. */
+  /** Returns the address; undefined for a missing address or one that is no IP address. */
   value(bytes?: number): SocketAddress | undefined {
     return socketAddress(this.sockaddr(bytes));
   }
@@ -120,32 +132,38 @@ function socketAddress(sockaddr: Uint8Array): SocketAddress | undefined {
   return decodeAddress(new Uint8Array(sockaddr));
 }
 
-/** Undefined for none, for a Unix socket without a name, and for what is of another family. */
+/**
+ * Returns the peer's address; undefined for a missing address, a Unix socket without a name, or
+ * another family.
+ */
 export function peerAddress(sockaddr: Uint8Array): PeerAddress | undefined {
   if (sockaddr.length <= 2) return undefined;
   const family = familyOf(sockaddr);
   if (family === AF_INET || family === AF_INET6) return decodeAddress(new Uint8Array(sockaddr));
   if (family !== AF_UNIX) return undefined;
   const name = sockaddr.subarray(2);
-  const end = name[0] === 0 ? -1 : name.indexOf(0); // A path ends with a NUL, an abstract name begins with one.
+  // A path ends with a NUL. An abstract name begins with one.
+  const end = name[0] === 0 ? -1 : name.indexOf(0);
   return { unix: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString() };
 }
 
 /**
- * What a multishot recvmsg puts into a provided buffer: struct io_uring_recvmsg_out, address, ancillary data, payload
- * (io_uring_recvmsg_out(3)). Views of the buffer: valid until it is given back.
+ * The content of a provided buffer after a multishot recvmsg: struct io_uring_recvmsg_out, address,
+ * ancillary data, payload (io_uring_recvmsg_out(3)). The fields are views of the buffer, and valid
+ * until the buffer is given back.
  */
 export class RecvmsgOut {
   /** MSG_TRUNC and so on. */
   readonly flags: number;
-  /** The sender's sockaddr, cut to the room that `message` gave it. */
+  /** The sender's sockaddr, cut to the room that `message` has for it. */
   readonly name: Uint8Array;
   readonly control: Uint8Array;
   readonly payload: Uint8Array;
 
   /**
-   * `buffer`: as many bytes as the completion's `res` says; `message`: what the operation was prepared with. Throws a RangeError for less than
-   * the headers, io_uring_recvmsg_validate(3).
+   * `buffer` has as many bytes as the completion's `res`. `message` is the argument of the prepared
+   * operation. Throws a RangeError for a buffer that is shorter than the headers,
+   * io_uring_recvmsg_validate(3).
    */
   constructor(buffer: Uint8Array, message: Msghdr) {
     const nameAt = RECVMSG_OUT_BYTES;
@@ -166,7 +184,7 @@ export class RecvmsgOut {
     return decodeControl(this.control);
   }
 
-  /** The sender, for an IP address. */
+  /** The sender's address; undefined if it is no IP address. */
   get sender(): SocketAddress | undefined {
     return socketAddress(this.name);
   }

@@ -1,4 +1,7 @@
-/** Operations on open files: reading and writing, syncing, space, advice, moving data between descriptors. */
+/**
+ * Operations on open files: reading and writing, syncing, allocating space, advice, moving data
+ * between descriptors.
+ */
 import {
   IORING_FSYNC_DATASYNC,
   IORING_OP_CLOSE,
@@ -23,25 +26,32 @@ import {
   IORING_OP_WRITEV_FIXED,
 } from "../sys/abi.ts";
 import { BLOCK_URING_CMD_DISCARD } from "../sys/linux.ts";
-import { U32_MAX } from "./require-integer.ts";
+import { U32_MAX } from "../sys/check.ts";
 import type { Wide } from "./sqe-fields.ts";
 import { SqeWords } from "./sqe-words.ts";
 
 export class FileSqe extends SqeWords {
   /**
-   * io_uring_prep_read(3), as pread(2). `offset` in bytes; -1 reads at the file's position and moves it, and is what a pipe or a socket
-   * wants. `res` is the number of bytes, 0 at the end.
+   * io_uring_prep_read(3), like pread(2). `offset` is in bytes. An offset of -1 reads at the file's
+   * position and moves it; use -1 for pipes and sockets. `res` is the number of bytes, 0 at the
+   * end.
    */
   prepRead(fd: number, address: Wide, bytes: number, offset: Wide = -1): this {
     return this.fill(IORING_OP_READ, fd, address, bytes, offset);
   }
 
-  /** io_uring_prep_write(3), as pwrite(2). `res` is the number of bytes, which may be fewer. */
+  /**
+   * io_uring_prep_write(3), like pwrite(2). `res` is the number of bytes, which may be smaller than
+   * `bytes`.
+   */
   prepWrite(fd: number, address: Wide, bytes: number, offset: Wide = -1): this {
     return this.fill(IORING_OP_WRITE, fd, address, bytes, offset);
   }
 
-  /** io_uring_prep_readv2(3). `address` points at `count` struct iovec (`RingMemory.iovec`). `flags`: RWF_*. */
+  /**
+   * io_uring_prep_readv2(3). `address` points at `count` struct iovec (`RingMemory.iovec`).
+   * `flags`: RWF_*.
+   */
   prepReadv(fd: number, address: Wide, count: number, offset: Wide = -1, flags = 0): this {
     return this.fill(IORING_OP_READV, fd, address, count, offset, flags);
   }
@@ -51,7 +61,10 @@ export class FileSqe extends SqeWords {
     return this.fill(IORING_OP_WRITEV, fd, address, count, offset, flags);
   }
 
-  /** io_uring_prep_read_fixed(3): `address` and `bytes` lie within the registered buffer `bufferIndex`. */
+  /**
+   * io_uring_prep_read_fixed(3): `address` and `bytes` lie within the registered buffer
+   * `bufferIndex`.
+   */
   prepReadFixed(fd: number, address: Wide, bytes: number, offset: Wide, bufferIndex: number): this {
     return this.fill(IORING_OP_READ_FIXED, fd, address, bytes, offset).putBufferIndex("bufferIndex", bufferIndex);
   }
@@ -61,7 +74,10 @@ export class FileSqe extends SqeWords {
     return this.fill(IORING_OP_WRITE_FIXED, fd, address, bytes, offset).putBufferIndex("bufferIndex", bufferIndex);
   }
 
-  /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_readv_fixed is newer than liburing 2.3. */
+  /**
+   * Reads into several pieces of one registered buffer. Linux 6.15; io_uring_prep_readv_fixed is
+   * newer than liburing 2.3.
+   */
   prepReadvFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
     return this.fill(IORING_OP_READV_FIXED, fd, address, count, offset, flags).putBufferIndex(
       "bufferIndex",
@@ -69,7 +85,10 @@ export class FileSqe extends SqeWords {
     );
   }
 
-  /** Several pieces of one registered buffer. Linux 6.15; io_uring_prep_writev_fixed is newer than liburing 2.3. */
+  /**
+   * Writes several pieces of one registered buffer. Linux 6.15; io_uring_prep_writev_fixed is newer
+   * than liburing 2.3.
+   */
   prepWritevFixed(fd: number, address: Wide, count: number, offset: Wide, flags: number, bufferIndex: number): this {
     return this.fill(IORING_OP_WRITEV_FIXED, fd, address, count, offset, flags).putBufferIndex(
       "bufferIndex",
@@ -78,14 +97,15 @@ export class FileSqe extends SqeWords {
   }
 
   /**
-   * Reads from a pipe or the like into buffers of group `bgid` until a completion comes without IORING_CQE_F_MORE. `bytes` 0 fills whole
-   * buffers. Linux 6.7; io_uring_prep_read_multishot is newer than liburing 2.3.
+   * Reads from a pipe or a similar descriptor into buffers of group `bgid`, until a completion has
+   * no IORING_CQE_F_MORE. If `bytes` is 0, it fills whole buffers. Linux 6.7;
+   * io_uring_prep_read_multishot is newer than liburing 2.3.
    */
   prepReadMultishot(fd: number, bytes: number, offset: Wide, bgid: number): this {
     return this.fill(IORING_OP_READ_MULTISHOT, fd, 0, bytes, offset).setBufferGroup(bgid);
   }
 
-  /** io_uring_prep_fsync(3). `flags`: IORING_FSYNC_DATASYNC, or `true` for it. */
+  /** io_uring_prep_fsync(3). `flags`: IORING_FSYNC_DATASYNC, or `true` for that flag. */
   prepFsync(fd: number, flags: number | boolean = 0): this {
     return this.fill(IORING_OP_FSYNC, fd, 0, 0, 0, typeof flags === "boolean" ? Number(flags) : flags);
   }
@@ -95,7 +115,9 @@ export class FileSqe extends SqeWords {
     return this.prepFsync(fd, IORING_FSYNC_DATASYNC);
   }
 
-  /** io_uring_prep_sync_file_range(3). `bytes` 0 is up to the end. `flags`: SYNC_FILE_RANGE_*. */
+  /**
+   * io_uring_prep_sync_file_range(3). `bytes` 0 means up to the end. `flags`: SYNC_FILE_RANGE_*.
+   */
   prepSyncFileRange(fd: number, bytes: number, offset: Wide, flags: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_SYNC_FILE_RANGE, fd, 0, bytes, offset, flags);
@@ -112,36 +134,45 @@ export class FileSqe extends SqeWords {
     return this.fill(IORING_OP_FTRUNCATE, fd, 0, 0, bytes);
   }
 
-  /** io_uring_prep_fadvise(3). `bytes` 0 is up to the end. `advice`: POSIX_FADV_*. */
+  /** io_uring_prep_fadvise(3). `bytes` 0 means up to the end. `advice`: POSIX_FADV_*. */
   prepFadvise(fd: number, offset: Wide, bytes: number, advice: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_FADVISE, fd, 0, bytes, offset, advice);
   }
 
-  /** io_uring_prep_madvise(3). `address` at a page's start. `advice`: MADV_*. */
+  /** io_uring_prep_madvise(3). `address` is the start of a page. `advice`: MADV_*. */
   prepMadvise(address: Wide, bytes: number, advice: number): this {
     this.require("bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_MADVISE, -1, address, bytes, 0, advice);
   }
 
-  /** io_uring_prep_fadvise64: of more than 4 GiB. Linux 6.11; before, the kernel takes it for advice about everything from `offset` on. */
+  /**
+   * io_uring_prep_fadvise64, for more than 4 GiB. Linux 6.11. Older kernels apply the advice to
+   * everything from `offset` on.
+   */
   prepFadvise64(fd: number, offset: Wide, bytes: Wide, advice: number): this {
     this.requireWide("bytes", bytes, 0);
     return this.fill(IORING_OP_FADVISE, fd, bytes, 0, offset, advice);
   }
 
-  /** io_uring_prep_madvise64: of more than 4 GiB. Linux 6.11. */
+  /** io_uring_prep_madvise64, for more than 4 GiB. Linux 6.11. */
   prepMadvise64(address: Wide, bytes: Wide, advice: number): this {
     this.requireWide("bytes", bytes, 0);
     return this.fill(IORING_OP_MADVISE, -1, address, 0, bytes, advice);
   }
 
-  /** io_uring_prep_uring_cmd: a command of the driver that the descriptor belongs to; `setAddr`, `setAddr3` and `command` have its arguments. Linux 5.19. */
+  /**
+   * io_uring_prep_uring_cmd. Sends a command to the driver of the descriptor. `setAddr`, `setAddr3`
+   * and `command` set its arguments. Linux 5.19.
+   */
   prepUringCmd(command: number, fd: number): this {
     return this.fill(IORING_OP_URING_CMD, fd, 0, 0, this.require32("command", command));
   }
 
-  /** io_uring_prep_cmd_discard: gives `bytes` bytes of a block device back, in whole blocks. Linux 6.12; what was there is gone. */
+  /**
+   * io_uring_prep_cmd_discard. Discards `bytes` bytes of a block device, in whole blocks. Their
+   * content is lost. Linux 6.12.
+   */
   prepCmdDiscard(fd: number, offset: Wide, bytes: Wide): this {
     this.requireWide("offset", offset, 0);
     this.requireWide("bytes", bytes, 0);
@@ -149,8 +180,9 @@ export class FileSqe extends SqeWords {
   }
 
   /**
-   * io_uring_prep_splice(3): moves up to `bytes` bytes where one side at least is a pipe. An offset is -1 for a pipe, and for a file's
-   * own position. `flags`: SPLICE_F_*; SPLICE_F_FD_IN_FIXED where `fdIn` is an index of the registered files.
+   * io_uring_prep_splice(3). Moves up to `bytes` bytes between two descriptors, at least one of
+   * which is a pipe. An offset is -1 for a pipe, or for a file's own position. `flags`: SPLICE_F_*;
+   * SPLICE_F_FD_IN_FIXED if `fdIn` is an index of the registered files.
    */
   prepSplice(fdIn: number, offsetIn: Wide, fdOut: number, offsetOut: Wide, bytes: number, flags = 0): this {
     this.requireWide("offsetIn", offsetIn, -1);
@@ -159,7 +191,7 @@ export class FileSqe extends SqeWords {
     return isPosition ? this.putTarget(0xffffffff, 0xffffffff) : this;
   }
 
-  /** io_uring_prep_tee(3): copies between two pipes and leaves the data in the first. */
+  /** io_uring_prep_tee(3). Copies data between two pipes and leaves it in the first one. */
   prepTee(fdIn: number, fdOut: number, bytes: number, flags = 0): this {
     return this.fill(IORING_OP_TEE, fdOut, 0, bytes, 0, flags).putWord11("fdIn", fdIn);
   }
@@ -169,14 +201,15 @@ export class FileSqe extends SqeWords {
     return this.fill(IORING_OP_CLOSE, fd, 0, 0, 0);
   }
 
-  /** io_uring_prep_close_direct(3): empties a slot of the registered files. */
+  /** io_uring_prep_close_direct(3). Empties a slot of the registered files. */
   prepCloseDirect(fileIndex: number): this {
     return this.prepClose(0).putTargetFile(fileIndex);
   }
 
   /**
-   * Gives a registered file an ordinary descriptor, which is `res` (close-on-exec unless `flags` has IORING_FIXED_FD_NO_CLOEXEC). Linux 6.8;
-   * io_uring_prep_fixed_fd_install is newer than liburing 2.3.
+   * Makes an ordinary descriptor of a registered file; `res` is the descriptor. It is close-on-exec
+   * unless `flags` has IORING_FIXED_FD_NO_CLOEXEC. Linux 6.8; io_uring_prep_fixed_fd_install is
+   * newer than liburing 2.3.
    */
   prepFixedFdInstall(fileIndex: number, flags = 0): this {
     return this.fill(IORING_OP_FIXED_FD_INSTALL, fileIndex, 0, 0, 0, flags).fixedFile();

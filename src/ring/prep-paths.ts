@@ -1,6 +1,7 @@
 /**
- * Operations on names in the file system. A path is the address of a NUL-terminated string (`RingMemory.cString`), a directory is a
- * descriptor or AT_FDCWD; what `...At` functions do relative to one, the others do relative to the working directory.
+ * Operations on names in the file system. A path is the address of a NUL-terminated string
+ * (`RingMemory.cString`). A directory is a descriptor or AT_FDCWD. The `...at` functions are
+ * relative to a directory, the other functions to the working directory.
  */
 import {
   IORING_OP_FGETXATTR,
@@ -29,7 +30,7 @@ export class PathSqe extends FileSqe {
     return this.fill(IORING_OP_OPENAT, directoryFd, path, mode, 0, flags);
   }
 
-  /** io_uring_prep_open: relative to the working directory. */
+  /** io_uring_prep_open. `path` is relative to the working directory. */
   prepOpen(path: Wide, flags: number, mode: number): this {
     return this.prepOpenat(AT_FDCWD, path, flags, mode);
   }
@@ -39,7 +40,7 @@ export class PathSqe extends FileSqe {
     return this.prepOpenatDirect(AT_FDCWD, path, flags, mode, fileIndex);
   }
 
-  /** io_uring_prep_openat_direct(3): opens into a slot of the registered files. */
+  /** io_uring_prep_openat_direct(3). Opens a file into a slot of the registered files. */
   prepOpenatDirect(directoryFd: number, path: Wide, flags: number, mode: number, fileIndex: number): this {
     return this.prepOpenat(directoryFd, path, flags, mode).putTargetFile(fileIndex);
   }
@@ -54,7 +55,10 @@ export class PathSqe extends FileSqe {
     return this.prepOpenat2(directoryFd, path, how).putTargetFile(fileIndex);
   }
 
-  /** io_uring_prep_statx(3). `flags`: AT_*, `mask`: STATX_*; `statx` points at 256 bytes (`RingMemory.statx`). */
+  /**
+   * io_uring_prep_statx(3). `flags`: AT_*. `mask`: STATX_*. `statx` points at 256 bytes
+   * (`RingMemory.statx`).
+   */
   prepStatx(directoryFd: number, path: Wide, flags: number, mask: number, statx: Wide): this {
     return this.fill(IORING_OP_STATX, directoryFd, path, mask, statx, flags);
   }
@@ -111,7 +115,10 @@ export class PathSqe extends FileSqe {
     return this.prepLinkat(AT_FDCWD, oldPath, AT_FDCWD, newPath, flags);
   }
 
-  /** io_uring_prep_getxattr: `name` and `path` are strings, `value` room for `bytes` bytes. `res` is the value's length. Linux 5.19. */
+  /**
+   * io_uring_prep_getxattr. `name` and `path` point at strings, `value` at room for `bytes` bytes.
+   * `res` is the value's length. Linux 5.19.
+   */
   prepGetxattr(name: Wide, value: Wide, path: Wide, bytes: number): this {
     return this.fill(IORING_OP_GETXATTR, 0, name, bytes, value).putAddress3("path", path);
   }

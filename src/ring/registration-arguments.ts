@@ -1,11 +1,11 @@
-/** What io_uring_register(2) points at, put together from numbers and checked. */
+/** Arguments of io_uring_register(2), made of checked numbers. */
 import { IORING_REGISTER_FILES_SKIP } from "../sys/abi.ts";
 import { lazily } from "../sys/lazily.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
+import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import type { RingMemory } from "./ring-memory.ts";
 
-/** A piece of mapped memory: `RingMemory`'s regions, a `Mapping`, a `Chunk`'s part. */
+/** A piece of mapped memory: a region of `RingMemory`, a `Mapping`, a part of a `Chunk`. */
 export interface BufferPiece {
   address: number | bigint;
   bytes: number | bigint;
@@ -13,7 +13,7 @@ export interface BufferPiece {
 
 const ringMemory = lazily(() => require("./ring-memory.ts") as typeof import("./ring-memory.ts"));
 
-/** For an argument that points at further memory, of this size. */
+/** Returns temporary memory for an argument that points at `bytes` further bytes. */
 export function scratch(bytes = 0): RingMemory {
   return new (ringMemory().RingMemory)(PAGE_BYTES + bytes);
 }
@@ -23,7 +23,8 @@ export function bytesOf(view: NodeJS.TypedArray): Uint8Array {
 }
 
 export function oneDescriptor(fd: number): Int32Array {
-  requireInteger("fd", fd, I32_MIN, 0x7fffffff); // Whether there is one, the kernel says: EBADF.
+  // The kernel checks whether the descriptor is open: EBADF.
+  requireInteger("fd", fd, I32_MIN, 0x7fffffff);
   return Int32Array.of(fd);
 }
 
@@ -34,7 +35,8 @@ export function tagsOf(tags: readonly (number | bigint)[]): BigUint64Array {
 
 export function descriptors(fds: readonly number[]): Int32Array {
   for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, IORING_REGISTER_FILES_SKIP, 0x7fffffff);
-  return fds.length === 0 ? new Int32Array(1) : Int32Array.from(fds); // Bun has no address for an empty view.
+  // Bun has no address for an empty view.
+  return fds.length === 0 ? new Int32Array(1) : Int32Array.from(fds);
 }
 
 export function iovecs(buffers: readonly BufferPiece[]): BigUint64Array {

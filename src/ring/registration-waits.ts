@@ -1,4 +1,7 @@
-/** What is registered with a ring for its waits, io_uring_register(2): busy polling, the clock, and arguments that are not copied each time. */
+/**
+ * Registrations that a ring's waits use, io_uring_register(2): busy polling, the clock, and
+ * arguments that the kernel does not copy for each wait.
+ */
 import {
   IORING_REGISTER_CLOCK,
   IORING_REGISTER_MEM_REGION,
@@ -8,13 +11,13 @@ import {
 } from "../sys/abi.ts";
 import { Registrations } from "./registration.ts";
 import { type BufferPiece, bytesOf, scratch } from "./registration-arguments.ts";
-import { requireInteger, U32_MAX, wideOf } from "./require-integer.ts";
+import { requireInteger, U32_MAX, wideOf } from "../sys/check.ts";
 
 /** struct io_uring_napi. */
 export interface Napi {
-  /** How long a wait polls the network card's queues before it sleeps, in microseconds. */
+  /** Time in microseconds for which a wait polls the network card's queues before it sleeps. */
   busyPollUs: number;
-  /** SO_PREFER_BUSY_POLL: the card's interrupts stay off meanwhile. Default false. */
+  /** SO_PREFER_BUSY_POLL: the card's interrupts stay off while a wait polls. Default false. */
   preferBusyPoll?: boolean;
 }
 
@@ -23,15 +26,18 @@ const REGION_BYTES = 64;
 
 export abstract class WaitRegistrations extends Registrations {
   /**
-   * io_uring_register_napi(3): waits poll the queues of the network cards whose sockets the ring has used. Returns what was set before. Linux 6.9, with
-   * CONFIG_NET_RX_BUSY_POLL (EINVAL without); not on a ring with IORING_SETUP_IOPOLL. It changes nothing for the loopback device, which has no queues.
+   * io_uring_register_napi(3). Makes waits poll the queues of the network cards whose sockets the
+   * ring has used. Returns the former values.
+   *
+   * Linux 6.9, with CONFIG_NET_RX_BUSY_POLL (EINVAL without it). Not for a ring with
+   * IORING_SETUP_IOPOLL. It has no effect on the loopback device, which has no queues.
    */
   registerNapi({ busyPollUs, preferBusyPoll = false }: Napi): Required<Napi> {
     requireInteger("busyPollUs", busyPollUs, 0, U32_MAX);
     return this.napi(IORING_REGISTER_NAPI, busyPollUs, preferBusyPoll);
   }
 
-  /** io_uring_unregister_napi(3). Returns what was set. */
+  /** io_uring_unregister_napi(3). Returns the former values. */
   unregisterNapi(): Required<Napi> {
     return this.napi(IORING_UNREGISTER_NAPI, 0, false);
   }
@@ -42,16 +48,22 @@ export abstract class WaitRegistrations extends Registrations {
     return { busyPollUs: argument[0]!, preferBusyPoll: (argument[1]! & 0xff) !== 0 };
   }
 
-  /** io_uring_register_clock(3): the clock of the waits' limits, CLOCK_MONOTONIC (the default) or CLOCK_BOOTTIME. Linux 6.12. */
+  /**
+   * io_uring_register_clock(3). Sets the clock for the time limits of waits: CLOCK_MONOTONIC (the
+   * default) or CLOCK_BOOTTIME. Linux 6.12.
+   */
   registerClock(clock: number): void {
     requireInteger("clock", clock, 0, U32_MAX);
     this.register(IORING_REGISTER_CLOCK, Uint32Array.of(clock, 0, 0, 0), 0);
   }
 
   /**
-   * io_uring_register_region(3): memory that the kernel keeps mapped; whole pages, at a page's start, once for a ring. `flags`:
-   * IORING_MEM_REGION_REG_WAIT_ARG for the arguments of `submitAndWaitReg` (`RingMemory.waitArguments`), on a ring that was set up with
-   * IORING_SETUP_R_DISABLED and is not enabled yet (EINVAL). It must live as long as the ring. Linux 6.13.
+   * io_uring_register_region(3). Registers memory that the kernel keeps mapped: whole pages, from
+   * the start of a page, once for each ring. The memory must live as long as the ring. Linux 6.13.
+   *
+   * `flags`: IORING_MEM_REGION_REG_WAIT_ARG for the arguments of `submitAndWaitReg`
+   * (`RingMemory.waitArguments`). The ring must be set up with IORING_SETUP_R_DISABLED and not be
+   * enabled yet (EINVAL).
    */
   registerRegion({ address, bytes }: BufferPiece, flags = 0): void {
     requireInteger("flags", flags, 0, U32_MAX);

@@ -1,9 +1,12 @@
 /**
- * What is registered with a ring, io_uring_register(2): buffers, files, eventfd, personalities, restrictions, workers, provided buffers.
+ * Registrations with a ring, io_uring_register(2): buffers, files, eventfd, personalities,
+ * restrictions, workers, provided buffers.
  *
- * Guarantees: an argument's memory is read before the call returns, and need not live longer, except that of registered buffers
- * (until they are unregistered). Every function throws SystemError with syscall "io_uring_register", and TypeError or RangeError for an
- * argument that has no meaning. Leaves to others: the system call (`register`), and the ring's own descriptor (ring.ts).
+ * Guarantees: the kernel reads an argument's memory before the call returns. The memory need not
+ * live longer, except registered buffers, which live until they are unregistered. Every function
+ * throws SystemError with syscall "io_uring_register", and TypeError or RangeError for a
+ * meaningless argument. Leaves to others: the system call (`register`), and the ring's own
+ * descriptor (ring.ts).
  */
 import {
   IORING_ASYNC_CANCEL_FD,
@@ -37,7 +40,7 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { I32_MIN, invalidType, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import { Probe } from "./probe.ts";
 import {
   type BufferPiece,
@@ -50,34 +53,37 @@ import {
   scratch,
   tagsOf,
 } from "./registration-arguments.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "./require-integer.ts";
 
 export type { BufferPiece } from "./registration-arguments.ts";
 
-/** One rule of io_uring_register_restrictions(3). `type`: IORING_RESTRICTION_*; `value`: an opcode, or IOSQE_* flags. */
+/**
+ * A rule of io_uring_register_restrictions(3): IORING_RESTRICTION_*; an opcode or IOSQE_* flags.
+ */
 export interface Restriction {
   type: number;
   value: number;
 }
 
-/** struct io_uring_sync_cancel_reg: what to cancel, and how long to wait for it. */
+/** struct io_uring_sync_cancel_reg: the operations to cancel, and the time to wait for them. */
 export interface SyncCancel {
-  /** User data of the operations: its halves, or one BigInt without `high`. Not with `fd`. */
+  /**
+   * User data of the operations: its halves, or one BigInt without `high`. Not allowed with `fd`.
+   */
   low?: number | bigint;
   high?: number;
-  /** Descriptor of the operations (IORING_ASYNC_CANCEL_FD is added). */
+  /** Descriptor of the operations. It adds IORING_ASYNC_CANCEL_FD. */
   fd?: number;
-  /** IORING_OP_*: those operations alone (IORING_ASYNC_CANCEL_OP is added). Linux 6.6. */
+  /** IORING_OP_*: cancels only these operations. It adds IORING_ASYNC_CANCEL_OP. Linux 6.6. */
   opcode?: number;
   /** IORING_ASYNC_CANCEL_*. Default 0. */
   flags?: number;
-  /** Default: no limit. */
+  /** Longest wait in milliseconds. Default: no limit. */
   timeoutMs?: number;
 }
 
 /** struct io_uring_buf_reg. */
 export interface BufRingRegistration {
-  /** Address of `entries` struct io_uring_buf, at a page's start. */
+  /** Address of `entries` struct io_uring_buf, at the start of a page. */
   address: number;
   /** A power of two up to 32768. */
   entries: number;
@@ -92,30 +98,39 @@ const PROBE_OPS_MAX = 256;
 const IOVEC_COUNT_MAX = 16384;
 
 export abstract class Registrations {
-  /** io_uring_register(2) with an argument in JavaScript's own memory, which the kernel reads before the call returns. */
+  /** io_uring_register(2). The kernel reads `argument` before the call returns. */
   abstract register(opcode: number, argument: NodeJS.TypedArray | null, count: number): number;
 
-  /** The ring's descriptor, or the index of its registered one. */
+  /** The ring's descriptor, or the index of its registered descriptor. */
   protected abstract get descriptor(): readonly [fd: number, isIndex: boolean];
 
-  /** io_uring_register_buffers(3): memory for prepReadFixed and its like, by index. Counts against RLIMIT_MEMLOCK. */
+  /**
+   * io_uring_register_buffers(3). Registers memory for prepReadFixed and similar operations, by
+   * index. The memory counts against RLIMIT_MEMLOCK.
+   */
   registerBuffers(buffers: readonly BufferPiece[]): void {
     this.register(IORING_REGISTER_BUFFERS, iovecs(buffers), buffers.length);
   }
 
-  /** io_uring_register_buffers_tags: a tag that is not 0 comes as a completion's user data when its buffer is no longer in use. */
+  /**
+   * io_uring_register_buffers_tags. If a tag is not 0, a completion has it as user data when the
+   * buffer is no longer in use.
+   */
   registerBuffersTags(buffers: readonly BufferPiece[], tags: readonly (number | bigint)[]): void {
     requireSameLength(buffers, tags);
     this.registerResources(IORING_REGISTER_BUFFERS2, buffers.length, 0, iovecs(buffers), tags);
   }
 
-  /** io_uring_register_buffers_sparse: `count` empty slots, for registerBuffersUpdateTag. Linux 5.19. */
+  /** io_uring_register_buffers_sparse. `count` slots for registerBuffersUpdateTag. Linux 5.19. */
   registerBuffersSparse(count: number): void {
     requireInteger("count", count, 1, IOVEC_COUNT_MAX);
     this.registerResources(IORING_REGISTER_BUFFERS2, count, IORING_RSRC_REGISTER_SPARSE);
   }
 
-  /** io_uring_register_buffers_update_tag: other buffers from slot `offset` on. Returns how many. */
+  /**
+   * io_uring_register_buffers_update_tag. Replaces the buffers from slot `offset` on. Returns the
+   * number of replaced slots.
+   */
   registerBuffersUpdateTag(
     offset: number,
     buffers: readonly BufferPiece[],
@@ -126,16 +141,16 @@ export abstract class Registrations {
   }
 
   /**
-   * io_uring_clone_buffers: registers the buffers that another ring of this process has registered, all of them, without mapping them anew; this one
-   * has none yet (EBUSY). Linux 6.12.
+   * io_uring_clone_buffers. Registers all buffers that another ring of this process has registered,
+   * without mapping them again. This ring must have no buffers yet (EBUSY). Linux 6.12.
    */
   cloneBuffers(source: Registrations): void {
     this.cloneBuffersOffset(source, 0, 0, 0);
   }
 
   /**
-   * io_uring_clone_buffers_offset: `count` of them (0: all), from `sourceOffset` on to `offset` here. `flags`: IORING_REGISTER_DST_REPLACE for slots
-   * that are in use. Linux 6.13.
+   * io_uring_clone_buffers_offset. Clones `count` buffers (0: all) from `sourceOffset` on to
+   * `offset` in this ring. `flags`: IORING_REGISTER_DST_REPLACE replaces slots in use. Linux 6.13.
    */
   cloneBuffersOffset(source: Registrations, offset: number, sourceOffset: number, count: number, flags = 0): void {
     if (!(source instanceof Registrations)) throw invalidType("source", "a Ring", source);
@@ -151,24 +166,30 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_BUFFERS, null, 0);
   }
 
-  /** io_uring_register_files(3): descriptors by index, -1 for an empty slot. They may be closed afterwards. */
+  /**
+   * io_uring_register_files(3). Registers descriptors by index; -1 is an empty slot. The program
+   * may close the descriptors afterwards.
+   */
   registerFiles(fds: readonly number[]): void {
     this.register(IORING_REGISTER_FILES, descriptors(fds), fds.length);
   }
 
-  /** io_uring_register_files_tags: as registerBuffersTags. */
+  /** io_uring_register_files_tags. The tags work as in registerBuffersTags. */
   registerFilesTags(fds: readonly number[], tags: readonly (number | bigint)[]): void {
     requireSameLength(fds, tags);
     this.registerResources(IORING_REGISTER_FILES2, fds.length, 0, descriptors(fds), tags);
   }
 
-  /** io_uring_register_files_sparse(3): `count` empty slots. Linux 5.19. */
+  /** io_uring_register_files_sparse(3). Registers `count` empty slots. Linux 5.19. */
   registerFilesSparse(count: number): void {
     requireInteger("count", count, 1, U32_MAX);
     this.registerResources(IORING_REGISTER_FILES2, count, IORING_RSRC_REGISTER_SPARSE);
   }
 
-  /** io_uring_register_files_update(3): from slot `offset` on; -1 empties, IORING_REGISTER_FILES_SKIP keeps. Returns how many. */
+  /**
+   * io_uring_register_files_update(3). Changes slots from `offset` on: -1 empties a slot,
+   * IORING_REGISTER_FILES_SKIP keeps it. Returns the number of slots.
+   */
   registerFilesUpdate(offset: number, fds: readonly number[]): number {
     requireInteger("offset", offset, 0, U32_MAX);
     const data = descriptors(fds);
@@ -179,13 +200,13 @@ export abstract class Registrations {
     return this.register(IORING_REGISTER_FILES_UPDATE, update.buffer, fds.length);
   }
 
-  /** io_uring_register_files_update_tag. Returns how many. */
+  /** io_uring_register_files_update_tag. Returns the number of slots. */
   registerFilesUpdateTag(offset: number, fds: readonly number[], tags: readonly (number | bigint)[]): number {
     requireSameLength(fds, tags);
     return this.updateResources(IORING_REGISTER_FILES_UPDATE2, offset, fds.length, descriptors(fds), tags);
   }
 
-  /** io_uring_register_file_alloc_range(3): which slots IORING_FILE_INDEX_ALLOC takes. Linux 6.0. */
+  /** io_uring_register_file_alloc_range(3). Slots for IORING_FILE_INDEX_ALLOC. Linux 6.0. */
   registerFileAllocRange(offset: number, count: number): void {
     requireInteger("offset", offset, 0, U32_MAX);
     requireInteger("count", count, 0, U32_MAX);
@@ -197,12 +218,15 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_FILES, null, 0);
   }
 
-  /** io_uring_register_eventfd(3): signalled by every completion, unless cqEventfdToggle says otherwise. */
+  /** io_uring_register_eventfd(3). Completions signal it while cqEventfdToggle allows that. */
   registerEventfd(fd: number): void {
     this.register(IORING_REGISTER_EVENTFD, oneDescriptor(fd), 1);
   }
 
-  /** io_uring_register_eventfd_async(3): signalled only by completions of worker threads, not by those of this thread or the SQ thread. */
+  /**
+   * io_uring_register_eventfd_async(3). Only completions of worker threads signal the eventfd;
+   * completions of this thread or the SQ thread do not.
+   */
   registerEventfdAsync(fd: number): void {
     this.register(IORING_REGISTER_EVENTFD_ASYNC, oneDescriptor(fd), 1);
   }
@@ -212,14 +236,17 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_EVENTFD, null, 0);
   }
 
-  /** io_uring_get_probe_ring(3), io_uring_register_probe: which operations the kernel has. */
+  /** io_uring_get_probe_ring(3), io_uring_register_probe. Returns the kernel's operations. */
   getProbe(): Probe {
     const bytes = new Uint8Array(16 + PROBE_OPS_MAX * 8);
     this.register(IORING_REGISTER_PROBE, bytes, PROBE_OPS_MAX);
     return new Probe(bytes);
   }
 
-  /** io_uring_register_personality: the calling thread's credentials as they are now. Returns the id for `sqe.setPersonality`. */
+  /**
+   * io_uring_register_personality. Registers the present credentials of the calling thread. Returns
+   * the id for `sqe.setPersonality`.
+   */
   registerPersonality(): number {
     return this.register(IORING_REGISTER_PERSONALITY, null, 0);
   }
@@ -231,8 +258,9 @@ export abstract class Registrations {
   }
 
   /**
-   * io_uring_register_restrictions: from `enableRings` on, the ring does nothing but what these allow: list the opcodes of io_uring_register(2)
-   * that are needed later, too. For a ring with IORING_SETUP_R_DISABLED; once.
+   * io_uring_register_restrictions. From `enableRings` on, the ring allows only what these rules
+   * allow. So list also the opcodes of io_uring_register(2) that are needed later. For a ring with
+   * IORING_SETUP_R_DISABLED, once.
    */
   registerRestrictions(restrictions: readonly Restriction[]): void {
     const bytes = new Uint8Array(Math.max(1, restrictions.length) * 16);
@@ -244,12 +272,12 @@ export abstract class Registrations {
     this.register(IORING_REGISTER_RESTRICTIONS, bytes, restrictions.length);
   }
 
-  /** io_uring_enable_rings: starts a ring that was set up with IORING_SETUP_R_DISABLED. */
+  /** io_uring_enable_rings. Starts a ring that was set up with IORING_SETUP_R_DISABLED. */
   enableRings(): void {
     this.register(IORING_REGISTER_ENABLE_RINGS, null, 0);
   }
 
-  /** io_uring_register_iowq_aff(3): the CPUs that worker threads run on. */
+  /** io_uring_register_iowq_aff(3). Sets the CPUs that worker threads run on. */
   registerIowqAff(cpus: readonly number[]): void {
     if (cpus.length === 0) throw new TypeError("cpus must name one CPU at least, not []");
     for (const cpu of cpus) requireInteger("cpus", cpu, 0, 8191);
@@ -264,8 +292,9 @@ export abstract class Registrations {
   }
 
   /**
-   * io_uring_register_iowq_max_workers(3): worker threads at most, for files and block devices (bounded) and for the rest (unbounded);
-   * 0 leaves a limit as it is. Returns the limits from before.
+   * io_uring_register_iowq_max_workers(3). Sets the largest number of worker threads for files and
+   * block devices (bounded), and for other work (unbounded). 0 leaves a limit as it is. Returns the
+   * former limits.
    */
   registerIowqMaxWorkers(bounded: number, unbounded: number): [bounded: number, unbounded: number] {
     requireInteger("bounded", bounded, 0, U32_MAX);
@@ -275,7 +304,10 @@ export abstract class Registrations {
     return [limits[0]!, limits[1]!];
   }
 
-  /** io_uring_register_buf_ring(3): a ring of provided buffers in memory of yours. `setupBufRing` and `BufferRing` bring their own. */
+  /**
+   * io_uring_register_buf_ring(3). Registers a ring of provided buffers in the caller's memory.
+   * `setupBufRing` and `BufferRing` make their own memory.
+   */
   registerBufRing({ address, entries, bgid, flags = 0 }: BufRingRegistration): void {
     this.register(IORING_REGISTER_PBUF_RING, bufRingArgument(address, entries, bgid, flags), 1);
   }
@@ -285,7 +317,10 @@ export abstract class Registrations {
     this.register(IORING_UNREGISTER_PBUF_RING, bufRingArgument(0, 0, bgid, 0), 1);
   }
 
-  /** Up to which entry of the ring of provided buffers the kernel has used them. Linux 6.8; io_uring_buf_ring_head is newer than liburing 2.3. */
+  /**
+   * Returns the index of the next entry that the kernel will use in the ring of provided buffers.
+   * Linux 6.8; io_uring_buf_ring_head is newer than liburing 2.3.
+   */
   bufRingHead(bgid: number): number {
     requireInteger("bgid", bgid, 0, U16_MAX);
     const status = new Uint32Array(10);
@@ -295,8 +330,9 @@ export abstract class Registrations {
   }
 
   /**
-   * io_uring_register_sync_cancel(3): cancels, and waits until it is done. Throws ENOENT where there is nothing, ETIME. Returns how many with
-   * IORING_ASYNC_CANCEL_ALL or _ANY, else 0. Linux 6.0.
+   * io_uring_register_sync_cancel(3). Cancels operations, and waits until they are over. Throws
+   * ENOENT if no operation matches, and ETIME. With IORING_ASYNC_CANCEL_ALL or _ANY, returns the
+   * number of operations; otherwise 0. Linux 6.0.
    */
   registerSyncCancel({ low = 0, high = 0, fd, opcode, flags = 0, timeoutMs }: SyncCancel): number {
     using memory = scratch();

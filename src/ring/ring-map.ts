@@ -1,8 +1,10 @@
 /**
- * Sets up a ring, and finds its parts in the mapped memory: io_uring_setup(2) and what follows it in io_uring_queue_init_params(3).
+ * Sets up a ring, and finds its parts in the mapped memory: io_uring_setup(2), and the later steps
+ * of io_uring_queue_init_params(3).
  *
- * Guarantees: parameters that would lay the queues out in a way that Ring does not read are refused by name; every view lies in
- * memory that is the ring's until `rl_ring_close`. Leaves to others: everything that happens on a ring (ring.ts).
+ * Guarantees: a parameter that gives the queues a layout that Ring cannot read is refused by name.
+ * Every view lies in memory that belongs to the ring until `rl_ring_close`. Leaves to others: all
+ * work on a ring (ring.ts).
  */
 import {
   CQE_BYTES,
@@ -19,33 +21,38 @@ import {
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { asPointer, Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { invalidType, requireInteger, U32_MAX } from "../sys/check.ts";
 
-/** What io_uring_queue_init_params(3) takes. */
+/** Parameters of io_uring_queue_init_params(3). */
 export interface RingParams {
   /** IORING_SETUP_*. Default 0. */
   flags?: number;
-  /** Entries of the completion queue, a power of two after rounding up. Default: twice the submission queue's. */
+  /**
+   * Entries of the completion queue, rounded up to a power of two. Default: twice the submission
+   * queue's.
+   */
   cqEntries?: number;
-  /** How long the SQPOLL thread spins after the last submission before it sleeps. Default: the kernel's 1000. */
+  /**
+   * Time in milliseconds for which the SQPOLL thread spins after the last submission before it
+   * sleeps. Default: the kernel's 1000.
+   */
   sqThreadIdleMs?: number;
-  /** The SQPOLL thread's CPU, with IORING_SETUP_SQ_AFF. */
+  /** CPU of the SQPOLL thread, with IORING_SETUP_SQ_AFF. */
   sqThreadCpu?: number;
-  /** A ring's descriptor whose workers are shared, with IORING_SETUP_ATTACH_WQ. */
+  /** Descriptor of a ring whose workers this ring shares, with IORING_SETUP_ATTACH_WQ. */
   attachFd?: number;
 }
 
-/** Flags with which a queue mixes entries of two sizes. */
+/** Flags that mix entries of two sizes in a queue. */
 const mixedFlags = { IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE_MIXED };
 
-/** IORING_MAX_ENTRIES; the completion queue has up to twice as many. */
+/** IORING_MAX_ENTRIES. The completion queue has up to twice as many entries. */
 const SQ_ENTRIES_MAX = 32768;
 
-/** struct io_rings, which lies before the completion entries. */
+/** Size of struct io_rings, which lies before the completion entries. */
 const RINGS_HEADER_BYTES_MAX = PAGE_BYTES;
 
-/** What `rl_ring_open` takes, in its order. */
+/** Inputs of `rl_ring_open`, in its order. */
 const enum RingInput {
   Entries,
   Flags,
@@ -58,7 +65,7 @@ const enum RingInput {
   Count,
 }
 
-/** What `rl_ring_open` reports, in its order. */
+/** Results of `rl_ring_open`, in its order. */
 const enum RingMap {
   Handle,
   SqHead,
@@ -80,7 +87,10 @@ const enum RingMap {
   Count,
 }
 
-/** A ring's parts: single words that the kernel and this process share, and the entries of both queues. */
+/**
+ * The parts of a ring: words that the kernel and this process share, and the entries of both
+ * queues.
+ */
 export interface MappedRing {
   handle: number;
   fd: number;
@@ -96,16 +106,24 @@ export interface MappedRing {
   cqFlags: Uint32Array;
   sqeWords: Uint32Array;
   cqeWords: Int32Array;
-  /** How far entry i lies beyond entry 0: i << shift entries of the usual size. 1 with SQE128 and CQE32. */
+  /**
+   * Entry i lies i << shift entries of the usual size after entry 0. The shift is 1 with SQE128 or
+   * CQE32.
+   */
   sqeShift: 0 | 1;
   cqeShift: 0 | 1;
-  /** To detach before the ring is closed. */
+  /** Views to detach before the ring is closed. */
   buffers: ArrayBuffer[];
-  /** To release after it is closed: this process's own memory, with IORING_SETUP_NO_MMAP. */
+  /**
+   * This process's own memory, with IORING_SETUP_NO_MMAP. It is released after the ring is closed.
+   */
   memory: Mapping[];
 }
 
-/** Throws TypeError or RangeError for a wrong parameter, SystemError of io_uring_setup or mmap. */
+/**
+ * Sets up a ring. Throws TypeError or RangeError for a wrong parameter, and SystemError of
+ * io_uring_setup or mmap.
+ */
 export function openMappedRing(entries: number, params: RingParams): MappedRing {
   const { cqEntries = 0, sqThreadIdleMs = 0, sqThreadCpu = 0, attachFd = 0 } = params;
   const flags = validFlags(entries, params) | (params.cqEntries === undefined ? 0 : IORING_SETUP_CQSIZE);
@@ -135,8 +153,8 @@ export function openMappedRing(entries: number, params: RingParams): MappedRing 
 }
 
 /**
- * Other sizes for a ring, io_uring_resize_rings(3). Where its new queues could not be mapped, the ring is lost, and `lost` is called before the
- * error is thrown. Throws SystemError.
+ * Changes the sizes of a ring, io_uring_resize_rings(3). If the new queues cannot be mapped, the
+ * ring is lost, and `lost` is called before the error is thrown. Throws SystemError.
  */
 export function resizeMappedRing(
   ring: { handle: number; flags: number },
@@ -155,7 +173,10 @@ export function resizeMappedRing(
   return viewsOf(map, ring.flags, []);
 }
 
-/** Views of what the kernel and this process share. `flags`: IORING_SETUP_* of the ring. */
+/**
+ * Returns views of the memory that the kernel and this process share. `flags`: IORING_SETUP_* of
+ * the ring.
+ */
 function viewsOf(map: Float64Array, flags: number, memory: Mapping[]): MappedRing {
   const sqCount = map[RingMap.SqEntries]!;
   const buffers: ArrayBuffer[] = [];
@@ -167,7 +188,8 @@ function viewsOf(map: Float64Array, flags: number, memory: Mapping[]): MappedRin
   const word = (field: RingMap): Uint32Array => new Uint32Array(view(field, 4));
   const sqeShift = (flags & IORING_SETUP_SQE128) === 0 ? 0 : 1;
   const cqeShift = (flags & IORING_SETUP_CQE32) === 0 ? 0 : 1;
-  // Entries are submitted in the order they are written: the indirection of the SQ array stays the identity for good.
+  // The SQ array maps each position to the entry with the same number, and never changes. So
+  // entries are submitted in the order in which they are written.
   if ((flags & IORING_SETUP_NO_SQARRAY) === 0) {
     const array = new Uint32Array(view(RingMap.SqArray, sqCount * 4));
     for (let i = 0; i < array.length; i++) array[i] = i;
@@ -207,7 +229,10 @@ function validFlags(entries: number, { flags = 0 }: RingParams): number {
   return flags;
 }
 
-/** The two pieces of memory that a ring with IORING_SETUP_NO_MMAP is laid out in: both queues' heads and entries, and the SQEs. */
+/**
+ * Returns the two pieces of memory for a ring with IORING_SETUP_NO_MMAP. One has the heads and
+ * entries of both queues, the other has the SQEs.
+ */
 function ownMemory(entries: number, cqEntries: number, sqeShift: number, cqeShift: number): Mapping[] {
   const sqCount = 2 ** Math.ceil(Math.log2(entries));
   const cqCount = Math.max(2 * sqCount, 2 ** Math.ceil(Math.log2(Math.max(1, cqEntries))));

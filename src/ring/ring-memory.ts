@@ -1,32 +1,37 @@
 /**
- * Memory for what operations point at: paths, vectors, messages, times, results. The kernel may see mapped memory only, since the garbage
- * collector moves and frees what lies on the heap while an operation is in flight.
+ * Memory for the arguments of operations: paths, vectors, messages, times, results. It is mapped
+ * memory, because the garbage collector may move or free heap memory while an operation is in
+ * flight.
  *
- * Guarantees: what is allocated is zeroed, aligned, and stays where it is until `reset()` or `release()`; after `release()` every view of it
- * is empty. Leaves to others when that may be: the owner calls neither before the last completion of every operation that was given
- * an address of this memory, the two of a SEND_ZC and the end of a multishot operation included. One RingMemory for what lives
- * equally long; `Arena` for chunks that come and go.
+ * Guarantees: allocated memory is zeroed and aligned, and stays in place until `reset()` or
+ * `release()`. After `release()`, every view of it is empty.
+ *
+ * Leaves to others: the owner calls neither before the last completion of every operation that uses
+ * an address of this memory. A SEND_ZC has two completions, and a multishot operation has an end.
+ * Use one RingMemory for memory with the same lifetime, and `Arena` for short-lived chunks.
  */
 import { Mapping, PAGE_BYTES } from "../sys/memory.ts";
 import { type ControlMessage, encodeControl } from "./control-messages.ts";
 import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { requireInteger, requirePath, requirePowerOfTwo, U32_MAX } from "../sys/check.ts";
 import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
 
 const BYTES_DEFAULT = 65536;
 const BYTES_MAX = 2 ** 40;
-/** Of malloc(3), and enough for every structure here. */
+/** The alignment of malloc(3). It is enough for every structure here. */
 const ALIGNMENT_BYTES = 16;
 
 export class RingMemory {
-  /** Bytes in all: whole pages. */
+  /** Size in bytes, in whole pages. */
   readonly bytes: number;
   private readonly mapping: Mapping;
   private used = 0;
 
-  /** `bytes`: how much can be allocated until `reset()`, rounded up to pages; default 64 KiB. Throws SystemError (ENOMEM). */
+  /**
+   * `bytes` is the room for allocations until `reset()`, rounded up to pages; its default is 64
+   * KiB. Throws SystemError (ENOMEM).
+   */
   constructor(bytes = BYTES_DEFAULT) {
     requireInteger("bytes", bytes, 1, BYTES_MAX);
     this.mapping = new Mapping(bytes);
@@ -37,12 +42,15 @@ export class RingMemory {
     return this.bytes - this.used;
   }
 
-  /** `bytes` zeroes, at a multiple of `alignment` (a power of two; 4096 for O_DIRECT). Throws RangeError when there is no room. */
+  /**
+   * Allocates `bytes` zeroes at a multiple of `alignment` (a power of two; 4096 for O_DIRECT).
+   * Throws RangeError when there is no room.
+   */
   allocate(bytes: number, alignment: number = ALIGNMENT_BYTES): Region {
     return this.place(bytes, alignment, (place) => new Region(place));
   }
 
-  /** A copy of bytes, or of text as UTF-8 without a NUL. */
+  /** Copies bytes, or text as UTF-8 without a NUL. */
   copy(data: Uint8Array | string): Region {
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     const region = this.allocate(bytes.length);
@@ -50,84 +58,110 @@ export class RingMemory {
     return region;
   }
 
-  /** A NUL-terminated path or name, of text or of bytes. Throws a TypeError for one with a NUL in it. */
+  /**
+   * Makes a NUL-terminated path or name of text or bytes. Throws a TypeError for an argument with a
+   * NUL in it.
+   */
   cString(text: string | Uint8Array): Region {
-    const allowed = "a string or bytes without NUL";
-    if (typeof text !== "string" && !(text instanceof Uint8Array)) throw invalidType("text", allowed, text);
-    const bytes = Buffer.from(text as string);
-    if (bytes.includes(0)) throw invalidValue("text", allowed, text);
-    return this.copy(Buffer.concat([bytes, Buffer.alloc(1)]));
+    requirePath("text", text);
+    return this.copy(Buffer.concat([Buffer.from(text as string), Buffer.alloc(1)]));
   }
 
-  /** struct iovec for readv, writev and messages: pieces of memory, in order. The pieces must live as long. */
+  /**
+   * Makes a struct iovec for readv, writev and messages: pieces of memory, in order. The pieces
+   * must live as long as the iovec.
+   */
   iovec(pieces: readonly { address: number | bigint; bytes: number | bigint }[]): Iovec {
     return this.place(Iovec.bytesFor(pieces), ALIGNMENT_BYTES, (place) => new Iovec(place, pieces));
   }
 
-  /** struct __kernel_timespec of a time in milliseconds, fractions included: from now, or of a clock with IORING_TIMEOUT_ABS. */
+  /**
+   * Makes a struct __kernel_timespec for `ms` milliseconds, fractions included. The time counts
+   * from now; with IORING_TIMEOUT_ABS, it is a time of a clock.
+   */
   timespec(ms: number): Timespec {
     return this.place(Timespec.bytes, ALIGNMENT_BYTES, (place) => new Timespec(place, ms));
   }
 
-  /** Whole pages with at least `count` arguments for `Ring.submitAndWaitReg`, to be registered (`Ring.registerRegion`). */
+  /**
+   * Allocates whole pages for at least `count` arguments of `Ring.submitAndWaitReg`.
+   * `Ring.registerRegion` registers them.
+   */
   waitArguments(count: number): WaitArguments {
     requireInteger("count", count, 1, BYTES_MAX);
     const bytes = Math.ceil((count * WaitArguments.bytesEach) / PAGE_BYTES) * PAGE_BYTES;
     return this.place(bytes, PAGE_BYTES, (place) => new WaitArguments(place, bytes / WaitArguments.bytesEach));
   }
 
-  /** struct open_how of openat2(2). `flags`: O_*, `resolve`: RESOLVE_*. Default: 0 each. */
+  /**
+   * Makes a struct open_how of openat2(2). `flags`: O_*. `resolve`: RESOLVE_*. Each is 0 by
+   * default.
+   */
   openHow(how: { flags?: number; mode?: number; resolve?: number }): OpenHow {
     return this.place(OpenHow.bytes, ALIGNMENT_BYTES, (place) => new OpenHow(place, how));
   }
 
-  /** Room for a struct statx, to read after the completion. */
+  /** Allocates room for a struct statx. Read it after the completion. */
   statx(): Statx {
     return this.place(Statx.bytes, ALIGNMENT_BYTES, (place) => new Statx(place));
   }
 
-  /** struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long. */
+  /**
+   * Makes a struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long as the message.
+   */
   msghdr(parts: MessageParts): Msghdr {
     return this.place(Msghdr.bytes, ALIGNMENT_BYTES, (place) => new Msghdr(place, parts));
   }
 
-  /** Ancillary data to send (`scmRights`, `udpSegment` and so on), for the `control` of a `msghdr`; `allocate(controlSpace(...))` is room for some. */
+  /**
+   * Makes ancillary data to send (`scmRights`, `udpSegment` and so on), for the `control` of a
+   * `msghdr`. `allocate(controlSpace(...))` makes room for received data.
+   */
   control(messages: readonly ControlMessage[]): Region {
     return this.copy(encodeControl(messages));
   }
 
-  /** A sockaddr: numeric `hostname` and `port`, or `unix`, a path or an abstract name with a leading NUL. Throws a TypeError. */
+  /**
+   * Makes a sockaddr: a numeric `hostname` and a `port`, or `unix`, a path or an abstract name with
+   * a leading NUL. Throws a TypeError.
+   */
   sockaddr(options: SockaddrOptions): Region {
     return this.copy(sockaddrBytes(options));
   }
 
-  /** Room for the address that accept or recvmsg reports. */
+  /** Allocates room for the address that accept or recvmsg reports. */
   roomForSockaddr(): RoomForSockaddr {
     return this.place(RoomForSockaddr.bytes, ALIGNMENT_BYTES, (place) => new RoomForSockaddr(place));
   }
 
-  /** Room for the siginfo_t of waitid(2). */
+  /** Allocates room for the siginfo_t of waitid(2). */
   siginfo(): Siginfo {
     return this.place(Siginfo.bytes, ALIGNMENT_BYTES, (place) => new Siginfo(place));
   }
 
-  /** struct epoll_event: `events` EPOLL*, and the two halves of what comes back with them. */
+  /**
+   * Makes a struct epoll_event: `events` (EPOLL*), and the two halves of the data that
+   * epoll_wait(2) returns with them.
+   */
   epollEvent(events: number, low = 0, high = 0): EpollEvents {
     return this.epollEvents(1).set(0, events, low, high);
   }
 
-  /** Room for `count` struct epoll_event. */
+  /** Allocates room for `count` struct epoll_event. */
   epollEvents(count: number): EpollEvents {
     requireInteger("count", count, 1, U32_MAX);
     return this.place(count * EpollEvents.bytesEach, ALIGNMENT_BYTES, (place) => new EpollEvents(place, count));
   }
 
-  /** 32-bit words: descriptors for prepFilesUpdate, room for prepPipe, a futex. */
+  /** Makes 32-bit words: descriptors for prepFilesUpdate, room for prepPipe, or a futex. */
   int32(...values: readonly number[]): Int32s {
     return this.place(Math.max(1, values.length) * 4, ALIGNMENT_BYTES, (place) => new Int32s(place, values));
   }
 
-  /** `count` struct futex_waitv: each waits while the 32 bits at `address` are `value`. `flags`: FUTEX2_*. */
+  /**
+   * Makes `count` struct futex_waitv. Each waits while the 32 bits at `address` equal `value`.
+   * `flags`: FUTEX2_*.
+   */
   futexWaitv(waiters: readonly { address: number; value: number; flags: number }[]): Region {
     const region = this.allocate(waiters.length * 24);
     for (const [i, { address, value, flags }] of waiters.entries()) {
@@ -139,12 +173,17 @@ export class RingMemory {
     return region;
   }
 
-  /** All of it may be allocated again. What was handed out before is anybody's: nothing that points at it may be in flight. */
+  /**
+   * Makes all memory free for new allocations. No operation may use earlier allocations any more.
+   */
   reset(): void {
     this.used = 0;
   }
 
-  /** Unmaps; views become empty. Nothing that points at it may be in flight. May be called again. */
+  /**
+   * Unmaps the memory; views become empty. No operation that uses the memory may be in flight.
+   * Further calls do nothing.
+   */
   release(): void {
     this.mapping.release();
     this.used = this.bytes;
@@ -156,8 +195,7 @@ export class RingMemory {
 
   private place<T extends Region>(bytes: number, alignment: number, make: (place: Place) => T): T {
     requireInteger("bytes", bytes, 0, BYTES_MAX);
-    if (!Number.isInteger(alignment) || alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)) !== 0)
-      throw invalidValue("alignment", "a power of two from 1 to 4096", alignment);
+    requirePowerOfTwo("alignment", alignment, 1, 4096);
     const offset = Math.ceil(this.used / alignment) * alignment;
     if (offset + bytes > this.bytes)
       throw new RangeError(

@@ -1,9 +1,11 @@
 /**
- * Submission and completion queues of one io_uring instance, as the kernel maps them: entries are written and read in place, and nothing here
- * enters the kernel but `enter`, and what has to look for completions.
+ * Submission and completion queues of one io_uring instance, as the kernel maps them. Entries are
+ * written and read in place. Only `enter`, and functions that must look for completions, enter the
+ * kernel.
  *
- * Guarantees: entries reach the kernel in the order of `getSqe()`; no completion is handed out twice. Leaves to others: submitting and waiting
- * (ring-waits.ts), setting up and closing (ring.ts).
+ * Guarantees: entries reach the kernel in the order of `getSqe()`. No completion is handed out
+ * twice. Leaves to others: submitting and waiting (ring-waits.ts), setting up and closing
+ * (ring.ts).
  */
 import {
   IORING_ENTER_GETEVENTS,
@@ -12,25 +14,26 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_NEED_WAKEUP,
 } from "../sys/abi.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
 import { EAGAIN, EBADF, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
 import { type Native, native } from "../sys/library.ts";
 import { Cqe } from "./cqe.ts";
 import { WaitRegistrations } from "./registration-waits.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 import type { MappedRing } from "./ring-map.ts";
 import { Sqe } from "./sqe.ts";
 
-/** The longest limit of a wait, about 35 minutes: rl_enter takes a signed 32-bit number. */
+/**
+ * The longest time limit of a wait, about 35 minutes. rl_enter has a signed 32-bit argument for it.
+ */
 export const TIMEOUT_US_MAX = 0x7fffffff;
 
 export abstract class RingQueues extends WaitRegistrations {
   /** IORING_FEAT_*. */
   readonly features: number;
-  /** IORING_SETUP_* as the kernel took them. */
+  /** IORING_SETUP_* flags of the ring, as the kernel has accepted them. */
   readonly flags: number;
   readonly sqpoll: boolean;
-  /** System calls made by `enter`, for measurements. */
+  /** Number of system calls by `enter`, for measurements. */
   enters = 0;
 
   protected readonly native: Native;
@@ -49,12 +52,19 @@ export abstract class RingQueues extends WaitRegistrations {
   private sqMask = 0;
   private cqMask = 0;
   private cqeShift: 0 | 1 = 0;
-  /** What `getSqe` has handed out, what the kernel was told of, and what it was last seen to have taken. */
+  /**
+   * Positions in the submission queue. `localTail` is after the entries that `getSqe` has handed
+   * out. `publishedTail` is after the entries that the kernel can see. `seenHead` is the kernel's
+   * head at its last read.
+   */
   private localTail = 0;
   private publishedTail = 0;
   private seenHead = 0;
   private localCqHead = 0;
-  /** What to enter by: a descriptor, or an index of the registered ones with IORING_ENTER_REGISTERED_RING among the flags. */
+  /**
+   * First argument of io_uring_enter(2): a descriptor, or the index of a registered one. In the
+   * second case, `enterFlags` has IORING_ENTER_REGISTERED_RING.
+   */
   protected enterFd: number;
   protected enterFlags = 0;
   protected closed = false;
@@ -69,7 +79,7 @@ export abstract class RingQueues extends WaitRegistrations {
     this.adopt(map);
   }
 
-  /** Reads and writes the queues here from now on. */
+  /** Makes this object read and write the given queues. */
   protected adopt(map: MappedRing): void {
     this.buffers = map.buffers;
     ({ sqHead: this.sqHead, sqTail: this.sqTail, sqFlags: this.sqFlags, sqDropped: this.sqDropped } = map);
@@ -91,11 +101,12 @@ export abstract class RingQueues extends WaitRegistrations {
     return this.cqMask + 1;
   }
 
-  // ---- submission ----------------------------------------------------------------------------------------------
+  // ---- submission ----
 
   /**
-   * io_uring_get_sqe(3): the next free entry, or null when the queue is full: submit, then ask again. It does nothing until it is prepared,
-   * also when its preparation throws: then it is submitted as a NOP without a completion.
+   * io_uring_get_sqe(3). Returns the next free entry, or null when the queue is full; then submit
+   * and ask again. An entry without a preparation does nothing: the kernel gets a NOP without a
+   * completion. The same applies if the preparation throws.
    */
   getSqe(): Sqe | null {
     const tail = this.localTail;
@@ -110,12 +121,12 @@ export abstract class RingQueues extends WaitRegistrations {
     return sqe;
   }
 
-  /** Entries that were written and that the kernel has not been told of. */
+  /** Number of written entries that the kernel cannot see yet. */
   get unpublished(): number {
     return (this.localTail - this.publishedTail) >>> 0;
   }
 
-  /** Entries that the kernel has not taken yet, io_uring_sq_ready(3). */
+  /** Number of entries that the kernel has not consumed yet, io_uring_sq_ready(3). */
   get sqReady(): number {
     return (this.localTail - Atomics.load(this.sqHead, 0)) >>> 0;
   }
@@ -125,33 +136,38 @@ export abstract class RingQueues extends WaitRegistrations {
     return this.sqEntries - this.sqReady;
   }
 
-  /** Entries that the kernel dropped because they were invalid. */
+  /** Number of entries that the kernel dropped because they were invalid. */
   get dropped(): number {
     return Atomics.load(this.sqDropped, 0);
   }
 
-  /** Makes everything written since the last call visible to the kernel; an SQPOLL thread needs nothing more while it is awake. */
+  /**
+   * Makes all entries since the last call visible to the kernel. An SQPOLL thread that is awake
+   * needs nothing more.
+   */
   publish(): void {
     if (this.publishedTail === this.localTail) return;
     this.publishedTail = this.localTail;
-    // A full barrier, not just a release: needsWakeup() reads the flags right after this, and the SQ thread re-reads the tail
-    // right after it raises NEED_WAKEUP. One of the two must see the other, or a submission sleeps until the next one.
+    // This is a full barrier, not just a release. needsWakeup() reads the flags right after this
+    // store, and the SQ thread reads the tail again right after it raises NEED_WAKEUP. One of the
+    // two must see the other's write. Otherwise, a submission would wait until the next one.
     Atomics.store(this.sqTail, 0, this.localTail);
   }
 
-  /** Whether the SQPOLL thread sleeps. Ask after `publish()`. */
+  /** Whether the SQPOLL thread sleeps. Read it after `publish()`. */
   get needsWakeup(): boolean {
     return (Atomics.load(this.sqFlags, 0) & IORING_SQ_NEED_WAKEUP) !== 0;
   }
 
-  /** IORING_SQ_*: work that waits for this thread to enter the kernel. */
+  /** IORING_SQ_* flags: work that waits until this thread enters the kernel. */
   get kernelFlags(): number {
     return Atomics.load(this.sqFlags, 0);
   }
 
   /**
-   * One io_uring_enter(2). `timeoutUs` limits a wait (IORING_ENTER_GETEVENTS with `minComplete`); -1 is no limit.
-   * Returns what the kernel took, or -errno: -ETIME, -EINTR and -EBUSY are for the caller to judge.
+   * Makes one call of io_uring_enter(2). `timeoutUs` limits a wait (IORING_ENTER_GETEVENTS with
+   * `minComplete`) in microseconds; -1 means no limit. Returns the number of entries that the
+   * kernel has consumed, or -errno. The caller handles -ETIME, -EINTR and -EBUSY.
    */
   enter(toSubmit: number, minComplete: number, flags: number, timeoutUs = -1): number {
     if (toSubmit >>> 0 !== toSubmit || minComplete >>> 0 !== minComplete || (timeoutUs | 0) !== timeoutUs) {
@@ -163,35 +179,44 @@ export abstract class RingQueues extends WaitRegistrations {
     return this.native.rl_enter(this.enterFd, toSubmit, minComplete, flags | this.enterFlags, timeoutUs);
   }
 
-  // ---- completion ----------------------------------------------------------------------------------------------
+  // ---- completion ----
 
-  /** Completions that wait to be read, io_uring_cq_ready(3). */
+  /** Number of completions that wait to be read, io_uring_cq_ready(3). */
   get cqReady(): number {
     return (Atomics.load(this.cqTail, 0) - this.localCqHead) >>> 0;
   }
 
-  /** Completions that found the queue full. The kernel keeps them (IORING_FEAT_NODROP) until an enter flushes them. */
+  /**
+   * Number of completions that found the queue full. The kernel keeps them (IORING_FEAT_NODROP)
+   * until an enter flushes them.
+   */
   get overflow(): number {
     return Atomics.load(this.cqOverflow, 0);
   }
 
-  /** io_uring_cq_has_overflow(3): whether such completions wait for that. */
+  /** io_uring_cq_has_overflow(3): whether overflowed completions wait for an enter. */
   get cqHasOverflow(): boolean {
     return (Atomics.load(this.sqFlags, 0) & IORING_SQ_CQ_OVERFLOW) !== 0;
   }
 
-  /** Whether completions may be had by entering the kernel, without waiting. */
+  /** Whether an enter without waiting may produce completions. */
   protected get needsEnter(): boolean {
     return this.kernelFlags !== 0 || (this.flags & IORING_SETUP_IOPOLL) !== 0;
   }
 
-  /** io_uring_peek_cqe(3): the oldest completion, or null. It stays in the queue until `cqeSeen`. */
+  /**
+   * io_uring_peek_cqe(3). Returns the oldest completion, or null. It stays in the queue until
+   * `cqeSeen`.
+   */
   peekCqe(): Cqe | null {
     if (this.cqReady === 0 && this.needsEnter) this.getEvents();
     return this.cqReady === 0 ? null : this.cqeAt(this.localCqHead);
   }
 
-  /** io_uring_peek_batch_cqe: up to `count` completions, oldest first. They stay in the queue until `cqAdvance`. */
+  /**
+   * io_uring_peek_batch_cqe. Returns up to `count` completions, oldest first. They stay in the
+   * queue until `cqAdvance`.
+   */
   peekBatchCqe(count: number): Cqe[] {
     requireInteger("count", count, 0, this.cqEntries);
     if (this.cqReady === 0 && this.needsEnter) this.getEvents();
@@ -203,7 +228,10 @@ export abstract class RingQueues extends WaitRegistrations {
     return (this.cqes[index] ??= new Cqe(this.cqeWords, index << this.cqeShift, this.cqeShift === 1));
   }
 
-  /** io_uring_for_each_cqe: calls `visit` with each waiting completion, oldest first. Returns how many there were, for `cqAdvance`. */
+  /**
+   * io_uring_for_each_cqe. Calls `visit` with each waiting completion, oldest first. Returns their
+   * number, for `cqAdvance`.
+   */
   forEachCqe(visit: (cqe: Cqe) => void): number {
     const ready = this.cqReady;
     const head = this.localCqHead;
@@ -211,12 +239,12 @@ export abstract class RingQueues extends WaitRegistrations {
     return ready;
   }
 
-  /** io_uring_cqe_seen(3): gives the oldest completion's entry back. */
+  /** io_uring_cqe_seen(3). Gives the entry of the oldest completion back to the kernel. */
   cqeSeen(): void {
     this.cqAdvance(1);
   }
 
-  /** io_uring_cq_advance(3): gives the `count` oldest entries back. */
+  /** io_uring_cq_advance(3). Gives the `count` oldest entries back to the kernel. */
   cqAdvance(count: number): void {
     if (!Number.isInteger(count) || count < 0 || count > this.cqReady)
       throw outOfRange("count", `from 0 to ${this.cqReady}, the completions that wait`, count);
@@ -224,7 +252,10 @@ export abstract class RingQueues extends WaitRegistrations {
     Atomics.store(this.cqHead, 0, this.localCqHead);
   }
 
-  /** Copies waiting completions into `into`, four words each (user data low and high, res, flags), and gives their entries back. */
+  /**
+   * Copies waiting completions into `into`, and gives their entries back to the kernel. Each has
+   * four words: user data low and high, res, flags. Returns the number of completions.
+   */
   reap(into: Int32Array): number {
     const head = this.localCqHead;
     const count = Math.min((Atomics.load(this.cqTail, 0) - head) >>> 0, into.length >>> 2);
@@ -244,14 +275,17 @@ export abstract class RingQueues extends WaitRegistrations {
     return count;
   }
 
-  /** io_uring_get_events(3): enters without waiting, runs task work that is due (DEFER_TASKRUN) and flushes overflowed completions. */
+  /**
+   * io_uring_get_events(3). Enters the kernel without waiting. Runs task work that is due
+   * (DEFER_TASKRUN), and flushes overflowed completions.
+   */
   getEvents(): void {
     const result = this.enter(0, 0, IORING_ENTER_GETEVENTS);
     if (result < 0 && result !== -EINTR && result !== -EBUSY && result !== -EAGAIN)
       throw new SystemError(-result, "io_uring_enter");
   }
 
-  /** `getSqe` finds the queue full from now on, and says why. */
+  /** Makes `getSqe` find the queue full, so that it throws the reason. */
   protected endQueues(): void {
     this.seenHead = (this.localTail - this.sqEntries) >>> 0;
   }

@@ -1,6 +1,7 @@
 /**
- * Submitting and waiting, io_uring_submit(3) and io_uring_wait_cqe(3) with their like: what enters the kernel, and how long it stays there.
- * There is no signal mask anywhere: Bun handles signals.
+ * Submitting and waiting, io_uring_submit(3), io_uring_wait_cqe(3) and related functions. They
+ * decide when to enter the kernel, and how long to stay there. No function has a signal mask,
+ * because Bun handles signals.
  */
 import {
   IORING_ENTER_ABS_TIMER,
@@ -11,29 +12,32 @@ import {
 } from "../sys/abi.ts";
 import { check, EINTR, EINVAL, ETIME, SystemError } from "../sys/errno.ts";
 import type { Cqe } from "./cqe.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
+import { requireInteger, U32_MAX } from "../sys/check.ts";
 import { RingQueues, TIMEOUT_US_MAX } from "./ring-queues.ts";
 
-/** One io_uring_enter(2) that may wait. */
+/** Makes one io_uring_enter(2) that may wait. */
 type Wait = (toSubmit: number, minComplete: number, flags: number) => number;
 
 export abstract class RingWaits extends RingQueues {
   private readonly plainWait: Wait = (toSubmit, minComplete, flags) => this.enter(toSubmit, minComplete, flags);
 
-  /** io_uring_submit(3). Returns how many entries were submitted. Throws SystemError. */
+  /** io_uring_submit(3). Returns the number of submitted entries. Throws SystemError. */
   submit(): number {
     return check(this.submitAnd(0, 0), "io_uring_enter");
   }
 
-  /** io_uring_submit_and_wait(3): blocks the thread until `minComplete` completions are there. Throws SystemError. */
+  /**
+   * io_uring_submit_and_wait(3). Blocks the thread until `minComplete` completions are present.
+   * Returns the number of submitted entries. Throws SystemError.
+   */
   submitAndWait(minComplete: number): number {
     requireInteger("minComplete", minComplete, 0, this.cqEntries);
     return check(this.submitAnd(minComplete, 0), "io_uring_enter");
   }
 
   /**
-   * io_uring_submit_and_wait_timeout(3): for at most `timeoutUs` microseconds. Returns the oldest completion, or null where there is none by
-   * then.
+   * io_uring_submit_and_wait_timeout(3). Waits for at most `timeoutUs` microseconds. Returns the
+   * oldest completion, or null if there is none by then.
    */
   submitAndWaitTimeout(minComplete: number, timeoutUs: number): Cqe | null {
     requireInteger("minComplete", minComplete, 0, this.cqEntries);
@@ -42,22 +46,26 @@ export abstract class RingWaits extends RingQueues {
     return this.oldestAfter(this.submitAnd(minComplete, IORING_ENTER_GETEVENTS, wait));
   }
 
-  /** io_uring_submit_and_get_events(3): submits, and runs task work that is due, without waiting. Returns how many were submitted. */
+  /**
+   * io_uring_submit_and_get_events(3). Submits, and runs task work that is due, without waiting.
+   * Returns the number of submitted entries.
+   */
   submitAndGetEvents(): number {
     return check(this.submitAnd(0, IORING_ENTER_GETEVENTS), "io_uring_enter");
   }
 
   /**
-   * io_uring_submit_and_wait_min_timeout: for `minWaitUs` microseconds until `minComplete` completions are there, and from then on until one is;
-   * for at most `timeoutUs` in all (-1: no limit). Returns the oldest completion, or null. So a batch may grow, and a single completion waits no
-   * longer than `minWaitUs`. Linux 6.12; EINVAL before.
+   * io_uring_submit_and_wait_min_timeout. Waits for `minComplete` completions during `minWaitUs`
+   * microseconds, and then until there is one. The whole wait takes at most `timeoutUs`
+   * microseconds (-1: no limit). So a batch can grow, and a single completion waits at most
+   * `minWaitUs`. Returns the oldest completion, or null. Linux 6.12; EINVAL before.
    */
   submitAndWaitMinTimeout(minComplete: number, timeoutUs: number, minWaitUs: number): Cqe | null {
     const wait = this.minWait(minComplete, timeoutUs, minWaitUs);
     return this.oldestAfter(this.submitAnd(minComplete, IORING_ENTER_GETEVENTS, wait));
   }
 
-  /** io_uring_wait_cqes_min_timeout: the same, and submits nothing. */
+  /** io_uring_wait_cqes_min_timeout. Waits like `submitAndWaitMinTimeout`, and submits nothing. */
   waitCqesMinTimeout(count: number, timeoutUs: number, minWaitUs: number): Cqe | null {
     const wait = this.minWait(count, timeoutUs, minWaitUs);
     if (this.cqReady >= count && count > 0) return this.peekCqe();
@@ -65,9 +73,12 @@ export abstract class RingWaits extends RingQueues {
   }
 
   /**
-   * io_uring_submit_and_wait_reg: waits as argument `index` of the registered region says (`RingMemory.waitArguments`, `registerRegion`), which
-   * spares the kernel to copy it. Returns the oldest completion, or null. `isAbsolute`: the argument's time is one of the ring's clock
-   * (IORING_ENTER_ABS_TIMER, `registerClock`). Linux 6.13.
+   * io_uring_submit_and_wait_reg. Waits as argument `index` of the registered region says
+   * (`RingMemory.waitArguments`, `registerRegion`). So the kernel need not copy the argument.
+   * Returns the oldest completion, or null. Linux 6.13.
+   *
+   * `isAbsolute`: the argument's time is a time of the ring's clock (IORING_ENTER_ABS_TIMER,
+   * `registerClock`).
    */
   submitAndWaitReg(minComplete: number, index: number, isAbsolute = false): Cqe | null {
     requireInteger("minComplete", minComplete, 0, this.cqEntries);
@@ -87,7 +98,7 @@ export abstract class RingWaits extends RingQueues {
       this.native.rl_enter_min(this.enterFd, toSubmit, least, flags | this.enterFlags, timeoutUs, minWaitUs);
   }
 
-  /** After a wait with a limit: that it was over is no error. */
+  /** Returns the oldest completion after a wait with a limit. The end of the time is no error. */
   private oldestAfter(result: number): Cqe | null {
     if (result < 0 && result !== -ETIME && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
     return this.peekCqe();
@@ -105,11 +116,12 @@ export abstract class RingWaits extends RingQueues {
     return this.sqpoll && taken >= 0 ? count : taken;
   }
 
-  /** io_uring_sqring_wait(3): blocks until the SQPOLL thread has made room in a full queue. */
+  /** io_uring_sqring_wait(3). Blocks until the SQPOLL thread has made room in a full queue. */
   sqringWait(): void {
     this.requireOpen("io_uring_enter");
     if (!this.sqpoll) return;
-    // A signal, or task work of another ring, ends the kernel's wait early, and not with EINTR.
+    // A signal, or task work of another ring, ends the kernel's wait early. The result is not EINTR
+    // then.
     while (this.sqSpaceLeft === 0) {
       this.publish();
       const flags = IORING_ENTER_SQ_WAIT | (this.needsWakeup ? IORING_ENTER_SQ_WAKEUP : 0);
@@ -119,8 +131,9 @@ export abstract class RingWaits extends RingQueues {
   }
 
   /**
-   * io_uring_wait_cqe(3), or io_uring_wait_cqe_timeout(3): blocks the thread until there is a completion; with `timeoutUs` null after that time.
-   * Submits nothing. Throws SystemError.
+   * io_uring_wait_cqe(3), io_uring_wait_cqe_timeout(3). Blocks the thread until there is a
+   * completion. With `timeoutUs`, returns null after that time. Submits nothing. Throws
+   * SystemError.
    */
   waitCqe(timeoutUs = -1): Cqe | null {
     return this.waitCqes(1, timeoutUs);
@@ -132,21 +145,27 @@ export abstract class RingWaits extends RingQueues {
     return this.waitCqes(1, timeoutUs);
   }
 
-  /** io_uring_wait_cqe_nr(3): blocks until `count` completions are there, and returns the oldest. */
+  /**
+   * io_uring_wait_cqe_nr(3). Blocks until `count` completions are present. Returns the oldest one.
+   */
   waitCqeNr(count: number): Cqe | null {
     return this.waitCqes(count);
   }
 
-  /** io_uring_wait_cqes(3): the same for at most `timeoutUs` microseconds; then null, unless a completion is there. */
+  /**
+   * io_uring_wait_cqes(3). Blocks until `count` completions are present, for at most `timeoutUs`
+   * microseconds (-1: no limit). Returns the oldest completion, or null if there is none.
+   */
   waitCqes(count: number, timeoutUs = -1): Cqe | null {
     requireInteger("count", count, 0, this.cqEntries);
     requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
     for (;;) {
       const cqe = this.peekCqe();
-      // Not by cqReady alone: a completion may have come since the peek.
+      // `cqReady` alone is not enough: a completion may have come since the peek.
       if (count === 0 || (cqe !== null && this.cqReady >= count)) return cqe;
       const result = this.enter(0, count, IORING_ENTER_GETEVENTS, timeoutUs);
-      // When time is up and some completions are there, though not all, the kernel's answer is 0.
+      // If the time ends and some completions are present, but fewer than `count`, the kernel
+      // returns 0.
       if (result === -ETIME || (result >= 0 && timeoutUs >= 0 && this.cqReady > 0)) return this.peekCqe();
       if (result < 0 && result !== -EINTR) throw new SystemError(-result, "io_uring_enter");
     }

@@ -1,9 +1,10 @@
 /**
- * One io_uring instance under liburing's names: set up, resized, closed.
+ * One io_uring instance under liburing's names: setting up, resizing and closing.
  *
- * Guarantees: the ring's memory is detached before it is unmapped, so that late use throws. Its queues are in ring-queues.ts, submitting and
- * waiting in ring-waits.ts, what is registered in registration.ts. Leaves to others: what an operation means (reactor/), who owns the
- * memory it points at (arena.ts, buffer-ring.ts).
+ * Guarantees: the ring's memory is detached before it is unmapped, so late use throws.
+ * ring-queues.ts has its queues, ring-waits.ts submitting and waiting, registration.ts the
+ * registrations. Leaves to others: the meaning of an operation (reactor/), and the ownership of its
+ * memory (arena.ts, buffer-ring.ts).
  */
 import {
   IORING_CQ_EVENTFD_DISABLED,
@@ -16,37 +17,43 @@ import {
   IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
-import { invalidType, invalidValue } from "../sys/argument-errors.ts";
+import { invalidType, invalidValue, requireInteger, U32_MAX } from "../sys/check.ts";
 import { check, EINVAL, EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
 import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
-import { requireInteger, U32_MAX } from "./require-integer.ts";
 import { openMappedRing, resizeMappedRing, type MappedRing, type RingParams } from "./ring-map.ts";
 import { RingWaits } from "./ring-waits.ts";
 
 export type { RingParams } from "./ring-map.ts";
 
-/** IORING_REGISTER_USE_REGISTERED_RING is not the caller's to set: `fd` would be taken for an index. */
+/**
+ * A caller may not set IORING_REGISTER_USE_REGISTERED_RING, because the kernel would read `fd` as
+ * an index.
+ */
 const REGISTER_OPCODE_MAX = 0x7fffffff;
 
-/** What would leave this object with queues or a descriptor that are not the ring's any more: it would wait for ever. */
+/**
+ * Opcodes that replace the ring's queues or descriptor. This object would keep the old ones and
+ * wait for ever.
+ */
 const ringsOwn = new Map([
   [IORING_REGISTER_RESIZE_RINGS, "IORING_REGISTER_RESIZE_RINGS: call resizeRings()"],
   [IORING_UNREGISTER_RING_FDS, "IORING_UNREGISTER_RING_FDS: call unregisterRingFd()"],
 ]);
 
 export class Ring extends RingWaits {
-  /** -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
+  /** The ring's descriptor; -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
   readonly fd: number;
-  /** @internal Of the C part. */
+  /** @internal Address of the C part's struct. */
   readonly handle: number;
   private readonly memory: Mapping[];
 
   /**
-   * io_uring_queue_init_params(3), or io_uring_queue_init(3) where `params` is a number, IORING_SETUP_* flags. `entries` is rounded up to a
-   * power of two, at most 32768 (with IORING_SETUP_CLAMP more are asked for and cut). Throws SystemError.
+   * io_uring_queue_init_params(3); or io_uring_queue_init(3), where `params` is a number of
+   * IORING_SETUP_* flags. `entries` is rounded up to a power of two, and at most 32768. With
+   * IORING_SETUP_CLAMP, a larger number is allowed and cut. Throws SystemError.
    */
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
     if (typeof params === "number") return new Ring(openMappedRing(entries, { flags: params }));
@@ -70,8 +77,8 @@ export class Ring extends RingWaits {
   }
 
   /**
-   * io_uring_register_ring_fd(3): enters by a registered descriptor from now on, on this thread (Linux 5.18). Returns whether the kernel took
-   * it.
+   * io_uring_register_ring_fd(3). Makes this thread enter the kernel by a registered descriptor
+   * (Linux 5.18). Returns whether the kernel has accepted it.
    */
   registerRingFd(): boolean {
     this.requireOpen("io_uring_register");
@@ -87,7 +94,10 @@ export class Ring extends RingWaits {
     return (this.enterFlags & IORING_ENTER_REGISTERED_RING) !== 0;
   }
 
-  /** io_uring_unregister_ring_fd(3), on the thread that registered it. Throws SystemError. */
+  /**
+   * io_uring_unregister_ring_fd(3). Call it on the thread that has registered the descriptor.
+   * Throws SystemError.
+   */
   unregisterRingFd(): void {
     this.requireOpen("io_uring_register");
     if (this.fd < 0 || !this.entersByIndex) throw new SystemError(EINVAL, "io_uring_register");
@@ -97,11 +107,18 @@ export class Ring extends RingWaits {
   }
 
   /**
-   * io_uring_resize_rings(3): queues of other sizes, rounded up to powers of two; completions and entries that wait in them are moved, and must fit
-   * (EOVERFLOW). `cqEntries`: default twice as many. For a ring with IORING_SETUP_DEFER_TASKRUN (EINVAL) and IORING_SETUP_NO_SQARRAY (a TypeError: the
-   * kernel does not say where it lays the new array); Linux 6.13. Prepare what `getSqe()` has handed out before: those entries, and completions that
-   * were looked at, are not the ring's any more. Throws SystemError, and leaves the ring as it was, but where the system has no memory left for
-   * the new queues (ENOMEM): then it is closed.
+   * io_uring_resize_rings(3). Changes the sizes of the queues, rounded up to powers of two.
+   * `cqEntries` is twice `entries` by default. Waiting entries and completions move to the new
+   * queues, and must fit (EOVERFLOW).
+   *
+   * The ring needs IORING_SETUP_DEFER_TASKRUN (EINVAL) and IORING_SETUP_NO_SQARRAY (a TypeError,
+   * because the kernel does not tell the place of the new array). Linux 6.13.
+   *
+   * Prepare all entries of `getSqe()` before the call. Those entries, and completions that were
+   * read, no longer belong to the ring after it.
+   *
+   * Throws SystemError, and leaves the ring as it was. But if the system has no memory for the new
+   * queues (ENOMEM), the ring is closed.
    */
   resizeRings(entries: number, cqEntries?: number): void {
     this.requireOpen("io_uring_register");
@@ -115,8 +132,8 @@ export class Ring extends RingWaits {
   }
 
   /**
-   * io_uring_set_iowait: whether a wait counts as one for I/O, which makes the CPU look busy in `top` and keeps its frequency up; it does by
-   * default. Linux 6.15; EOPNOTSUPP before.
+   * io_uring_set_iowait. Sets whether a wait counts as I/O wait. I/O wait makes the CPU look busy
+   * in `top`, and keeps its frequency up. It is on by default. Linux 6.15; EOPNOTSUPP before.
    */
   setIowait(enabled: boolean): void {
     if ((this.features & IORING_FEAT_NO_IOWAIT) === 0) throw new SystemError(EOPNOTSUPP, "io_uring_enter");
@@ -129,7 +146,9 @@ export class Ring extends RingWaits {
     return (Atomics.load(this.cqFlags, 0) & IORING_CQ_EVENTFD_DISABLED) === 0;
   }
 
-  /** io_uring_cq_eventfd_toggle: while off, completions do not signal the registered eventfd. */
+  /**
+   * io_uring_cq_eventfd_toggle. While it is off, completions do not signal the registered eventfd.
+   */
   cqEventfdToggle(enabled: boolean): void {
     Atomics.store(this.cqFlags, 0, enabled ? 0 : IORING_CQ_EVENTFD_DISABLED);
   }
@@ -151,23 +170,29 @@ export class Ring extends RingWaits {
     return check(result, "io_uring_register");
   }
 
-  /** io_uring_setup_buf_ring: `entries`, a power of two up to 32768, in group `bgid`. `flags`: IOU_PBUF_RING_INC. Linux 5.19. */
+  /**
+   * io_uring_setup_buf_ring. Makes a ring of provided buffers in group `bgid`. `entries` is a power
+   * of two up to 32768. `flags`: IOU_PBUF_RING_INC. Linux 5.19.
+   */
   setupBufRing(entries: number, bgid: number, flags = 0): BufRing {
     return new BufRing(this, entries, bgid, flags);
   }
 
-  /** io_uring_queue_exit(3). The kernel ends what is in flight on its own time: drain first where memory must be reused. */
+  /**
+   * io_uring_queue_exit(3). The kernel ends operations in flight later. Wait for their completions
+   * first if their memory must be reused.
+   */
   queueExit(): void {
     this.close();
   }
 
-  /** The same as `queueExit`, which is liburing's name. May be called again. */
+  /** Closes the ring, as `queueExit` does, which is liburing's name. Further calls do nothing. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
     for (const buffer of this.buffers) detach(buffer);
     if (this.fd >= 0 && this.entersByIndex) this.native.rl_ring_unregister_fd(asPointer(this.handle));
-    this.enterFd = -1; // The number may be another ring's already.
+    this.enterFd = -1; // The number may belong to another ring already.
     this.enterFlags = 0;
     this.endQueues();
     owned().deleteRing(this.handle);

@@ -1,6 +1,7 @@
 /**
- * io_uring_register(2) without a ring: what the kernel has, and a message into somebody's ring. Every function throws SystemError with syscall
- * "io_uring_register": EINVAL or EBADF where the kernel is older.
+ * Calls of io_uring_register(2) without a ring: queries of the kernel's features, and a message to
+ * another ring. Every function throws SystemError with syscall "io_uring_register": EINVAL or EBADF
+ * on an older kernel.
  */
 import {
   IO_URING_QUERY_OPCODES,
@@ -9,28 +10,30 @@ import {
   IORING_REGISTER_QUERY,
   IORING_REGISTER_SEND_MSG_RING,
 } from "../sys/abi.ts";
-import { invalidType } from "../sys/argument-errors.ts";
+import { requireFunction } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { scratch } from "./registration-arguments.ts";
 import { Sqe } from "./sqe.ts";
 
-/** struct io_uring_query_opcode: how many there are of each, and every flag that the kernel knows. */
+/** struct io_uring_query_opcode: numbers of opcodes, and all flags that the kernel knows. */
 export interface QueryOpcodes {
-  /** IORING_OP_* below this one. */
+  /** The kernel knows IORING_OP_* below this number. */
   requestOpcodes: number;
-  /** IORING_REGISTER_* below this one. */
+  /** The kernel knows IORING_REGISTER_* below this number. */
   registerOpcodes: number;
   /** IORING_FEAT_*, IORING_SETUP_*, IORING_ENTER_* and IOSQE_*. */
   featureFlags: number;
   setupFlags: number;
   enterFlags: number;
   sqeFlags: number;
-  /** IO_URING_QUERY_* below this one. */
+  /** The kernel knows IO_URING_QUERY_* below this number. */
   queryOpcodes: number;
 }
 
-/** struct io_uring_query_zcrx: what zero-copy receives can be set up with. */
+/**
+ * struct io_uring_query_zcrx: the set-up parameters of zero-copy receives that the kernel allows.
+ */
 export interface QueryZcrx {
   registerFlags: number;
   areaFlags: number;
@@ -40,17 +43,19 @@ export interface QueryZcrx {
   refillHeaderAlignment: number;
 }
 
-/** struct io_uring_query_scq: the memory before the entries of both queues. */
+/** struct io_uring_query_scq: the header before the entries of both queues. */
 export interface QueryScq {
   headerBytes: number;
   headerAlignment: number;
 }
 
-/** sizeof(struct io_uring_query_hdr), and enough for every answer. */
+/** sizeof(struct io_uring_query_hdr), and a size that is enough for every answer. */
 const HEADER_BYTES = 40;
 const ANSWER_BYTES = 64;
 
-/** io_uring_register_query for IO_URING_QUERY_OPCODES: no ring is needed, and none is made. Linux 6.18. */
+/**
+ * io_uring_register_query for IO_URING_QUERY_OPCODES. It needs no ring, and makes none. Linux 6.18.
+ */
 export function queryOpcodes(): QueryOpcodes {
   const answer = query(IO_URING_QUERY_OPCODES);
   return {
@@ -96,12 +101,15 @@ function query(operation: number): Buffer {
 }
 
 /**
- * io_uring_register_sync_msg: puts a completion into a ring at once, from a thread that has none: `registerSyncMsg((sqe) => sqe.prepMsgRing(fd, 5, 1, 2))`.
- * `prepare` gets an entry of no ring; IORING_MSG_DATA alone can be sent so. EINVAL for another operation, EOVERFLOW where the ring is full,
- * EBADFD where it is disabled. Linux 6.13.
+ * io_uring_register_sync_msg. Puts a completion into a ring at once, from a thread without a ring:
+ * `registerSyncMsg((sqe) => sqe.prepMsgRing(fd, 5, 1, 2))`. `prepare` gets an entry that belongs to
+ * no ring. Only IORING_MSG_DATA can be sent this way.
+ *
+ * Errors: EINVAL for another operation, EOVERFLOW for a full ring, EBADFD for a disabled ring.
+ * Linux 6.13.
  */
 export function registerSyncMsg(prepare: (sqe: Sqe) => unknown): void {
-  if (typeof prepare !== "function") throw invalidType("prepare", "a function", prepare);
+  requireFunction("prepare", prepare);
   const words = new Uint32Array(16);
   prepare(new Sqe(words, 0));
   check(native().rl_register(-1, IORING_REGISTER_SEND_MSG_RING, pointerTo(words), 1), "io_uring_register");

@@ -1,4 +1,7 @@
-/** What the prep functions call the fields of an entry, for errors: by opcode, since that is what tells them apart. */
+/**
+ * Argument names of the prep functions for the fields of an entry, by opcode. Error messages use
+ * them.
+ */
 import * as abi from "../sys/abi.ts";
 
 export interface FieldNames {
@@ -9,7 +12,7 @@ export interface FieldNames {
   opFlags: string;
 }
 
-/** Of `prep`, which takes any opcode. */
+/** Names for `prep`, which accepts any opcode. */
 export const plainNames: FieldNames = {
   fd: "fd",
   address: "address",

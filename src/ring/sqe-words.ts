@@ -1,6 +1,7 @@
 /**
- * Every word of struct io_uring_sqe by itself, under its name in C, for what has no prep function and for what a prepared entry is to have
- * besides. Each replaces what the word holds; user data, flags and personality are in sqe-fields.ts.
+ * Every word of struct io_uring_sqe under its name in C. It is for operations without a prep
+ * function, and for further fields of a prepared entry. Each setter replaces the word's value.
+ * sqe-fields.ts has user data, flags and personality.
  *
  * | bytes | here             | in C                                                           |
  * | ----- | ---------------- | -------------------------------------------------------------- |
@@ -20,24 +21,24 @@
  * | 56    | `setAttrTypeMask`| attr_type_mask                                                 |
  * | 48    | `command`        | cmd                                                            |
  */
-import { U16_MAX, U32_MAX } from "./require-integer.ts";
+import { U16_MAX, U32_MAX } from "../sys/check.ts";
 import { SqeFields, type Wide } from "./sqe-fields.ts";
 
 export class SqeWords extends SqeFields {
-  /** Another operation, IORING_OP_*, with the same words. */
+  /** Sets another operation, IORING_OP_*, with the same words. */
   setOpcode(opcode: number): this {
     this.require("opcode", opcode, 0, 0xff);
     this.words[this.base] = (this.words[this.base]! & ~0xff) | opcode;
     return this;
   }
 
-  /** A descriptor, or what an operation has in its place. */
+  /** Sets a descriptor, or the value that an operation has in its place. */
   setFd(fd: number): this {
     this.words[this.base + 1] = this.require32("fd", fd);
     return this;
   }
 
-  /** -1 is a file's own position. */
+  /** Sets an offset in bytes; -1 means the file's own position. */
   setOff(off: Wide): this {
     this.requireWide("off", off, -1);
     return this.writeWide(2, typeof off === "bigint" ? BigInt.asUintN(64, off) : off);
@@ -47,20 +48,26 @@ export class SqeWords extends SqeFields {
     return this.putWide("addr", 4, addr);
   }
 
-  /** The operation's own flags: RWF_*, MSG_*, IORING_TIMEOUT_* and so on. */
+  /** Sets the operation's own flags: RWF_*, MSG_*, IORING_TIMEOUT_* and so on. */
   setOpFlags(flags: number): this {
     this.words[this.base + 7] = this.require32("flags", flags);
     return this;
   }
 
-  /** A registered buffer, or a group of provided ones (`setBufferGroup` sets IOSQE_BUFFER_SELECT, too). */
+  /**
+   * Sets a registered buffer, or a group of provided buffers (`setBufferGroup` also sets
+   * IOSQE_BUFFER_SELECT).
+   */
   setBufIndex(index: number): this {
     this.require("index", index, 0, U16_MAX);
     this.words[this.base + 10] = (this.words[this.base + 10]! & ~U16_MAX) | index;
     return this;
   }
 
-  /** As in C: 0 is an ordinary descriptor, a slot of the registered files counts from 1, IORING_FILE_INDEX_ALLOC is a free one. */
+  /**
+   * Sets the file index as in C: 0 means an ordinary descriptor, slots of the registered files
+   * count from 1, and IORING_FILE_INDEX_ALLOC means a free slot.
+   */
   setFileIndex(index: number): this {
     this.require("index", index, 0, U32_MAX);
     return this.putWord11("index", index);
@@ -70,7 +77,10 @@ export class SqeWords extends SqeFields {
     return this.putAddress3("addr3", addr3);
   }
 
-  /** Which attributes `setAddr3` points at: IORING_RW_ATTR_FLAG_PI for a struct io_uring_attr_pi. Linux 6.14. */
+  /**
+   * Sets the attributes that `setAddr3` points at: IORING_RW_ATTR_FLAG_PI for a struct
+   * io_uring_attr_pi. Linux 6.14.
+   */
   setAttrTypeMask(mask: Wide): this {
     return this.putWide("mask", 14, mask);
   }

@@ -1,14 +1,13 @@
 /**
- * The kernel's structures in mapped memory: written once, or read after a completion. `RingMemory` makes them; who may use them, and for
- * how long, is written there.
+ * The kernel's structures in mapped memory. They are written once, or read after a completion.
+ * `RingMemory` makes them, and says who may use them and for how long.
  */
 import { EPOLL_EVENT_BYTES, IORING_REG_WAIT_TS, IOVEC_BYTES } from "../sys/abi.ts";
 import { type Place, Region } from "./region.ts";
-import { I32_MIN, requireInteger, U32_MAX } from "./require-integer.ts";
-import { outOfRange } from "../sys/argument-errors.ts";
+import { I32_MIN, requireInteger, requireNumber, U32_MAX } from "../sys/check.ts";
 
 export class Iovec extends Region {
-  /** How many pieces: what prepReadv and prepWritev want beside the address. */
+  /** Number of pieces: an argument of prepReadv and prepWritev, besides the address. */
   readonly count: number;
 
   static bytesFor(pieces: readonly unknown[]): number {
@@ -33,9 +32,9 @@ export class Timespec extends Region {
     this.set(ms);
   }
 
-  /** Another time, for an entry that is not submitted yet. */
+  /** Changes the time. Call it before the entry is submitted. */
   set(ms: number): this {
-    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw outOfRange("ms", `from 0 to ${Number.MAX_SAFE_INTEGER}`, ms);
+    requireNumber("ms", ms, 0, Number.MAX_SAFE_INTEGER);
     const seconds = Math.floor(ms / 1000);
     this.writeU64(0, seconds);
     this.writeU64(8, Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)));
@@ -43,7 +42,10 @@ export class Timespec extends Region {
   }
 }
 
-/** `count` struct io_uring_reg_wait: how `Ring.submitAndWaitReg` waits, by index. They may be changed between waits. */
+/**
+ * `count` struct io_uring_reg_wait, by index: the arguments of `Ring.submitAndWaitReg`. They may be
+ * changed between waits.
+ */
 export class WaitArguments extends Region {
   static readonly bytesEach = 64;
   readonly count: number;
@@ -54,8 +56,12 @@ export class WaitArguments extends Region {
   }
 
   /**
-   * `timeoutMs`: for how long at most, fractions included, or until when, for an absolute wait; default no limit. `minWaitUs`: how long a wait for
-   * several goes on for all of them (`Ring.submitAndWaitMinTimeout`); default 0, as long as it takes.
+   * Sets one argument.
+   *
+   * - `timeoutMs`: longest wait in milliseconds, fractions included; in an absolute wait, the time
+   *   at which it ends. Default: no limit.
+   * - `minWaitUs`: time in microseconds for which a wait for several completions waits for all of
+   *   them (`Ring.submitAndWaitMinTimeout`). Default 0: until the limit.
    */
   set(index: number, { timeoutMs, minWaitUs = 0 }: { timeoutMs?: number; minWaitUs?: number }): this {
     requireInteger("index", index, 0, this.count - 1);
@@ -80,11 +86,14 @@ export class OpenHow extends Region {
   }
 }
 
-/** statx(2). Times in milliseconds since 1970, with fractions; sizes in bytes. Numbers are exact up to 2^53. */
+/**
+ * statx(2). Times are in milliseconds since 1970, with fractions; sizes are in bytes. Numbers are
+ * exact up to 2^53.
+ */
 export class Statx extends Region {
   static readonly bytes = 256;
 
-  /** STATX_*: which fields the file system has filled in. */
+  /** STATX_*: the fields that the file system has filled in. */
   get mask(): number {
     return this.buffer.readUInt32LE(0);
   }
@@ -105,7 +114,7 @@ export class Statx extends Region {
     return this.buffer.readUInt32LE(24);
   }
 
-  /** Type and permissions, S_IF* and S_I*. */
+  /** File type and permissions, S_IF* and S_I*. */
   get mode(): number {
     return this.buffer.readUInt16LE(28);
   }
@@ -118,7 +127,7 @@ export class Statx extends Region {
     return this.readU64(40);
   }
 
-  /** Of 512 bytes. */
+  /** Allocated blocks of 512 bytes. */
   get blocks(): number {
     return this.readU64(48);
   }
@@ -155,7 +164,7 @@ export class Statx extends Region {
     return this.buffer.readUInt32LE(140);
   }
 
-  /** `ino`, `size` and `blocks` without loss, and times in nanoseconds. */
+  /** `ino`, `size` and `blocks` as exact BigInts, and times in nanoseconds. */
   get exact(): { ino: bigint; size: bigint; blocks: bigint } & Record<
     "atimeNs" | "birthtimeNs" | "ctimeNs" | "mtimeNs",
     bigint
@@ -181,7 +190,7 @@ export class Statx extends Region {
   }
 }
 
-/** What waitid(2) reports of a child. */
+/** The result of waitid(2) for a child. */
 export class Siginfo extends Region {
   static readonly bytes = 128;
 
@@ -244,7 +253,10 @@ export class EpollEvents extends Region {
 }
 
 export class Int32s extends Region {
-  /** To read and write with `Atomics`, where the kernel or another thread does, too. */
+  /**
+   * The words as an array. If the kernel or another thread uses them, read and write them with
+   * `Atomics`.
+   */
   readonly words: Int32Array;
 
   constructor(place: Place, values: readonly number[]) {

@@ -1,19 +1,18 @@
 /**
- * Constants and layouts of the io_uring interface, under the kernel's names (include/uapi/linux/io_uring.h).
+ * Constants and layouts of io_uring under the kernel's names (include/uapi/linux/io_uring.h).
  *
- * Guarantees: every constant of io_uring was compared with what the C compiler saw before a ring is set up (layout.ts). One that is newer
- * than liburing 2.3's header says since which Linux, and is compared where the header has it.
+ * Guarantees: layout.ts compares each with the C compiler's value before a ring is set up.
  */
 
-/** Twin of RL_ABI_VERSION in ffi/ringloop.c. */
+/** Equals RL_ABI_VERSION in ffi/ringloop.c. */
 export const RL_ABI_VERSION = 5;
-/** What is closed at a thread's end: see owned.ts. */
+/** How many rings and descriptors of a thread its end can close: see owned.ts. */
 export const RL_OWNED_RINGS = 64;
 export const RL_OWNED_DESCRIPTORS = 1048576;
-/** See op-table.ts. */
+/** The kind of an operation whose result is a descriptor: see op-table.ts. */
 export const RL_DESCRIPTOR_KIND = 7;
 
-// Opcodes (enum io_uring_op). Those after SENDMSG_ZC are newer than liburing 2.3's header, and say since which Linux.
+// Opcodes (enum io_uring_op). Those that liburing 2.3 lacks name their first Linux version.
 export const IORING_OP_NOP = 0;
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
@@ -101,7 +100,7 @@ export const IOSQE_IO_HARDLINK = 1 << 3;
 export const IOSQE_ASYNC = 1 << 4;
 export const IOSQE_BUFFER_SELECT = 1 << 5;
 export const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
-/** As a file index: the kernel picks a free slot of the registered files, and the completion's `res` says which. */
+/** A file index for which the kernel picks a free slot; the completion's `res` is that slot. */
 export const IORING_FILE_INDEX_ALLOC = 0xffffffff;
 
 // io_uring_setup(2) flags.
@@ -132,7 +131,7 @@ export const IORING_SETUP_CQE_MIXED = 1 << 18;
 /** Linux 6.19. */
 export const IORING_SETUP_SQE_MIXED = 1 << 19;
 
-// What io_uring_setup(2) says the kernel has.
+// Features that io_uring_setup(2) reports.
 export const IORING_FEAT_SINGLE_MMAP = 1 << 0;
 export const IORING_FEAT_NODROP = 1 << 1;
 export const IORING_FEAT_SUBMIT_STABLE = 1 << 2;
@@ -183,7 +182,7 @@ export const IORING_TIMESTAMP_HW_SHIFT = 16;
 export const IORING_TIMESTAMP_TYPE_SHIFT = 17;
 export const IORING_CQE_BUFFER_SHIFT = 16;
 
-// Operation flags, grouped by the operation that takes them.
+// Operation flags, grouped by operation.
 export const IORING_FSYNC_DATASYNC = 1 << 0;
 export const IORING_TIMEOUT_ABS = 1 << 0;
 export const IORING_TIMEOUT_UPDATE = 1 << 1;
@@ -342,14 +341,14 @@ export const IORING_RESTRICTION_SQE_OP = 1;
 export const IORING_RESTRICTION_SQE_FLAGS_ALLOWED = 2;
 export const IORING_RESTRICTION_SQE_FLAGS_REQUIRED = 3;
 
-/** struct io_uring_buf, an entry of a provided buffer ring; the ring's tail lies in the first entry's last two bytes. */
+/** struct io_uring_buf. The ring's tail lies in the last two bytes of the first entry. */
 export const BUF_BYTES = 16;
 export const BUF_RING_TAIL_OFFSET = 14;
 
 /** struct epoll_event, which is packed on x86-64 alone. */
 export const EPOLL_EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 
-/** struct msghdr and struct iovec on 64-bit Linux; what a multishot recvmsg puts before the address and the payload. */
+/** struct msghdr, struct iovec and struct io_uring_recvmsg_out on 64-bit Linux. */
 export const MSGHDR_BYTES = 56;
 export const IOVEC_BYTES = 16;
 export const RECVMSG_OUT_BYTES = 16;

@@ -1,27 +1,40 @@
 /**
- * Async contexts (AsyncLocalStorage of node:async_hooks): in which of them the functions of a program run.
+ * Async contexts (AsyncLocalStorage of node:async_hooks), and which context a function of the
+ * program runs in.
  *
- * The rules are Bun's. A function that is handed over inside a context, as a handler is to `serve`, runs in that context. One that is handed
- * over outside of every context runs in none when the event loop calls it, and in the caller's when a call of the program leads to it. What
- * a handler enters (`enterWith`) ends with the handler: nobody after it sees it.
+ * The rules are Bun's. If the program hands over a function inside a context, as a handler to
+ * `serve`, the function runs in that context. If the program hands it over outside of every
+ * context, the function runs in no context when the event loop calls it. When a call of the program
+ * leads to it, it runs in the caller's context. A context that a handler enters (`enterWith`) ends
+ * with the handler; later code does not see it.
  *
- * Guarantees: nothing is installed in the program's globals, and promises get no slower in a program that has no AsyncLocalStorage.
+ * Guarantees: nothing is installed in the program's globals. Promises get no slower in a program
+ * without AsyncLocalStorage.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 
-const { setTimeout, clearTimeout } = globalThis; // Tests put others in their place.
+const { setTimeout, clearTimeout } = globalThis; // Tests replace the globals.
 
-/** Calls a function with these arguments in the context that it stands for, and restores the one that was current. */
+/**
+ * Calls a function with the arguments in the context that this value stands for, and restores the
+ * caller's context.
+ */
 export type AsyncContext = <Args extends unknown[], Result>(fn: (...args: Args) => Result, ...args: Args) => Result;
 
-/** The context of the caller. `currentContext()(fn, ...)` calls a function of the program so that nothing is left of what that one enters. */
+/**
+ * Returns the context of the caller. After `currentContext()(fn, ...)`, no context that `fn` enters
+ * is left.
+ */
 export const currentContext: () => AsyncContext = AsyncLocalStorage.snapshot;
 
-/** No context: the ring's own work. */
+/** No context. The ring's own work runs in it. */
 export let outside: AsyncContext = currentContext();
 let isOutsideKnown = isOutside();
 
-/** What the ring keeps of a function that a program hands over: it runs in the present context, if there is one. */
+/**
+ * Returns the function that the ring keeps for a function of the program. It runs in the present
+ * context, if there is one.
+ */
 export function inCurrentContext<Fn extends Function | undefined>(fn: Fn): Fn {
   if (fn === undefined) return fn;
   if (isOutside()) {
@@ -37,8 +50,10 @@ export function inCurrentContext<Fn extends Function | undefined>(fn: Fn): Fn {
 }
 
 /**
- * Whether there is no context now. Bun does not tell; but what Bun is to call later it wraps unless there is none, and a timer shows what it
- * holds. Should a Bun hide that, the answer is no, and every function is tied to where it was handed over.
+ * Whether there is no context now. Bun has no function for this. But Bun wraps a function that it
+ * calls later, unless there is no context, and a timer shows the function that it keeps. If a Bun
+ * hides that, the result is false, and every function keeps the context in which it was handed
+ * over.
  */
 function isOutside(): boolean {
   const timer = setTimeout(ignore, 0x7fffffff);

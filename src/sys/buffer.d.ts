@@ -1,4 +1,7 @@
-/** Methods of Buffer that Node and Bun have, and use for `write` and `toString`, but that bun-types leaves out. */
+/**
+ * Methods of Buffer that bun-types leaves out. Node and Bun have them, and use them in `write` and
+ * `toString`.
+ */
 interface Buffer {
   latin1Slice(start?: number, end?: number): string;
   utf8Slice(start?: number, end?: number): string;

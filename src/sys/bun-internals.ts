@@ -1,17 +1,19 @@
 /**
- * What ringloop relies on of Bun beyond what Bun documents. Under a version of Bun that ringloop was not tested with it is tried before the first
- * use of the shared object in each thread (library.ts). So a program on a Bun that does otherwise runs on Bun's own functions, with the reason
- * in a notice, and on no ring that fails in the middle of a request.
+ * Checks the behaviour of Bun that ringloop relies on and that Bun does not document.
  *
- * Guarantees: no function of the program runs, and no job that it has left; it takes less than a millisecond. Leaves to `ringloop doctor` what
- * takes a whole request to see.
+ * library.ts runs these checks in each thread before the first use of the shared object, if
+ * ringloop was not tested with this version of Bun. If a check fails, the program runs on Bun's own
+ * functions, and a notice gives the reason. So no ring fails in the middle of a request.
+ *
+ * Guarantees: no function and no pending job of the program runs. The checks take less than a
+ * millisecond. Leaves to `ringloop doctor`: checks that need a whole request.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks } from "bun:jsc";
 import type { Native } from "./library.ts";
 
-/** A page of memory outside of JavaScript's heap. */
+/** Size of a page of memory outside of JavaScript's heap. */
 const PAGE_BYTES = 4096;
 
 const reliances: Record<string, (native: Native) => boolean> = {
@@ -26,7 +28,7 @@ const reliances: Record<string, (native: Native) => boolean> = {
     (["serve", "listen", "connect", "udpSocket"] as const).every((name) => isReplaceable(Bun, name)),
 };
 
-/** Of what this Bun does not do, the first; undefined where it does all. */
+/** Returns the first behaviour that this Bun lacks; undefined if Bun has all of them. */
 export function missedReliance(native: Native): string | undefined {
   for (const [text, holds] of Object.entries(reliances)) {
     try {
@@ -38,7 +40,7 @@ export function missedReliance(native: Native): string | undefined {
   return undefined;
 }
 
-/** Of the three functions' ways to the same page: C writes what JavaScript reads, and the other way round. */
+/** Checks that C and JavaScript see the same page: each reads what the other has written. */
 function showsMemory(native: Native): boolean {
   return withPage(native, (page, address) => {
     const own = new Uint8Array([1, 2, 3, 4]);
@@ -62,7 +64,7 @@ function detaches(native: Native): boolean {
 
 function withPage(native: Native, use: (page: ArrayBuffer, address: number) => boolean): boolean {
   const address = native.rl_map(PAGE_BYTES);
-  if (address < 0) return true; // There is no memory, of which others say more.
+  if (address < 0) return true; // No memory: the caller's own mapping fails with a better error.
   try {
     return use(toArrayBuffer(address as never, 0, PAGE_BYTES), address);
   } finally {

@@ -1,5 +1,6 @@
 /**
- * Bun's own functions, as they were before the preload (register.ts) put ringloop's in their place: what falls back, falls back to these.
+ * Bun's own functions, from before the preload (register.ts) replaced them with ringloop's. Every
+ * fallback calls these.
  */
 type Originals = Pick<typeof Bun, "serve" | "listen" | "connect" | "udpSocket">;
 

@@ -1,18 +1,23 @@
 /**
- * Opens the shared object of a program that `bun build --compile` has made: it is a part of the executable.
+ * Opens the shared object of a program that `bun build --compile` has made. The shared object is a
+ * part of the executable.
  *
- * Bun writes such a file to the directory for temporary files first. Where there is none to write to, or nothing there may be executed, the
- * file goes into memory (memfd_create(2)). It stays there, and open, for the other threads of the process.
+ * Bun first writes the file to the directory for temporary files. Where that directory is not
+ * writable, or does not allow execution, this module copies the file into memory (memfd_create(2)).
+ * The copy stays open for the other threads of the process.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
 import { isMusl } from "./library-places.ts";
 
-/** By number: glibc has the function since 2.27 only. */
+/** The call goes by its number, because glibc has the function only since 2.27. */
 const SYS_memfd_create = process.arch === "arm64" ? 279 : 319;
 const MFD_CLOEXEC = 1;
 
-/** Copies the file into memory, unless a thread of this process has done so. Returns a path of the copy; throws when the system allows none. */
+/**
+ * Copies the file into memory, unless a thread of this process has done so. Returns a path of the
+ * copy. Throws when the system does not allow the copy.
+ */
 export function inMemory(path: string): string {
   const bytes = readFileSync(path);
   const name = `ringloop-${Bun.hash(bytes).toString(16)}`;
@@ -24,7 +29,7 @@ function targetOf(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
-    return ""; // Closed meanwhile.
+    return ""; // Another thread has closed the descriptor.
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Error numbers of Linux and the Error that carries them, shaped like Node's: `code`, `errno` (negative), `syscall`.
- * Numbers are asm-generic's, which x86-64 and arm64 share. Names and messages are Node's.
+ * Error numbers of Linux, and the Error that carries them. The Error has Node's shape: `code`,
+ * `errno` (negative), `syscall`. The numbers are those of asm-generic, which x86-64 and arm64
+ * share. Names and messages are Node's.
  */
 import { lazily } from "./lazily.ts";
 
@@ -35,7 +36,7 @@ export const ECANCELED = 125;
 
 type Named = readonly [code: string, message: string];
 
-/** What Node has no name for, or the name of another number. */
+/** Errors for which Node has no name, or has the name of another number. */
 const others: Record<number, Named> = {
   10: ["ECHILD", "no child processes"],
   [ETIME]: ["ETIME", "timer expired"],
@@ -51,17 +52,20 @@ function namedOf(errno: number): Named | undefined {
   return others[errno] ?? named().get(-errno);
 }
 
-/** `104` -> `"ECONNRESET"`; a number without a name gives `"E<number>"`. */
+/**
+ * Returns the name of an error: `104` gives `"ECONNRESET"`. A number without a name gives
+ * `"E<number>"`.
+ */
 export function errnoName(errno: number): string {
   return namedOf(errno)?.[0] ?? `E${errno}`;
 }
 
-/** `104` -> "connection reset by peer". */
+/** Returns the message of an error: `104` gives `"connection reset by peer"`. */
 export function errnoMessage(errno: number): string {
   return namedOf(errno)?.[1] ?? `error ${errno}`;
 }
 
-/** What a failure is about. */
+/** The address or path that an operation failed on. */
 export interface Where {
   address?: string;
   port?: number;
@@ -77,7 +81,7 @@ export class SystemError extends Error {
   declare address?: string;
   declare port?: number;
   declare path?: string;
-  /** The second path, of a rename or a link. */
+  /** The second path of a rename or a link. */
   declare dest?: string;
 
   constructor(errno: number, syscall: string, where?: Where) {
@@ -96,13 +100,13 @@ export class SystemError extends Error {
     if (where) Object.assign(this, where);
   }
 
-  /** As of Node's and Bun's own. */
+  /** Errors of Node and Bun have this name, too. */
   override get name(): string {
     return "Error";
   }
 }
 
-/** Passes a result >= 0 through; throws the SystemError that a result of -errno stands for. */
+/** Returns `result` if it is >= 0. A negative result is -errno: throws the SystemError for it. */
 export function check(result: number, syscall: string, where?: Where): number {
   if (result < 0) throw new SystemError(-result, syscall, where);
   return result;

@@ -1,5 +1,6 @@
 /**
- * What ffi/ringloop.c was compiled with, and abi.ts believes: library.ts compares the two before a ring is set up.
+ * The values that abi.ts expects of the compiled ffi/ringloop.c. library.ts compares them before a
+ * ring is set up.
  *
  * Guarantees: the same lines in the same order as `layout` in ffi/layout.h.
  */
@@ -66,7 +67,10 @@ export const layout: readonly (readonly [name: string, value: number])[] = [
   ...constants(),
 ];
 
-/** Those of the kernel's io_uring.h; a module's own exports are in alphabetical order. */
+/**
+ * Returns the constants of the kernel's io_uring.h. A module lists its exports in alphabetical
+ * order.
+ */
 function constants(): (readonly [name: string, value: number])[] {
   const all = Object.entries(abi).filter(([name]) => /^(IORING|IOSQE|IOU|IO_URING)_/.test(name));
   return all.map(([name, value]) => [name, value >>> 0]);

@@ -1,7 +1,9 @@
 /**
- * What is made with its first use, and kept: modules above all, which a program that does not use them must not pay for.
+ * Returns a function that makes a value at its first call, and keeps it. Its main use is a module:
+ * a program that does not use the module must not pay for it.
  *
- * `const zlib = lazily(() => require("node:zlib") as typeof import("node:zlib"))`: `require` gives a module of TypeScript at once, too.
+ * `const zlib = lazily(() => require("node:zlib") as typeof import("node:zlib"))`: `require` loads
+ * a TypeScript module synchronously, too.
  */
 export function lazily<T extends object>(make: () => T): () => T {
   let made: T | undefined;

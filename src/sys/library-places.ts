@@ -1,17 +1,19 @@
 /**
- * Where the shared object may be, in the order in which library.ts tries:
+ * The places where the shared object may be, in the order in which library.ts tries them:
  *
- * 1. the file that the variable RINGLOOP_LIBRARY names, and then no other;
- * 2. in the package that has it for this system, as `@ringloop/linux-x64-glibc`, an optional dependency of this one: in the nearest node_modules
- *    from this package upward, as `require` would find it;
- * 3. in ffi/build/ of this package, where ffi/build.ts puts it;
- * 4. in a bundle, where the bundler has put it.
+ * 1. The file that the variable RINGLOOP_LIBRARY names. If it is set, no other place is tried.
+ * 2. The package for this system, for example `@ringloop/linux-x64-glibc`, an optional dependency
+ *   of this package. It is looked for in the nearest node_modules from this package upward, as
+ *   `require` does it.
+ * 3. ffi/build/ of this package, where ffi/build.ts puts the file.
+ * 4. A bundle, at the place that the bundler chose.
  *
- * Each `require` below names a file in full, inside of a `try`. So a bundler takes along those that it finds, and leaves out the rest. Outside of
- * a bundle none is called: where there is no node_modules, Bun would install the package from the registry.
+ * Each `require` below names a complete file name, inside of a `try`. So a bundler includes the
+ * files that it finds, and leaves out the rest. Outside of a bundle, no such `require` is called:
+ * without a node_modules directory, Bun would install the package from the registry.
  */
 
-/** The name of the package that has the shared object for this system. */
+/** Returns the name of the package that has the shared object for this system. */
 export function packageName(): string {
   return nameFor(isMusl() ? "musl" : "glibc");
 }
@@ -22,15 +24,21 @@ function nameFor(libc: "glibc" | "musl"): string {
 
 const self = import.meta.path;
 
-/** The directory of this package: this file is in src/sys/, or a part of one in dist/. In a bundle it is none. */
+/**
+ * The directory of this package. This file is in src/sys/, or a part of a file in dist/. In a
+ * bundle, the path names no real directory.
+ */
 const root = parentOf(parentOf(self.endsWith("/src/sys/library-places.ts") ? parentOf(self) : self));
 
-/** The path of a file of this package, which is not there when the program is a bundle. */
+/** Returns the path of a file of this package. In a bundle, the file does not exist. */
 export function packageFile(path: string): string {
   return `${root}/${path}`;
 }
 
-/** Whether a file is there, and has bytes. It takes a millisecond and a half to load node:fs, which a server need not do. */
+/**
+ * Whether the file exists and is not empty. Bun.file is used because node:fs takes 1.5 ms to load,
+ * and a server does not need it otherwise.
+ */
 function hasFile(path: string): boolean {
   return Bun.file(path).size > 0;
 }
@@ -38,8 +46,11 @@ function hasFile(path: string): boolean {
 type Place = () => string | undefined;
 
 /**
- * Each gives the path of a file, or in the executable that this program is compiled into, or undefined. Most programs ask the first alone. What
- * would only be neater (patterns, generators, chains of array functions) costs a tenth of a millisecond each at its first use.
+ * Returns functions that give a path or undefined. The path names a file, or a file inside of the
+ * compiled executable. Most programs call only the first function.
+ *
+ * The code avoids patterns, generators and chains of array functions. Each of them would cost a
+ * tenth of a millisecond at its first use.
  */
 export function places(): readonly Place[] {
   const given = process.env.RINGLOOP_LIBRARY;
@@ -50,7 +61,7 @@ function installed(): string | undefined {
   for (let directory = root; directory !== ""; directory = parentOf(directory)) {
     const glibc = `${directory}/node_modules/${nameFor("glibc")}/libringloop.so`;
     const musl = `${directory}/node_modules/${nameFor("musl")}/libringloop.so`;
-    // Package managers that do not know of C libraries install both.
+    // Package managers that do not know of C libraries install both packages.
     if (hasFile(glibc)) return hasFile(musl) && isMusl() ? musl : glibc;
     if (hasFile(musl)) return musl;
   }
@@ -79,14 +90,14 @@ function packaged(): string | undefined {
         : require("@ringloop/linux-x64-glibc");
     return whereItIs(library);
   } catch {
-    return undefined; // Not installed where it was bundled.
+    return undefined; // The package was not installed where the program was bundled.
   }
 }
 
 function bundled(): string | undefined {
   if (!isBundled()) return undefined;
   try {
-    // A bundler makes a path of it.
+    // A bundler replaces this `require` with a path.
     return process.arch === "arm64"
       ? whereItIs(require("../../ffi/build/libringloop-linux-arm64.so"))
       : whereItIs(require("../../ffi/build/libringloop-linux-x64.so"));
@@ -95,11 +106,14 @@ function bundled(): string | undefined {
   }
 }
 
-/** A bundler names the copies that it makes of such files by their way from the bundle. */
+/**
+ * Returns the full path of a file that a bundler has copied. A bundler gives the path relative to
+ * the bundle.
+ */
 function whereItIs(path: string): string {
   if (path.startsWith("/")) return path;
   const beside = `${parentOf(self)}/${path}`;
-  // A bundle with bytecode has in `import.meta.path` where this file was when it was bundled.
+  // In a bundle with bytecode, `import.meta.path` is the path of this file at the time of bundling.
   return hasFile(beside) ? beside : `${parentOf(Bun.main)}/${path}`;
 }
 
@@ -109,7 +123,7 @@ function parentOf(path: string): string {
 
 let runsOnMusl: boolean | undefined;
 
-/** Whether this Bun runs on musl: the dynamic linker that its executable names near the start tells. */
+/** Whether this Bun runs on musl. The first bytes of the executable name the dynamic linker. */
 export function isMusl(): boolean {
   return (runsOnMusl ??=
     hasFile(`/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`) && namesMusl());
@@ -123,7 +137,7 @@ function namesMusl(): boolean {
     readSync(file, start);
     closeSync(file);
   } catch {
-    // Without /proc nobody tells, and glibc is the usual one.
+    // Without /proc there is no answer. glibc is the usual one.
   }
   return start.includes("/ld-musl-");
 }

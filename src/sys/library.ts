@@ -1,8 +1,10 @@
 /**
- * The shared object of ffi/ringloop.c, opened once for each thread that needs it, and compared with abi.ts before first use.
+ * The shared object of ffi/ringloop.c. Each thread that needs it opens it once, and compares it
+ * with abi.ts before the first use.
  *
- * Guarantees: `native()` either returns functions whose layouts and constants are those of abi.ts, or throws a LibraryError that
- * says what to do. Importing this file opens nothing. This is the only directory that imports bun:ffi.
+ * Guarantees: `native()` returns functions whose layouts and constants equal those of abi.ts, or
+ * throws a LibraryError that names the remedy. Importing this file opens nothing. src/sys/ is the
+ * only directory that imports bun:ffi.
  */
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
 import { layout } from "./layout.ts";
@@ -67,8 +69,8 @@ const symbols = {
 export type Native = ReturnType<typeof dlopen<typeof symbols>>["symbols"];
 
 /**
- * The shared object is missing, is for another machine, or was built from other sources than this package's; or this Bun does not do what
- * ringloop relies on.
+ * The shared object is missing, is for another machine, or was built from other sources than this
+ * package's. Or this Bun lacks behaviour that ringloop relies on.
  */
 export class LibraryError extends Error {
   readonly code = "ERR_RINGLOOP_LIBRARY";
@@ -82,12 +84,17 @@ export class LibraryError extends Error {
   }
 }
 
-/** Only asked when something is wrong: node:fs takes its time to load. */
+/**
+ * Whether the file exists. This is called only after a failure, because node:fs takes time to load.
+ */
 function isThere(path: string): boolean {
   return (require("node:fs") as typeof import("node:fs")).existsSync(path);
 }
 
-/** What to do about it: in a bundle, where it was bundled. */
+/**
+ * Returns the remedy for a missing library. In a bundle, the remedy applies where the program is
+ * bundled.
+ */
 function advice(): string {
   const build = packageFile("ffi/build.ts");
   return isThere(build)
@@ -96,13 +103,14 @@ function advice(): string {
         " RINGLOOP_LIBRARY to the path of a shared object";
 }
 
-/** Throws an Error that says why not. */
+/** Opens the file and compares its layout. Throws an Error that gives the reason of a failure. */
 function load(path: string): Native {
   let library: ReturnType<typeof dlopen<typeof symbols>>;
   try {
     library = dlopenAnywhere(path);
   } catch (error) {
-    // Another architecture, a missing liburing.so or a missing symbol: the dynamic linker's own words say which.
+    // The dynamic linker's message names the cause: another architecture, a missing liburing.so or
+    // a missing symbol.
     const reason = isThere(path) ? `cannot be loaded (${(error as Error).message})` : "does not exist";
     throw new Error(`the shared object ${path} ${reason}`, { cause: error });
   }
@@ -122,7 +130,7 @@ function dlopenAnywhere(path: string): ReturnType<typeof dlopen<typeof symbols>>
     return dlopen(path, symbols);
   } catch (error) {
     if (!path.startsWith("/$bunfs/")) throw error;
-    // Nowhere to write to.
+    // Bun has no writable directory for the file.
     const { inMemory } = require("./embedded-library.ts") as typeof import("./embedded-library.ts");
     return dlopen(inMemory(path), symbols);
   }
@@ -166,17 +174,33 @@ function find(): Opened {
   throw new LibraryError(failures.join("; ") || missing, advice());
 }
 
-/** The functions of the shared object. Throws LibraryError. */
+/** Returns the functions of the shared object. Throws LibraryError. */
 export function native(): Native {
   return (opened ??= open()).functions;
 }
 
-/** The path of the shared object that `native` gives the functions of. Throws LibraryError. */
+/** Returns the path of the shared object that `native` uses. Throws LibraryError. */
 export function libraryPath(): string {
   return (opened ??= open()).path;
 }
 
-/** The address of JavaScript's own memory, for a call that is done with it when it returns. */
+/**
+ * Returns the address of JavaScript's own memory. It is valid for one call that uses it only until
+ * the call returns.
+ */
 export function pointerTo(view: NodeJS.TypedArray): Pointer {
   return ptr(view);
+}
+
+/** Memory that a native call is using, and that nobody else may hold: the collector does not see an address. */
+const inUse: NodeJS.TypedArray[] = [];
+
+/** Calls with the address of memory that lives at least until `call` returns. */
+export function withPointer<Result>(view: NodeJS.TypedArray, call: (pointer: Pointer) => Result): Result {
+  inUse.push(view);
+  try {
+    return call(ptr(view));
+  } finally {
+    inUse.pop();
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * Constants of Linux system calls that operations of io_uring take, under their C names; the same on x86-64 and arm64. O_* are not among
- * them: those differ, and `constants` of node:fs has them. A test compares them with what a C compiler sees.
+ * Constants of Linux system calls that operations of io_uring take, under their C names. They are
+ * the same on x86-64 and arm64. O_* constants are not here, because they differ; `constants` of
+ * node:fs has them. A test compares these values with the C compiler's.
  */
 
 // openat(2), statx(2), unlink(2), link(2).
@@ -65,7 +66,7 @@ export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 export const SPLICE_F_MORE = 4;
 
-/** Of prepCmdDiscard: _IO(0x12, 0). */
+/** For prepCmdDiscard: _IO(0x12, 0). */
 export const BLOCK_URING_CMD_DISCARD = 0x1200;
 
 // send(2), recv(2).
@@ -109,12 +110,12 @@ export const CLD_EXITED = 1;
 export const CLD_KILLED = 2;
 export const CLD_DUMPED = 3;
 
-// futex(2). FUTEX2_* are Linux 6.7's.
+// futex(2). FUTEX2_* need Linux 6.7.
 export const FUTEX2_SIZE_U32 = 0x02;
 export const FUTEX2_PRIVATE = 0x80;
 export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
 
-// cmsg(3), socket(7), udp(7): what comes beside a message.
+// cmsg(3), socket(7), udp(7): ancillary data of a message.
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
 export const SOCK_SEQPACKET = 5;

@@ -1,11 +1,11 @@
 /**
- * Memory outside the garbage-collected heap, which is the only memory that the kernel may see.
+ * Memory outside the garbage-collected heap. The kernel may see only this memory.
  *
- * Guarantees: a view of a mapping that was released has length 0 (it is detached before the pages go), so late use reads
- * `undefined` or throws and never touches pages that belong to someone else.
+ * Guarantees: a view of a released mapping has length 0, because it is detached before the pages
+ * go. Later use reads `undefined` or throws, and never touches pages of another owner.
  */
 import { type Pointer, toArrayBuffer } from "bun:ffi";
-import { outOfRange } from "./argument-errors.ts";
+import { outOfRange } from "./check.ts";
 import { SystemError } from "./errno.ts";
 import { native } from "./library.ts";
 
@@ -15,22 +15,25 @@ function wholePages(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
-/** An address as bun:ffi's functions want it. */
+/** Returns an address in the type that bun:ffi's functions want. */
 export function asPointer(address: number): Pointer {
   return address as Pointer;
 }
 
-/** An ArrayBuffer over memory that somebody else owns. Detach it before that memory goes. */
+/**
+ * Returns an ArrayBuffer over memory of another owner. The caller detaches it before the memory is
+ * unmapped.
+ */
 export function viewMemory(address: number, bytes: number): ArrayBuffer {
   return toArrayBuffer(asPointer(address), 0, bytes);
 }
 
-/** Makes every view of `buffer` empty. The memory itself is not touched. */
+/** Makes every view of `buffer` empty. Leaves the memory itself as it is. */
 export function detach(buffer: ArrayBuffer): void {
   structuredClone(buffer, { transfer: [buffer] });
 }
 
-/** Zeroed, page-aligned private memory. */
+/** Private memory, zeroed and page-aligned. */
 export class Mapping {
   readonly address: number;
   readonly bytes: number;
@@ -38,8 +41,8 @@ export class Mapping {
   private released = false;
 
   /**
-   * Rounds `bytes` up to whole pages. `viewedBytes`: how much of it `buffer` shows at first; all, by default. Throws SystemError (ENOMEM) when
-   * the system has none.
+   * Maps `bytes`, rounded up to whole pages. `viewedBytes` is the size of `buffer` at first; its
+   * default is `bytes`. Throws SystemError (ENOMEM) when the system has no memory.
    */
   constructor(bytes: number, viewedBytes = bytes) {
     for (const [name, value] of Object.entries({ bytes, viewedBytes }))
@@ -56,20 +59,25 @@ export class Mapping {
   }
 
   /**
-   * Makes `buffer` one that shows so many bytes; the former ones go on showing theirs. The garbage collector counts what is shown as memory
-   * that is used, and collects the more often: large mappings are shown as far as they are used.
+   * Replaces `buffer` by a view of the first `bytes` bytes. Earlier views keep their length.
+   *
+   * The garbage collector counts the bytes of a view as used memory, and collects more often. So a
+   * large mapping shows only the part that is in use.
    */
   show(bytes: number): void {
     this.views.push(viewMemory(this.address, Math.min(wholePages(bytes), this.bytes)));
   }
 
-  /** Gives the whole pages from an offset on back to the system and keeps the addresses; the memory reads as zeroes afterwards. */
+  /**
+   * Returns the whole pages from offset `from` on to the system, and keeps the addresses. The
+   * memory reads as zeroes afterwards.
+   */
   discard(from = 0): void {
     const start = Math.ceil(from / PAGE_BYTES) * PAGE_BYTES;
     if (start < this.bytes) native().rl_discard(this.address + start, this.bytes - start);
   }
 
-  /** Detaches all views and unmaps. May be called again. */
+  /** Detaches all views and unmaps the memory. Further calls do nothing. */
   release(): void {
     if (this.released) return;
     this.released = true;

@@ -1,9 +1,11 @@
 /**
- * Rings and descriptors that are a thread's. A Worker that is terminated runs no more of its code and closes nothing: what is in here then is
- * closed by the end of its thread (`struct owned` of ffi/ringloop.c), and what a reactor had accepted and not yet taken. At the end of the process
- * the kernel closes everything anyway.
+ * The rings and descriptors that a thread owns. A terminated Worker runs no more of its code and
+ * closes nothing. So the end of its thread closes the rings and descriptors listed here (`struct
+ * owned` of ffi/ringloop.c). It also closes new descriptors in completions that the reactor has not
+ * handled yet. At the end of the process, the kernel closes everything anyway.
  *
- * Leaves to others: to take a descriptor out before it is closed, since its number is given out anew at once, perhaps to another thread.
+ * Leaves to others: the caller removes a descriptor from the list before it closes it. The kernel
+ * may reuse the number at once, perhaps for another thread.
  */
 import { RL_OWNED_DESCRIPTORS, RL_OWNED_RINGS } from "./abi.ts";
 import { SystemError } from "./errno.ts";
@@ -13,9 +15,9 @@ import { viewMemory } from "./memory.ts";
 const RINGS_BYTES = RL_OWNED_RINGS * 8;
 
 class Owned {
-  /** Handles; the addresses are below 2^53. */
+  /** Handles of rings. A handle is an address below 2^53. */
   private readonly rings: BigUint64Array;
-  /** Of each ring that is a reactor's, where its Batch lies. */
+  /** Address of the Batch of each ring that belongs to a reactor. */
   private readonly batches: BigUint64Array;
   private readonly descriptors: Uint32Array;
 
@@ -28,7 +30,7 @@ class Owned {
     this.descriptors = new Uint32Array(memory, 2 * RINGS_BYTES);
   }
 
-  /** A ring by its handle. More than RL_OWNED_RINGS at once are not looked after. */
+  /** Adds a ring by its handle. Rings beyond RL_OWNED_RINGS are not closed at the thread's end. */
   addRing(handle: number): void {
     const free = this.rings.indexOf(0n);
     if (free >= 0) this.rings[free] = BigInt(handle);
@@ -39,7 +41,10 @@ class Owned {
     if (at >= 0) this.rings[at] = this.batches[at] = 0n;
   }
 
-  /** Says that the ring's completions are tagged as in op-table.ts, and where those are that were taken from it. */
+  /**
+   * Marks the ring's completions as tagged as in op-table.ts. `address` is where the batch of
+   * reaped completions lies.
+   */
   addBatch(handle: number, address: number): void {
     const at = this.rings.indexOf(BigInt(handle));
     if (at >= 0) this.batches[at] = BigInt(address);
@@ -58,7 +63,7 @@ export type { Owned };
 
 let opened: Owned | undefined;
 
-/** The calling thread's. Throws SystemError (ENOMEM, EAGAIN) and LibraryError. */
+/** Returns the list of the calling thread. Throws SystemError (ENOMEM, EAGAIN) and LibraryError. */
 export function owned(): Owned {
   return (opened ??= new Owned());
 }

@@ -1,15 +1,18 @@
 /**
- * Calls of the program by the event loop, and what they leave behind: ticks and promise jobs.
+ * Calls of the program by the event loop, and the ticks and promise jobs that these calls leave
+ * behind.
  *
- * The rule is Bun's. What a callback leaves in those queues runs as soon as the callback has returned to the event loop: before the next
- * message of the same segment, before `close`, before the next request; ticks first. A callback to which a call of the program has led (`close`
- * inside of `terminate()`) returns to the program, and the queues wait.
+ * The rule is Bun's. The ticks and jobs of a callback run as soon as the callback has returned to
+ * the event loop. So they run before the next message of the same segment, before `close`, and
+ * before the next request. Ticks run first. Some callbacks run inside of a call of the program
+ * (`close` inside of `terminate()`). They return to the program, and their ticks and jobs wait.
  *
- * Bun runs its own queue of ticks only behind the promise jobs when it is asked from JavaScript. So ticks of ring callbacks have a queue here,
- * and `process.nextTick` is replaced by a function that fills it inside of a turn, and calls Bun's at any other time.
+ * When JavaScript asks Bun to run its queues, Bun runs its own ticks only after the promise jobs.
+ * So this file has a queue for the ticks of ring callbacks. A function that replaces
+ * `process.nextTick` fills this queue inside of a turn, and calls Bun's function at any other time.
  *
- * Guarantees: jobs never run inside of a function of the program; ticks run in the async context in which they were asked for, jobs outside of
- * every other.
+ * Guarantees: jobs never run inside of a function of the program. Ticks run in the async context in
+ * which they were requested; jobs run outside of every other context.
  */
 import { drainMicrotasks } from "bun:jsc";
 import { type AsyncContext, currentContext, outside } from "./async-context.ts";
@@ -20,9 +23,12 @@ interface Tick {
   args: unknown[];
 }
 
-/** Functions of the program on the stack. Outside of a turn there may be some that nobody has counted. */
+/**
+ * Number of functions of the program on the stack. Outside of a turn, the stack may have functions
+ * that are not counted.
+ */
 let depth = 1;
-/** Turns on the stack. */
+/** Number of turns on the stack. */
 let turns = 0;
 
 let ticks: Tick[] = [];
@@ -31,27 +37,32 @@ let nextTick: typeof process.nextTick | undefined;
 let calls = 0;
 let answers = 0;
 
-/** How often the program has been called; what it has left in Bun's loop cannot be seen. */
+/**
+ * Returns how many times the program has been called. Work that a call has left in Bun's loop is
+ * not visible.
+ */
 export function programCalls(): number {
   return calls;
 }
 
-/** A request is answered: nobody waits for what its handler may have left in Bun's loop. */
+/**
+ * Counts an answered request. Nobody waits for work that its handler may have left in Bun's loop.
+ */
 export function answered(): void {
   answers++;
 }
 
-/** How many calls of the program there were for which nothing was answered. */
+/** Returns the number of calls of the program without an answer. */
 export function openCalls(): number {
   return calls - answers;
 }
 
-/** Whether the event loop has called what runs now, perhaps by way of the program. */
+/** Whether the event loop has called the code that runs now, directly or through the program. */
 export function isInTurn(): boolean {
   return turns > 0;
 }
 
-/** Goes before a call of the program, `leaveProgram` after it, also where it throws. */
+/** Counts a call of the program that begins. `leaveProgram` follows the call, also if it throws. */
 export function enterProgram(): void {
   depth++;
   calls++;
@@ -61,7 +72,10 @@ export function leaveProgram(): void {
   depth--;
 }
 
-/** Runs the ticks and promise jobs that are due, unless a function of the program is on the stack. They may do anything that a program can do. */
+/**
+ * Runs the ticks and promise jobs that are due, unless a function of the program is on the stack.
+ * They may do anything that a program can do.
+ */
 export function runJobs(): void {
   if (depth !== 0) return;
   do {
@@ -70,7 +84,10 @@ export function runJobs(): void {
   } while (ticks.length > 0);
 }
 
-/** Calls `turn` as the event loop: perhaps inside of a function of the program that runs Bun's loop itself. */
+/**
+ * Calls `turn` as the event loop. It may do so inside of a function of the program that runs Bun's
+ * loop itself.
+ */
 export function asEventLoop(turn: () => void): void {
   const outer = depth;
   depth = 0;
@@ -79,7 +96,7 @@ export function asEventLoop(turn: () => void): void {
     if (ticks.length > 0) runJobs();
     turn();
   } finally {
-    if (ticks.length > 0) runJobs(); // Of a function that threw.
+    if (ticks.length > 0) runJobs(); // Ticks of a function that threw.
     turns--;
     depth = outer;
   }
@@ -116,7 +133,7 @@ function runTicks(): void {
   }
 }
 
-/** Bun reports it as uncaught, as it does what a tick throws. */
+/** Throws the error from a tick of Bun's. Bun reports it as uncaught, as for any tick. */
 function rethrow(error: unknown): void {
   nextTick!(() => {
     throw error;

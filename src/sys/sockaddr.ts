@@ -1,7 +1,11 @@
-/** Socket addresses: between the kernel's sockaddr bytes and host, port and family as Node and Bun name them. */
+/**
+ * Socket addresses. Converts between the kernel's sockaddr bytes and host, port and family in
+ * Node's and Bun's terms.
+ */
+import { invalidValue } from "./check.ts";
 import { AF_INET, AF_UNIX } from "./abi.ts";
 import { check } from "./errno.ts";
-import { native, pointerTo } from "./library.ts";
+import { native, pointerTo, withPointer } from "./library.ts";
 
 export interface SocketAddress {
   address: string;
@@ -12,13 +16,17 @@ export interface SocketAddress {
 /** sizeof(struct sockaddr_storage). */
 export const SOCKADDR_BYTES_MAX = 128;
 
-/** A numeric address or a host name (resolved by the system, blocking) as sockaddr bytes. Throws with code ENOTFOUND. */
+/**
+ * Returns sockaddr bytes for a numeric address or a host name. The system resolves a host name, and
+ * the call blocks meanwhile. Throws an Error with code ENOTFOUND.
+ */
 export function encodeAddress(hostname: string, port: number): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
-  const length = native().rl_resolve(pointerTo(Buffer.from(`${hostname}\0`)), port, pointerTo(bytes));
+  const name = Buffer.from(`${hostname}\0`);
+  const length = withPointer(name, (host) => native().rl_resolve(host, port, pointerTo(bytes)));
   if (length < 0) {
     const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
-    // errno as in Bun, which has that of its resolver (ARES_ENOTFOUND).
+    // Bun's errno here is the number of its resolver (ARES_ENOTFOUND).
     throw Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname, errno: 4 });
   }
   return bytes.subarray(0, length);
@@ -27,18 +35,20 @@ export function encodeAddress(hostname: string, port: number): Uint8Array {
 /** sizeof(sun_path). */
 const UNIX_PATH_BYTES = 108;
 
-/** What fits: a path has a NUL behind it, an abstract name one before it. */
+/** Longest path or name: a NUL follows a path, and a NUL precedes an abstract name. */
 export const UNIX_PATH_BYTES_MAX = UNIX_PATH_BYTES - 1;
 
-/** A path, or an abstract name with a leading NUL, as sockaddr_un bytes. Throws a TypeError for one that is too long or empty. */
+/**
+ * Returns sockaddr_un bytes for a path, or for an abstract name with a leading NUL. Throws a
+ * TypeError if the path is empty or too long.
+ */
 export function encodeUnixAddress(unix: string): Uint8Array {
   const path = Buffer.from(unix);
   const isAbstract = path[0] === 0;
-  // unix(7): a path may fill sun_path without its NUL, an abstract name is as long as the address says.
+  // unix(7): a path may fill sun_path without its NUL. The address length gives the length of an
+  // abstract name.
   if (path.length === 0 || path.length > UNIX_PATH_BYTES - (isAbstract ? 0 : 1) || path.indexOf(0, 1) >= 0)
-    throw new TypeError(
-      `unix must be a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL, not ${Bun.inspect(unix)}`,
-    );
+    throw invalidValue("unix", `a path or a name of 1 to ${UNIX_PATH_BYTES - 1} bytes without NUL`, unix);
   const bytes = new Uint8Array(2 + path.length + (isAbstract ? 0 : 1));
   bytes[0] = AF_UNIX;
   bytes.set(path, 2);
@@ -49,7 +59,7 @@ export function familyOf(address: Uint8Array): number {
   return address[0]! | (address[1]! << 8);
 }
 
-/** The host and port in sockaddr bytes. */
+/** Returns the host and port in sockaddr bytes. */
 export function decodeAddress(bytes: Uint8Array): SocketAddress {
   const text = new Uint8Array(64);
   const length = check(

@@ -1,4 +1,7 @@
-/** The versions of Bun that the tests of this ringloop ran on. Under others, bun-internals.ts tries what ringloop relies on. */
+/**
+ * The versions of Bun that the tests of this ringloop ran on. Under other versions,
+ * bun-internals.ts checks the behaviour that ringloop relies on.
+ */
 export const TESTED_BUN: readonly string[] = ["1.4.5"];
 
 export function isTestedBun(): boolean {

@@ -1,8 +1,9 @@
 /** Errors of handlers that nobody catches. */
 
 /**
- * Shows an error as Bun shows one of a handler without an error handler: printed with its place, and the process ends with code 1 when it ends, so that a
- * test that caused it has failed. As in Bun, listeners of "uncaughtException" do not hear of it: the client has got its 500.
+ * Shows an error as Bun shows the error of a handler without an error handler. It prints the error
+ * with its place. The process later ends with code 1, so a test that caused the error fails. As in
+ * Bun, listeners of "uncaughtException" do not get the error, because the client has got its 500.
  */
 export function showUncaught(error: unknown): void {
   if (process.listenerCount("uncaughtException") === 0) return reportError(error);

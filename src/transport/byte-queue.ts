@@ -1,15 +1,17 @@
 /**
- * Bytes that come in pieces and are read from the front: a head that has begun, requests that wait, the fragments of a message.
+ * A queue of bytes. Bytes are added in pieces and are read from the front: the beginning of a head,
+ * waiting requests, the fragments of a message.
  *
- * Guarantees: n bytes in k pieces cost O(n + k), in whatever pieces they come. Memory doubles when it is full, and what is left is moved to
- * the front only when at least as many bytes have been read since the last move. It is at most four times the most that was kept.
+ * Guarantees: n bytes in k pieces cost O(n + k), for any sizes of pieces. The memory doubles when
+ * it is full. The unread bytes are moved to the front only after at least as many bytes have been
+ * read since the last move. The memory is at most four times the highest number of queued bytes.
  */
 
 const MEMORY_BYTES_MIN = 64;
 const NO_MEMORY: Buffer = Buffer.alloc(0);
 
 export class ByteQueue {
-  /** What is kept lies from `start` to `end`. Whoever reads moves `start`. */
+  /** The memory. The queued bytes are between `start` and `end`. The reader moves `start`. */
   memory = NO_MEMORY;
   start = 0;
   end = 0;
@@ -18,7 +20,10 @@ export class ByteQueue {
     return this.end - this.start;
   }
 
-  /** Copies bytes to the end. `bytesMax`: how many there will be at most, where that is known; the memory becomes no larger. */
+  /**
+   * Copies bytes to the end. `bytesMax` is the highest number of bytes that the queue will contain,
+   * if that is known: the memory does not grow beyond it.
+   */
   append(bytes: Buffer, start: number, end: number, bytesMax = Infinity): void {
     const added = end - start;
     if (this.end + added > this.memory.length) this.makeRoom(added, bytesMax);
@@ -26,7 +31,7 @@ export class ByteQueue {
     this.end += added;
   }
 
-  /** Gives the memory away, and begins anew. */
+  /** Drops the bytes and the memory. */
   clear(): void {
     this.memory = NO_MEMORY;
     this.start = this.end = 0;

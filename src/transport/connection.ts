@@ -1,16 +1,18 @@
 /**
- * One stream socket on the ring: receives into provided buffers, keeps at most one send in flight, and ends without
- * losing memory.
+ * One stream socket on the ring. It receives into provided buffers, has at most one send in flight,
+ * and ends without losing memory.
  *
- * Guarantees: bytes leave in the order they were written; the consumer is offered bytes in the order they came, and never
- * inside of itself; it hears `onClose` exactly once, when nothing is in flight any more, and nothing after it; memory that
- * the kernel was given is freed after the operation's last completion. Leaves to others: how much may be queued (who
- * writes looks at `outbox.queuedBytes`), and what the bytes mean.
+ * Guarantees: bytes leave in the order in which they were written. The consumer is offered bytes in
+ * the order in which they came, and never inside of its own `consume`. `onClose` is called exactly
+ * once, when nothing is in flight any more, and no method is called after it. Memory that was lent
+ * to the kernel is freed after the operation's last completion.
+ * Leaves to others: how much may be queued (the writer looks at `outbox.queuedBytes`), and what the
+ * bytes mean.
  */
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
-import { native, pointerTo } from "../sys/library.ts";
+import { native, withPointer } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
@@ -26,31 +28,34 @@ import * as receiving from "./receiving.ts";
 import * as sending from "./sending.ts";
 import type { Consumer, Finish, Hold, Transport } from "./transport.ts";
 
-/** The descriptor of a connection that could not be made, and yet is to be shown to somebody. */
+/** Descriptor for a connection that could not be opened, but that a handler must be given. */
 export const NEVER_OPEN = -1;
 
-/** How long bytes that nobody reads are taken after the last answer. */
+/** Milliseconds for which unread bytes are received and dropped after the last answer. */
 const LINGER_MS = 2000;
 
 export class Connection extends WheelEntry implements Transport, OperationOwner, Flushable, Sender {
   readonly lane: Lane;
   consumer: Consumer;
   context: unknown = null;
-  /** Bytes that the kernel has taken. */
+  /** Number of bytes that the kernel has accepted for sending so far. */
   sentBytes = 0;
-  /** -1 once the connection is closing. */
+  /** The descriptor; -1 once the connection is closing. */
   fd: number;
 
   readonly slot: number;
-  /** What waits to be sent; null for nothing. */
+  /** Data that waits to be sent; null for none. */
   queue: Outbox | null = null;
   /** State and flags: see connection-state.ts. */
   bits: number = ConnectionState.Open;
-  /** What has arrived and was not taken. */
+  /** Bytes that have arrived and that the consumer has not taken. */
   inbox: Inbox = null;
   private closeError: SystemError | undefined;
 
-  /** Takes over a connected, blocking descriptor, which the lane owns. Receives from the next submission on. NEVER_OPEN makes a closed one. */
+  /**
+   * Starts a connection on a connected, blocking descriptor, and makes the lane its owner. Receives
+   * from the next submission on. NEVER_OPEN makes a closed connection.
+   */
   constructor(lane: Lane, fd: number, consumer: Consumer) {
     super();
     this.lane = lane;
@@ -102,7 +107,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     return remoteAddress(this.fd);
   }
 
-  // ---- sending -----------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   get outbox(): Outbox {
     return (this.queue ??= Outbox.take(this));
@@ -112,7 +117,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     return this.queue === null ? 0 : this.queue.queuedBytes;
   }
 
-  /** For the outbox. */
+  /** Called by the outbox: something was queued. */
   scheduleSend(): void {
     if (!this.has(Flag.SendInFlight)) this.scheduleFlush();
   }
@@ -154,15 +159,16 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     return this.queue === null || this.queue.isEmpty;
   }
 
-  /** Nothing is queued and no send is in flight: does what waited for that. */
+  /** Does what has waited until nothing was queued and no send was in flight. */
   drained(): void {
-    if (this.queue !== null && this.queue.isEmpty) sending.dropQueue(this); // Of somebody who wrote nothing.
+    // A writer asked for the outbox and wrote nothing.
+    if (this.queue !== null && this.queue.isEmpty) sending.dropQueue(this);
     if (this.has(Flag.DrainRequested)) {
       this.clear(Flag.DrainRequested);
       try {
         this.consumer.onDrain(this);
       } catch (error) {
-        this.scheduleFlush(); // For what else waited for this.
+        this.scheduleFlush(); // The next flush does what follows `onDrain`.
         throw error;
       }
       if (!this.isEmpty || this.isClosing) return;
@@ -181,12 +187,12 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     }
   }
 
-  /** At once: a ring's shutdown always takes a worker thread. */
+  /** Sends FIN by a system call: the ring's shutdown always needs a kernel worker thread. */
   private sendFin(): void {
     native().rl_shutdown(this.fd, SHUT_WR);
   }
 
-  // ---- receiving ---------------------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   hold(reason: Hold): void {
     if (this.has(reason) || this.isGone) return;
@@ -200,12 +206,12 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (this.has(Flag.OfferDue) || !this.has(Flag.ReceiveArmed)) this.scheduleFlush();
   }
 
-  /** For the intake. */
+  /** Called by the intake. */
   cancelReceive(): void {
     receiving.cancel(this);
   }
 
-  // ---- the consumer ------------------------------------------------------------------------------------------------
+  // ---- the consumer -----------------------------------------------------------------------------
 
   setConsumer(consumer: Consumer): void {
     this.consumer = consumer;
@@ -227,7 +233,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     else intake.tellEnd(this);
   }
 
-  // ---- the end -----------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   finish(how: Finish): void {
     if (this.isGone) return;
@@ -244,7 +250,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     this.inbox = null;
     const { lane, slot, fd } = this;
     // struct linger { l_onoff = 1, l_linger = 0 }.
-    if (reset) native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, pointerTo(Int32Array.of(1, 0)), 8);
+    if (reset) withPointer(Int32Array.of(1, 0), (to) => native().rl_setsockopt_bytes(fd, SOL_SOCKET, SO_LINGER, to, 8));
     this.cancelAll();
     lane.owned.delete(fd);
     lane.tag(lane.nextSqe().prepClose(fd), slot, Kind.Close);
@@ -269,18 +275,18 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (this.has(Flag.PollArmed)) lane.cancel(slot, Kind.Poll, Kind.Cancel);
   }
 
-  /** After a completion in Closing. The last one closes the connection, and frees the slot. */
+  /** Ends the state Closing after the last completion: closes the connection and frees the slot. */
   settle(): void {
     const { lane, slot } = this;
     if (this.state !== ConnectionState.Closing || lane.operations.inFlightOf(slot) > 0) return;
     this.move(ConnectionState.Closed);
-    sending.dropQueue(this); // What a handler wrote after destroy().
+    sending.dropQueue(this); // Data that a handler wrote after destroy().
     lane.operations.release(slot);
     if (!this.has(Flag.Unreferenced)) lane.reactor.unref();
     this.consumer.onClose(this.closeError, this);
   }
 
-  // ---- timers and references ---------------------------------------------------------------------------------------
+  // ---- timers and references --------------------------------------------------------------------
 
   setTimeout(delayMs: number): void {
     if (!this.isGone) this.reactor.setDeadline(this, delayMs);
@@ -290,7 +296,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (this.armed) this.reactor.wheel.clear(this);
   }
 
-  /** The wheel's: the time set with `setTimeout()`, or for lingering, is over. */
+  /** Called by the wheel: the time of `setTimeout()` or of lingering is over. */
   override fire(): void {
     if (this.state === ConnectionState.Lingering) this.destroy();
     else if (!this.isClosing) this.consumer.onTimeout(this);
@@ -307,14 +313,14 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     }
   }
 
-  // ---- from the reactor --------------------------------------------------------------------------------------------
+  // ---- from the reactor -------------------------------------------------------------------------
 
-  /** The reactor is about to submit: does what is due. */
+  /** Does what is due, before the reactor submits. */
   flush(): void {
     this.clear(Flag.FlushScheduled);
     if (this.isClosing) return;
     if (intake.hasOffer(this)) {
-      this.scheduleFlush(); // If a handler throws, or runs the event loop itself, the next flush goes on.
+      this.scheduleFlush(); // If a handler throws or runs the event loop, the next flush continues.
       intake.offerKept(this);
       if (this.isClosing) return;
     }
@@ -333,10 +339,12 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
       case Kind.Poll:
         this.clear(Flag.PollArmed);
         if (this.isClosing) break;
-        return this.consumer.onDrain(this); // Whatever the poll said: an error shows at the next try.
+        // For any result of the poll: an error shows at the next write.
+        return this.consumer.onDrain(this);
       case Kind.Cancel:
         this.clear(Flag.CancelInFlight);
-        // A cancellation misses (EALREADY) what is just being woken, and that goes on when it finds nothing. The descriptor is closed.
+        // A cancellation misses (EALREADY) an operation that is just being woken. The operation may
+        // then go on, though the descriptor is closed. So it is cancelled again.
         if (this.state === ConnectionState.Closing && result < 0) this.cancelAll();
         break;
       case Kind.Close:

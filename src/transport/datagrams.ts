@@ -1,10 +1,12 @@
 /**
- * Datagrams on one descriptor of the ring: a multishot receive, and sends that are in flight at the same time.
+ * Datagrams on one descriptor of the ring: one multishot receive, and many sends in flight at a
+ * time.
  *
- * Guarantees: what a receiver is given lies in a buffer that is the kernel's again when it returns; sends that were asked
- * for together are submitted together; memory of a send is freed after its completion; nobody is called after `close()`. A
- * datagram that fails by what ICMP reported of another one is sent again.
- * Leaves to others: addresses and data of the program, and its handlers (udp.ts).
+ * Guarantees: a payload is in a buffer that goes back to the kernel when `onDatagram` returns.
+ * Sends that were requested together are submitted together. The memory of a send is freed after
+ * its completion. Nothing is called after `close()`. If a send fails with an error that ICMP
+ * reported of another datagram, it is repeated.
+ * Leaves to others: the program's addresses, data and handlers (udp.ts).
  */
 import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
@@ -46,13 +48,13 @@ import { familyOf } from "./address.ts";
 
 /** Bytes of the longest datagram. */
 export const PAYLOAD_BYTES_MAX = 65507;
-/** Sends that were submitted and have not completed. */
+/** Highest number of sends in flight. */
 const SENDS_MAX = 1024;
 
 const SOCKADDR_IN_BYTES = 16;
 /** Room for struct sockaddr_in6. */
 export const ADDRESS_BYTES = 28;
-/** Datagram and address, and the header that the kernel puts before them. */
+/** Room for a datagram, its address, and the header that the kernel puts before them. */
 const BUFFER_BYTES = 65536 + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
 const BUFFERS = 64;
 const BUFFER_GROUP = 1;
@@ -60,35 +62,41 @@ const BUFFER_GROUP = 1;
 const enum Kind {
   Cancel,
   Close,
-  /** Multishot: see MULTISHOT_KIND. */
+  /** A multishot receive: see MULTISHOT_KIND. */
   Receive = 6,
 }
 
-/** The life of a descriptor, in the order in which it goes. The comment says what may be in flight. */
+/** States of a socket, in their order in time. Each comment says what may be in flight. */
 const State = {
   /** A receive, and sends. */
   Open: 0,
-  /** The close, and the last completions of what was in flight before. */
+  /** The close, and the last completions of the operations before it. */
   Closing: 1,
   /** Nothing. */
   Closed: 2,
 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** Hears of what comes. Each method may close the socket. */
+/** Receives the events of a socket. Each method may close the socket. */
 export interface DatagramReceiver {
-  /** A payload from `start` to `end` of `memory`. The sender's struct sockaddr is at `nameAt`. */
+  /**
+   * Handles one datagram. Its payload is between `start` and `end` of `memory`. The sender's struct
+   * sockaddr is at `nameAt`.
+   */
   onDatagram(memory: Buffer, start: number, end: number, nameAt: number, truncated: boolean): void;
-  /** There is room again after `send` returned false. */
+  /** Called when there is room again, after `send` has returned false. */
   onDrain(): void;
   onError(error: SystemError): void;
 }
 
-/** Where a datagram goes: an IPv4 address and port in host order, a struct sockaddr, or to the peer of a connected socket. */
+/**
+ * Destination of a datagram: an IPv4 address and port in host order, or a struct sockaddr, or
+ * undefined for the peer of a connected socket.
+ */
 export type Destination = { ipv4: number; port: number } | Uint8Array | undefined;
 
 export class Datagrams implements OperationOwner, Flushable {
-  /** -1 once closed. */
+  /** The descriptor; -1 once closed. */
   fd: number;
 
   private readonly lane: Lane;
@@ -96,16 +104,19 @@ export class Datagrams implements OperationOwner, Flushable {
   private readonly isConnected: boolean;
   private readonly buffers: BufferRing;
   private readonly slot: number;
-  /** The msghdr of the receive: how much room the sender's address gets. */
+  /** The msghdr of the receive. It says how much room the sender's address gets. */
   private readonly receiveHeader: Chunk;
   private state: State = State.Open;
   private receiveArmed = false;
   private sendsInFlight = 0;
-  /** `send` has returned false. */
+  /** True after `send` has returned false, until `onDrain`. */
   private drainDue = false;
   private referenced = true;
 
-  /** Takes over a descriptor of `openDatagramSocket`. Receives from the next submission on. */
+  /**
+   * Starts a socket on a descriptor of `openDatagramSocket`, and becomes its owner. Receives from
+   * the next submission on.
+   */
   constructor(lane: Lane, fd: number, isConnected: boolean, receiver: DatagramReceiver) {
     this.lane = lane;
     this.fd = fd;
@@ -142,9 +153,12 @@ export class Datagrams implements OperationOwner, Flushable {
     this.fd = -1;
   }
 
-  // ---- sending ---------------------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
-  /** Sends a copy of the first `length` bytes. Returns false when too many are under way; `onDrain` follows. */
+  /**
+   * Sends a copy of the first `length` bytes. Returns false if too many sends are in flight;
+   * `onDrain` follows.
+   */
   send(bytes: Uint8Array, length: number, to: Destination): boolean {
     assert(!this.isClosed, "a closed socket sends nothing");
     if (this.sendsInFlight >= SENDS_MAX) {
@@ -156,7 +170,8 @@ export class Datagrams implements OperationOwner, Flushable {
     const payloadAt = nameAt + ADDRESS_BYTES + 4;
     const chunk = lane.reactor.arena.allocate(payloadAt + length);
     const { buffer } = chunk;
-    // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec { base, len }.
+    // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }, struct iovec {
+    // base, len }.
     buffer.fill(0, 0, payloadAt);
     if (to instanceof Uint8Array) {
       writeU64(buffer, 0, chunk.address + nameAt);
@@ -185,11 +200,12 @@ export class Datagrams implements OperationOwner, Flushable {
     lane.tag(lane.nextSqe().prepSendmsg(this.fd, send.chunk.address), send.slot, 0);
   }
 
-  /** One send has completed. */
+  /** Handles the completion of one send. */
   sent(send: Send, result: number): void {
-    if ((result === -EINTR || result === -EAGAIN) && !this.isClosed) return this.submit(send); // Nothing has left.
-    // What ICMP reports of one datagram fails the next one in its place, which may be for somebody else: that one is sent
-    // again.
+    // No byte has left.
+    if ((result === -EINTR || result === -EAGAIN) && !this.isClosed) return this.submit(send);
+    // An ICMP report of one datagram makes the next send fail, which may go to another destination.
+    // That send is repeated.
     if (send.failures < failuresMax(result) && !this.isConnected && !this.isClosed) {
       send.failures++;
       this.submit(send);
@@ -205,7 +221,7 @@ export class Datagrams implements OperationOwner, Flushable {
     }
   }
 
-  // ---- receiving -------------------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   private armReceive(): void {
     assert(!this.receiveArmed, "a datagram socket has one receive in flight");
@@ -219,7 +235,7 @@ export class Datagrams implements OperationOwner, Flushable {
     if (this.receiveArmed) this.lane.cancel(this.slot, Kind.Receive, Kind.Cancel);
   }
 
-  /** Buffers came back after the receive had found none. */
+  /** Arms the receive: buffers came back after it had found none. */
   flush(): void {
     if (!this.receiveArmed && !this.isClosed) this.armReceive();
   }
@@ -231,7 +247,7 @@ export class Datagrams implements OperationOwner, Flushable {
     if (this.state === State.Closing && this.lane.operations.inFlightOf(this.slot) === 0) this.release();
   }
 
-  /** Nothing is in flight any more. */
+  /** Ends the state Closing when nothing is in flight any more. */
   private release(): void {
     const { lane } = this;
     this.move(State.Closed);
@@ -242,7 +258,8 @@ export class Datagrams implements OperationOwner, Flushable {
 
   private received(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_MORE) === 0) this.receiveArmed = false;
-    if (result > 0) this.continueReceiving(); // Before the handler, which may run the event loop until the next one comes.
+    // Comes before the handler, which may run the event loop until the next datagram comes.
+    if (result > 0) this.continueReceiving();
     if ((flags & IORING_CQE_F_BUFFER) !== 0) {
       const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
       const at = this.buffers.take(bid, Math.max(0, result));
@@ -259,14 +276,20 @@ export class Datagrams implements OperationOwner, Flushable {
     this.continueReceiving();
   }
 
-  /** A multishot receive may end at any completion, a successful one too. */
+  /**
+   * Arms the receive again if it has ended. A multishot receive may end at any completion, a
+   * successful one too.
+   */
   private continueReceiving(): void {
     if (this.receiveArmed || this.isClosed) return;
     this.lane.counters.rearms++;
     this.armReceive();
   }
 
-  /** struct io_uring_recvmsg_out { namelen, controllen, payloadlen, flags }, the address, the payload. */
+  /**
+   * Delivers one datagram. The buffer contains struct io_uring_recvmsg_out { namelen, controllen,
+   * payloadlen, flags }, then the address, then the payload.
+   */
   private deliver(at: number, bytes: number): void {
     const { memory } = this.buffers;
     const start = at + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
@@ -286,11 +309,14 @@ export class Datagrams implements OperationOwner, Flushable {
   }
 }
 
-/** One datagram on its way. Several are in flight at once and complete in any order, so each has a slot of its own. */
+/**
+ * One send of a datagram. Several are in flight at a time and complete in any order, so each has
+ * its own slot.
+ */
 class Send implements OperationOwner {
   readonly slot: number;
   readonly chunk: Chunk;
-  /** How often another's error came in its place. */
+  /** Number of failures so far that another datagram may have caused. */
   failures = 0;
   private readonly lane: Lane;
   private readonly sender: Datagrams;
@@ -312,12 +338,17 @@ class Send implements OperationOwner {
   }
 }
 
-/** How often a datagram is sent again after an error that came from the network, and may be another datagram's (ip(7), IP_RECVERR). */
+/**
+ * Returns how many times a send is repeated after an error of the network: another datagram may
+ * have caused the error (ip(7), IP_RECVERR).
+ */
 function failuresMax(result: number): number {
   switch (-result) {
-    case ECONNREFUSED: // Always another's. Each failure uses one report up; where many peers are gone, several may come in a row.
+    // Always caused by another datagram. Each failure uses up one report. If many peers are gone,
+    // several reports may come in a row.
+    case ECONNREFUSED:
       return 20;
-    case EHOSTUNREACH: // Perhaps its own: there is no way to where it goes.
+    case EHOSTUNREACH: // May be caused by this datagram: there is no route to its destination.
     case ENETUNREACH:
       return 1;
     default:
@@ -326,7 +357,8 @@ function failuresMax(result: number): number {
 }
 
 /**
- * A datagram socket that is bound to `local`, and, with `remote`, connected. Throws SystemError, with what is in `where`.
+ * Opens a datagram socket that is bound to `local`, and connected to `remote` if that is given.
+ * Throws SystemError, with the fields of `where`.
  */
 export function openDatagramSocket(
   local: Uint8Array,
@@ -336,7 +368,7 @@ export function openDatagramSocket(
   const sys = native();
   const fd = check(sys.rl_socket(familyOf(local), SOCK_DGRAM), "socket", where);
   try {
-    // Errors that ICMP reports reach a socket that is not connected, too.
+    // ICMP errors must also reach a socket that is not connected.
     if (familyOf(local) === AF_INET6) sys.rl_setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     else sys.rl_setsockopt(fd, IPPROTO_IP, IP_RECVERR, 1);
     check(sys.rl_bind(fd, pointerTo(local), local.length), "bind", where);

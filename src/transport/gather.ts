@@ -1,18 +1,24 @@
-/** One send of several chunks: the msghdr and the iovecs of sendmsg(2), in a chunk of their own that lives as long as the send. */
+/**
+ * One send of several chunks: the msghdr and the iovecs of sendmsg(2). They are in a separate chunk
+ * that lives as long as the send.
+ */
 import { IOVEC_BYTES, MSGHDR_BYTES } from "../sys/abi.ts";
 import type { Arena, Chunk } from "../ring/arena.ts";
 import { writeU64 } from "../ring/region.ts";
 
-/** More wait for the next send. */
+/** Highest number of chunks in one send. Further chunks wait for the next send. */
 const CHUNKS_MAX = 16;
 
 export interface Gathered {
-  /** Freed by the caller after the send's completion. Its address is the message's. */
+  /**
+   * The message: its chunk's address is that of the msghdr. The caller frees it after the send's
+   * completion.
+   */
   header: Chunk;
   bytes: number;
 }
 
-/** What is unsent of `first` and of the chunks behind it. */
+/** Gathers the unsent bytes of `first` and of the chunks behind it. */
 export function gather(arena: Arena, first: Chunk): Gathered {
   const header = arena.allocate(MSGHDR_BYTES + CHUNKS_MAX * IOVEC_BYTES);
   const { buffer } = header;

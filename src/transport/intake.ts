@@ -1,36 +1,39 @@
 /**
- * How what has arrived on a connection reaches its consumer: at once, from the kernel's buffer, or from the inbox.
+ * Brings bytes that have arrived on a connection to its consumer: at once, out of the kernel's
+ * buffer, or out of the inbox.
  *
- * Guarantees: the consumer is offered bytes in the order in which they came, never inside of itself (unless it is
- * reentrant), and hears of the peer's end behind the last of them; what it did not take, and what came while it was called,
- * is offered again; more than may wait for it is not received.
+ * Guarantees: the consumer is offered bytes in the order in which they came, and never inside of
+ * its own `consume` (unless it is reentrant). It hears of the peer's end after the last byte. Bytes
+ * that it did not take, and bytes that came during `consume`, are offered again. The connection
+ * stops receiving while as many bytes wait as may wait for the consumer.
  *
- * These are functions over a connection and no object beside it: there are many connections, and each object costs.
+ * These are functions over a connection and not an object beside it: there are many connections,
+ * and each object costs memory.
  */
 import { assert } from "../sys/assert.ts";
 import { ConnectionState, Flag, HELD, STATE } from "./connection-state.ts";
 import * as inboxes from "./inbox.ts";
 import type { Consumer, Transport } from "./transport.ts";
 
-/** What is needed of a connection. */
+/** The members of a connection that the intake needs. */
 export interface Intake extends Transport {
   readonly consumer: Consumer;
   /** See connection-state.ts. */
   bits: number;
-  /** What has arrived and was not taken. */
+  /** Bytes that have arrived and that the consumer has not taken. */
   inbox: inboxes.Inbox;
   /** Cancels the receive that is in flight. */
   cancelReceive(): void;
   scheduleFlush(): void;
 }
 
-/** Bytes in the kernel's buffer, which is the connection's until this returns. */
+/** Handles bytes in the kernel's buffer. The buffer is lent until this returns. */
 export function arrived(intake: Intake, memory: Buffer, start: number, end: number): void {
   if (intake.isGone) return;
   if (intake.inbox === null && (intake.bits & (Flag.Offering | HELD)) === 0) {
     const at = present(intake, memory, start, end);
     if (at < end && !intake.isGone) {
-      const later = intake.inbox; // What a nested loop has received.
+      const later = intake.inbox; // Bytes that came while a handler ran the event loop.
       intake.inbox = inboxes.append(null, memory, at, end);
       if (later !== null) {
         intake.inbox = inboxes.join(inboxes.queueOf(intake.inbox!), later);
@@ -42,11 +45,12 @@ export function arrived(intake: Intake, memory: Buffer, start: number, end: numb
   intake.inbox = inboxes.append(intake.inbox, memory, start, end);
   if ((intake.bits & (Flag.Offering | HELD)) === 0) return offerKept(intake);
   intake.bits |= Flag.OfferDue;
-  if ((intake.bits & HELD) !== 0) intake.cancelReceive(); // A cancellation that missed its receive is sent again.
+  // A cancellation that missed its receive is repeated.
+  if ((intake.bits & HELD) !== 0) intake.cancelReceive();
   limitBacklog(intake);
 }
 
-/** Offers what is kept, until the consumer has seen all of it. */
+/** Offers the inbox until the consumer has seen all of it. */
 export function offerKept(intake: Intake): void {
   intake.bits &= ~Flag.OfferDue;
   while (intake.inbox !== null && !intake.isGone) {
@@ -65,13 +69,15 @@ export function offerKept(intake: Intake): void {
   afterOffer(intake);
 }
 
-/** Bytes, or the end that follows them, wait for a consumer that may be called. */
+/**
+ * Returns whether bytes, or the end that follows them, wait for a consumer that may be called now.
+ */
 export function hasOffer({ bits }: Intake): boolean {
   if ((bits & (Flag.Offering | HELD)) !== 0) return false;
   return (bits & Flag.OfferDue) !== 0 || (bits & (Flag.PeerEnded | Flag.EndTold)) === Flag.PeerEnded;
 }
 
-/** Tells the consumer that the peer sends no more, unless bytes that it has not seen come first. */
+/** Tells the consumer that the peer sends no more, unless bytes wait that it has not seen. */
 export function tellEnd(intake: Intake): void {
   if ((intake.bits & (Flag.EndTold | Flag.Offering)) !== 0 || stateOf(intake) >= ConnectionState.Closing) return;
   if ((intake.bits & (HELD | Flag.OfferDue)) !== 0) {
@@ -86,7 +92,10 @@ export function tellEnd(intake: Intake): void {
   }
 }
 
-/** Lets the consumer, and each that takes its place, take what it wants. Returns how far they got. */
+/**
+ * Offers bytes to the consumer, and to each consumer that replaces it. Returns the position up to
+ * which they have taken them.
+ */
 function present(intake: Intake, memory: Buffer, start: number, end: number): number {
   let at = start;
   let isOver = false;
@@ -103,13 +112,14 @@ function present(intake: Intake, memory: Buffer, start: number, end: number): nu
     isOver = true;
   } finally {
     if (!wasOffering) intake.bits &= ~Flag.Offering;
-    // The consumer threw: what a nested loop has received, and the end, wait for the next flush.
+    // The consumer threw. Bytes from a nested event loop, and the end, wait for the next flush.
     if (!isOver && (intake.inbox !== null || intake.peerEnded)) {
       intake.bits |= Flag.OfferDue;
       intake.scheduleFlush();
     }
   }
-  // Held between two consumers: the second has not seen the rest.
+  // The first consumer was replaced and the connection was held: the second consumer has not seen
+  // the rest.
   if (at < end && (intake.bits & HELD) !== 0) intake.bits |= Flag.OfferDue;
   return at;
 }
@@ -119,7 +129,7 @@ function afterOffer(intake: Intake): void {
   if (intake.peerEnded) tellEnd(intake);
 }
 
-/** Receives no more than may wait. */
+/** Stops receiving when too many bytes wait, and receives again when fewer do. */
 function limitBacklog(intake: Intake): void {
   if (intake.isGone) return;
   const bytes = intake.inbox === null ? 0 : intake.inbox.length;

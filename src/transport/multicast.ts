@@ -1,4 +1,7 @@
-/** Options of datagram sockets that concern time to live and multicast groups: ip(7) and ipv6(7). All throw SystemError. */
+/**
+ * Options of datagram sockets for time to live and multicast groups: ip(7) and ipv6(7). All
+ * functions throw SystemError for an error of the kernel.
+ */
 import {
   AF_INET,
   AF_INET6,
@@ -19,6 +22,7 @@ import {
   IPV6_MULTICAST_LOOP,
   IPV6_UNICAST_HOPS,
 } from "../sys/abi.ts";
+import { invalidOption } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { encodeAddress, familyOf } from "./address.ts";
@@ -34,29 +38,32 @@ function setBytes(fd: number, level: number, name: number, value: Uint8Array): v
 
 function requireTtl(ttl: number, min: number): number {
   if (Number.isInteger(ttl) && ttl >= min && ttl <= 255) return ttl;
-  throw new TypeError(`ttl must be an integer from ${min} to 255, not ${Bun.inspect(ttl)}`);
+  throw invalidOption("ttl", "number", `an integer from ${min} to 255`, ttl);
 }
 
-/** A numeric address as a sockaddr. */
+/** Returns a numeric address as a sockaddr. Throws a TypeError that names the argument. */
 function requireAddress(name: string, address: string, family?: number): Uint8Array {
   if (typeof address === "string" && /^[\d.]+$|:/.test(address)) {
     try {
       const encoded = encodeAddress(address, 0);
       if (family === undefined || familyOf(encoded) === family) return encoded;
     } catch {
-      // Reported below.
+      // The throw below reports it.
     }
   }
   const kind = family === undefined ? "numeric" : family === AF_INET ? "numeric IPv4" : "numeric IPv6";
-  throw new TypeError(`${name} must be a ${kind} address, not ${Bun.inspect(address)}`);
+  throw invalidOption(name, "string", `a ${kind} address`, address);
 }
 
-/** The four bytes of in_addr. Nothing is any interface. */
+/** Returns the four bytes of in_addr. Without an address they mean any interface. */
 function inAddress(name: string, address: string | undefined): Uint8Array {
   return address === undefined ? new Uint8Array(4) : requireAddress(name, address, AF_INET).subarray(4, 8);
 }
 
-/** The interface of an IPv6 address is what comes after its %, as in "fe80::1%2". Without one the kernel chooses. */
+/**
+ * Returns the index of the interface that follows the % of an IPv6 address, as in "fe80::1%2".
+ * Without one the kernel chooses.
+ */
 function interfaceIndex(name: string, address: string | undefined): Uint8Array {
   return address === undefined ? new Uint8Array(4) : requireAddress(name, address, AF_INET6).subarray(24, 28);
 }
@@ -82,7 +89,10 @@ export function setMulticastInterface(fd: number, family: number, address: strin
   return true;
 }
 
-/** struct ip_mreq { group, interface }, struct ipv6_mreq { group, interface index }. */
+/**
+ * Joins or leaves a group. struct ip_mreq { group, interface }, struct ipv6_mreq { group, interface
+ * index }.
+ */
 export function changeMembership(fd: number, join: boolean, group: string, interfaceAddress?: string): boolean {
   const address = requireAddress("multicastAddress", group);
   if (familyOf(address) === AF_INET) {
@@ -95,7 +105,10 @@ export function changeMembership(fd: number, join: boolean, group: string, inter
   return true;
 }
 
-/** struct ip_mreq_source { group, interface, source }. IPv4 alone. */
+/**
+ * Joins or leaves one source of a group. IPv4 only. struct ip_mreq_source { group, interface,
+ * source }.
+ */
 export function changeSourceMembership(
   fd: number,
   join: boolean,

@@ -1,8 +1,9 @@
 /**
- * Sockets that listen, and sockets that are about to connect: created, bound and set up with ordinary system calls.
+ * Makes listening sockets, and sockets that are about to connect: ordinary system calls create,
+ * bind and set them up.
  *
- * Guarantees: a descriptor that is returned is blocking (io_uring waits for it by itself) and close-on-exec; nothing is left open when an
- * error is thrown.
+ * Guarantees: a returned descriptor is blocking (io_uring waits for it by itself) and
+ * close-on-exec. After an error, no descriptor is left open.
  */
 import {
   AF_INET6,
@@ -25,17 +26,23 @@ import { UnixAddress } from "./unix-address.ts";
 export interface ListenTarget {
   /** A numeric address or a name. Default: all addresses, IPv6 and IPv4. */
   hostname?: string | undefined;
-  /** 0 takes a free port. Default 0. */
+  /** The port. 0 chooses a free port. Default 0. */
   port?: number | undefined;
-  /** SO_REUSEPORT: other processes may listen on the same port, and the kernel distributes connections. Default false. */
+  /**
+   * Whether to set SO_REUSEPORT: other processes may listen on the same port, and the kernel
+   * distributes connections. Default false.
+   */
   reusePort?: boolean | undefined;
-  /** Nobody else may share the port, even if both sides set SO_REUSEPORT. Default false. */
+  /** Whether nobody else may share the port, even if both sides set SO_REUSEPORT. Default false. */
   exclusive?: boolean | undefined;
-  /** No IPv4 connections on an IPv6 address. Default false. */
+  /** Whether an IPv6 address refuses IPv4 connections. Default false. */
   ipv6Only?: boolean | undefined;
-  /** A path, or, with a leading NUL, an abstract name. */
+  /** A path, or an abstract name with a leading NUL. */
   unix?: string | undefined;
-  /** A socket that listens already, such as one from socket activation. Owned from here on. */
+  /**
+   * A socket that already listens, such as one from socket activation. The listener becomes its
+   * owner.
+   */
   fd?: number | undefined;
 }
 
@@ -52,24 +59,24 @@ export function openListeningSocket(target: ListenTarget): number {
   try {
     return listenOn(encodeAddress("::", port), target);
   } catch (error) {
-    // A machine without IPv6.
+    // The machine has no IPv6.
     const { code } = error as { code?: string };
     if (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL") throw error;
     return listenOn(encodeAddress("0.0.0.0", port), target);
   }
 }
 
-/** Removes the file of a socket that was listened on; abstract names go by themselves. */
+/** Removes the file of a listening socket. An abstract name disappears with its socket. */
 export function unlinkSocket(unix: string): void {
   if (unix.startsWith("\0")) return;
   try {
     (require("node:fs") as typeof import("node:fs")).unlinkSync(unix);
   } catch {
-    // Somebody else has removed or replaced it.
+    // The file was removed or replaced elsewhere.
   }
 }
 
-/** A stream socket for connecting to `address`. Throws SystemError. */
+/** Opens a stream socket for connecting to `address`. Throws SystemError. */
 export function openStreamSocket(address: Uint8Array): number {
   const family = familyOf(address);
   const fd = check(native().rl_socket(family, SOCK_STREAM), "socket");
@@ -77,7 +84,7 @@ export function openStreamSocket(address: Uint8Array): number {
   return fd;
 }
 
-/** Makes a descriptor from elsewhere fit for the ring. Throws SystemError (EBADF). */
+/** Makes a descriptor from elsewhere blocking, as the ring needs it. Throws SystemError (EBADF). */
 export function adoptSocket(fd: number, syscall: string): number {
   check(native().rl_set_blocking(fd), syscall);
   return fd;
@@ -85,8 +92,9 @@ export function adoptSocket(fd: number, syscall: string): number {
 
 function adoptListeningSocket(fd: number): number {
   adoptSocket(fd, "listen");
-  check(native().rl_listen(fd, BACKLOG), "listen"); // Sets the backlog of one that listens, and tells one that cannot.
-  native().rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); // Fails harmlessly for a Unix socket.
+  // Sets the backlog of a socket that listens, and fails for a socket that cannot.
+  check(native().rl_listen(fd, BACKLOG), "listen");
+  native().rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); // Fails without harm for a Unix socket.
   return fd;
 }
 
@@ -101,7 +109,7 @@ function listenOn(address: Uint8Array, target: ListenTarget): number {
       check(sys.rl_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1), "setsockopt", where);
       if (target.reusePort && !target.exclusive)
         check(sys.rl_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1), "setsockopt", where);
-      // Accepted sockets inherit it: no system call for each.
+      // Accepted sockets inherit it, so that none of them needs a system call.
       check(sys.rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1), "setsockopt", where);
     }
     if (family === AF_INET6)

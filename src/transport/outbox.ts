@@ -1,10 +1,12 @@
 /**
- * Bytes that wait to be sent on one connection. A connection has an outbox while something is queued or in flight: most
- * connections are idle, and an outbox serves one after the other.
+ * Bytes that wait to be sent on one connection. A connection has an outbox only while something is
+ * queued or in flight: most connections are idle, so an outbox serves one connection after the
+ * other.
  *
- * Guarantees: bytes leave in the order they were written; what is written while a send is in flight leaves together in
- * the next one; a chunk is freed when the kernel has taken all of it, or with the connection.
- * Leaves to others: how much may be queued (whoever writes looks at `queuedBytes`), and when it is sent.
+ * Guarantees: bytes leave in the order in which they were written. Data that is written while a
+ * send is in flight leaves together in the next send. A chunk is freed when the kernel has accepted
+ * all of it, or with the connection.
+ * Leaves to others: how much may be queued (the writer looks at `queuedBytes`), and when to send.
  */
 import { MSG_NOSIGNAL } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
@@ -17,46 +19,46 @@ import { FreeList } from "../reactor/free-list.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { gather } from "./gather.ts";
 
-/** The smallest chunk for a write, so that a few small writes share it. */
+/** Bytes of the smallest chunk for a write, so that a few small writes share it. */
 const CHUNK_BYTES_MIN = 4096;
 
 /**
- * From so many bytes on, a large write is given to the kernel at once, while it is in the processor's cache, and not with the
- * next submission.
+ * Number of bytes from which a write is sent at once, while the bytes are in the processor's cache,
+ * and not with the next submission.
  */
 export const DIRECT_BYTES_MIN = 32768;
 
-/** Sends what is in an outbox. */
+/** Sends the bytes of an outbox. */
 export interface Sender {
   readonly reactor: Reactor;
-  /** `sendNow()` can give bytes to the kernel: nothing is in flight before them. */
+  /** Whether `sendNow()` may send bytes: no send is in flight before them. */
   readonly canSendNow: boolean;
-  /** Gives the kernel as much as it takes at once. The rest stays queued. */
+  /** Sends as many bytes as the kernel accepts at once. The rest stays queued. */
   sendNow(): void;
-  /** Something was queued. */
+  /** Called when something was queued. */
   scheduleSend(): void;
 }
 
-/** So many are kept for the next connections that write. */
+/** Number of spare outboxes that are kept for the next connections that write. */
 const SPARES_MAX = 1024;
 
 export class Outbox {
-  /** Bytes that were written and that the kernel has not taken. */
+  /** Number of bytes that were written and that the kernel has not accepted. */
   queuedBytes = 0;
 
   private sender: Sender;
   private head: Chunk | null = null;
   private tail: Chunk | null = null;
-  /** Bytes of the send in flight. */
+  /** Number of bytes of the send in flight. */
   private requested = 0;
-  /** The message header of the send in flight, where it has several chunks. */
+  /** The message header of the send in flight, if the send has several chunks. */
   private message: Chunk | null = null;
 
   private constructor(sender: Sender) {
     this.sender = sender;
   }
 
-  /** One that is empty. */
+  /** Returns an empty outbox for `sender`. */
   static take(sender: Sender): Outbox {
     const spare = spares.take();
     if (spare === undefined) return new Outbox(sender);
@@ -64,7 +66,7 @@ export class Outbox {
     return spare;
   }
 
-  /** Gives an empty one back. */
+  /** Gives an empty outbox back for another connection. */
   static give(outbox: Outbox): void {
     assert(outbox.head === null && outbox.message === null, "an outbox that is given back is empty");
     outbox.sender = nobody;
@@ -75,13 +77,16 @@ export class Outbox {
     return this.head === null;
   }
 
-  // ---- for who writes ----------------------------------------------------------------------------------------------
+  // ---- for who writes ---------------------------------------------------------------------------
 
-  /** A chunk with room for `bytes` (at most CHUNK_BYTES_MAX) after its `length`. Write there, then `commit`. */
+  /**
+   * Returns a chunk with room for `bytes` (at most CHUNK_BYTES_MAX) after its `length`. The caller
+   * writes there and then calls `commit`.
+   */
   reserve(bytes: number): Chunk {
     const tail = this.tail;
     if (tail !== null && tail.capacity - tail.length >= bytes) return tail;
-    // Grows with what is queued already, so that a long queue is few sends.
+    // The chunk's size grows with the queue, so that a long queue needs few sends.
     const chunk = this.sender.reactor.arena.allocate(
       Math.max(bytes, CHUNK_BYTES_MIN, Math.min(this.queuedBytes, CHUNK_BYTES_MAX)),
     );
@@ -89,7 +94,7 @@ export class Outbox {
     return chunk;
   }
 
-  /** `bytes` were written to the reserved chunk. */
+  /** Queues `bytes` that the caller has written to the reserved chunk. */
   commit(chunk: Chunk, bytes: number): void {
     chunk.length += bytes;
     if (!(bytes >= 0 && chunk.length <= chunk.capacity))
@@ -100,7 +105,7 @@ export class Outbox {
     sender.scheduleSend();
   }
 
-  /** Queues a chunk of the arena that somebody else has filled. The outbox owns it from here on. */
+  /** Queues a filled chunk of the arena. The outbox frees it later. */
   append(chunk: Chunk): void {
     this.link(chunk);
     const { length } = chunk;
@@ -109,22 +114,26 @@ export class Outbox {
   }
 
   /**
-   * Queues bytes that nobody changes until they have left. Large ones are sent from where they are. The writer may use
-   * them again, for other connections too.
+   * Queues bytes that must not change until they have left. Large ones are sent from where they
+   * are. The writer may queue them again, for other connections too.
    */
   writeShared(bytes: Uint8Array): void {
     this.adopt(bytes, false);
   }
 
-  /** The same for bytes that nobody uses afterwards: their memory is given back when they have left (Arena.adopt). */
+  /**
+   * The same for bytes that nobody uses afterwards: their memory is given back when they have left
+   * (Arena.adopt).
+   */
   writeAndDispose(bytes: Uint8Array): void {
     this.adopt(bytes, true);
   }
 
   /**
-   * Queues `length` bytes, and `suffix` (Latin-1) behind them. Many bytes are sent at once if they can be, and what the
-   * kernel does not take is copied, like few bytes. Asks for the length once: that of shared memory may grow meanwhile.
-   * Throws an Error for a view that has fewer bytes.
+   * Queues `length` bytes, followed by `suffix` (Latin-1). Large writes are sent at once if that is
+   * possible. The bytes that the kernel does not accept are copied, and so are small writes. The
+   * length is read only once, because shared memory may grow meanwhile. Throws an Error for a view
+   * with fewer bytes.
    */
   write(bytes: Uint8Array, length: number = byteLengthOf(bytes), suffix = ""): void {
     if (length >= DIRECT_BYTES_MIN && bytes.byteLength >= length && this.sender.canSendNow)
@@ -133,7 +142,7 @@ export class Outbox {
     if (suffix !== "") this.writeLatin1(suffix);
   }
 
-  /** Everything that belongs together is queued: if it is much, it leaves now. */
+  /** Sends a large queue now. Called when all bytes that belong together are queued. */
   hasten(): void {
     if (this.queuedBytes >= DIRECT_BYTES_MIN && this.sender.canSendNow) this.sender.sendNow();
   }
@@ -149,28 +158,28 @@ export class Outbox {
     }
   }
 
-  /** A string of characters up to U+00FF, one byte each. */
+  /** Writes a string of characters up to U+00FF, one byte for each. */
   writeLatin1(text: string): void {
     if (text.length > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text, "latin1"));
     const chunk = this.reserve(text.length);
     this.commit(chunk, chunk.buffer.latin1Write(text, chunk.length, text.length));
   }
 
-  /** A string as UTF-8, which is `bytes` long. */
+  /** Writes a string as UTF-8. `bytes` is its length in UTF-8. */
   writeUtf8(text: string, bytes: number): void {
     if (bytes > CHUNK_BYTES_MAX) return this.writeAndDispose(Buffer.from(text));
     const chunk = this.reserve(bytes);
     this.commit(chunk, chunk.buffer.utf8Write(text, chunk.length, bytes));
   }
 
-  // ---- for the connection ------------------------------------------------------------------------------------------
+  // ---- for the connection -----------------------------------------------------------------------
 
-  /** Some byte is queued that no send has in flight. */
+  /** Whether a byte is queued that is in no send in flight. */
   get hasUnsent(): boolean {
     return this.head !== null && this.head.sent < this.head.length;
   }
 
-  /** Prepares the send of all that is queued. It is in flight until `settle()`. */
+  /** Prepares the send of everything queued. It is in flight until `settle()`. */
   prepareSend(fd: number): Sqe {
     const { reactor } = this.sender;
     const head = this.head!;
@@ -185,7 +194,10 @@ export class Outbox {
     return reactor.lane.nextSqe().prepSendmsg(fd, header.address, MSG_NOSIGNAL);
   }
 
-  /** Sends as much as the kernel takes at once. Returns how many bytes, for `took()`, or -errno. No send may be in flight. */
+  /**
+   * Sends as many bytes as the kernel accepts at once. Returns their number, for `took()`, or
+   * -errno. No send may be in flight.
+   */
   sendNow(fd: number): number {
     const { arena } = this.sender.reactor;
     const head = this.head!;
@@ -200,14 +212,17 @@ export class Outbox {
     return result;
   }
 
-  /** The send in flight is over: the kernel uses its memory no more. */
+  /**
+   * Frees the message header: the send in flight is over, and the kernel does not use its memory
+   * any more.
+   */
   settle(): void {
     if (this.message === null) return;
     this.sender.reactor.arena.free(this.message);
     this.message = null;
   }
 
-  /** The kernel has taken so many bytes of the send. */
+  /** Removes `bytes` from the queue: the kernel has accepted them. */
   took(bytes: number): void {
     const { arena, lane } = this.sender.reactor;
     if (bytes > this.requested) throw new RingIntegrityError(`completion sends ${bytes} of ${this.requested} bytes`);
@@ -225,7 +240,7 @@ export class Outbox {
     }
   }
 
-  /** Drops what is queued. No send may be in flight. */
+  /** Drops everything queued. No send may be in flight. */
   clear(): void {
     const { arena } = this.sender.reactor;
     for (let chunk = this.head; chunk !== null;) {
@@ -242,7 +257,7 @@ export class Outbox {
     else this.copy(bytes, bytes.length);
   }
 
-  /** Sends bytes from where they are, and copies what the kernel does not take. */
+  /** Sends bytes from where they are, and copies those that the kernel does not accept. */
   private writeThrough(bytes: Uint8Array, length: number, suffix: string): void {
     const { sender } = this;
     const borrowed = sender.reactor.arena.adopt(length === bytes.length ? bytes : bytes.subarray(0, length), false);
@@ -255,7 +270,7 @@ export class Outbox {
     }
   }
 
-  /** Puts a copy of what is unsent of a chunk into its place. */
+  /** Replaces a chunk by a copy of its unsent bytes. */
   private keep(borrowed: Chunk): void {
     const { arena } = this.sender.reactor;
     let before: Chunk | null = null;
@@ -283,7 +298,7 @@ export class Outbox {
 }
 
 const spares = new FreeList<Outbox>(SPARES_MAX);
-/** Whose outbox a spare one is. */
+/** The sender of a spare outbox. */
 const nobody: Sender = {
   get reactor(): never {
     throw new Error("a spare outbox was written to");

@@ -1,9 +1,10 @@
 /**
- * The receive of a connection: a multishot one, into the lane's provided buffers, that is armed again whenever it ends and
- * nobody holds the connection.
+ * The receive of a connection: a multishot receive into the lane's provided buffers. It is armed
+ * again whenever it ends, unless the connection is held.
  *
- * Guarantees: at most one receive is in flight, and none after the peer's end; every buffer that the kernel has picked goes
- * back to it. Leaves to others: who is offered the bytes (intake.ts).
+ * Guarantees: at most one receive is in flight, and none after the peer's end. Every buffer that
+ * the kernel has picked goes back to the kernel.
+ * Leaves to others: who is offered the bytes (intake.ts).
  */
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
@@ -14,15 +15,15 @@ import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { Flag, HELD, Kind } from "./connection-state.ts";
 import * as intake from "./intake.ts";
 
-/** What is needed of a connection. */
+/** The members of a connection that its receive needs. */
 export interface Receiving extends intake.Intake, Flushable {
   readonly lane: Lane;
   readonly slot: number;
   readonly fd: number;
   readonly isClosing: boolean;
-  /** The peer sends no more. */
+  /** Called when the peer sends no more. */
   endedByPeer(): void;
-  /** After a completion while the connection closes. */
+  /** Called after a completion while the connection closes. */
   settle(): void;
 }
 
@@ -42,12 +43,12 @@ export function cancel(connection: Receiving): void {
   connection.lane.cancel(connection.slot, Kind.Receive, Kind.Cancel);
 }
 
-/** A receive is neither in flight nor forbidden. */
+/** Returns whether a receive must be armed: none is in flight, and nothing forbids one. */
 export function isDue({ bits }: { bits: number }): boolean {
   return (bits & (Flag.ReceiveArmed | Flag.PeerEnded | Flag.Backlogged | HELD)) === 0;
 }
 
-/** One completion. */
+/** Handles one completion of the receive. */
 export function received(connection: Receiving, result: number, flags: number): void {
   const { lane } = connection;
   if ((flags & IORING_CQE_F_MORE) === 0) connection.bits &= ~Flag.ReceiveArmed;
@@ -57,7 +58,7 @@ export function received(connection: Receiving, result: number, flags: number): 
     const buffers = lane.receiveBuffers;
     const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
     const start = buffers.take(bid, result);
-    // Before the consumer, which may run the event loop until more comes.
+    // Comes before the consumer, which may run the event loop until more arrives.
     if ((connection.bits & Flag.ReceiveArmed) === 0) goOn(connection);
     try {
       intake.arrived(connection, buffers.memory, start, start + result);
@@ -79,7 +80,7 @@ export function received(connection: Receiving, result: number, flags: number): 
     case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
       if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection);
       return;
-    case ECANCELED: // By a hold, which may have been released since.
+    case ECANCELED: // A hold has cancelled it, and may have been released since.
     case EINTR:
     case EAGAIN:
       return goOn(connection);
@@ -89,7 +90,10 @@ export function received(connection: Receiving, result: number, flags: number): 
   }
 }
 
-/** A multishot receive may end at any completion, a successful one too. */
+/**
+ * Arms the receive again if it has ended. A multishot receive may end at any completion, a
+ * successful one too.
+ */
 function goOn(connection: Receiving): void {
   if (!isDue(connection) || connection.isClosing) return;
   connection.lane.counters.rearms++;

@@ -1,8 +1,9 @@
 /**
- * The send of a connection: one at a time, for all that is queued.
+ * The send of a connection: one send at a time, for everything queued.
  *
- * Guarantees: bytes leave in the order in which they were written; an outbox serves another connection only when nothing of
- * this one is left in it and no send is in flight. Leaves to others: what follows the last byte (connection.ts).
+ * Guarantees: bytes leave in the order in which they were written. An outbox serves another
+ * connection only when nothing of this connection is in it and no send is in flight.
+ * Leaves to others: what follows the last byte (connection.ts).
  */
 import { assert } from "../sys/assert.ts";
 import { EAGAIN, ECONNRESET, EINTR, EPIPE, SystemError } from "../sys/errno.ts";
@@ -12,32 +13,35 @@ import { Flag, Kind } from "./connection-state.ts";
 import { Outbox } from "./outbox.ts";
 import type { Transport } from "./transport.ts";
 
-/** What is needed of a connection. */
+/** The members of a connection that its send needs. */
 export interface Sending extends Transport {
   readonly lane: Lane;
   readonly slot: number;
   readonly fd: number;
   /** See connection-state.ts. */
   bits: number;
-  /** What waits to be sent; null for nothing. */
+  /** Data that waits to be sent; null for none. */
   queue: Outbox | null;
   sentBytes: number;
   readonly isClosing: boolean;
   scheduleFlush(): void;
-  /** Nothing is queued and no send is in flight. */
+  /** Called when nothing is queued and no send is in flight. */
   drained(): void;
-  /** After a completion while the connection closes. */
+  /** Called after a completion while the connection closes. */
   settle(): void;
 }
 
-/** Sends what is queued. */
+/** Sends everything queued. */
 export function send(connection: Sending): void {
   assert((connection.bits & Flag.SendInFlight) === 0, "a connection has one send in flight");
   connection.bits |= Flag.SendInFlight;
   connection.lane.tag(connection.queue!.prepareSend(connection.fd), connection.slot, Kind.Send);
 }
 
-/** Gives the kernel as much of what is queued as it takes at once. The ring sends the rest, and meets with the error, if any. */
+/**
+ * Sends as many queued bytes as the kernel accepts at once. The ring sends the rest, and finds the
+ * error if there is one.
+ */
 export function sendNow(connection: Sending): void {
   const { queue, lane } = connection;
   if (queue === null || !queue.hasUnsent || lane.faults?.refusesSend() === true) return;
@@ -49,7 +53,7 @@ export function sendNow(connection: Sending): void {
   if (!queue.isEmpty) connection.bits |= Flag.Progressed;
 }
 
-/** The send has completed. */
+/** Handles the completion of the send. */
 export function sent(connection: Sending, result: number): void {
   const queue = connection.queue!;
   connection.bits &= ~Flag.SendInFlight;
@@ -86,7 +90,7 @@ export function sendFile(connection: Sending, head: Uint8Array, file: number, of
   return taken;
 }
 
-/** Drops what is queued. No send may be in flight. */
+/** Drops everything queued. No send may be in flight. */
 export function dropQueue(connection: Sending): void {
   const { queue } = connection;
   if (queue === null) return;

@@ -1,6 +1,7 @@
 /**
- * The address of a Unix socket, whatever the length of its path: unix(7) has room for 107 bytes. As in Bun, a longer path is reached by way of
- * its directory, which stays open until the kernel has seen the address.
+ * The address of a Unix socket, for a path of any length. unix(7) has room for 107 bytes. As in
+ * Bun, a longer path is reached through its directory: the directory's descriptor stays open until
+ * the kernel has seen the address.
  */
 import { ENAMETOOLONG, SystemError } from "../sys/errno.ts";
 import { encodeUnixAddress, UNIX_PATH_BYTES_MAX } from "./address.ts";
@@ -10,9 +11,10 @@ export class UnixAddress implements Disposable {
   private directory = -1;
 
   /**
-   * A path, or an abstract name with a leading NUL. Throws a TypeError for none, and SystemError of `syscall`: ENAMETOOLONG for an abstract
-   * name of more than 107 bytes, and for a last part of a path that is too long even so; ENOENT, ENOTDIR or EACCES for a directory that
-   * cannot be opened.
+   * `unix` is a path, or an abstract name with a leading NUL. Throws a TypeError for an empty
+   * string, and for a NUL in another place. Throws SystemError of `syscall`: ENAMETOOLONG for an
+   * abstract name of more than 107 bytes, or for a path whose last part is too long; ENOENT,
+   * ENOTDIR or EACCES for a directory that cannot be opened.
    */
   constructor(unix: string, syscall: string) {
     const isLong = Buffer.byteLength(unix) > UNIX_PATH_BYTES_MAX;
@@ -31,7 +33,7 @@ export class UnixAddress implements Disposable {
     } catch (error) {
       throw new SystemError(-(error as { errno: number }).errno, syscall, { address: unix });
     }
-    // Not "self": the kernel's thread of an SQPOLL ring may look it up.
+    // Not "self": the kernel thread of an SQPOLL ring may resolve the path.
     return `/proc/${process.pid}/fd/${this.directory}/${unix.slice(nameAt)}`;
   }
 

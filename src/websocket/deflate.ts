@@ -12,6 +12,7 @@
  * alone, and a message takes one call. The cost of a message depends on its own length, not on the
  * size of the window: a small message is compressed with only the last part of the window.
  */
+import { invalidOption, invalidType } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Offer, readOffers } from "./extensions.ts";
 import { inflated, inflateSmall, SMALL_BYTES_MAX, UNUSUAL } from "./inflate.ts";
@@ -58,7 +59,7 @@ const compressors: Record<string, { sent: number; received: number }> = {
 export function readDeflate(option: unknown): DeflateOptions | undefined {
   if (option === undefined || option === null || option === false) return undefined;
   if (option !== true && typeof option !== "object")
-    throw new TypeError(`websocket expects perMessageDeflate to be a boolean or an object, not ${Bun.inspect(option)}`);
+    throw invalidType("websocket.perMessageDeflate", "true, false or an object", option);
   const { compress, decompress } = option === true ? { compress: true, decompress: true } : (option as any);
   const received = readForm("decompress", decompress, "disable");
   // If `decompress` is on, `compress` is on by default.
@@ -79,9 +80,7 @@ function readForm(name: string, value: unknown, byDefault: string): string {
   if (value === true || value === "shared") return "shared";
   if (typeof value === "string" && Object.hasOwn(compressors, value)) return value;
   const forms = ["disable", "shared", ...Object.keys(compressors)].join(", ");
-  throw new TypeError(
-    `websocket.perMessageDeflate.${name} must be a boolean or one of ${forms}, not ${Bun.inspect(value)}`,
-  );
+  throw invalidOption(`websocket.perMessageDeflate.${name}`, "string", `true, false or one of ${forms}`, value);
 }
 
 /** The agreed parameters: the fields of DeflateOptions, restricted by the offer of the client. */

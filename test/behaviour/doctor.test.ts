@@ -35,6 +35,7 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     expect(check(found, "io_uring_setup")).toMatchObject({ value: "works", state: "good" });
     for (const name of ["fast poll", "provided buffer rings", "multishot accept", "multishot receive"])
       expect(check(found, name)).toMatchObject({ value: "yes", state: "good" });
+    expect(check(found, "node:http")).toMatchObject({ value: "on the ring", state: "good" });
     const { version } = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8"));
     expect(found.version).toBe(version);
     for (const name of ["kernel", "seccomp", "sysctl kernel.io_uring_disabled", "locked memory (ulimit -l)", "mode"])

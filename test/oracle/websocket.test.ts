@@ -7,7 +7,7 @@ import { WebSocketFuzzer } from "./websocket-fuzzer.ts";
 import { frame } from "./websocket-frame.ts";
 import { readAtOnce, readInPieces } from "./websocket-reading.ts";
 
-const FUZZ_MS = 5000;
+const FUZZ_MS = 2000;
 
 test("random and mutated streams are read alike, whole and in pieces", () => {
   const fuzzer = new WebSocketFuzzer();

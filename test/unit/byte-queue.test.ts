@@ -1,28 +1,33 @@
 /** A queue for bytes that arrive in any pieces and are read later. */
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { ByteQueue } from "../../src/transport/byte-queue.ts";
 import { growth, linear } from "../behaviour/growth.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { holds } from "./property.ts";
 
 test("what is read is what was appended, and memory stays in proportion to what is kept", () => {
-  const random = new SeededRandom(1);
-  const source = Buffer.from(Array.from({ length: 4096 }, () => random.below(256)));
-  const queue = new ByteQueue();
-  let model = Buffer.alloc(0);
-  let most = 0;
-  for (let round = 0; round < 20_000; round++) {
-    const start = random.below(source.length);
-    const end = Math.min(source.length, start + random.below(random.below(4) === 0 ? 4000 : 10));
-    queue.append(source, start, end);
-    model = Buffer.concat([model, source.subarray(start, end)]);
-    most = Math.max(most, model.length);
-    const read = Math.min(model.length, random.below(1000));
-    expect(queue.memory.subarray(queue.start, queue.start + read).equals(model.subarray(0, read))).toBe(true);
-    queue.start += read;
-    model = model.subarray(read);
-    expect(queue.length).toBe(model.length);
-    expect(queue.memory.length).toBeLessThanOrEqual(Math.max(256, 4 * most));
-  }
+  const source = Buffer.from(Array.from({ length: 8192 }, (_, i) => (i * 7919) >>> 5));
+  const step = fc.record({
+    start: fc.nat({ max: 4096 }),
+    appended: fc.oneof(fc.nat({ max: 10 }), fc.nat({ max: 4000 })),
+    read: fc.nat({ max: 1000 }),
+  });
+  holds(300, [fc.array(step, { maxLength: 100, size: "max" })], (steps) => {
+    const queue = new ByteQueue();
+    let model = Buffer.alloc(0);
+    let most = 0;
+    for (const { start, appended, read: wanted } of steps) {
+      queue.append(source, start, start + appended);
+      model = Buffer.concat([model, source.subarray(start, start + appended)]);
+      most = Math.max(most, model.length);
+      const read = Math.min(model.length, wanted);
+      expect(queue.memory.subarray(queue.start, queue.start + read).equals(model.subarray(0, read))).toBe(true);
+      queue.start += read;
+      model = model.subarray(read);
+      expect(queue.length).toBe(model.length);
+      expect(queue.memory.length).toBeLessThanOrEqual(Math.max(256, 4 * most));
+    }
+  });
 });
 
 test("bytes one by one cost what they cost, whether they are read meanwhile or not", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { ChunkedDecoder } from "../../src/http/chunked.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { cuts, endsWithin, holds } from "./property.ts";
 
 const TRAILER_BYTES_MAX = 1000;
 
@@ -81,21 +82,19 @@ describe("a message", () => {
   });
 
   test("of random chunks in random pieces is decoded", () => {
-    const random = new SeededRandom(9);
-    for (let round = 0; round < 300; round++) {
-      let text = "";
-      let body = "";
-      for (let chunks = random.below(6); chunks > 0; chunks--) {
-        const data = Buffer.from(random.bytes(1 + random.below(300))).toString("latin1");
-        body += data;
-        text += `${data.length.toString(16)}${random.next() < 0.2 ? ";x" : ""}\r\n${data}\r\n`;
-      }
-      text += random.next() < 0.5 ? END : "0\r\nX: y\r\n\r\n";
-      const ends = [...Array.from({ length: 5 }, () => random.below(text.length)), text.length].toSorted(
-        (a, b) => a - b,
-      );
+    const data = fc.uint8Array({ minLength: 1, maxLength: 300, size: "max" });
+    const chunk = fc.tuple(
+      data.map((bytes) => Buffer.from(bytes).toString("latin1")),
+      fc.constantFrom("", ";x"),
+    );
+    const end = fc.constantFrom(END, "0\r\nX: y\r\n\r\n");
+    holds(500, [fc.array(chunk, { maxLength: 5 }), end, cuts(5)], (chunks, last, at) => {
+      const body = chunks.map(([each]) => each).join("");
+      const framed = chunks.map(([each, extension]) => `${each.length.toString(16)}${extension}\r\n${each}\r\n`);
+      const text = framed.join("") + last;
+      const ends = [...endsWithin(text.length, at), text.length];
       expect(decode(text, ends)).toEqual({ body, used: text.length, done: true });
-    }
+    });
   });
 });
 
@@ -194,21 +193,15 @@ test("a size of 13 digits is exact", () => {
 });
 
 test("garbage is refused, incomplete or a message within it, and the same in pieces", () => {
-  const random = new SeededRandom(10);
-  const telling = "0015aF;:\r\n\r\n\r\nX \t\0\x7f\xff";
-  const outcomes = new Map<unknown, number>();
-  for (let round = 0; round < 30_000; round++) {
-    let text = "";
-    for (let length = random.below(16); length >= 0; length--)
-      text += random.next() < 0.3 ? "\r\n" : telling[random.below(telling.length)];
+  const telling = fc.constantFrom(..."0015aF;:\r\nX \t\0\x7f\xff", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n");
+  const outcomes = new Set<unknown>();
+  holds(10_000, [fc.array(telling, { minLength: 1, maxLength: 16, size: "max" }), cuts(1)], (parts, at) => {
+    const text = parts.join("");
     const whole = decode(text);
-    const split = decode(text, [random.below(text.length), text.length]);
-    if (!Bun.deepEquals(split, whole))
-      throw new Error(`${JSON.stringify(text)}: ${Bun.inspect(split)}, whole: ${Bun.inspect(whole)}`);
-    const outcome = "status" in whole ? whole.status : whole.done;
-    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-  }
-  expect([...outcomes.keys()].toSorted()).toEqual([400, false, true]);
+    expect(decode(text, [...endsWithin(text.length, at), text.length])).toEqual(whole);
+    outcomes.add("status" in whole ? whole.status : whole.done);
+  });
+  expect([...outcomes].toSorted()).toEqual([400, false, true]);
 });
 
 test("small chunks that arrive together are handed on together, between large ones in their place", () => {

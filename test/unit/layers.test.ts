@@ -7,11 +7,11 @@ import { dirname, join, normalize, relative } from "node:path";
 
 const root = join(import.meta.dir, "../..");
 
-/** The layers. A layer imports only from itself and from the layers before it. */
-const layers = ["sys", "ring", "reactor", "operations", "transport", "http", "websocket", "fs", "bun"];
+/** A layer imports from itself and from those before it. */
+const layers = ["sys", "ring", "reactor", "operations", "transport", "http", "websocket", "fs", "bun", "node"];
 
-/** The files that programs outside of src/ may import: the exports of package.json. */
-const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/register.ts"];
+/** What programs outside of src/ may import: the exports of package.json. */
+const publicFiles = ["src/index.ts", "src/fs/index.ts", "src/ring/index.ts", "src/node/index.ts", "src/register.ts"];
 
 const files = [...new Bun.Glob("**/*").scanSync({ cwd: root })]
   .filter((file) => !/(^|\/)(node_modules|build|dist)\//.test(file))

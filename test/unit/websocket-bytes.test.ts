@@ -3,13 +3,14 @@
  * frames, and offers of compression.
  */
 import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { isUtf8 } from "node:buffer";
 import { closePayload, mayBeReceived } from "../../src/websocket/close-frame.ts";
 import { agree, readDeflate } from "../../src/websocket/deflate.ts";
 import { encodeFrame } from "../../src/websocket/frame-writer.ts";
 import { unmask } from "../../src/websocket/unmask.ts";
 import { checkUtf8 } from "../../src/websocket/utf8.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { holds } from "./property.ts";
 
 /** Whether the bytes can become valid UTF-8 if more bytes follow. */
 function mayGoOn(bytes: Buffer): boolean {
@@ -33,21 +34,18 @@ describe("UTF-8 in pieces", () => {
   });
 
   test("random bytes are judged alike, whole and byte by byte", () => {
-    const random = new SeededRandom(3);
     const interesting = [
       0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf3, 0xf4, 0xf5,
     ];
-    for (let i = 0; i < 50_000; i++) {
-      const bytes = Buffer.from(
-        Array.from({ length: 1 + random.below(6) }, () => interesting[random.below(interesting.length)]!),
-      );
+    const some = fc.array(fc.constantFrom(...interesting), { minLength: 1, maxLength: 6, size: "max" });
+    holds(20_000, [some], (values) => {
+      const bytes = Buffer.from(values);
       let checked = 0;
       for (let end = 1; end <= bytes.length && checked >= 0; end++) checked = checkUtf8(bytes, checked, end);
-      const expected = mayGoOn(bytes);
-      if (checked >= 0 !== expected || checkUtf8(bytes, 0, bytes.length) >= 0 !== expected)
-        throw new Error(bytes.toString("hex"));
-      if (expected && (checked === bytes.length) !== isUtf8(bytes)) throw new Error(bytes.toString("hex"));
-    }
+      const isBegun = mayGoOn(bytes);
+      expect([checked >= 0, checkUtf8(bytes, 0, bytes.length) >= 0]).toEqual([isBegun, isBegun]);
+      if (isBegun) expect(checked === bytes.length).toBe(isUtf8(bytes));
+    });
   });
 });
 

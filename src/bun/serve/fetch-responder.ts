@@ -103,12 +103,12 @@ export class FetchResponder implements Responder, RequestOrigin {
     this.conditional = parser.conditional;
     if (route === undefined) {
       const request = (this.request = new RingRequest(this, method, text, base, parser, headersEnd, body));
-      return this.answer(request, host.handle(request));
+      return this.answer(request, host.handlers.handle(request));
     }
     const request = (this.request = new RoutedRequest(this, method, text, base, parser, headersEnd, body));
     if (route.content !== undefined) return this.sendContent(request, route.content, target);
     RoutedRequest.route(request, route.names, router!.values);
-    this.answer(request, host.handle(request, route.handler));
+    this.answer(request, host.handlers.handle(request, route.handler));
   }
 
   onSent(): void {
@@ -215,7 +215,7 @@ export class FetchResponder implements Responder, RequestOrigin {
     } catch (error) {
       return this.failResponse(request, error);
     }
-    if (plan === undefined) this.answer(request, this.host.handle(request));
+    if (plan === undefined) this.answer(request, this.host.handlers.handle(request));
     else this.sendPlan(request, plan);
   }
 
@@ -284,10 +284,10 @@ export class FetchResponder implements Responder, RequestOrigin {
     const { host, exchange } = this;
     if (this.request !== request) {
       // The program must still hear of the error.
-      if (RingRequest.isHandedOver(request)) void host.handleError(error);
+      if (RingRequest.isHandedOver(request)) void host.handlers.handleError(error);
       return;
     }
-    const result = host.handleError(error);
+    const result = host.handlers.handleError(error);
     const answer = (response: Response): void => {
       if (this.request !== request) return;
       exchange.resume();

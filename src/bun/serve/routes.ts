@@ -1,5 +1,6 @@
 /** The option `routes` of serve: checks its values and makes the router. */
 import { inCurrentContext } from "../../sys/async-context.ts";
+import { requireObject } from "../../sys/check.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { parameterNames, Router } from "./router.ts";
 import type { StaticContent } from "./static-content.ts";
@@ -28,7 +29,7 @@ export interface RouteTable {
  * Throws an Error with `code` for a directory that cannot be opened.
  */
 export function readRoutes(routes: Record<string, unknown> | null | undefined): RouteTable {
-  if (typeof (routes ?? {}) !== "object") throw new TypeError(`routes must be an object, not ${Bun.inspect(routes)}`);
+  requireObject("routes", routes ?? {});
   const router = new Router<Route>();
   const opened: StaticContent[] = [];
   const close = (): void => opened.forEach((content) => content.close?.());

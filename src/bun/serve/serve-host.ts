@@ -1,6 +1,6 @@
 /** The parts of the server that the responders of Bun's API need. */
 import type { ExchangeHost } from "../../http/host.ts";
-import type { RingRequest } from "./request.ts";
+import type { Handlers } from "./handlers.ts";
 import type { Route } from "./routes.ts";
 import type { Router } from "./router.ts";
 
@@ -8,9 +8,5 @@ export interface ServeHost extends ExchangeHost {
   readonly defaultOrigin: string;
   /** The router. Null for a server with only a fetch handler. */
   readonly router: Router<Route> | null;
-  /**
-   * Calls the route's handler, or the fetch handler. Every error of the handler becomes a Response.
-   */
-  handle(request: RingRequest, handler?: Route["handler"]): Response | Promise<Response>;
-  handleError(error: unknown): Response | Promise<Response>;
+  readonly handlers: Handlers;
 }

@@ -1,7 +1,8 @@
 /** The options of `serve`: their types, defaults and checks. */
 import type { ListenTarget } from "../../transport/open-socket.ts";
-import { hostOf, requireBytes, requireDescriptor, requireServerPort, requireText, textOf } from "../sockets/options.ts";
+import { hostOf, readByteCount, readText, requireDescriptor, requireServerPort, textOf } from "../sockets/options.ts";
 import type { Mode } from "../../reactor/mode.ts";
+import { invalidOption, invalidType, requireFunction } from "../../sys/check.ts";
 import { inCurrentContext } from "../../sys/async-context.ts";
 import type { HttpLimits } from "../../http/host.ts";
 import type { Server } from "./server.ts";
@@ -67,14 +68,11 @@ export type Answer = Response | Promise<Response>;
 export type FetchHandler = (this: Server, request: Request, server: Server) => Answer;
 export type ErrorHandler = (this: Server, error: Error) => Answer | void | Promise<void>;
 
-export function requireFunction<T extends Function>(
-  name: string,
-  value: T | undefined,
-  optional = false,
-): T | undefined {
-  if (typeof value === "function") return inCurrentContext(value);
-  if (optional && (value === undefined || value === null)) return undefined;
-  throw new TypeError(`${name} must be a function, not ${Bun.inspect(value)}`);
+/** A handler, which runs in the present async context; undefined for none. */
+export function readFunction<T extends Function>(name: string, value: T | null | undefined): T | undefined {
+  if (value === undefined || value === null) return undefined;
+  requireFunction(name, value);
+  return inCurrentContext(value);
 }
 
 /**
@@ -95,7 +93,7 @@ export function readPort(option: number | string | undefined): number {
 
 export function readSeconds(name: string, value: number): number {
   if (typeof value !== "number" || !(value >= 0) || value > 86400)
-    throw new TypeError(`${name} must be a number of seconds from 0 to 86400, not ${Bun.inspect(value)}`);
+    throw invalidOption(name, "number", "a number of seconds from 0 to 86400", value);
   return value;
 }
 
@@ -104,9 +102,9 @@ export function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Op
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
   const text = textOf(unix);
   if (text === undefined && unix !== undefined && unix !== null)
-    throw new TypeError(`unix must be a path or an abstract name, not ${Bun.inspect(unix)}`);
+    throw invalidType("unix", "a path or an abstract name", unix);
   const path = text || undefined; // As in Bun, an empty path counts as none.
-  const host = requireText("hostname", hostname);
+  const host = readText("hostname", hostname);
   if (path === undefined) return { hostname: host && hostOf(host), port: readPort(port), reusePort, ipv6Only };
   if (host !== undefined) throw new TypeError("unix and hostname exclude each other, and both are given");
   return { unix: path };
@@ -133,12 +131,12 @@ function readNodesHeaderBytes(): number {
 }
 
 export function readLimits(options: Options): HttpLimits {
-  const headerBytesMax = requireBytes("headerBytesMax", options.headerBytesMax, readDefaultHeaderBytes(), 256);
+  const headerBytesMax = readByteCount("headerBytesMax", options.headerBytesMax, readDefaultHeaderBytes(), 256);
   return {
     headerBytesMax,
     readHeaderBytesMax: options.headerBytesMax === undefined ? readNodesHeaderBytes : undefined,
-    requestBodyBytesMax: requireBytes("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
-    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
+    requestBodyBytesMax: readByteCount("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
+    writeQueueBytesMax: readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
     idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,
     headerTimeoutMs: readSeconds("headerTimeout", options.headerTimeout ?? 30) * 1000,
   };

@@ -6,34 +6,31 @@
  */
 import { Listener } from "../../transport/listener.ts";
 import { serveFailure } from "../sockets/failure.ts";
-import { requireObject, requireServerPort, requireText } from "../sockets/options.ts";
+import { requireObject } from "../../sys/check.ts";
+import { readText, requireServerPort } from "../sockets/options.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import { FreeList } from "../../reactor/free-list.ts";
 import type { Reactor } from "../../reactor/reactor.ts";
-import { currentContext, outside } from "../../sys/async-context.ts";
-import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
+import { currentContext } from "../../sys/async-context.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { showUncaught } from "../../sys/uncaught.ts";
 import { Connection } from "../../transport/connection.ts";
 import { askedOf } from "./asked-request.ts";
 import { Exchange } from "../../http/exchange.ts";
 import { FetchResponder } from "./fetch-responder.ts";
-import { errorOf, errorResponse } from "./error-page.ts";
+import { callFetch, Handlers } from "./handlers.ts";
 import { installGlobals } from "./globals.ts";
 import { HeadCache } from "../../http/head.ts";
 import { hotKey, hotServers } from "./hot-servers.ts";
 import type { HttpLimits } from "../../http/host.ts";
 import type { ServeHost } from "./serve-host.ts";
 import {
-  type Answer,
-  type ErrorHandler,
-  type FetchHandler,
   type Options,
   readLimits,
   readSeconds,
   readTarget,
-  requireFunction,
+  readFunction,
   routesOf,
   type ServeOptions,
 } from "./serve-options.ts";
@@ -118,8 +115,7 @@ class RingServer implements Server, ServeHost {
   private ownUrl: URL | undefined;
   private connectionCount = 0;
   private routes: RouteTable;
-  private fetchHandler: FetchHandler;
-  private errorHandler: ErrorHandler | undefined;
+  readonly handlers: Handlers;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
   private webSockets: WebSocketHub | undefined;
@@ -132,8 +128,8 @@ class RingServer implements Server, ServeHost {
     this.development =
       options.development === undefined ? process.env.NODE_ENV !== "production" : !!options.development;
     this.id = options.id ?? "";
-    this.errorHandler = requireFunction("error", options.error, true);
-    this.fetchHandler = requireFunction("fetch", options.fetch, true) ?? notFound;
+    const errorHandler = readFunction("error", options.error);
+    this.handlers = new Handlers(this, readFunction("fetch", options.fetch), errorHandler);
     this.setWebSockets(options.websocket);
     this.routes = readRoutes(routesOf(options));
     try {
@@ -147,7 +143,7 @@ class RingServer implements Server, ServeHost {
     const { address } = this.listener;
     this.unix = address === undefined ? (target.unix ?? "") : undefined;
     this.port = address?.port;
-    this.hostname = address && (requireText("hostname", options.hostname) ?? "localhost");
+    this.hostname = address && (readText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
     // As with Bun's server, `{ ...server }` is empty. Elysia gives this to reload() as options.
     for (const name of Object.keys(this)) Object.defineProperty(this, name, { enumerable: false });
@@ -200,16 +196,16 @@ class RingServer implements Server, ServeHost {
         `the option routes of reload must have no HTML import, as ${JSON.stringify(html)} is: only Bun's own server serves ` +
           "those, so give it to serve, and the whole server is Bun's",
       );
-    const fetchHandler = requireFunction("fetch", fetch, true);
-    const errorHandler = requireFunction("error", error, true);
+    const fetchHandler = readFunction("fetch", fetch);
+    const errorHandler = readFunction("error", error);
     if (routes !== undefined) {
       const table = readRoutes(routes);
       this.routes.close();
       this.routes = table;
     }
     this.setWebSockets(websocket);
-    if (fetchHandler) this.fetchHandler = fetchHandler;
-    this.errorHandler = errorHandler;
+    if (fetchHandler) this.handlers.fetch = fetchHandler;
+    this.handlers.error = errorHandler;
     return this;
   }
 
@@ -218,9 +214,9 @@ class RingServer implements Server, ServeHost {
    * promise, and so does a missing fetch handler.
    */
   async fetch(...given: [request: Request | string | URL]): Promise<Response> {
-    if (this.fetchHandler === notFound) throw new Error("fetch() requires the server to have a fetch handler");
+    if (!this.handlers.hasFetch) throw new Error("fetch() requires the server to have a fetch handler");
     const asked = askedOf(given, this.url);
-    const response = await currentContext()(callFetch, this.fetchHandler, this, asked);
+    const response = await currentContext()(callFetch, this.handlers.fetch, this, asked);
     if (!isResponse(response)) throw new Error("fetch() returned an empty value");
     return Object.defineProperty(response, "url", { value: asked.url, configurable: true });
   }
@@ -290,49 +286,6 @@ class RingServer implements Server, ServeHost {
     return new FetchResponder(exchange, this);
   }
 
-  handle(request: RingRequest, handler?: Route["handler"]): Answer {
-    let result: Answer;
-    let threw = true;
-    enterProgram();
-    try {
-      result = outside(callFetch, (handler ?? this.fetchHandler) as FetchHandler, this, request as unknown as Request);
-      threw = false;
-    } catch (error) {
-      result = error as Response;
-    } finally {
-      leaveProgram();
-    }
-    if (threw) {
-      runJobs(); // As in Bun, jobs that the handler started run before the error handler.
-      return this.handleError(result);
-    }
-    if (isResponse(result)) return result;
-    if (result instanceof Promise) {
-      const settled = Bun.peek.status(result) === "fulfilled" ? Bun.peek(result) : undefined;
-      return isResponse(settled) ? settled : result;
-    }
-    if (RingRequest.isHandedOver(request)) return noResponse;
-    return this.handleError(errorOf(result));
-  }
-
-  handleError(error: unknown): Answer {
-    if (!this.errorHandler) return this.reportError(error);
-    let result: ReturnType<ErrorHandler>;
-    enterProgram();
-    try {
-      result = outside(callError, this.errorHandler, this, error as Error);
-    } catch (failure) {
-      return this.reportError(failure);
-    } finally {
-      leaveProgram();
-    }
-    if (isResponse(result)) return result;
-    return Promise.resolve(result).then(
-      (response) => (isResponse(response) ? response : this.reportError(error)),
-      (failure) => this.reportError(failure),
-    );
-  }
-
   closed(): void {
     this.connectionCount--;
     if (this.connectionCount === 0 && this.stopping) this.end();
@@ -367,11 +320,6 @@ class RingServer implements Server, ServeHost {
     showUncaught(error);
   }
 
-  private reportError(error: unknown): Response {
-    showUncaught(error);
-    return errorResponse(error, this.development);
-  }
-
   private accept(fd: number): void {
     const connection = this.idle.accept(fd);
     if (!this.referenced) connection.setReferenced(false);
@@ -383,19 +331,6 @@ class RingServer implements Server, ServeHost {
     this.listener.setReferenced(referenced);
     for (const connection of this.connections()) connection.setReferenced(referenced);
   }
-}
-
-/** Returned in place of a response when the connection of the request has been given away. */
-const noResponse = new Response(null);
-
-const notFound: FetchHandler = () => new Response(null, { status: 404 });
-
-function callFetch(handler: FetchHandler, server: Server, request: Request): Answer {
-  return handler.call(server, request, server);
-}
-
-function callError(handler: ErrorHandler, server: Server, error: Error): ReturnType<ErrorHandler> {
-  return handler.call(server, error);
 }
 
 /** Returns the responder of a request that is not answered yet. */

@@ -19,7 +19,8 @@ import { NEVER_OPEN } from "../../transport/connection.ts";
 import { type DescriptorOptions, readContext, type StreamOptions, type UnixOptions } from "./listen.ts";
 import { adoptSocket, openStreamSocket } from "../../transport/open-socket.ts";
 import { connectFailure, nameFailure } from "./failure.ts";
-import { hostOf, readEndpoint, requireObject } from "./options.ts";
+import { hostOf, readEndpoint } from "./options.ts";
+import { invalidType, requireObject } from "../../sys/check.ts";
 import { Socket } from "./socket.ts";
 import { UnixAddress } from "../../transport/unix-address.ts";
 
@@ -39,7 +40,7 @@ export function connect<Data = undefined>(
   if (!reactor) return connectByBun(options);
   const endpoint = readEndpoint(options);
   if (endpoint.port !== undefined && endpoint.hostname === undefined)
-    throw new TypeError("hostname must be a non-empty string, not undefined");
+    throw invalidType("hostname", "a non-empty string", undefined);
   const context = { ...readContext(options), closed() {} };
   const data = options.data as Data;
   const connected = Promise.withResolvers<Socket<Data>>();

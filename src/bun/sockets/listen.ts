@@ -10,7 +10,8 @@ import type { Reactor } from "../../reactor/reactor.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { Listener } from "../../transport/listener.ts";
 import { listenFailure } from "./failure.ts";
-import { readEndpoint, requireBytes, requireObject } from "./options.ts";
+import { readByteCount, readEndpoint } from "./options.ts";
+import { requireObject } from "../../sys/check.ts";
 import { Socket, type SocketContext } from "./socket.ts";
 import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 
@@ -109,7 +110,7 @@ export function readContext<Data>(
   return {
     handlers: readHandlers(options.socket),
     allowHalfOpen: options.allowHalfOpen ?? false,
-    writeQueueBytesMax: requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1),
+    writeQueueBytesMax: readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1),
     listener: undefined,
   };
 }

@@ -2,24 +2,20 @@
  * Checks the options that programs pass to listen, connect and serve. Every error names the option,
  * the value and what is allowed.
  */
+import { invalidOption } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
-
-export function requireObject(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null)
-    throw new TypeError(`${name} must be an object, not ${Bun.inspect(value)}`);
-}
 
 /**
  * Reads a text. As in Bun, an empty string or null counts as no value, and another type is
  * converted to a string: a Buffer, or a number. Throws a TypeError for a text with NUL, and for a
  * value that has no text.
  */
-export function requireText(name: string, value: unknown): string | undefined {
+export function readText(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
   const text = textOf(value);
   if (text === "") return undefined;
   if (text !== undefined && !text.includes("\0")) return text;
-  throw new TypeError(`${name} must be a string without NUL, not ${Bun.inspect(value)}`);
+  throw invalidOption(name, "string", "a string without NUL", value);
 }
 
 /**
@@ -98,13 +94,14 @@ export function withCode<E extends Error>(code: string, error: E): E {
 
 export function requireDescriptor(value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
-  throw new TypeError(`fd must be a descriptor, not ${Bun.inspect(value)}`);
+  throw invalidOption("fd", "number", "a descriptor", value);
 }
 
-export function requireBytes(name: string, value: number | undefined, byDefault: number, min: number): number {
+/** A number of bytes. Infinity is no limit. */
+export function readByteCount(name: string, value: number | undefined, byDefault: number, min: number): number {
   if (value === undefined) return byDefault;
   if ((Number.isSafeInteger(value) || value === Infinity) && value >= min) return value;
-  throw new TypeError(`${name} must be an integer number of bytes, at least ${min}, not ${Bun.inspect(value)}`);
+  throw invalidOption(name, "number", `an integer number of bytes, at least ${min}`, value);
 }
 
 /** The target of `listen` or `connect`: `fd`, or `unix`, or a host and a port. */
@@ -120,10 +117,10 @@ export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" |
   if (fd !== undefined) return { fd: requireDescriptor(fd) };
   if (unix !== undefined) {
     if (typeof unix !== "string" || unix === "")
-      throw new TypeError(`SocketOptions.unix must be a string, a path or an abstract name, not ${Bun.inspect(unix)}`);
+      throw invalidOption("SocketOptions.unix", "string", "a string, a path or an abstract name", unix);
     return { unix };
   }
-  const hostname = requireText("hostname", options.hostname);
+  const hostname = readText("hostname", options.hostname);
   if (hostname === undefined && typeof options.hostname === "object" && options.hostname !== null)
     throw new TypeError(`Expected a non-empty "hostname", not ${Bun.inspect(options.hostname)}`);
   return { hostname, port: requireSocketPort(port) };

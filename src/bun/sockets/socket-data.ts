@@ -1,4 +1,5 @@
 /** Converts bytes between programs and sockets. */
+import { invalidType } from "../../sys/check.ts";
 import { plainBytes } from "../../sys/views.ts";
 import type { BinaryType } from "./socket-handlers.ts";
 
@@ -33,8 +34,7 @@ export function toBytes(data: unknown, byteOffset: number, byteLength: number | 
   let bytes = plainBytes(data);
   if (bytes === undefined && data instanceof Blob) bytes = blobBytes(data);
   if (bytes === undefined && isBoxedText(data)) return Buffer.from(String(data));
-  if (bytes === undefined)
-    throw new TypeError(`data must be a string, an ArrayBuffer or a view of one, not ${Bun.inspect(data)}`);
+  if (bytes === undefined) throw invalidType("data", "a string, an ArrayBuffer or a view of one", data);
   if (byteOffset === 0 && byteLength === undefined) return bytes;
   const length = byteLength ?? bytes.length - byteOffset;
   if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= bytes.length))

@@ -1,4 +1,5 @@
 /** The handlers of a socket, in the form that programs give them. */
+import { invalidOption, requireFunction, requireObject } from "../../sys/check.ts";
 import { inCurrentContext } from "../../sys/async-context.ts";
 import type { Socket } from "./socket.ts";
 
@@ -38,8 +39,7 @@ const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer
  * wrong handler.
  */
 export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
-  if (typeof handlers !== "object" || handlers === null)
-    throw new TypeError(`socket must be an object with handlers, not ${Bun.inspect(handlers)}`);
+  requireObject("socket", handlers, "an object with handlers");
   const binaryType = requireBinaryType("socket.binaryType", handlers.binaryType);
   return { binaryType, ...takeHandlers(handlerNames, handlers) };
 }
@@ -55,8 +55,7 @@ export function takeHandlers<Name extends string>(
   const taken: Record<string, unknown> = {};
   for (const name of names) {
     const handler = handlers[name];
-    if (handler !== undefined && typeof handler !== "function")
-      throw new TypeError(`socket.${name} must be a function, not ${Bun.inspect(handler)}`);
+    if (handler !== undefined) requireFunction(`socket.${name}`, handler);
     taken[name] = inCurrentContext(handler as Function | undefined);
   }
   return taken;
@@ -64,5 +63,5 @@ export function takeHandlers<Name extends string>(
 
 export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {
   if (value === undefined || binaryTypes.includes(value)) return value;
-  throw new TypeError(`${name} must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(value)}`);
+  throw invalidOption(name, "string", `one of ${binaryTypes.join(", ")}`, value);
 }

@@ -13,36 +13,18 @@ import type { Reactor } from "../../reactor/reactor.ts";
 import { currentContext, outside } from "../../sys/async-context.ts";
 import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../../sys/abi.ts";
+import { invalidOption } from "../../sys/check.ts";
 import { EBADF, type SystemError } from "../../sys/errno.ts";
 import { native } from "../../sys/library.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { Connection } from "../../transport/connection.ts";
 import { type Consumer, Hold } from "../../transport/transport.ts";
 import type { SocketListener } from "./listen.ts";
+import { LEAVE_TIMEOUT_MS, leaving } from "./leaving.ts";
 import { PlainSocket } from "./plain-socket.ts";
 import { copyFor, toBytes, type Writable } from "./socket-data.ts";
 import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 import { readTypeOfService, requireTypeOfService, writeTypeOfService } from "./type-of-service.ts";
-
-/**
- * Largest time, in milliseconds, in which the peer accepts none of the bytes that were queued
- * before the close. The kernel gives up after a similar time.
- */
-const LEAVE_TIMEOUT_MS = 60_000;
-
-/** The consumer of sockets whose last bytes are leaving. For their programs they are closed. */
-const leaving: Consumer = {
-  isReentrant: true,
-  backlogBytesMax: Infinity,
-  consume: (_memory, _start, end) => end,
-  onEnd() {},
-  onDrain() {},
-  onTimeout(connection) {
-    if (connection.takeProgress()) connection.setTimeout(LEAVE_TIMEOUT_MS);
-    else connection.destroy();
-  },
-  onClose() {},
-};
 
 /** Stands for no argument: the handler gets only the socket. */
 const NONE = Symbol("none");
@@ -158,7 +140,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
    */
   timeout(seconds: number): void {
     if (typeof seconds !== "number" || !(seconds >= 0))
-      throw new TypeError(`seconds must be a number of at least 0, not ${Bun.inspect(seconds)}`);
+      throw invalidOption("seconds", "number", "a number of at least 0", seconds);
     if (this.isClosed) return;
     if (seconds === 0) this.connection.clearTimeout();
     else this.connection.setTimeout(seconds * 1000);

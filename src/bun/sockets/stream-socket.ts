@@ -17,7 +17,8 @@ import { Listener } from "../../transport/listener.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { native } from "../../sys/library.ts";
 import type { Mode } from "../../reactor/mode.ts";
-import { readEndpoint, requireBytes, requireObject } from "./options.ts";
+import { readByteCount, readEndpoint } from "./options.ts";
+import { requireObject } from "../../sys/check.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import type { Outbox } from "../../transport/outbox.ts";
@@ -288,7 +289,7 @@ export async function connectStream(
   options: (Without<TcpConnectOptions> | Without<UnixOptions> | Without<DescriptorOptions>) & ConnectLimits,
 ): Promise<StreamSocket> {
   requireObject("options", options);
-  const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
+  const queueBytesMax = readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
   const endpoint = readEndpoint(options);
   const reactor = reactorOf("connectStream", options);
   if (reactor) {
@@ -329,7 +330,7 @@ export function listenStream(
 ): StreamListener {
   requireObject("options", options);
   const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions;
-  const queueBytesMax = requireBytes("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
+  const queueBytesMax = readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
   const endpoint = readEndpoint(options);
   const reactor = reactorOf("listenStream", options);
   const waiting: StreamSocket[] = [];

@@ -33,7 +33,8 @@ import {
 } from "../../transport/datagrams.ts";
 import * as multicast from "../../transport/multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
-import { readInteger, requireObject, requireText } from "./options.ts";
+import { readInteger, readText } from "./options.ts";
+import { invalidOption, invalidValue, requireObject } from "../../sys/check.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
 import { type BinaryType, takeHandlers } from "./socket-handlers.ts";
 
@@ -105,7 +106,7 @@ export class UdpSocket {
 
   /** @internal If bind or connect fails, throws an Error with `code`, `errno` and `syscall`. */
   constructor(reactor: Reactor, options: UdpOptions) {
-    const hostname = requireText("hostname", options.hostname) ?? "0.0.0.0";
+    const hostname = readText("hostname", options.hostname) ?? "0.0.0.0";
     const port = requireDatagramPort("port", options.port ?? 0, 0);
     this.handlers = readHandlers(options.socket);
     this.binaryType = requireDatagramType(options.binaryType) as typeof this.binaryType;
@@ -113,9 +114,8 @@ export class UdpSocket {
     let remote: Uint8Array | undefined;
     if (connect !== undefined) {
       requireObject("connect", connect);
-      const peer = requireText("connect.hostname", connect.hostname);
-      if (peer === undefined)
-        throw new TypeError(`connect.hostname must be a non-empty string, not ${Bun.inspect(connect.hostname)}`);
+      const peer = readText("connect.hostname", connect.hostname);
+      if (peer === undefined) throw invalidOption("connect.hostname", "string", "a non-empty string", connect.hostname);
       remote = encodeAddress(peer, requireDatagramPort("connect.port", connect.port, 1));
     }
     const local = encodeAddress(options.hostname === undefined && remote?.[0] === AF_INET6 ? "::" : hostname, port);
@@ -282,7 +282,7 @@ export class UdpSocket {
     const bytes = toBytes(data, 0, undefined);
     const { length } = bytes; // Read once, because shared memory may grow.
     if (!this.connected && typeof address !== "string")
-      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
+      throw invalidOption("address", "string", "a numeric address", address);
     // A dotted IPv4 address is the usual case, and is read here. The system reads any other one.
     const ipv4 = this.connected || this.family !== AF_INET ? undefined : this.ipv4Of(address);
     let to: Destination;
@@ -306,19 +306,17 @@ export class UdpSocket {
 
   private encodeTarget(port: number, address: string | undefined): Uint8Array {
     if (typeof address !== "string" || !/^[\d.]+$|:/.test(address))
-      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
+      throw invalidOption("address", "string", "a numeric address", address);
     let text = address;
     if (this.family === AF_INET6 && !address.includes(":")) text = `::ffff:${address}`;
     let encoded: Uint8Array;
     try {
       encoded = encodeAddress(text, port);
     } catch {
-      throw new TypeError(`address must be a numeric address, not ${Bun.inspect(address)}`);
+      throw invalidOption("address", "string", "a numeric address", address);
     }
     if (familyOf(encoded) !== this.family)
-      throw new TypeError(
-        `address must be an IPv${this.family === AF_INET ? 4 : 6} address, not ${Bun.inspect(address)}`,
-      );
+      throw invalidValue("address", `an IPv${this.family === AF_INET ? 4 : 6} address`, address);
     return encoded;
   }
 

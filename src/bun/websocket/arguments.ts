@@ -1,4 +1,7 @@
-/** What the methods of a WebSocket take. All throw a TypeError that names the method and what was given. */
+/**
+ * Checks of the arguments of a WebSocket's methods. The errors name the method and the value, in
+ * the words of Bun.
+ */
 import { toBytes } from "../sockets/socket-data.ts";
 
 const CONTROL_BYTES_MAX = 125;
@@ -8,11 +11,11 @@ export function requireMessage(method: string, message: unknown): void {
     throw new TypeError(`${method} requires a non-empty message: a string, bytes or a Blob, not ${String(message)}`);
 }
 
-export function requireText(method: string, message: unknown): void {
+export function requireTextMessage(method: string, message: unknown): void {
   if (typeof message !== "string") throw new TypeError(`${method} expects a string, not ${Bun.inspect(message)}`);
 }
 
-export function requireBytes(method: string, message: unknown): void {
+export function requireBytesMessage(method: string, message: unknown): void {
   if (typeof message !== "object" || message === null)
     throw new TypeError(`${method} expects a Blob or BufferSource, not ${Bun.inspect(message)}`);
 }
@@ -27,12 +30,15 @@ export function requireTopic(method: string, topic: unknown): void {
   if (topic === "") throw new TypeError(`${method} requires a non-empty topic name`);
 }
 
-/** A message as bytes, for those who get it from one encoding. */
+/** Returns a message as bytes, which are encoded once for many sockets. */
 export function messageBytes(message: unknown): Uint8Array {
   return isBytes(message) ? toBytes(message, 0, undefined) : Buffer.from(String(message));
 }
 
-/** Whether a message is binary. As in Bun, what is neither bytes nor a Blob is sent as the text that it becomes. */
+/**
+ * Returns whether a message is binary: bytes or a Blob. As in Bun, any other value is converted to
+ * a string, and sent as text.
+ */
 export function isBytes(message: unknown): message is ArrayBufferLike | NodeJS.ArrayBufferView | Blob {
   return (
     ArrayBuffer.isView(message) ||
@@ -42,7 +48,7 @@ export function isBytes(message: unknown): message is ArrayBufferLike | NodeJS.A
   );
 }
 
-/** The payload of a ping or a pong (RFC 6455 section 5.5). */
+/** Returns the payload of a ping or a pong (RFC 6455 section 5.5). */
 export function controlData(method: string, data: unknown): Uint8Array {
   if (data === undefined || data === null) return Buffer.alloc(0);
   if (typeof data !== "string" && typeof data !== "object")

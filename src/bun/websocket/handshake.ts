@@ -1,4 +1,4 @@
-/** The opening handshake (RFC 6455 section 4.2): what a request must have, and what is answered. */
+/** The opening handshake (RFC 6455 section 4.2): the check of a request, and the answer to it. */
 import { fieldsOf } from "../serve/tracked-response.ts";
 import { readWrittenNames, writtenName } from "../../http/field-names.ts";
 import { NativeResponse } from "../serve/native-globals.ts";
@@ -10,7 +10,7 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 export const VERSION = "13";
 const PROTOCOL = "sec-websocket-protocol";
 
-/** Fields of the answer that are the handshake's own. */
+/** Fields of the answer that only the handshake sets. */
 const ownFields = new Set([
   "connection",
   "upgrade",
@@ -22,7 +22,10 @@ const ownFields = new Set([
 
 export type Judgement = "accepted" | "refused" | "another version";
 
-/** Whether a request asks for WebSocket as section 4.2.1 says. The version is looked at last: a client may try another. */
+/**
+ * Checks whether a request asks for a WebSocket in the way of section 4.2.1. The version is the
+ * last thing to be checked, because a client may try another version.
+ */
 export function judge(request: RingRequest): Judgement {
   const { headers, method } = request;
   if (method !== "GET" || RingRequest.hasBody(request)) return "refused";
@@ -37,7 +40,7 @@ function hasToken(list: string | null, token: string): boolean {
   return list !== null && list.split(",").some((each) => each.trim().toLowerCase() === token);
 }
 
-/** What a client has asked for. */
+/** The fields in which a client says what it asks for. */
 export interface Asked {
   key: string | null;
   protocols: string | null;
@@ -53,12 +56,15 @@ export function askedOf({ headers }: RingRequest): Asked {
 }
 
 export interface Handshake {
-  /** The whole head. */
+  /** The whole head of the response. */
   head: string;
   agreement: Agreement | undefined;
 }
 
-/** The answer to an accepted request. `given` are the program's fields. Throws a TypeError for what cannot be a header field. */
+/**
+ * Returns the answer to an accepted request. `given` are the program's fields. Throws a TypeError
+ * for a wrong header field.
+ */
 export function answer(
   request: RingRequest,
   { key, protocols, extensions }: Asked,
@@ -79,8 +85,8 @@ export function answer(
     for (const each of typeof value === "string" ? [value] : value) head += `${written}: ${each}\r\n`;
   }
   for (const cookie of RoutedRequest.changedCookies(request) ?? []) head += `Set-Cookie: ${cookie}\r\n`;
-  // The program chooses among the client's subprotocols by giving the field; by default it is the client's first choice. The answer names
-  // one (RFC 6455 section 4.2.2): the first, of several.
+  // The program chooses one of the client's subprotocols with its field. Default: the first one.
+  // The answer names one subprotocol (RFC 6455 section 4.2.2): of several, the first.
   const protocol = String(fields[PROTOCOL] ?? protocols ?? "")
     .split(",", 1)[0]!
     .trim();

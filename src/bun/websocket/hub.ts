@@ -1,7 +1,9 @@
 /**
- * What the WebSockets of one server have in common: handlers, limits, topics, and parsers for those that are in the middle of a frame.
+ * The WebSockets of one server: their handlers, limits and topics, and the parsers that they share.
+ * A parser is with a socket only while a frame or a message is not complete.
  *
- * All that a server asks of WebSockets it asks here: it loads this file with its option `websocket`, and with it everything else.
+ * A server calls no other file of WebSockets. It loads this one, and with it the others, if it has
+ * the option `websocket`.
  */
 import type { Consumer } from "../../transport/transport.ts";
 import { FreeList } from "../../reactor/free-list.ts";
@@ -21,17 +23,17 @@ export class WebSocketHub {
   readonly host: ServeHost;
   readonly topics = new Topics();
   options: WebSocketOptions;
-  /** Open, or with a `close` handler running. */
+  /** Number of sockets that are open, or whose handler `close` is running. */
   count = 0;
   private readonly spare = new FreeList<FrameParser>(SPARE_PARSERS_MAX);
 
-  /** `options`: serve's option `websocket`. Throws a TypeError that names the wrong one. */
+  /** `options`: serve's option `websocket`. Throws a TypeError that names a wrong option. */
   constructor(host: ServeHost, options: unknown) {
     this.host = host;
     this.options = readWebSocketOptions(options);
   }
 
-  /** Other options from now on, for open sockets too. */
+  /** Replaces the options, for open sockets too. */
   reload(options: unknown): void {
     this.options = readWebSocketOptions(options);
   }
@@ -50,14 +52,14 @@ export class WebSocketHub {
     return this.topics.count(topic);
   }
 
-  /** Throws a TypeError for what cannot be published. */
+  /** Throws a TypeError for a wrong argument of `publish`. */
   static requirePublication(topic: unknown, message: unknown, compress: unknown): void {
     requireTopic("publish", topic);
     requireMessage("publish", message);
     requireCompress("publish", compress);
   }
 
-  /** Throws a TypeError for what is no topic. The empty one has no subscriber, as in Bun. */
+  /** Throws a TypeError for a value that is not a string. The empty topic is allowed, as in Bun. */
   static requireCountable(topic: unknown): void {
     if (topic !== "") requireTopic("subscriberCount", topic);
   }
@@ -71,7 +73,10 @@ export class WebSocketHub {
     this.spare.give(parser);
   }
 
-  /** A handler threw: the program hears of it, and nobody else does. Without a handler for that the error is uncaught, with its own trace. */
+  /**
+   * Passes an error that a handler has thrown to the handler `error`. Without that handler, the
+   * error is uncaught, with its own trace.
+   */
   failed(error: unknown, socket: ServerWebSocket): void {
     const handler = this.options.error;
     if (handler === undefined) return reportError(error);
@@ -82,7 +87,7 @@ export class WebSocketHub {
     }
   }
 
-  /** Closes a WebSocket because its server stops. Returns false for a connection that is none. */
+  /** Closes a WebSocket because its server stops. Returns false for another consumer. */
   stop(consumer: Consumer): boolean {
     if (!(consumer instanceof ServerWebSocket)) return false;
     consumer.close(CloseCode.GoingAway, "Server closed");

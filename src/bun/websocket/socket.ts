@@ -1,103 +1,146 @@
 /**
- * A WebSocket as the handlers of Bun.serve know it: its members, with the checks of what they are given.
+ * A WebSocket of a server. Its public members are those of Bun's ServerWebSocket, and check their
+ * arguments. The others are for its server, its transport and its parser.
  *
- * Guarantees: what is sent within a turn leaves in one send; a closed socket does nothing, and says so.
+ * The work is done by functions in sending.ts, receiving.ts, keep-alive.ts, ending.ts and calls.ts.
+ * They are no objects beside the socket, because there are many sockets, and each object costs.
+ *
+ * Guarantees: messages arrive and leave whole and in order. On a closed socket, methods do nothing
+ * and return that. An idle socket costs this object alone.
  */
-import { Hold } from "../../transport/transport.ts";
+import { invalidOption, requireFunction, requireNumber } from "../../sys/check.ts";
+import { assert } from "../../sys/assert.ts";
+import type { ServeHost } from "../serve/serve-host.ts";
+import { Hold, type Consumer, type Transport } from "../../transport/transport.ts";
+import { closePayload, readReason } from "../../websocket/close-frame.ts";
+import { type Agreement, SocketDeflate } from "../../websocket/deflate.ts";
+import { CloseCode, type FrameParser, type Message, Opcode } from "../../websocket/frame-parser.ts";
 import { toBytes } from "../sockets/socket-data.ts";
 import {
   controlData,
   isBytes,
   messageBytes,
-  requireBytes,
+  requireBytesMessage,
   requireCompress,
   requireMessage,
-  requireText,
+  requireTextMessage,
   requireTopic,
 } from "./arguments.ts";
-import { closePayload, readReason } from "../../websocket/close-frame.ts";
-import { binaryTypes, Flag, WebSocketConnection } from "./connection.ts";
-import { CloseCode, Opcode } from "../../websocket/frame-parser.ts";
-import { writeBytes } from "../../websocket/frame-writer.ts";
+import * as calls from "./calls.ts";
+import * as ending from "./ending.ts";
+import type { WebSocketHub } from "./hub.ts";
+import * as keepAlive from "./keep-alive.ts";
+import type { WebSocketOptions } from "./options.ts";
+import * as receiving from "./receiving.ts";
+import * as sending from "./sending.ts";
+import { BINARY_TYPE, binaryTypes, Flag, isOpen, SocketState, transportOf } from "./socket-state.ts";
+import type { Broadcast } from "./topics.ts";
 
-/** What can be sent. A Blob must be in memory. */
+/** A message to send. A Blob must be in memory. */
 export type Sendable = string | NodeJS.ArrayBufferView | ArrayBufferLike | Blob;
 export type WebSocketBinaryType = (typeof binaryTypes)[number];
 
-export class ServerWebSocket extends WebSocketConnection {
-  // ---- sending ---------------------------------------------------------------------------------------------------
+export class ServerWebSocket implements Consumer, receiving.Receiving, sending.Sending {
+  data: unknown;
+
+  /** @internal */
+  readonly hub: WebSocketHub;
+  /** @internal The transport; null unless the socket is open. */
+  transport: Transport | null;
+  /** @internal The compression; null if none was agreed on with the client. */
+  readonly deflate: SocketDeflate | null;
+  /** @internal The parser of a frame or message that is not complete; null for none. */
+  parser: FrameParser | null = null;
+  /** @internal The topics that the socket has subscribed to; null for none. */
+  topics: Set<string> | null = null;
+  /** @internal The state and the flags: see socket-state.ts. */
+  bits: number = SocketState.Open;
+
+  /** @internal */
+  constructor(hub: WebSocketHub, transport: Transport, agreement: Agreement | undefined, data: unknown) {
+    this.hub = hub;
+    this.transport = transport;
+    this.data = data;
+    this.deflate = agreement ? new SocketDeflate(agreement) : null;
+  }
+
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
-   * Queues a message. Returns its bytes; -1 when it is queued behind others that the client has not taken (`drain` follows); 0 when it was
-   * dropped, because the socket is closed or `backpressureLimit` is reached. `compress` has an effect where compression was agreed on.
+   * Queues a message. Returns its bytes, or -1 if the client is behind (`drain` follows), or 0 if
+   * the message was dropped: the socket is closed, or `backpressureLimit` is reached. `compress`
+   * has an effect if compression was agreed on with the client.
    */
   send(message: Sendable, compress = false): number {
     requireMessage("send", message);
     requireCompress("send", compress);
     return isBytes(message)
-      ? this.queue(Opcode.Binary, toBytes(message, 0, undefined), compress)
-      : this.queue(Opcode.Text, String(message), compress);
+      ? sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress)
+      : sending.queue(this, Opcode.Text, String(message), compress);
   }
 
   sendText(message: string, compress = false): number {
-    requireText("sendText", message);
+    requireTextMessage("sendText", message);
     requireCompress("sendText", compress);
-    return this.queue(Opcode.Text, message, compress);
+    return sending.queue(this, Opcode.Text, message, compress);
   }
 
   sendBinary(message: Exclude<Sendable, string>, compress = false): number {
-    requireBytes("sendBinary", message);
+    requireBytesMessage("sendBinary", message);
     requireCompress("sendBinary", compress);
-    return this.queue(Opcode.Binary, toBytes(message, 0, undefined), compress);
+    return sending.queue(this, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
-  /** `data` is at most 125 bytes. Returns what `send` does. */
+  /** Sends a ping with at most 125 bytes of data. Returns what `send` returns. */
   ping(data?: Sendable): number {
-    return this.queue(Opcode.Ping, controlData("ping", data), false);
+    return sending.queue(this, Opcode.Ping, controlData("ping", data), false);
   }
 
   pong(data?: Sendable): number {
-    return this.queue(Opcode.Pong, controlData("pong", data), false);
+    return sending.queue(this, Opcode.Pong, controlData("pong", data), false);
   }
 
-  /** Sends to all subscribers of the topic, itself excepted unless `publishToSelf`. Returns what Server.publish does. */
+  /**
+   * Sends a message to all subscribers of the topic; to this socket only with `publishToSelf`.
+   * Returns what Server.publish returns.
+   */
   publish(topic: string, message: Sendable, compress = false): number {
     requireTopic("publish", topic);
     requireMessage("publish", message);
     requireCompress("publish", compress);
-    return this.broadcast(topic, isBytes(message) ? Opcode.Binary : Opcode.Text, messageBytes(message), compress);
+    return this.publishTo(topic, isBytes(message) ? Opcode.Binary : Opcode.Text, messageBytes(message), compress);
   }
 
   publishText(topic: string, message: string, compress = false): number {
     requireTopic("publishText", topic);
-    requireText("publishText", message);
+    requireTextMessage("publishText", message);
     requireCompress("publishText", compress);
-    return this.broadcast(topic, Opcode.Text, Buffer.from(message), compress);
+    return this.publishTo(topic, Opcode.Text, Buffer.from(message), compress);
   }
 
   publishBinary(topic: string, message: Exclude<Sendable, string>, compress = false): number {
     requireTopic("publishBinary", topic);
-    requireBytes("publishBinary", message);
+    requireBytesMessage("publishBinary", message);
     requireCompress("publishBinary", compress);
-    return this.broadcast(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
+    return this.publishTo(topic, Opcode.Binary, toBytes(message, 0, undefined), compress);
   }
 
-  /** What is sent within a turn leaves together anyway. */
+  /** Calls the function. Without `cork` too, messages of one turn leave together. */
   cork<Result>(callback: (this: this, socket: this) => Result): Result {
-    if (typeof callback !== "function") throw new TypeError(`cork takes a function, not ${Bun.inspect(callback)}`);
+    requireFunction("callback", callback);
     return callback.call(this, this);
   }
 
-  /** Bytes that wait to be sent, those of this turn among them. */
+  /** Returns the bytes that wait to be sent, including those of this turn. */
   getBufferedAmount(): number {
     return this.transport?.queuedBytes ?? 0;
   }
 
-  // ---- topics ----------------------------------------------------------------------------------------------------
+  // ---- topics -----------------------------------------------------------------------------------
 
   subscribe(topic: string): boolean {
     requireTopic("subscribe", topic);
-    if (this.transport === null) return false;
+    if (!isOpen(this)) return false;
     (this.topics ??= new Set()).add(topic);
     this.hub.topics.add(topic, this);
     return true;
@@ -118,43 +161,44 @@ export class ServerWebSocket extends WebSocketConnection {
     return [...(this.topics ?? [])];
   }
 
-  // ---- the socket ------------------------------------------------------------------------------------------------
+  // ---- the socket -------------------------------------------------------------------------------
 
   /**
-   * Closes with a Close frame, after what is queued. `code` is 1000 by default; 0, 1005, 1006 and 1015 send none. `reason` is cut to 123
-   * bytes. Throws a RangeError for a code that RFC 6455 section 7.4 does not let an endpoint send.
+   * Closes the socket after the queued messages, with a Close frame. Default code: 1000. With 0,
+   * 1005, 1006 or 1015 the frame has no code. `reason` is cut to 123 bytes. Throws a RangeError for
+   * a code that an endpoint must not send (RFC 6455 section 7.4).
    */
   close(code: number = CloseCode.Normal, reason = ""): void {
-    if (typeof code !== "number") throw new TypeError(`code must be a number, not ${Bun.inspect(code)}`);
+    requireNumber("code", code);
     const payload = closePayload(code, String(reason ?? ""));
-    const { transport } = this;
-    if (transport === null) return;
-    writeBytes(transport.outbox, Opcode.Close, payload, false);
-    this.leave(code, readReason(payload), true);
+    if (!isOpen(this)) return;
+    ending.queueClose(this, payload);
+    ending.leave(this, code, readReason(payload), true);
   }
 
-  /** Closes without a Close frame, after what is queued. */
+  /** Closes the socket after the queued messages, without a Close frame. */
   terminate(): void {
-    if (this.transport !== null) this.leave(CloseCode.Abnormal, "", true);
+    if (isOpen(this)) ending.leave(this, CloseCode.Abnormal, "", true);
   }
 
-  /** Stops reading, and the idle timeout with it. Messages that are there already are still delivered. */
+  /** Stops receiving, and the idle timeout. Messages that have arrived already are delivered. */
   pause(): void {
-    if (this.transport === null || this.isPaused) return;
-    this.flags |= Flag.Paused;
-    this.transport.hold(Hold.Program);
-    this.transport.clearTimeout();
+    if (!isOpen(this) || this.isPaused) return;
+    this.bits |= Flag.Paused;
+    const transport = transportOf(this);
+    transport.hold(Hold.Program);
+    transport.clearTimeout();
   }
 
   resume(): void {
-    if (this.transport === null || !this.isPaused) return;
-    this.flags &= ~Flag.Paused;
-    this.transport.release(Hold.Program);
-    this.awaitTraffic();
+    if (!this.isPaused) return;
+    this.bits &= ~Flag.Paused;
+    transportOf(this).release(Hold.Program);
+    keepAlive.awaitTraffic(this);
   }
 
   get isPaused(): boolean {
-    return this.transport !== null && (this.flags & Flag.Paused) !== 0;
+    return isOpen(this) && (this.bits & Flag.Paused) !== 0;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -162,9 +206,9 @@ export class ServerWebSocket extends WebSocketConnection {
     return `ServerWebSocket ${Bun.inspect({ readyState, remoteAddress, binaryType, subscriptions })}`;
   }
 
-  /** 1 open, 3 closed. */
+  /** 1: open; 3: closed. */
   get readyState(): 1 | 3 {
-    return this.transport === null ? 3 : 1;
+    return isOpen(this) ? 1 : 3;
   }
 
   get remoteAddress(): string | undefined {
@@ -172,13 +216,121 @@ export class ServerWebSocket extends WebSocketConnection {
   }
 
   get binaryType(): WebSocketBinaryType {
-    return binaryTypes[this.flags & Flag.BinaryType]!;
+    return binaryTypes[this.bits & BINARY_TYPE]!;
   }
 
   set binaryType(type: WebSocketBinaryType) {
     const index = type === ("buffer" as string) ? 0 : binaryTypes.indexOf(type);
-    if (index < 0) throw new TypeError(`binaryType must be one of ${binaryTypes.join(", ")}, not ${Bun.inspect(type)}`);
-    this.flags = (this.flags & ~Flag.BinaryType) | index;
+    if (index < 0) throw invalidOption("binaryType", "string", `one of ${binaryTypes.join(", ")}`, type);
+    this.bits = (this.bits & ~BINARY_TYPE) | index;
+  }
+
+  private publishTo(topic: string, opcode: number, payload: Uint8Array, compress: boolean): number {
+    const { topics, options } = this.hub;
+    return topics.publish(topic, opcode, payload, compress, options.publishToSelf ? undefined : this);
+  }
+
+  // ---- from the server and its topics -----------------------------------------------------------
+
+  /** @internal */
+  get host(): ServeHost {
+    return this.hub.host;
+  }
+
+  /** @internal Becomes the consumer of the transport, after the handshake was queued. */
+  begin(): void {
+    this.hub.count++;
+    transportOf(this).setConsumer(this);
+    keepAlive.awaitTraffic(this);
+    calls.open(this, this.hub.options.open);
+  }
+
+  /** @internal */
+  take(broadcast: Broadcast): number {
+    return sending.queueShared(this, broadcast);
+  }
+
+  // ---- from the transport -----------------------------------------------------------------------
+
+  /** @internal */
+  get isReentrant(): boolean {
+    return false;
+  }
+
+  /** @internal */
+  get backlogBytesMax(): number {
+    return Infinity;
+  }
+
+  /** @internal */
+  consume(memory: Buffer, start: number, end: number): number {
+    receiving.received(this, memory, start, end);
+    return end;
+  }
+
+  /** @internal Ends the socket, because the client sends no more and has sent no Close frame. */
+  onEnd(): void {
+    ending.leave(this, CloseCode.Abnormal, "", false);
+  }
+
+  /** @internal */
+  onDrain(): void {
+    assert(isOpen(this), "a WebSocket hears of room while it is open");
+    calls.call(this, this.hub.options.drain);
+  }
+
+  /** @internal */
+  onTimeout(): void {
+    keepAlive.timedOut(this);
+  }
+
+  /** @internal */
+  onClose(): void {
+    ending.transportClosed(this);
+  }
+
+  // ---- from the parser --------------------------------------------------------------------------
+
+  /** @internal */
+  get isOpen(): boolean {
+    return isOpen(this) && !this.transport!.isGone;
+  }
+
+  /** @internal */
+  get messageBytesMax(): number {
+    return this.hub.options.messageBytesMax;
+  }
+
+  /** @internal */
+  get inflates(): boolean {
+    return this.deflate !== null;
+  }
+
+  /** @internal */
+  onMessage(message: Message, memory: Buffer, start: number, end: number): void {
+    receiving.onMessage(this, message, memory, start, end);
+  }
+
+  /** @internal */
+  onControl(opcode: number, memory: Buffer, start: number, end: number): void {
+    receiving.onControl(this, opcode, memory, start, end);
+  }
+
+  /** @internal */
+  onViolation(code: number, reason: string): void {
+    receiving.violated(this, code, reason);
+  }
+
+  // ---- the handlers -----------------------------------------------------------------------------
+
+  /** @internal */
+  give(handler: NonNullable<WebSocketOptions["message"]>, received: unknown): void {
+    calls.give(this, handler, received);
+  }
+
+  /** @internal */
+  callClose(handler: WebSocketOptions["close"], code: number, reason: string): void {
+    calls.call(this, handler, code, reason);
   }
 }
 

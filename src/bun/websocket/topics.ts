@@ -1,49 +1,58 @@
 /**
- * Who has subscribed to what, on one server.
+ * The topics of one server, and their subscribers.
  *
- * Guarantees: a message to a topic is encoded once, and compressed once for each size of window that subscribers have.
+ * Guarantees: a message to a topic is encoded once. It is compressed once for each window size of
+ * the subscribers.
  */
 import { deflate } from "../../websocket/deflate.ts";
 import { encodeFrame } from "../../websocket/frame-writer.ts";
-import type { ServerWebSocket } from "./socket.ts";
 import { WINDOW_BYTES_MAX } from "../../websocket/window.ts";
 
-export class Topics {
-  private readonly sockets = new Map<string, Set<ServerWebSocket>>();
+/** A socket, as far as topics need it. */
+export interface Subscriber {
+  /**
+   * Queues a message that is shared. Returns 1, -1 if the subscriber is behind, or 0 if the message
+   * was dropped.
+   */
+  take(broadcast: Broadcast): number;
+}
 
-  add(topic: string, socket: ServerWebSocket): void {
-    const subscribers = this.sockets.get(topic);
-    if (subscribers) subscribers.add(socket);
-    else this.sockets.set(topic, new Set([socket]));
+export class Topics {
+  private readonly subscribers = new Map<string, Set<Subscriber>>();
+
+  add(topic: string, subscriber: Subscriber): void {
+    const subscribers = this.subscribers.get(topic);
+    if (subscribers) subscribers.add(subscriber);
+    else this.subscribers.set(topic, new Set([subscriber]));
   }
 
-  /** Returns whether it was subscribed. */
-  delete(topic: string, socket: ServerWebSocket): boolean {
-    const subscribers = this.sockets.get(topic);
-    if (!subscribers?.delete(socket)) return false;
-    if (subscribers.size === 0) this.sockets.delete(topic);
+  /** Returns whether the subscriber had subscribed to the topic. */
+  delete(topic: string, subscriber: Subscriber): boolean {
+    const subscribers = this.subscribers.get(topic);
+    if (!subscribers?.delete(subscriber)) return false;
+    if (subscribers.size === 0) this.subscribers.delete(topic);
     return true;
   }
 
   count(topic: string): number {
-    return this.sockets.get(topic)?.size ?? 0;
+    return this.subscribers.get(topic)?.size ?? 0;
   }
 
   /**
-   * Sends to all subscribers but `except`. Returns 0 if one of them was left out for its backpressure, or there is none; -1 if one of
-   * them is behind; else the payload's bytes.
+   * Sends a message to all subscribers except `except`. Returns 0 if there is no subscriber, or if
+   * one of them dropped the message. Returns -1 if one of them is behind, else the payload's bytes.
    */
-  publish(topic: string, opcode: number, payload: Uint8Array, compress: boolean, except?: ServerWebSocket): number {
-    const subscribers = this.sockets.get(topic);
+  publish(topic: string, opcode: number, payload: Uint8Array, compress: boolean, except?: Subscriber): number {
+    const subscribers = this.subscribers.get(topic);
     if (subscribers === undefined) return 0;
     const broadcast = new Broadcast(opcode, payload, compress);
     let count = 0;
     let dropped = false;
     let behind = false;
-    for (const socket of subscribers) {
-      if (socket === except) continue;
+    for (const subscriber of subscribers) {
+      if (subscriber === except) continue;
       count++;
-      const sent = socket.take(broadcast);
+      const sent = subscriber.take(broadcast);
       if (sent < 0) behind = true;
       else if (sent === 0) dropped = true;
     }
@@ -52,12 +61,12 @@ export class Topics {
   }
 }
 
-/** One message on its way to many. */
+/** One message for many subscribers. */
 export class Broadcast {
   readonly payload: Uint8Array;
   private readonly opcode: number;
   private readonly compress: boolean;
-  /** Encoded, by the window's bits; 0 is uncompressed. */
+  /** Encoded frames, by the bits of the window; 0 is the uncompressed frame. */
   private readonly frames: (Buffer | undefined)[] = [];
   private tail: Uint8Array | undefined;
 
@@ -67,15 +76,17 @@ export class Broadcast {
     this.compress = compress && payload.length > 0;
   }
 
-  /** The part of the payload that is a client's context afterwards, in memory that nobody changes. */
+  /**
+   * Returns the end of the payload, which becomes a client's context, in memory that never changes.
+   */
   readonly context = (): Uint8Array => (this.tail ??= new Uint8Array(this.payload.subarray(-WINDOW_BYTES_MAX)));
 
-  /** Whether a client with whom compression was agreed on gets it compressed. */
+  /** Whether clients with whom compression was agreed on get the message compressed. */
   get isCompressed(): boolean {
     return this.compress;
   }
 
-  /** `windowBits`: the client's window; 0 for no compression. */
+  /** Returns the frame for a window of so many bits; 0 for no compression. */
   frame(windowBits: number): Buffer {
     const { opcode, payload } = this;
     return (this.frames[windowBits] ??=

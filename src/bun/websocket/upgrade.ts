@@ -1,4 +1,5 @@
-/** `server.upgrade`: from a request to a WebSocket. */
+/** `server.upgrade`: makes a WebSocket of a request's connection. */
+import { invalidType, requireObject } from "../../sys/check.ts";
 import type { FetchResponder } from "../serve/fetch-responder.ts";
 import type { RingRequest } from "../serve/request.ts";
 import { answer, askedOf, judge, VERSION } from "./handshake.ts";
@@ -6,9 +7,12 @@ import type { WebSocketHub } from "./hub.ts";
 import { ServerWebSocket } from "./socket.ts";
 
 export interface UpgradeOptions {
-  /** Fields of the 101 response besides the handshake's own. Sec-WebSocket-Protocol chooses among the client's subprotocols. */
+  /**
+   * Fields of the 101 response, besides those of the handshake. Sec-WebSocket-Protocol chooses one
+   * of the client's subprotocols.
+   */
   headers?: Bun.HeadersInit;
-  /** What the socket's `data` is at first. */
+  /** The first value of the socket's `data`. */
   data?: unknown;
 }
 
@@ -19,17 +23,17 @@ export function upgrade(
   request: RingRequest,
   options: UpgradeOptions = {},
 ): boolean {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`upgrade options must be an object, not ${Bun.inspect(options)}`);
+  requireObject("upgrade options", options);
   const judgement = responder.canHandOver(request) ? judge(request) : "refused";
-  // Before the options, whose getters may change the request's fields.
+  // This comes before the options, because their getters may change the request's fields.
   const asked = askedOf(request);
   const { headers, data } = options;
   if (headers !== undefined && headers !== null && typeof headers !== "object")
-    throw new TypeError(`upgrade options.headers must be a Headers or an object, not ${Bun.inspect(headers)}`);
+    throw invalidType("upgrade options.headers", "a Headers or an object", headers);
   if (judgement === "refused" || !responder.canHandOver(request)) return false;
   if (judgement === "another version") {
-    // RFC 6455 section 4.4. Whatever the handler answers would not tell the client which version to try.
+    // RFC 6455 section 4.4. An answer of the handler would not name the version that the client can
+    // try.
     responder.refuseUpgrade(request, `Upgrade: websocket\r\nSec-WebSocket-Version: ${VERSION}\r\n`);
     return false;
   }
@@ -41,7 +45,7 @@ export function upgrade(
     hub.options.deflate,
     heads.date(reactor.nowMs),
   );
-  // Reading the options may have run code of the program's, which upgraded or answered the request meanwhile.
+  // Getters of the options may have upgraded or answered the request meanwhile.
   if (!responder.canHandOver(request)) return false;
   const transport = responder.handOver(request);
   transport.outbox.writeLatin1(head);

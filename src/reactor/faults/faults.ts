@@ -1,12 +1,19 @@
 /**
- * Breaks operations on purpose, to show that nothing else breaks: RINGLOOP_FAULTS="seed=1,rate=0.05" disturbs that part of all operations, in
- * an order that the seed determines; with ",fatal" behind it connections break, too, and with ",stale", ",lies" or ",wild" the kernel lies
- * (lies.ts). For tests; without the variable there is nothing of it but a comparison.
+ * Breaks operations on purpose, to test that nothing else breaks.
  *
- * Guarantees: unless the kernel is to lie, nothing happens that a kernel could not do. An operation is made to fail by submitting a no-op with that result in its place,
- * made short by asking for less, and made to end early by asking for one completion instead of many; completions are delayed and reordered,
- * but never those of one slot among themselves; a parked reactor is woken late, and for nothing. That a wakeup is lost is not among them: an
- * eventfd counts, so the kernel cannot lose a signal, and only a timer that runs in every idle process would find one that it had lost.
+ * RINGLOOP_FAULTS="seed=1,rate=0.05" disturbs that share of all operations, in an order that the
+ * seed determines. With ",fatal" appended, connections break, too. With ",stale", ",lies" or
+ * ",wild" the kernel lies (lies.ts). Without the variable, the only cost is a comparison.
+ *
+ * Guarantees: unless the kernel lies, only things happen that a kernel could do.
+ * - An operation fails: a no-op with that result is submitted in its place.
+ * - An operation is short: it asks for fewer bytes.
+ * - A multishot operation ends early: it asks for one completion.
+ * - Completions are late and in another order, but never those of one slot among themselves.
+ * - A parked reactor is woken late, or for nothing.
+ *
+ * No wakeup is lost. An eventfd counts, so the kernel cannot lose a signal. To find a lost one
+ * would need a timer in every idle process.
  */
 import {
   IORING_ACCEPT_MULTISHOT,
@@ -22,6 +29,7 @@ import {
   IORING_OP_SENDMSG,
   IORING_RECV_MULTISHOT,
 } from "../../sys/abi.ts";
+import { invalidValue } from "../../sys/check.ts";
 import {
   EAGAIN,
   EALREADY,
@@ -42,7 +50,10 @@ import type { Sqe } from "../../ring/sqe.ts";
 import { type Completion, Lies, type Lying } from "./lies.ts";
 import type { OpTable } from "../op-table.ts";
 
-/** What an operation may answer without having done anything, and what is to be gone on from. */
+/**
+ * Errors, by opcode, that an operation may give without having done anything, and after which its
+ * owner continues.
+ */
 const harmless: Record<number, readonly number[]> = {
   [IORING_OP_ACCEPT]: [EINTR, EAGAIN, EMFILE, ENOMEM, ECONNABORTED],
   [IORING_OP_RECV]: [ENOBUFS, EINTR, EAGAIN, ECANCELED],
@@ -53,7 +64,7 @@ const harmless: Record<number, readonly number[]> = {
   [IORING_OP_ASYNC_CANCEL]: [EALREADY, ENOENT],
 };
 
-/** What ends a connection. */
+/** Errors, by opcode, that end a connection. */
 const fatal: Record<number, readonly number[]> = {
   [IORING_OP_RECV]: [ECONNRESET],
   [IORING_OP_SEND]: [ECONNRESET, ENOMEM],
@@ -61,37 +72,38 @@ const fatal: Record<number, readonly number[]> = {
   [IORING_OP_CONNECT]: [ETIMEDOUT],
 };
 
-/** How late a parked reactor is woken, at most. */
+/** Milliseconds by which the wakeup of a parked reactor is delayed at most. */
 const WAKE_DELAY_MS_MAX = 8;
 
-/** The part of the disturbed operations that is fatal, where that is asked for. */
+/** Share of the disturbed operations that get a fatal error, if fatal errors are asked for. */
 const FATAL_RATE = 0.1;
 
 export class Faults {
-  /** How often each was done. */
+  /** Number of times that each fault was made. */
   readonly counts: Record<string, number> = {};
 
   private readonly rate: number;
   private readonly fatalToo: boolean;
   private readonly lies: Lies | undefined;
   private state: number;
-  /** Completions that were taken from the ring and are to come later, four words each. */
+  /** Reaped completions that are delivered later, four words each. */
   private held: number[] = [];
 
-  /** Undefined without RINGLOOP_FAULTS. Throws a TypeError for a value that is not as above. */
+  /**
+   * Returns undefined without RINGLOOP_FAULTS. Throws a TypeError for a value in another format
+   * than above.
+   */
   static fromEnvironment(): Faults | undefined {
     const text = process.env.RINGLOOP_FAULTS;
     if (!text) return undefined;
     const [, seed, rate, isFatal, lying] =
       /^seed=(\d+),rate=(0(?:\.\d+)?|1)(,fatal)?(?:,(stale|lies|wild))?$/.exec(text) ?? [];
     if (rate === undefined)
-      throw new TypeError(
-        `RINGLOOP_FAULTS must be like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal,lies", not ${JSON.stringify(text)}`,
-      );
+      throw invalidValue("RINGLOOP_FAULTS", 'like "seed=1,rate=0.05" or "seed=1,rate=0.05,fatal,lies"', text);
     return new Faults(Number(seed), Number(rate), isFatal !== undefined, lying as Lying | undefined);
   }
 
-  /** `rate`: the part of all operations, from 0 to 1. */
+  /** `rate`: share of all operations that are disturbed, from 0 to 1. */
   constructor(seed: number, rate: number, fatalToo: boolean, lying?: Lying) {
     this.state = seed;
     this.rate = rate;
@@ -104,7 +116,7 @@ export class Faults {
       );
   }
 
-  /** An entry is about to be submitted. */
+  /** Disturbs an entry that is about to be submitted. */
   disturb(sqe: Sqe): void {
     this.lies?.see(sqe);
     if (this.random() >= this.rate) return;
@@ -130,9 +142,12 @@ export class Faults {
     if (harmless[opcode]) this.fail(sqe, harmless[opcode]);
   }
 
-  /** As `ring.reap`, in another order and later. Never returns nothing while it holds something. */
+  /**
+   * Reaps as `ring.reap` does, but in another order and later. Returns at least one completion
+   * while it has any.
+   */
   reap(ring: Ring, batch: Int32Array, operations: OpTable): number {
-    // Half of the room is left for lies.
+    // Half of the room is for lies.
     const fresh = ring.reap(batch.subarray(0, Math.max(0, batch.length / 2 - this.held.length)));
     const all = [...this.held, ...this.told(batch.subarray(0, fresh * 4), operations)];
     const later: number[] = [];
@@ -151,7 +166,7 @@ export class Faults {
     return given.length / 4;
   }
 
-  /** True completions, and, where the kernel lies, others among them. */
+  /** Returns the true completions, and false ones among them if the kernel lies. */
   private told(truth: Int32Array, operations: OpTable): Iterable<number> {
     const { lies } = this;
     if (lies === undefined) return truth;
@@ -171,28 +186,28 @@ export class Faults {
     setTimeout(wake, 1 + this.random() * WAKE_DELAY_MS_MAX);
   }
 
-  /** Whether a reactor that parks is woken at once, though nothing has happened. */
+  /** Returns whether to wake a parking reactor at once, though nothing has happened. */
   wakesForNothing(): boolean {
     if (this.random() >= this.rate) return false;
     this.count("spurious wakeup");
     return true;
   }
 
-  /** Whether a socket takes nothing of what is sent past the ring. */
+  /** Returns whether a socket accepts no byte of a send that bypasses the ring. */
   refusesSend(): boolean {
     if (this.random() >= this.rate) return false;
     this.count("send refused");
     return true;
   }
 
-  /** What io_uring_enter answers without having done anything; undefined to enter. */
+  /** Returns the failure that replaces a call of io_uring_enter(2), or undefined for no failure. */
   enterFails(): number | undefined {
     if (this.random() >= this.rate) return undefined;
     this.count("enter fails");
     return -[EINTR, EAGAIN, EBUSY][Math.floor(this.random() * 3)]!;
   }
 
-  /** A no-op with that result takes the entry's place. */
+  /** Replaces the entry by a no-op with one of these errors as its result. */
   private fail(sqe: Sqe, errnos: readonly number[]): void {
     const errno = errnos[Math.floor(this.random() * errnos.length)]!;
     this.count(errnoName(errno));
@@ -200,7 +215,7 @@ export class Faults {
     sqe.prep(IORING_OP_NOP, -1, 0, -errno >>> 0, 0, IORING_NOP_INJECT_RESULT).setUserData(userDataLow, userDataHigh);
   }
 
-  /** One completion instead of many. */
+  /** Turns a multishot operation into one with a single completion. */
   private shoot(sqe: Sqe, multishot: number): void {
     this.count("multishot ends");
     sqe.ioprio &= ~multishot;
@@ -210,7 +225,7 @@ export class Faults {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 
-  /** From 0 up to, not including, 1 (mulberry32). */
+  /** Returns a number from 0 up to, not including, 1 (mulberry32). */
   private random(): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);

@@ -1,11 +1,15 @@
 /**
- * Completions that a lying kernel would write, for tests: see faults.ts, which puts them among the true ones.
+ * Completions that a lying kernel would write, for tests: faults.ts puts them among the true ones.
  *
- * `stale`: of operations that are not in flight, with whatever result; the reactor is to count and drop each. `lies`: those, and ones of
- * operations in flight that contradict what this process knows (a result larger than the room for it, a buffer that is not the kernel's,
- * more of what completes once); the first of them is to end in a RingIntegrityError. `wild`: anything, true completions changed as well. Among the
- * wild are some that could be true, which nobody can tell from the truth; a descriptor that nobody accepted is such a one, and left out,
- * since closing it would close something of Bun's.
+ * - `stale`: completions of operations that are not in flight, with any result. The reactor must
+ *   count and drop each of them.
+ * - `lies`: also completions of operations in flight that contradict what this process knows: a
+ *   result that is larger than its room, a buffer that the kernel does not have, further
+ *   completions of an operation that completes once. The first of these must end in a
+ *   RingIntegrityError.
+ * - `wild`: anything, changed true completions included. Some of them could be true, and nobody can
+ *   tell those from the truth. A descriptor that nobody accepted could be true, too. It is left
+ *   out, since the test would close a descriptor of Bun's.
  */
 import {
   IORING_CQE_BUFFER_SHIFT,
@@ -27,10 +31,10 @@ import type { OpTable } from "../op-table.ts";
 
 export type Lying = "stale" | "lies" | "wild";
 
-/** user_data's halves, result, flags. */
+/** The two halves of user_data, the result, and the flags. */
 export type Completion = [slot: number, high: number, result: number, flags: number];
 
-/** The part of `lies` that are no mere stale ones. */
+/** Share of contradictions in mode `lies`. The other false completions are stale. */
 const CONTRADICTION_RATE = 0.02;
 const WILD_RATE = 0.3;
 const HISTORY = 64;
@@ -52,12 +56,15 @@ export class Lies {
     this.count = count;
   }
 
-  /** An entry is about to be submitted. */
+  /** Notes the opcode of an entry that is about to be submitted. */
   see({ opcode, userDataLow, userDataHigh }: Sqe): void {
     this.opcodes.set(`${userDataLow} ${userDataHigh}`, opcode);
   }
 
-  /** Another completion beside a true one, or, in `wild`, the true one changed. What comes of it, in order. */
+  /**
+   * Returns a true completion and a false one beside it, in order. In `wild` it may return the true
+   * one changed.
+   */
   tell(truth: Completion, operations: OpTable): Completion[] {
     this.history.push([...truth]);
     if (this.history.length > HISTORY) this.history.shift();
@@ -78,7 +85,8 @@ export class Lies {
   private stale(operations: OpTable): Completion {
     this.count("stale");
     const slot = this.below(operations.capacity);
-    // Half of all generations away, so that the slot is not there before this is read; or of a kind that nobody has.
+    // Half of all generations ahead, so that the slot does not reach that generation before this is
+    // read; or of a kind that nobody uses.
     const tag =
       this.random() < 0.5
         ? operations.tagOf(slot, this.below(256)) ^ 0x80000000
@@ -86,7 +94,7 @@ export class Lies {
     return [slot, tag | 0, this.result(0), this.flags()];
   }
 
-  /** Undefined where nothing of the last completions suits. */
+  /** Returns undefined if none of the last completions suits. */
   private contradiction(): Completion | undefined {
     if (this.random() < 0.1) {
       this.count("no such slot");
@@ -96,7 +104,8 @@ export class Lies {
     const opcode = this.opcodes.get(`${slot >>> 0} ${high >>> 0}`);
     if (opcode === undefined) return undefined;
     const isReceive = opcode === IORING_OP_RECV;
-    // What completes once and promises more; the kinds of several completions are receives and accepts.
+    // A further completion of an operation that completes once. Receives and accepts have the kinds
+    // of several completions.
     if (!isReceive && opcode !== IORING_OP_ACCEPT && this.random() < 0.5) {
       this.count("more of one");
       return [slot, high, this.result(0), IORING_CQE_F_MORE];
@@ -113,7 +122,7 @@ export class Lies {
         return [slot, high, 1 + this.below(16384), more];
       case 1:
         this.count("wrong buffer");
-        // No group has so many.
+        // No group has so many buffers.
         return [slot, high, this.pick([0, 1, 100]), bufferFlags(32768 + this.below(32768)) | more];
       default:
         this.count("too long");

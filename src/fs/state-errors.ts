@@ -1,0 +1,12 @@
+/** Errors of node:fs that do not name one argument. */
+
+/** Returns the error for text in "hex" with half a byte: ERR_INVALID_ARG_VALUE, in Node's words. */
+export function oddHex(length: number): TypeError {
+  const message = `The argument 'encoding' is invalid for data of length ${length}. Received 'hex'`;
+  return Object.assign(new TypeError(message), { code: "ERR_INVALID_ARG_VALUE" });
+}
+
+/** Returns the error for a call that the present state forbids: ERR_INVALID_STATE. */
+export function invalidState(message: string): Error {
+  return Object.assign(new Error(`Invalid state: ${message}`), { code: "ERR_INVALID_STATE" });
+}

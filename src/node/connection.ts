@@ -1,0 +1,397 @@
+/**
+ * One connection of node:http: requests and their bodies come in, and are dispatched as soon as they are there, as Node does;
+ * responses go out in their order, for which node:http sees itself (startPipelined).
+ *
+ * Guarantees: bytes of one request never count for another; the program's socket hears of the connection's end exactly once;
+ * what was written before the end still leaves. Leaves to node:http: timeouts, answers to errors, what ends a connection.
+ */
+import { answered, enterProgram, leaveProgram, openCalls, runJobs } from "../sys/program.ts";
+import type { SystemError } from "../sys/errno.ts";
+import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
+import { INCOMPLETE } from "../http/parser.ts";
+import { Flag } from "./connection-flag.ts";
+import { ABORTED, ATTACHED, BodyState, ResponseFlag } from "./contract.ts";
+import { Fault, faultError, replyWithoutHost } from "./faults.ts";
+import { HeadReader, skipEmptyLines } from "./head-reader.ts";
+import type { NodeHost } from "./host.ts";
+import { callProgram, throwUncaught } from "./program-call.ts";
+import { RequestBody } from "./request-body.ts";
+import type { NodeRequestParser } from "./request-parser.ts";
+import { ResponseHandle } from "./response-handle.ts";
+import { SocketHandle } from "./socket-handle.ts";
+import { copyOf, writeChunk, writeTogether } from "./writing.ts";
+
+/** More than this waiting for the client, and who writes is told to wait: a few pieces of a file that is piped. */
+const BLOCKED_BYTES = 262144;
+/** With more than this, a response that has ended is not finished. Less is with the kernel after the next submission. */
+const UNFINISHED_BYTES = 65536;
+/** Requests that may wait for the response ahead. */
+const QUEUED_MAX = 256;
+/** How long the last bytes of a response may go without progress. */
+const LAST_BYTES_TIMEOUT_MS = 60_000;
+/** The same once the program has destroyed the socket. */
+const DESTROYED_TIMEOUT_MS = 2000;
+
+export class NodeConnection implements Consumer {
+  readonly isReentrant = false;
+  readonly host: NodeHost;
+  readonly socket: SocketHandle;
+  transport!: Transport;
+  /** Whose response is being sent, or was sent last. */
+  response: ResponseHandle | null = null;
+
+  private flags = 0;
+  /** Where what is being read begins. */
+  private packetStart = 0;
+  /** What of a request is still to come. */
+  private body: RequestBody | null = null;
+  /** Dispatched requests whose response has to wait for the one ahead. */
+  private queued: ResponseHandle[] = none;
+  private begunHead: HeadReader | null = null;
+  /** When the request that is coming began, in milliseconds; 0 for none. The first may be expected from the connection's begin on. */
+  startedMs: number;
+
+  constructor(host: NodeHost) {
+    this.host = host;
+    this.socket = new SocketHandle(this);
+    this.startedMs = host.reactor.nowMs;
+  }
+
+  // ---- for the socket's handle -------------------------------------------------------------------------------------
+
+  get isBodyComing(): boolean {
+    return this.body !== null;
+  }
+
+  get isTunnel(): boolean {
+    return this.has(Flag.Tunnel);
+  }
+
+  get isBlocked(): boolean {
+    return this.has(Flag.Blocked);
+  }
+
+  /** No request is coming, none is unanswered. */
+  get isIdle(): boolean {
+    if (this.begunHead !== null || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
+    return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
+  }
+
+  /** Queues a string or bytes, as a copy. Returns how many bytes that is. Behind the program's own end of the socket they are dropped. */
+  write(chunk: string | Uint8Array, encoding?: string): number {
+    return this.socket.finSent ? 0 : writeChunk(this.transport.outbox, chunk, encoding);
+  }
+
+  writeTogether(head: string, text: string, bytes: number): number {
+    return this.socket.finSent ? 0 : writeTogether(this.transport.outbox, head, text, bytes);
+  }
+
+  /** Whether so much waits for the client that who writes should, too. `onDrain` follows then. */
+  checkBlocked(bytesMax = BLOCKED_BYTES): boolean {
+    if (this.transport.queuedBytes <= bytesMax) return false;
+    this.flags |= Flag.Blocked;
+    this.transport.requestDrain();
+    return true;
+  }
+
+  /** The response is written. Returns whether it is with the kernel, or will be with the next submission. */
+  responseEnded(response: ResponseHandle): boolean {
+    this.setAwaited(false);
+    answered();
+    if (this.checkBlocked(UNFINISHED_BYTES)) return false;
+    response.flags |= ResponseFlag.Completed;
+    if (this.has(Flag.HalfOpen) && this.queued.length === 0) this.end(true);
+    return true;
+  }
+
+  pauseReads(): void {
+    if (this.has(Flag.Held | Flag.Deaf)) return;
+    this.flags |= Flag.Held;
+    if (!this.socket.finSent) this.transport.hold(Hold.Reader);
+  }
+
+  gateReads(): void {
+    if (this.has(Flag.Gated | Flag.Deaf)) return;
+    this.flags |= Flag.Gated;
+    this.transport.hold(Hold.Exchange);
+  }
+
+  resumeReads(): void {
+    if (!this.has(Flag.Held | Flag.Gated)) return;
+    this.flags &= ~(Flag.Held | Flag.Gated);
+    this.transport.release(Hold.Reader);
+    this.transport.release(Hold.Exchange);
+    if (this.socket.finSent) this.transport.setConsumer(this); // It is offered what it has not taken.
+  }
+
+  stopReading(): void {
+    this.flags |= Flag.Deaf;
+    this.startedMs = 0;
+    this.resumeReads();
+  }
+
+  beTunnel(hasBody: boolean, handle: ResponseHandle): void {
+    this.flags |= Flag.Tunnel;
+    this.startedMs = 0;
+    handle.flags |= ResponseFlag.Upgraded;
+    if (!hasBody) this.body = null;
+    this.setAwaited(false);
+    answered();
+  }
+
+  startPipelined(handle: ResponseHandle): boolean {
+    if (this.socket.closed) return false;
+    const at = this.queued.indexOf(handle);
+    if (at < 0) return false;
+    this.queued = this.queued.filter((each) => each !== handle);
+    this.begin(handle);
+    if (this.queued.length === QUEUED_MAX - 1) this.transport.setConsumer(this); // It is offered what it has not taken.
+    return true;
+  }
+
+  end(closes: boolean): void {
+    if (this.socket.closed) return;
+    this.socket.finSent = true;
+    if (!closes) {
+      // Both sides have ended when the peer has, and that must be seen, also while the reader is behind: what comes is kept.
+      this.transport.release(Hold.Reader);
+      return this.transport.finish("fin");
+    }
+    this.stopReading();
+    this.transport.finish("close");
+    this.transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
+  }
+
+  /** The program is done with the connection. */
+  close(reset: boolean): void {
+    const { transport, socket } = this;
+    if (socket.closed) return;
+    this.stopReading();
+    // As where the kernel has it, what a client that reads was sent still arrives.
+    if (reset || transport.queuedBytes === 0 || this.isBlocked) transport.destroy(undefined, reset);
+    else {
+      transport.finish("close");
+      transport.setTimeout(DESTROYED_TIMEOUT_MS);
+    }
+    this.closed();
+  }
+
+  // ---- from the transport ------------------------------------------------------------------------------------------
+
+  get backlogBytesMax(): number {
+    return Math.max(65536, this.host.limits.headerBytesMax);
+  }
+
+  consume(memory: Buffer, start: number, end: number): number {
+    let at = start;
+    this.packetStart = start;
+    while (at < end && !this.has(Flag.Deaf)) {
+      if (this.has(Flag.Held)) return at;
+      if (this.body !== null) at = this.receiveBody(memory, at, end);
+      else if (this.isTunnel) at = this.socket.deliver(memory, at, end);
+      else {
+        const next = this.receiveHead(memory, at, end);
+        if (next === INCOMPLETE) return at;
+        at = next;
+      }
+    }
+    return at < end && !this.has(Flag.Deaf) ? at : end;
+  }
+
+  onEnd(): void {
+    const { socket, transport, response } = this;
+    if (socket.closed) return;
+    if (this.isTunnel) {
+      socket.peerEnded = true;
+      if (socket.ondata !== undefined) callProgram(socket.ondata, undefined, true);
+      return;
+    }
+    if (this.body?.endByClient()) this.body = null;
+    if (!this.has(Flag.Deaf) && (this.body !== null || this.begunHead !== null)) {
+      this.refuse(Fault.Eof, Buffer.alloc(0));
+      if (socket.closed) return;
+    }
+    const isPending = response !== null && (response.flags & ResponseFlag.Completed) === 0;
+    if (this.host.server.httpAllowHalfOpen === true && (isPending || this.queued.length > 0)) {
+      this.flags |= Flag.HalfOpen;
+      return;
+    }
+    socket.peerEnded = true;
+    transport.finish("close");
+    transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
+    this.closed();
+  }
+
+  onDrain(): void {
+    this.flags &= ~Flag.Blocked;
+    const { response, socket } = this;
+    if (!this.isTunnel) response?.drained();
+    if (socket.ondrain !== undefined) callProgram(socket.ondrain);
+  }
+
+  /** The last bytes are on their way out. */
+  onTimeout(): void {
+    const timeoutMs = this.socket.closed ? DESTROYED_TIMEOUT_MS : LAST_BYTES_TIMEOUT_MS;
+    if (this.transport.takeProgress()) this.transport.setTimeout(timeoutMs);
+    else this.transport.destroy();
+  }
+
+  onClose(error: SystemError | undefined): void {
+    if (this.socket.closed) return;
+    if (error !== undefined) this.socket.closeError = { errno: -Math.abs(error.errno), code: error.code };
+    this.closed();
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------------------------
+
+  /** Returns the position behind the head, and behind what else the program was given, or INCOMPLETE. */
+  private receiveHead(memory: Buffer, from: number, end: number): number {
+    const { begunHead, host } = this;
+    const start = begunHead === null ? skipEmptyLines(memory, from, end) : from;
+    if (start === end || this.queued.length >= QUEUED_MAX) return start === end ? end : INCOMPLETE;
+    if (this.has(Flag.Last)) {
+      if (this.response === null || this.response.ended) return end;
+      return this.refuse(Fault.Closed, copyOf(memory, start, end), end);
+    }
+    const parser = begunHead === null ? host.parser : begunHead.parser;
+    const at = begunHead === null ? parser.parse(memory, start, end) : begunHead.read(memory, start, end);
+    if (at === INCOMPLETE) {
+      if (this.startedMs === 0) this.startedMs = host.reactor.nowMs;
+      this.begunHead ??= new HeadReader(host.limits, end - start);
+      return INCOMPLETE;
+    }
+    this.begunHead = null;
+    if (at < 0) return this.refuse(parser.fault, copyOf(memory, this.packetStart, end), end);
+    return this.dispatch(memory, start, at, end, parser);
+  }
+
+  private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
+    const { host, socket } = this;
+    const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
+    if (parser.lacksHost && host.server.requireHostHeader) {
+      this.flags |= Flag.Deaf;
+      if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
+      return end;
+    }
+    const text = memory.latin1Slice(start, headEnd);
+    const hasBody = chunked || contentLength > 0 || isEndless;
+    const handle = new ResponseHandle(this, text, parser.headersStart, hasBody);
+    if (!parser.keepAlive) this.flags |= Flag.Last;
+    if (hasBody) this.body = new RequestBody(handle, isEndless ? Infinity : contentLength, chunked, host);
+    this.startedMs = hasBody ? this.startedMs || host.reactor.nowMs : 0;
+    const { duplex } = socket;
+    const isPipelined = this.queued.length > 0 || (duplex?.[ATTACHED] ?? null) !== null;
+    if (isPipelined) this.queued = [...this.queued, handle];
+    else this.begin(handle);
+    const connectHead = parser.asksForTunnel && !hasBody && headEnd < end ? copyOf(memory, headEnd, end) : undefined;
+    const open = openCalls();
+    enterProgram();
+    try {
+      host.onRequest(
+        host.native,
+        text.slice(targetStart, targetEnd),
+        method,
+        bits,
+        handle,
+        hasBody,
+        socket,
+        false,
+        duplex,
+        minorVersion === 0,
+        connectHead,
+        isPipelined,
+      );
+    } catch (error) {
+      throwUncaught(error);
+      handle.endAfterThrow();
+    } finally {
+      leaveProgram();
+    }
+    runJobs();
+    // What the handler of an answered request left behind, nobody waits for; node:http's own ticks least of all.
+    if (handle.finished) while (openCalls() > open) answered();
+    if (isEndless && !host.limits.takesCodings)
+      return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
+    if (connectHead !== undefined && this.isTunnel) return end;
+    if (this.body === null) this.messageOver(handle);
+    if (headEnd < end) host.reactor.relieve();
+    return headEnd;
+  }
+
+  private receiveBody(memory: Buffer, start: number, end: number): number {
+    const body = this.body!;
+    const at = body.feed(memory, start, end);
+    if (at < 0) return this.refuse(body.fault!, copyOf(memory, this.packetStart, end), end);
+    if (body.isWhole && this.body === body) {
+      this.body = null;
+      this.startedMs = 0;
+      this.messageOver(body.handle);
+    }
+    return at;
+  }
+
+  /** A request is whole. Until it is answered, nothing is expected from the client. */
+  private messageOver(handle: ResponseHandle): void {
+    const isOver = handle.hasBegun || (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
+    if (this.response === handle && !isOver && !this.isTunnel) this.setAwaited(true);
+    else if (this.response === handle && handle.finished && !this.has(Flag.Held | Flag.Gated)) this.forgetResponse();
+  }
+
+  /** What came cannot be understood. The program hears of it, and answers, or node:http does. Returns `at`. */
+  private refuse(fault: Fault, packet: Buffer, at = 0): number {
+    this.flags |= Flag.Deaf;
+    const { duplex } = this.socket;
+    if (duplex !== undefined) callProgram(this.host.inContext, this.host.onFault!, duplex, faultError(fault, packet));
+    return at;
+  }
+
+  // ---- responses ---------------------------------------------------------------------------------------------------
+
+  private begin(handle: ResponseHandle): void {
+    this.forgetResponse();
+    this.response = handle;
+  }
+
+  /** An idle connection holds nothing of its last request. */
+  private forgetResponse(): void {
+    if (this.response !== null) this.socket.bytesWritten += this.response.getBytesWritten();
+    this.response = null;
+  }
+
+  /** Whether nothing is expected from the client: the program has not begun to answer. */
+  setAwaited(awaited: boolean): void {
+    if (this.has(Flag.Awaited) === awaited) return;
+    if (awaited) this.flags |= Flag.Awaited;
+    else this.flags &= ~Flag.Awaited;
+    this.host.reactor.pendingExchanges += awaited ? 1 : -1;
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  /** Tells the program that the connection is over. */
+  private closed(): void {
+    const { socket, response, queued, body, host } = this;
+    socket.closed = true;
+    this.stopReading();
+    this.setAwaited(false);
+    this.body = null;
+    if (body !== null) body.handle.hasBody |= BodyState.Aborted;
+    const isPending = response !== null && (response.flags & ResponseFlag.Completed) === 0;
+    for (const handle of response === null ? queued : [response, ...queued]) handle.flags |= ResponseFlag.SocketClosed;
+    host.closed(this);
+    if (isPending) {
+      response.aborted = true;
+      answered();
+      if (response.onabort !== undefined) callProgram(response.onabort, ABORTED);
+    }
+    const { onclose } = socket;
+    socket.onclose = undefined;
+    if (onclose !== undefined) callProgram(onclose);
+  }
+
+  private has(flag: number): boolean {
+    return (this.flags & flag) !== 0;
+  }
+}
+
+const none: ResponseHandle[] = [];

@@ -1,0 +1,78 @@
+/**
+ * The body of a request on its way to node:http, delimited by Content-Length or in chunks.
+ *
+ * Guarantees: takes no byte behind the body's last one; what nobody listens to is dropped; the handle hears of the end once,
+ * with the last bytes.
+ */
+import { BodyState } from "./contract.ts";
+import type { Fault } from "./faults.ts";
+import type { NodeHost } from "./host.ts";
+import { callProgram } from "./program-call.ts";
+import { RequestChunks } from "./request-chunks.ts";
+import type { ResponseHandle } from "./response-handle.ts";
+import { copyOf } from "./writing.ts";
+
+export class RequestBody {
+  readonly handle: ResponseHandle;
+  private readonly host: NodeHost;
+  /** Why `feed` has refused. */
+  fault: Fault | undefined;
+  private bytesLeft: number;
+  private readonly chunks: RequestChunks | null;
+
+  /** `contentLength` is Infinity for a body that ends with the client's side of the connection. */
+  constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, host: NodeHost) {
+    this.handle = handle;
+    this.host = host;
+    this.bytesLeft = contentLength;
+    this.chunks = chunked ? new RequestChunks(host.limits) : null;
+  }
+
+  get isWhole(): boolean {
+    return this.chunks === null ? this.bytesLeft === 0 : this.chunks.done;
+  }
+
+  /** The client sends no more. Returns whether that ends the body: it has no other end. */
+  endByClient(): boolean {
+    if (this.bytesLeft !== Infinity) return false;
+    this.bytesLeft = 0;
+    this.handle.hasBody = BodyState.Done;
+    this.deliver(undefined, true);
+    return true;
+  }
+
+  /** Takes what belongs to the body. Returns the position behind it, or -1 for what is to be refused (`fault`). */
+  feed(memory: Buffer, start: number, end: number): number {
+    const { handle, chunks } = this;
+    const pieces: Buffer[] = [];
+    let at: number;
+    if (chunks === null) {
+      at = start + Math.min(this.bytesLeft, end - start);
+      this.bytesLeft -= at - start;
+      if (handle.ondata !== undefined) pieces.push(copyOf(memory, start, at));
+    } else {
+      at = chunks.feed(memory, start, end, {
+        onBody: (bytes, from, to) => {
+          if (handle.ondata !== undefined) pieces.push(copyOf(bytes, from, to));
+        },
+      });
+      if (at < 0) {
+        this.fault = chunks.fault;
+        at = -1;
+      }
+    }
+    const isWhole = at >= 0 && this.isWhole;
+    if (isWhole) {
+      handle.hasBody = BodyState.Done;
+      if (chunks !== null) handle.requestTrailers = chunks.trailerLines;
+    }
+    for (let i = 0; i < pieces.length; i++) this.deliver(pieces[i], isWhole && i === pieces.length - 1);
+    if (isWhole && pieces.length === 0) this.deliver(undefined, true);
+    return at;
+  }
+
+  private deliver(chunk: Buffer | undefined, isLast: boolean): void {
+    const { ondata } = this.handle;
+    if (ondata !== undefined) callProgram(this.host.inContext, ondata, chunk, isLast, 0);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * What node:http takes for Bun's own server, with a listener of the ring: connections are accepted here, and given to
+ * node:http's own sockets as Bun's server does.
+ *
+ * node:http hands its server to functions that take nothing but a native one. So there is one, on an abstract name that nobody
+ * knows, which refuses whoever finds it; what node:http asks it later is answered by properties of its own.
+ */
+import { randomUUID } from "node:crypto";
+import { isIP } from "node:net";
+import type { Socket } from "node:net";
+import { IPPROTO_TCP } from "../sys/abi.ts";
+import { inCurrentContext } from "../sys/async-context.ts";
+import { originals } from "../sys/bun-originals.ts";
+import { native } from "../sys/library.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { Connection } from "../transport/connection.ts";
+import { serveFailure } from "../bun/sockets/failure.ts";
+import { Listener } from "../transport/listener.ts";
+import { HeadCache } from "../http/head.ts";
+import { readTarget } from "../bun/serve/serve-options.ts";
+import { NodeConnection } from "./connection.ts";
+import type { HttpInternals, HttpServer, NodeServeOptions, OnRequest, SocketClass } from "./contract.ts";
+import type { NodeHost } from "./host.ts";
+import { callProgram } from "./program-call.ts";
+import { type NodeParserLimits, NodeRequestParser } from "./request-parser.ts";
+import { AutoFields } from "./response-head.ts";
+
+/** tcp(7): a connection is accepted with its first bytes, after a second at the latest. As Bun sets it. */
+const TCP_DEFER_ACCEPT = 9;
+
+type NativeServer = Pick<Bun.Server<undefined>, "stop" | "unref">;
+
+export class NodeServer implements NodeHost {
+  readonly reactor: Reactor;
+  readonly server: HttpServer;
+  readonly Socket: SocketClass;
+  readonly onRequest: OnRequest;
+  readonly native: object;
+  readonly limits: NodeParserLimits;
+  readonly parser: NodeRequestParser;
+  readonly autoFields: AutoFields;
+  readonly isUnix: boolean;
+  readonly inContext: NodeHost["inContext"] = inCurrentContext((call, ...args) => call(...args));
+  onFault: ((socket: Socket, error: Error) => void) | undefined;
+
+  private isStopping = false;
+  private readonly connections = new Set<NodeConnection>();
+  private readonly listener: Listener | undefined;
+  private readonly ownNative: NativeServer | undefined;
+  private referenced = true;
+
+  /** `options` is undefined for a trial, which listens nowhere. Throws what Bun.serve throws where it cannot listen. */
+  constructor(
+    reactor: Reactor,
+    { server, Socket }: HttpInternals,
+    onRequest: OnRequest,
+    options: NodeServeOptions | undefined,
+  ) {
+    this.reactor = reactor;
+    this.server = server;
+    this.Socket = Socket;
+    this.onRequest = inCurrentContext(onRequest);
+    this.limits = readLimits(server);
+    this.parser = new NodeRequestParser(this.limits);
+    const heads = new HeadCache();
+    this.autoFields = new AutoFields(() => heads.date(reactor.nowMs));
+    this.isUnix = options?.unix !== undefined;
+    this.native = this;
+    if (options === undefined) return;
+    const { port, hostname, unix, reusePort } = options;
+    const target = readTarget({ port, hostname, unix, reusePort } as Parameters<typeof readTarget>[0]);
+    try {
+      this.listener = new Listener(reactor, target, (fd) => this.accept(fd));
+    } catch (error) {
+      throw serveFailure(error, target);
+    }
+    if (!this.isUnix) native().rl_setsockopt(this.listener.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
+    this.ownNative = openHiddenServer();
+    this.native = this.dress(this.ownNative, target.unix, hostname);
+  }
+
+  closed(connection: NodeConnection): void {
+    if (this.connections.delete(connection)) this.endIfOver();
+  }
+
+  /** What node:http asks of its server, as properties of the native one's own. */
+  private dress(hidden: NativeServer, unix: string | undefined, hostname: string | undefined): object {
+    const { address } = this.listener!;
+    const values = {
+      address: address ?? unix,
+      hostname: address === undefined ? undefined : hostname || "localhost",
+      port: address?.port,
+      stop: () => this.stop(),
+      closeIdleConnections: () => this.closeIdle(),
+      ref: () => this.setReferenced(true),
+      unref: () => this.setReferenced(false),
+    };
+    for (const [name, value] of Object.entries(values))
+      Object.defineProperty(hidden, name, { value, configurable: true, writable: true });
+    return hidden;
+  }
+
+  /** As node:http does for a connection of Bun's own server. */
+  private accept(fd: number): void {
+    const connection = new NodeConnection(this);
+    connection.transport = new Connection(this.reactor.lane, fd, connection);
+    if (!this.referenced) connection.transport.setReferenced(false);
+    this.connections.add(connection);
+    callProgram(this.inContext, present, this, connection);
+  }
+
+  /** How many connections are open: for `drop`. */
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  private stop(): void {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    this.listener!.close();
+    this.endIfOver();
+  }
+
+  private endIfOver(): void {
+    if (this.isStopping && this.connections.size === 0) void (stopNative.call(this.ownNative!) as Promise<void>);
+  }
+
+  /** Returns how many are still open: node:http takes 0 for "all are closed". */
+  private closeIdle(): number {
+    for (const connection of [...this.connections]) connection.socket.closeIfIdle();
+    return this.connections.size;
+  }
+
+  private setReferenced(referenced: boolean): void {
+    this.referenced = referenced;
+    this.listener!.setReferenced(referenced);
+    for (const { transport } of this.connections) transport.setReferenced(referenced);
+  }
+}
+
+const stopNative = function (this: NativeServer): Promise<void> {
+  return (Object.getPrototypeOf(this) as NativeServer).stop.call(this, true);
+};
+
+function openHiddenServer(): NativeServer {
+  const options = {
+    unix: `\0ringloop-node-${randomUUID()}`,
+    onNodeHTTPRequest: (...[, , , , handle]: { abort(): void }[]) => handle!.abort(),
+  };
+  const server = originals.serve(options as never) as unknown as NativeServer;
+  server.unref();
+  return server;
+}
+
+function present(host: NodeServer, connection: NodeConnection): void {
+  const { server, Socket } = host;
+  const socket = new Socket(server, connection.socket, false, { isUnix: host.isUnix });
+  host.onFault ??= faultListener(socket);
+  const { maxConnections } = server;
+  if (maxConnections !== undefined && maxConnections !== null && host.connectionCount > maxConnections) {
+    const {
+      localAddress,
+      localPort,
+      localFamily,
+      remoteAddress,
+      remotePort,
+      remoteFamily = "IPv4",
+    } = socket as Socket & {
+      localFamily?: string;
+    };
+    socket.destroy();
+    server.emit("drop", { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
+  } else if (isBlocked(server, socket)) socket.destroy();
+  else server.emit("connection", socket);
+}
+
+/** The listener that each new socket of node:http has. Emitting 'error' instead would call the program's own, too, which hear of it afterwards. */
+export function faultListener(socket: Socket): (socket: Socket, error: Error) => void {
+  const [listener] = socket.listeners("error");
+  return (each, error) => listener!.call(each, error);
+}
+
+function isBlocked({ blockList }: HttpServer, { remoteAddress }: Socket): boolean {
+  if (!blockList || remoteAddress === undefined) return false;
+  const version = isIP(remoteAddress);
+  return version !== 0 && blockList.check(remoteAddress, `ipv${version}`);
+}
+
+function readLimits(server: HttpServer): NodeParserLimits {
+  const { maxHeaderSize, insecureHTTPParser, httpValidation } = server;
+  const { maxHeaderSize: byDefault } = require("node:http") as typeof import("node:http");
+  return {
+    headerBytesMax: maxHeaderSize || byDefault,
+    takesControls: insecureHTTPParser === true || httpValidation === "relaxed" || httpValidation === "insecure",
+    takesCodings: insecureHTTPParser === true || httpValidation === "insecure",
+    // Programs may change it at any time.
+    readFieldsMax: () => (typeof server.maxHeadersCount === "number" ? server.maxHeadersCount : 0),
+  };
+}

@@ -1,0 +1,47 @@
+/** Bytes that change hands between a program and a connection: as copies, since either may change its own. */
+import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
+import type { Outbox } from "../transport/outbox.ts";
+
+export function isUtf8(encoding: string | undefined): boolean {
+  return encoding === undefined || encoding === null || encoding === "utf8" || encoding === "utf-8";
+}
+
+/** Queues a string or bytes. Returns how many bytes that is. Throws for an encoding that Buffer does not know. */
+export function writeChunk(outbox: Outbox, chunk: string | Uint8Array, encoding: string | undefined): number {
+  if (typeof chunk !== "string") {
+    outbox.write(chunk);
+    return chunk.byteLength;
+  }
+  if (isUtf8(encoding)) {
+    const bytes = Buffer.byteLength(chunk);
+    outbox.writeUtf8(chunk, bytes);
+    return bytes;
+  }
+  if (encoding === "latin1" || encoding === "binary" || encoding === "ascii") {
+    outbox.writeLatin1(chunk);
+    return chunk.length;
+  }
+  const bytes = Buffer.from(chunk, encoding as BufferEncoding);
+  outbox.write(bytes);
+  return bytes.length;
+}
+
+/** A head and a text of `bytes` bytes, in one piece of memory: most responses. Returns the bytes of both. */
+export function writeTogether(outbox: Outbox, head: string, text: string, bytes: number): number {
+  const all = head.length + bytes;
+  if (all > CHUNK_BYTES_MAX) {
+    outbox.writeLatin1(head);
+    outbox.writeUtf8(text, bytes);
+    return all;
+  }
+  const chunk = outbox.reserve(all);
+  const at = chunk.length;
+  chunk.buffer.latin1Write(head, at, head.length);
+  if (bytes > 0) chunk.buffer.utf8Write(text, at + head.length, bytes);
+  outbox.commit(chunk, all);
+  return all;
+}
+
+export function copyOf(memory: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(memory.subarray(start, end));
+}
