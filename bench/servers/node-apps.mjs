@@ -69,7 +69,7 @@ function koaApp() {
   return app.callback();
 }
 
-/** The handler of all apps. */
+/** Returns the handler of all apps. */
 export async function makeHandler() {
   const onExpress = expressApp();
   const apps = { hello, body, events, pipe, koa: koaApp(), fastify: await fastifyApp(), express: onExpress };
