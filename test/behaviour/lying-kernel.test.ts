@@ -20,7 +20,7 @@ describe.skipIf(isBun)("a completion", () => {
     const simulation = await simulate(conditions);
     expect(violations(conditions, simulation)).toEqual([]);
     expect(simulation.staleCompletions).toBeGreaterThan(200);
-  }, 30_000);
+  }, 60_000);
 
   test(`that contradicts what is known ends the process before a wrong byte is read (seeds from ${SEED})`, async () => {
     const ends: string[] = [];
