@@ -1,7 +1,7 @@
 /**
  * Apps of node:http. The first part of the path chooses the app: a plain handler, a body, Express,
- * Fastify, Koa, events, or a piped file. Node runs this file (`node node-apps.mjs`, which prints its
- * port), and Bun's programs import it.
+ * Fastify, Koa, events, or a piped file. Node runs this file (`node node-apps.mjs`), and it
+ * prints its port. Bun's programs import it.
  */
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
