@@ -3,10 +3,14 @@
  * read, and one large file is copied. The subjects are ringloop/fs in both modes, and
  * node:fs/promises on Bun and Node.
  *
- * Every subject has a process of its own, and they take turns: a pass of one subject, then of the next, some milliseconds each, so that what else the
- * machine does meets them alike. Ratios are medians of those to Bun's pass of the same round; the passes of the first rounds, in which code is still
- * translated, do not count. Contents are checked. CPU is that of the whole process. Options: `--files` of a pass (2000), their `--bytes`
- * (1024), `--at-once` (64), `--rounds` (9), `--copy-mib` (256), `--directory` (the system's for temporary files). Writes
+ * Every subject has its own process. The subjects take turns: one pass of one subject, then one of
+ * the next, some milliseconds each, so that other load of the machine affects all of them. A ratio
+ * is the median of the ratios to Bun's pass of the same round. The first rounds do not count,
+ * because the compiler still translates code then. Contents are checked. CPU is the time of the
+ * whole process.
+ *
+ * Options: `--files` in a pass (2000), their `--bytes` (1024), `--at-once` (64), `--rounds` (9),
+ * `--copy-mib` (256), `--directory` (the system's directory for temporary files). Writes
  * bench/results/small-files.json.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * Apps of node:http, by the first part of the path: a plain handler, a body, Express, Fastify, Koa, events and a piped file. For Node itself
- * (`node node-apps.mjs`, which prints its port) and for Bun's programs alike.
+ * Apps of node:http. The first part of the path chooses the app: a plain handler, a body, Express,
+ * Fastify, Koa, events, or a piped file. Node runs this file (`node node-apps.mjs`), and it
+ * prints its port. Bun's programs import it.
  */
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -68,7 +69,7 @@ function koaApp() {
   return app.callback();
 }
 
-/** What answers all of them. */
+/** Returns the handler of all apps. */
 export async function makeHandler() {
   const onExpress = expressApp();
   const apps = { hello, body, events, pipe, koa: koaApp(), fastify: await fastifyApp(), express: onExpress };

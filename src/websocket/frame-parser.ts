@@ -282,7 +282,7 @@ export class FrameParser implements Message {
     this.forgetMessage();
     this.isAscii = false;
     this.isChecked = true;
-    // Memory that is longer than the message may hold other bytes, which a handler must not see.
+    // Memory beyond the message may contain other bytes, which a handler must not see.
     this.isOwn = bytes.length === length;
     this.sink.onMessage(this, bytes, 0, length);
     return at + part;

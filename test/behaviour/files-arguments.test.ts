@@ -476,7 +476,7 @@ describe("a signal", () => {
     same("FileHandle.readFile", (fs, at) =>
       onHandle(fs, join(at, "f"), "r", (file) => file.readFile({ signal: signal(), encoding: "utf8" })),
     );
-    if (name === "that is aborted later") return; // In Bun, it is a race what the call still does.
+    if (name === "that is aborted later") return; // In Bun, the result of the call is a race.
     same("writeFile of a handle", async (fs, at) =>
       onHandle(fs, join(at, "f"), "w", (file) => file.writeFile("x", { signal: signal() })),
     );

@@ -1,8 +1,8 @@
-/** What console.log says of an object of the public API: what a program knows of it, and not what it is made of. */
+/** console.log shows the public properties of an object of the API, and not its internal ones. */
 import { expect, test } from "bun:test";
 import { connect, listen, serve, udpSocket } from "./subject.ts";
 
-/** Bun lists methods as well. */
+/** Largest number of printed lines. Bun also lists methods. */
 const LINES_MAX = 80;
 
 function shows(value: unknown, ...parts: string[]): void {

@@ -95,7 +95,7 @@ describe("a process", () => {
     const { port } = await program.line();
     using other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("other") });
     const load = run(["wrk", "-t1", "-c50", "-d2s", `http://127.0.0.1:${port}/`]);
-    // How late timers are on this machine now, in a process that has nothing else to do.
+    // Lateness of timers on this machine at present, in a process without other work.
     const usualMs: number[] = [];
     const asked = ask(port, get(`/measure?other=${encodeURIComponent(other.url.href)}`));
     while (Bun.peek.status(asked) === "pending") {
@@ -105,10 +105,11 @@ describe("a process", () => {
     }
     const { rounds, served, lateMs } = JSON.parse((await asked).text);
     const limitMs = 20 + 5 * usualMs.toSorted((a, b) => a - b)[usualMs.length >> 1]!;
-    // There was a load: more than one request of each connection.
+    // There was load: more than one request for each connection.
     expect(served).toBeGreaterThan(50);
     expect(rounds).toBeGreaterThan(2);
-    // A generous bound on the median, since the load generator has the same cores; bench/ has the figures.
+    // The limit for the median is generous, because the load generator uses the same cores. bench/
+    // measures the exact values.
     for (const name of ["timer", "sleep", "immediate"]) {
       expect([name, lateMs[name] < limitMs, lateMs[name]]).toEqual([name, true, lateMs[name]]);
       expect(lateMs[name]).toBeGreaterThan(-2);

@@ -41,7 +41,7 @@ describe.skipIf(isBun)("a completion", () => {
   }, 60_000);
 });
 
-// These lies are about operations of the reactor. The tests above cover the ones of connections.
+// These lies are about operations of the reactor. The tests above cover operations of connections.
 describe.skipIf(isBun)("is fatal, and settles nothing:", () => {
   test.each([
     ["a read of more", "completion of read moves 11 of 10 bytes"],

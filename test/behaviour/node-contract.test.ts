@@ -1,4 +1,7 @@
-/** node:http on a Bun whose inside is another than the ring knows: Bun's own serves it, with a notice, and nobody gets a wrong answer. */
+/**
+ * node:http on a Bun whose internals differ from the contract that the ring knows. Bun's own server
+ * serves then, with a notice, and no client gets a wrong answer.
+ */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { fixture, run } from "./process.ts";

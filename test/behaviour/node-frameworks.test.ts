@@ -1,4 +1,7 @@
-/** Apps written for Node with Express, Fastify, Koa, ws and Socket.IO, run unmodified: under the preload for ringloop, without it for Bun. */
+/**
+ * Unmodified apps for Node with Express, Fastify, Koa, ws and Socket.IO: with the preload on
+ * ringloop, without it on Bun.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -27,13 +30,13 @@ function postJson(value: unknown): RequestInit {
   return { method: "POST", body: JSON.stringify(value), headers: { "content-type": "application/json" } };
 }
 
-/** A process has a ring once something is served by it. */
+/** A process has a ring as soon as ringloop serves something in it. */
 test("each app is served by the subject", () => {
   const links = readdirSync(`/proc/${program.pid}/fd`).map((fd) => {
     try {
       return readlinkSync(`/proc/${program.pid}/fd/${fd}`);
     } catch {
-      return ""; // Closed meanwhile.
+      return ""; // The descriptor was closed meanwhile.
     }
   });
   expect(links.includes("anon_inode:[io_uring]")).toBe(!isBun);
@@ -90,7 +93,7 @@ describe("a Koa app", () => {
   });
 });
 
-/** The messages of a WebSocket, one after the other. */
+/** Returns a function that returns the messages of a WebSocket, one after another. */
 function messagesOf(socket: WebSocket): () => Promise<unknown> {
   const come: unknown[] = [];
   let wake = (): void => {};

@@ -1,4 +1,4 @@
-/** node:http's server on the wire and in its events: what a program and its clients see is what they see on Bun. */
+/** The server of node:http: program and clients see the same events and bytes as on Bun. */
 import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
@@ -400,7 +400,7 @@ describe("a server", () => {
         try {
           return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
         } catch {
-          return undefined; // Closed meanwhile.
+          return undefined; // The descriptor was closed meanwhile.
         }
       }),
     );

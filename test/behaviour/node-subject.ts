@@ -1,4 +1,4 @@
-/** node:http on the subject of the tests: its own, or `createServer` of ringloop/node. */
+/** node:http on the subject of the tests: Bun's own, or `createServer` of ringloop/node. */
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { isBun } from "./subject.ts";
@@ -10,18 +10,21 @@ export interface NodeServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Whether a server that listens is the ring's: what node:http takes for Bun's own has properties of its own then. */
+/**
+ * Whether the ring serves a listening server. Then the object that node:http uses as Bun's server
+ * has own properties.
+ */
 export function isOnRing(server: http.Server): boolean {
   const underneath = (server as unknown as Record<symbol, object>)[Symbol.for("::bunternal::")]!;
   return Object.hasOwn(underneath, "closeIdleConnections");
 }
 
-/** A server of the subject that does not listen yet. */
+/** Makes a server of the subject. It does not listen yet. */
 export function createServer(listener?: http.RequestListener, options: http.ServerOptions = {}): http.Server {
   return make(options, listener);
 }
 
-/** A server on 127.0.0.1. A quiet retreat to Bun's own is an error. */
+/** Starts a server on 127.0.0.1. A fallback to Bun's own server is an error. */
 export async function start(listener?: http.RequestListener, options?: http.ServerOptions): Promise<NodeServer> {
   const server = createServer(listener, options);
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));

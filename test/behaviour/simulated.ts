@@ -63,8 +63,8 @@ export async function simulate({
 }
 
 /**
- * Whether the error that ended the simulation is an allowed one. With a wild kernel a listener may
- * also fail to accept, or a descriptor may be closed.
+ * Whether the conditions allow the error that ended the simulation. With a wild kernel a listener
+ * may also fail to accept, or a descriptor may be closed.
  */
 function isClear({ name, syscall, message = "" }: NonNullable<Simulation["ended"]>, isWild: boolean): boolean {
   if (name === "RingIntegrityError") return true;

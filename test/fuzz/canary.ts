@@ -1,6 +1,6 @@
 /**
  * Fills freed memory with a canary, a byte that no data of the tests contain. A canary in a result
- * is a byte of somebody else's memory.
+ * means that a byte of foreign memory was read.
  *
  * - Chunks for sending are filled when they are freed, and also when they are allocated, because
  *   new ones, and those whose pages were returned, contain zeroes.

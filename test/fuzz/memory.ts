@@ -1,5 +1,6 @@
 /**
- * `bun memory.ts SEED OPERATIONS`, in the mode of RINGLOOP_TEST_SUBJECT: operations on user memory that changes under them. See ../fuzz-memory.ts.
+ * `bun memory.ts SEED OPERATIONS`, in the mode of RINGLOOP_TEST_SUBJECT: operations on user memory
+ * that changes meanwhile. See ../fuzz-memory.ts.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +19,7 @@ import { Wires } from "./wires.ts";
 
 const WEIGHT_DEFAULT = 10;
 
-/** The only errors that may come. */
+/** The allowed errors. */
 const refusals: Refusal[] = [
   { name: "a call that was refused", matches: (error) => error instanceof Refused },
   says("memory that does not keep its bytes", "RangeError", /must keep its \d+ bytes until the operation is over/),
@@ -41,7 +42,7 @@ const areas = [
   httpArea(),
   await webSocketArea(),
 ];
-/** Each as often as its weight says. */
+/** The list of operations. Each is in it as often as its weight. */
 const operations = areas
   .flatMap((area) => area.operations)
   .flatMap((operation) => Array.from({ length: operation.weight ?? WEIGHT_DEFAULT }, () => operation));

@@ -18,7 +18,7 @@ export interface Comparison {
   unlisted?: string;
 }
 
-/** Reads `stream` with both parsers. ringloop gets it in the pieces that end at `ends`. */
+/** Reads `stream`, in the pieces that end at `ends`, with both parsers. */
 export function compare(stream: string, ends?: readonly number[], read: Reader = readWithRingloop): Comparison {
   const ours = read(stream, ends);
   const theirs = readWithLlhttp(stream, ends);

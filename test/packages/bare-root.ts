@@ -1,8 +1,9 @@
 /**
- * A root directory with Bun and the C library and nothing else: no shell, no compiler, no headers, no /etc. Programs in it run as nobody.
+ * A root directory that contains only Bun and the C library: no shell, no compiler, no headers, no
+ * /etc. Programs in it run as the user nobody.
  *
- * It takes root's rights to make one (mount(2), chroot(2)). Its files live in a directory of this system; the mounts live as long as a program
- * in it.
+ * To make one needs the rights of root (mount(2), chroot(2)). Its files are in a directory of this
+ * system. The mounts exist as long as a program runs in it.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +20,7 @@ export interface Outcome {
   exitCode: number;
 }
 
-/** The files of this system's Bun and of what it is linked with, by their paths in the root. */
+/** Returns the files of this system's Bun and of its libraries, by their paths in the root. */
 export function ownBun(): Record<string, string> {
   const printed = Bun.spawnSync(["ldd", process.execPath]).stdout.toString();
   const libraries = [...printed.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path!);
@@ -30,7 +31,7 @@ export class BareRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "ringloop-root-"));
   private readonly mounts: string[] = [];
 
-  /** `files`: by their paths in the root, those of this system that are to be seen there. */
+  /** `files`: files of this system that are visible in the root, by their paths in the root. */
   constructor(files: Record<string, string>) {
     chmodSync(this.directory, 0o755);
     for (const name of ["proc", "dev", "tmp", "home"]) mkdirSync(join(this.directory, name));
@@ -47,7 +48,7 @@ export class BareRoot implements Disposable {
     this.mounts.push(`mount --bind '${outside}' '${target}'`);
   }
 
-  /** The path on this system of a file in the root. */
+  /** Returns the path on this system of a file in the root. */
   path(inside: string): string {
     return join(this.directory, inside);
   }
@@ -56,7 +57,10 @@ export class BareRoot implements Disposable {
     for (const path of inside) chownSync(this.path(path), NOBODY, NOBODY);
   }
 
-  /** Runs a program in the root, by its path there, as nobody. `isReadOnly`: nothing in it can be written to, /tmp neither. */
+  /**
+   * Runs a program in the root, by its path there, as the user nobody. `isReadOnly`: whether the
+   * whole root is read-only, also /tmp.
+   */
   async run(command: string[], env: Record<string, string> = {}, isReadOnly = false): Promise<Outcome> {
     const steps = [`mount --bind ${this.directory} ${this.directory}`, ...this.mounts];
     if (isReadOnly) steps.push(`mount -o remount,bind,ro ${this.directory}`);

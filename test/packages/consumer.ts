@@ -1,4 +1,4 @@
-/** A program of somebody else's that has the package installed: it uses each entry, and is compiled as TypeScript. */
+/** A program that has installed the package. It uses each entry, and is compiled as TypeScript. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,7 +72,7 @@ export const settings: Record<string, object> = {
 
 export class Consumer implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "ringloop-consumer-"));
-  /** The unpacked package. */
+  /** The directory of the unpacked package. */
   readonly package = join(this.directory, "node_modules/ringloop");
 
   /** `packages`: the directory with the tarballs. */
@@ -87,7 +87,7 @@ export class Consumer implements Disposable {
     writeFileSync(join(this.directory, "program.ts"), program);
   }
 
-  /** What the compiler says of the program; nothing when all is well. `compiler`: the command. */
+  /** Returns the compiler's messages about the program, or "" if there are none. */
   async compile(compiler: string[], compilerOptions: object): Promise<string> {
     const config = join(this.directory, "tsconfig.json");
     writeFileSync(config, JSON.stringify({ compilerOptions, files: ["program.ts"] }));

@@ -1,4 +1,4 @@
-/** The latest version of glibc that a shared object asks for; undefined for one that asks for none. */
+/** Returns the latest glibc version that a shared object needs, or undefined if it needs none. */
 export function glibcVersion(library: string): string | undefined {
   const { success, stdout, stderr } = Bun.spawnSync(["readelf", "--version-info", library]);
   if (!success) throw new Error(`readelf: ${stderr.toString()}`);

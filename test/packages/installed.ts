@@ -1,4 +1,6 @@
-/** What holds of the packages once they are installed: for the one that is packed in a moment, and for those that are published. */
+/**
+ * Tests of the installed packages: of the one that the unit test packs, and of the published ones.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, cpSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { BareRoot, canMakeRoots, type Outcome } from "./bare-root.ts";
@@ -14,7 +16,8 @@ const unmodified = app.replace(/^import .*\n/, "").replace("serve(", "Bun.serve(
 const served = { stdout: "served ring: true\n", stderr: "", exitCode: 0 };
 
 /**
- * `files`: Bun and its libraries. `packages`: the directory with the tarballs. `isShort`: only what takes no second build of the same kind.
+ * `files`: Bun and its libraries. `packages`: the directory with the tarballs. `isShort`: leaves
+ * out tests that need a second build of the same kind.
  */
 export function testInstalled(
   name: string,
@@ -23,8 +26,9 @@ export function testInstalled(
   isShort = false,
 ): void {
   describe.skipIf(!canMakeRoots)(`in a root with nothing but ${name}`, () => {
-    /** Where the packages are installed, and where there is nothing but what is brought there; without Bun in the third. */
+    /** The root in which the packages are installed. */
     let installed: BareRoot;
+    /** A root that has only the files which the tests move there. */
     let bare: BareRoot;
     let registry: Registry;
     const bun = (...args: string[]): Promise<Outcome> => installed.run(["/bin/bun", "--cwd=/home/app", ...args]);
@@ -71,7 +75,7 @@ export function testInstalled(
     });
 
     test("without the shared object a program asks no registry for it when it runs, and says how to build it", async () => {
-      // Where there is no node_modules, Bun installs by itself what a program requires.
+      // Without a node_modules directory, Bun installs the imported packages by itself.
       cpSync(installed.path("/home/app/node_modules/ringloop"), installed.path("/opt/ringloop"), { recursive: true });
       await Bun.write(installed.path("/tmp/app.ts"), unmodified);
       const before = registry.asked.length;
@@ -92,7 +96,7 @@ export function testInstalled(
       installed.giveToNobody("/home/other", "/home/other/package.json");
       for (const file of tarballs) copyFileSync(`${packages()}/${file}`, installed.path(`/home/other/${file}`));
       const paths = tarballs.map((file) => `./${file}`);
-      // Nobody listens on port 1.
+      // No server listens on port 1.
       const nowhere = "--registry=http://127.0.0.1:1/";
       const other = { BUN_INSTALL_CACHE_DIR: "/tmp/other-cache" };
       const added = await installed.run(["/bin/bun", "--cwd=/home/other", "add", ...paths, nowhere], other);

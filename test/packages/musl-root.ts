@@ -1,8 +1,10 @@
 /**
- * Bun for musl and what it is linked with, from npm and Debian. Debian has no libstdc++ for musl: the functions of it that Bun uses come from
- * gcc's archive, linked against musl, with what glibc has and musl has not written out here.
+ * Bun for musl and its libraries, from npm and Debian. Debian has no libstdc++ for musl. The
+ * functions of libstdc++ that Bun uses come from gcc's archive, linked against musl. This file
+ * defines the functions that glibc has and musl lacks.
  *
- * No part of the package is in it: this only stands for a system such as Alpine, which has these files.
+ * No part of ringloop's packages contains these files. They only replace a system such as Alpine,
+ * which has them.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +25,7 @@ function output(directory: string, ...command: string[]): string {
   return stdout.toString();
 }
 
-/** The files by their paths in a root. `directory`: where they may be made. x86-64 alone. */
+/** Makes the files in `directory`. Returns them by their paths in a root. Only for x86-64. */
 export function muslBun(directory: string): Record<string, string> {
   const made = join(directory, "musl");
   const bun = join(made, "package/bin/bun");
@@ -49,7 +51,7 @@ function linkStandardLibrary(directory: string, bun: string, musl: string, targe
   const undefinedNames = names(
     output(directory, "nm", "--dynamic", "--undefined-only", "--without-symbol-versions", bun),
   );
-  // Data that the executable has copies of.
+  // Data symbols that the executable has copies of.
   const copied = [...output(directory, "readelf", "--relocs", "--wide", bun).matchAll(/_COPY\s+\S+\s+([\w]+)/g)];
   const wanted = [...undefinedNames, ...copied.map(([, name]) => name!)].filter(
     (name) =>

@@ -1,6 +1,7 @@
 /**
- * The packages that are published, as `npm run build:packages` leaves them in build/packages/. `npm run test:packages` makes them anew and runs
- * this; test/unit/package.test.ts is its short form.
+ * The packages to publish, as `npm run build:packages` leaves them in build/packages/.
+ * `npm run test:packages` makes them again and runs this test. Its short form is
+ * test/unit/package.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -102,7 +103,7 @@ describe.each(targets)("the shared object for $name", ({ name, machine, cpu, lib
   });
 
   test("has the layouts and constants of src/sys/abi.ts", async () => {
-    // struct epoll_event is packed on x86-64 alone.
+    // struct epoll_event is packed only on x86-64.
     const epoll: Record<string, number> = {
       "sizeof(struct epoll_event)": cpu === "x64" ? 12 : 16,
       "epoll_event.data": cpu === "x64" ? 4 : 8,

@@ -1,4 +1,4 @@
-/** An npm registry on the loopback interface that has nothing but the packages of a directory. */
+/** An npm registry on the loopback interface. It has only the packages of a directory. */
 import { join } from "node:path";
 
 interface Manifest {
@@ -12,9 +12,9 @@ async function manifestOf(tarball: string): Promise<Manifest> {
 }
 
 export interface Registry extends Disposable {
-  /** What npm and Bun take for a registry. */
+  /** The URL of the registry for npm and Bun. */
   url: string;
-  /** The paths that were asked for. */
+  /** The requested paths. */
   asked: string[];
 }
 

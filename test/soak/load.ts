@@ -24,7 +24,7 @@ export interface Report {
   seen: Partial<Record<Service, Seen>>;
   /** Number of normal lives since the start that failed, by message. */
   faults: Record<string, number>;
-  /** Number of deeds since the start (what clients did on purpose), by kind. */
+  /** Number of deeds (deliberate misbehaviour of clients) since the start, by kind. */
   deeds: Record<string, number>;
   /** Right bytes of bodies, echoes and files since the start. */
   bytes: number;

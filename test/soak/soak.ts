@@ -40,7 +40,7 @@ export interface SoakResult {
   clients: number;
   answers: number;
   bytes: number;
-  /** Number of deeds (what clients did on purpose), by kind. */
+  /** Number of deeds (deliberate misbehaviour of clients), by kind. */
   deeds: Record<string, number>;
   /** The violated conditions. */
   violations: string[];

@@ -1,4 +1,5 @@
-/* Sends a new epoll descriptor to the Unix socket with the abstract name argv[1]: neither Bun nor ringloop can make one. */
+/* Sends a new epoll descriptor to the Unix socket with the abstract name argv[1]. So the epoll
+ * instance belongs to neither Bun nor ringloop. */
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>

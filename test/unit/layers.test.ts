@@ -7,7 +7,7 @@ import { dirname, join, normalize, relative } from "node:path";
 
 const root = join(import.meta.dir, "../..");
 
-/** A layer imports from itself and from those before it. */
+/** The layers. A layer imports only from itself and from the layers before it. */
 const layers = ["sys", "ring", "reactor", "operations", "transport", "http", "websocket", "fs", "bun", "node"];
 
 /** What programs outside of src/ may import: the exports of package.json. */

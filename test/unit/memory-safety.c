@@ -1,7 +1,8 @@
 /*
- * Drives every exported function of ffi/ringloop.c, with what is right and with what the kernel refuses, for memory-safety.test.ts, which
- * runs it under AddressSanitizer and valgrind. What a function may write to is as small as its contract allows, so that one byte more is
- * an error. Prints the name of each function that was driven.
+ * Calls every exported function of ffi/ringloop.c, with right arguments and with arguments that the
+ * kernel refuses. memory-safety.test.ts runs this program under AddressSanitizer and valgrind. The
+ * memory for a function is as small as its contract allows, so that one byte more is an error.
+ * Prints the name of each called function.
  */
 #include "../../ffi/ringloop.c"
 
@@ -40,7 +41,7 @@ static int open_descriptors(void) {
   return count;
 }
 
-/* ---- layouts ------------------------------------------------------------------------------------------------ */
+/* ---- layouts --------------------------------------------------------------------------------- */
 
 static void layouts(void) {
   int count = DRIVE(rl_layout, NULL, 0);
@@ -54,11 +55,11 @@ static void layouts(void) {
   free(all);
 }
 
-/* ---- rings -------------------------------------------------------------------------------------------------- */
+/* ---- rings ----------------------------------------------------------------------------------- */
 
 enum { IN_WORDS = 8, OUT_WORDS = 17 };
 
-/* out's words, see rl_ring_open. */
+/* The words of `out`, see rl_ring_open. */
 enum { HANDLE, SQ_HEAD, SQ_TAIL, SQ_FLAGS, SQ_DROPPED, SQES, CQ_HEAD, CQ_TAIL, CQ_OVERFLOW, CQES, CQ_FLAGS, SQ_ARRAY, FD, SQ_ENTRIES };
 enum { CQ_ENTRIES = SQ_ENTRIES + 1 };
 
@@ -86,7 +87,7 @@ static struct io_uring_sqe *next_sqe(double *ring) {
   return sqe;
 }
 
-/* The entry is complete. */
+/* Submits a complete entry. */
 static void publish(double *ring) { __atomic_store_n(word(ring, SQ_TAIL), *word(ring, SQ_TAIL) + 1, __ATOMIC_SEQ_CST); }
 
 struct completion {
@@ -109,7 +110,8 @@ static void close_ring(double *ring) {
   free(ring);
 }
 
-/* Waits with a least time and by registered arguments, where the kernel has them (Linux 6.13), and other sizes for the queues. */
+/* Waits with a minimum time and with registered arguments, if the kernel has them (Linux 6.13), and
+ * other sizes of the queues. */
 static void newer_ring(void) {
   double *ring;
   unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
@@ -162,7 +164,7 @@ static void ring_with(unsigned flags) {
   close_ring(ring);
 }
 
-/* Two pieces of memory of our own, which outlive the ring. */
+/* A ring in two pieces of the program's own memory, which outlive the ring. */
 static void ring_in_own_memory(unsigned flags) {
   double rings = DRIVE(rl_map, 8192), sqes = DRIVE(rl_map, 4096), *ring;
   int failed = open_ring(&ring, 4, IORING_SETUP_NO_MMAP | flags, 0, rings, sqes);
@@ -187,9 +189,9 @@ static void refused_rings(void) {
       {0, 0, 0},                            /* No entries. */
       {65536, 0, 0},                        /* Too many. */
       {4, 1U << 31, 0},                     /* An unknown flag. */
-      {4, IORING_SETUP_DEFER_TASKRUN, 0},   /* Without SINGLE_ISSUER. */
+      {4, IORING_SETUP_DEFER_TASKRUN, 0},   /* It needs SINGLE_ISSUER. */
       {8, IORING_SETUP_CQSIZE, 4},          /* Fewer completions than submissions. */
-      {4, IORING_SETUP_ATTACH_WQ, 0},       /* To what is no ring. */
+      {4, IORING_SETUP_ATTACH_WQ, 0},       /* The descriptor is not a ring. */
   };
   for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
     double *ring;
@@ -203,7 +205,8 @@ static void refused_rings(void) {
   EXPECT(DRIVE(rl_register, -1, IORING_UNREGISTER_EVENTFD, NULL, 0) < 0); /* Since Linux 6.13 some opcodes need no ring. */
 }
 
-/* A completion signals an eventfd; a receive fills the buffers of a ring of them, and nothing beside them. */
+/* A completion signals an eventfd. A receive fills the buffers of a buffer ring, and no byte beside
+ * them. */
 static void received_into_a_buffer_ring(void) {
   enum { COUNT = 4, BYTES = 64, GROUP = 3 };
   double *ring, entries = DRIVE(rl_map, 4096);
@@ -259,7 +262,7 @@ static void received_into_a_buffer_ring(void) {
   EXPECT(DRIVE(rl_unmap, entries, 4096) == 0);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void mapped_memory(void) {
   double address = DRIVE(rl_map, 3 * 4096);
@@ -272,10 +275,10 @@ static void mapped_memory(void) {
   EXPECT(DRIVE(rl_unmap, address, 3 * 4096) == 0);
   EXPECT(DRIVE(rl_discard, address, 3 * 4096) == -ENOMEM);
   EXPECT(DRIVE(rl_map, 0) == -EINVAL);
-  EXPECT(DRIVE(rl_map, 9007199254740991.0) < 0); /* valgrind says EINVAL. */
+  EXPECT(DRIVE(rl_map, 9007199254740991.0) < 0); /* Under valgrind it is EINVAL. */
 }
 
-/* ---- descriptors and sockets -------------------------------------------------------------------------------- */
+/* ---- descriptors and sockets ----------------------------------------------------------------- */
 
 static void descriptors(void) {
   int event = DRIVE(rl_eventfd);
@@ -288,7 +291,7 @@ static void descriptors(void) {
   EXPECT(DRIVE(rl_close, event) == -EBADF && DRIVE(rl_eventfd_signal, event) == -EBADF && DRIVE(rl_set_blocking, event) == -EBADF);
 }
 
-/* What a program makes for itself, and what the kernel refuses. */
+/* Descriptors that a program makes, and arguments that the kernel refuses. */
 static void makers(void) {
   int *two = malloc(2 * sizeof(*two));
   struct itimerspec *times = malloc(sizeof(*times));
@@ -298,7 +301,7 @@ static void makers(void) {
   EXPECT(DRIVE(rl_timerfd_settime, timer, 0, times) == 0 && DRIVE(rl_timerfd_gettime, timer, times) == 0);
   EXPECT(times->it_value.tv_sec > 0 && times->it_interval.tv_nsec == 5);
   int process = DRIVE(rl_make_pidfd, getpid(), 0);
-  EXPECT(process >= 0 ? close(process) == 0 : process == -ENOSYS); /* valgrind does not know it. */
+  EXPECT(process >= 0 ? close(process) == 0 : process == -ENOSYS); /* valgrind does not know pidfd_open(2). */
   int made[] = {counter, timer, DRIVE(rl_make_epoll, EPOLL_CLOEXEC), DRIVE(rl_make_memfd, "x", MFD_CLOEXEC)};
   int notify = DRIVE(rl_make_inotify, IN_CLOEXEC);
   EXPECT(DRIVE(rl_inotify_add_watch, notify, "/", IN_CREATE) > 0 && DRIVE(rl_inotify_add_watch, notify, "/", 0) == -EINVAL);
@@ -315,13 +318,13 @@ static void makers(void) {
   free(two);
 }
 
-/* 28 bytes hold either kind of address, and no more. */
+/* 28 bytes are exactly enough for both kinds of addresses. */
 static int resolve(const char *host, int port, void **address) {
   *address = malloc(28);
   return DRIVE(rl_resolve, host, port, *address);
 }
 
-/* Only the one that watches is found, and neither watches more than before. */
+/* Only the epoll instance that watches the descriptor is found, and no instance changes. */
 static void epolls(void) {
   int pair[2];
   EXPECT(DRIVE(rl_socketpair, pair) == 0);
@@ -374,7 +377,7 @@ static void stream_sockets(void) {
   EXPECT(DRIVE(rl_getsockopt, server, SOL_SOCKET, SO_REUSEADDR) == 1);
   EXPECT(DRIVE(rl_bind, server, address, length) == 0 && DRIVE(rl_bind, server, address, length) == -EINVAL);
   EXPECT(DRIVE(rl_listen, server, 5) == 0);
-  /* The name of a socket in room for exactly that, in too little, and in none: the answer is its length. */
+  /* The room for a socket name is exact, too small, or none. The result is always its length. */
   for (int room = length; room >= 0; room -= length / 2) {
     void *name = malloc(room);
     EXPECT(DRIVE(rl_sockname, server, 0, name, room) == length);
@@ -423,7 +426,7 @@ static void unix_sockets(void) {
   free(name);
 }
 
-/* Datagrams to a port that nobody has: ICMP's answers are in the error queue. */
+/* Datagrams to a port without a socket. The ICMP answers are in the error queue. */
 static void error_queue(const char *host, int level, int option) {
   void *address;
   int length = resolve(host, 0, &address), family = ((struct sockaddr *)address)->sa_family;
@@ -454,7 +457,7 @@ static void multicast(void) {
   free(request);
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 enum { FILE_BYTES = 100000 };
 
@@ -519,11 +522,11 @@ static void files(const char *path) {
   free(received);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static uint8_t *left;
 
-/* Leaves a ring, two of three descriptors and memory to the end of the thread. */
+/* Leaves a ring, two of three descriptors and memory. The end of the thread must free them. */
 static void *ends(void *out) {
   double kept = DRIVE(rl_map, 8192), undone = DRIVE(rl_map, 4096);
   left = as_pointer(kept);
@@ -539,14 +542,15 @@ static void *ends(void *out) {
     words[fds[i] / 32] |= 1u << fds[i] % 32;
   }
   words[fds[1] / 32] &= ~(1u << fds[1] % 32);
-  words[RL_OWNED_DESCRIPTORS / 32 - 1] |= 1u << 31; /* The last one, which nobody has. */
+  words[RL_OWNED_DESCRIPTORS / 32 - 1] |= 1u << 31; /* The last descriptor, which is not open. */
   double in[IN_WORDS] = {8}, map[OUT_WORDS];
   EXPECT(rl_ring_open(in, map) == 0);
   owned->rings[RL_OWNED_RINGS - 1] = (uint64_t)map[0];
   return NULL;
 }
 
-/* A listening socket, and connections to it: one that the program was told of, one that it is being told of, one in the batch, one in the ring. */
+/* A listening socket and its connections: one that the program knows, one that is being reported to
+ * it, one in the batch, one in the ring. */
 struct accepted {
   int listener, clients[4], told;
 };
@@ -593,8 +597,8 @@ static void accepting_thread(void) {
   void *batch;
   EXPECT(pthread_create(&thread, NULL, accepts, &accepted) == 0 && pthread_join(thread, &batch) == 0);
   free(batch);
-  EXPECT(close(accepted.told) == 0);     /* Whom it was told to closes it. */
-  EXPECT(close(accepted.listener) == 0); /* What was never accepted is reset. */
+  EXPECT(close(accepted.told) == 0);     /* The program knows this connection, so it closes it. */
+  EXPECT(close(accepted.listener) == 0); /* Connections that were never accepted are reset. */
   for (int i = 0; i < 4; i++) {
     char byte;
     struct timeval limit = {.tv_sec = 5};
@@ -615,7 +619,7 @@ static void threads(void) {
   EXPECT(DRIVE(rl_unmap, (double)(uintptr_t)left, 8192) == 0);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void unmasking(void) {
   const uint32_t key = 0x84736251;

@@ -1,7 +1,7 @@
 /**
  * Options of the reactor, of serve and of its WebSockets, one at a time, with any value. An allowed
- * value is accepted. Any other value is a TypeError that names the option. The tests say by
- * themselves which values are allowed, as the documentation does.
+ * value is accepted. Any other value is a TypeError that names the option. The tests have their own
+ * definition of the allowed values, as in the documentation.
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";

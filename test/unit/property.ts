@@ -8,7 +8,7 @@ import * as fc from "fast-check";
 const seed = Number(process.env.RINGLOOP_TEST_SEED ?? 20260101);
 
 /**
- * Calls `check` with so many values. If it throws, throws an error that shows the smallest values.
+ * Calls `check` with `runs` values. If it throws, throws an error that shows the smallest values.
  */
 export function holds<Values extends [unknown, ...unknown[]]>(
   runs: number,
@@ -18,7 +18,7 @@ export function holds<Values extends [unknown, ...unknown[]]>(
   fc.assert(fc.property<Values>(...arbitraries, check), { seed, numRuns: runs });
 }
 
-/** Up to `count` places to cut something, as fractions of its length. */
+/** Makes up to `count` places to cut something, as fractions of its length. */
 export const cuts = (count: number): fc.Arbitrary<number[]> =>
   fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: count });
 

@@ -5,7 +5,7 @@ import { RequestBody } from "../../src/http/body.ts";
 
 class Source {
   paused = false;
-  /** Bodies that have something for the end of the turn. */
+  /** Bodies that have work for the end of the turn. */
   readonly flushes: { flush(): void }[] = [];
   readonly reactor = { scheduleFlush: (target: { flush(): void }) => void this.flushes.push(target) };
 
@@ -92,7 +92,7 @@ test("a stream gets the tiny pieces of one turn together, in memory that no othe
     received.push(value);
   }
   expect(Buffer.concat(received).equals(Buffer.concat(wanted))).toBe(true);
-  expect(received.length).toBeLessThan(15); // Of 75 pieces.
+  expect(received.length).toBeLessThan(15); // There were 75 pieces.
 });
 
 test("a long body that is collected has one piece of memory, once a part of it has come", async () => {

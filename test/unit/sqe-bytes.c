@@ -1,7 +1,9 @@
 /*
- * Prints the 64 bytes of submission entries as liburing's own prep functions leave them, one line each: name, space, hexadecimal digits.
- * sqe-bytes.test.ts compares them with what ringloop writes. What liburing 2.3 has no function for is put together from the kernel's
- * struct io_uring_sqe, under a name that starts with "kernel:".
+ * Prints the 64 bytes of submission entries that liburing's own prep functions fill, one line each:
+ * name, space, hexadecimal digits. sqe-bytes.test.ts compares them with ringloop's entries.
+ *
+ * If liburing 2.3 has no function for an entry, this program fills the kernel's struct io_uring_sqe
+ * itself. The name of such an entry starts with "kernel:".
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* Addresses, offsets and user data that fill all bytes that they may. The test has the same. */
+/* Addresses, offsets and user data that use all their bytes. The test has the same values. */
 #define A ((void *)0x123456789abcULL)
 #define B ((void *)0x0fedcba98765ULL)
 #define C ((void *)0x7ffff0001238ULL)
@@ -21,7 +23,7 @@
 #define BYTES 0x89abcdefU
 #define FLAGS 0x70u
 
-/* Newer than liburing 2.3's header. */
+/* Constants that the header of liburing 2.3 does not have. */
 enum {
   OP_READ_MULTISHOT = 49,
   OP_WAITID,
@@ -94,7 +96,7 @@ int main(void) {
   ENTRY("kernel:fadvise64", (kernel(IORING_OP_FADVISE, 7, (void *)0x0edcba987654ULL, 0, OFFSET, 4)));
   ENTRY("kernel:madvise64", (kernel(IORING_OP_MADVISE, -1, A, 0, 0x0edcba987654ULL, 4)));
   ENTRY("kernel:uringCmd", kernel(IORING_OP_URING_CMD, 7, NULL, 0, BYTES, 0));
-  /* _IO(0x12, 0) at cmd_op, which is the offset's place; the offset at addr, the bytes at addr3. */
+  /* _IO(0x12, 0) at cmd_op, in the place of the offset. The offset is at addr, bytes at addr3. */
   ENTRY("kernel:cmdDiscard", (kernel(IORING_OP_URING_CMD, 7, (void *)OFFSET, 0, 0x1200, 0), s->addr3 = 0x0edcba987654ULL));
   ENTRY("splice", io_uring_prep_splice(s, 8, OFFSET, 9, 0x0edcba987654LL, BYTES, SPLICE_F_FD_IN_FIXED | 1));
   ENTRY("splice between pipes", io_uring_prep_splice(s, 8, -1, 9, -1, BYTES, 0));
@@ -157,7 +159,8 @@ int main(void) {
   ENTRY("sendZc to an address", (io_uring_prep_send_zc(s, 7, A, BYTES, 0, 0), io_uring_prep_send_set_addr(s, B, 16)));
   ENTRY("sendZcFixed", io_uring_prep_send_zc_fixed(s, 7, A, BYTES, MSG_WAITALL, IORING_RECVSEND_POLL_FIRST, 0xabcd));
   ENTRY("shutdown", io_uring_prep_shutdown(s, 7, 2));
-  /* struct { __u32 cmd_op, __pad1; } at off; struct { __u32 level, optname; } at addr; optlen at splice_fd_in; optval at addr3. */
+  /* struct { __u32 cmd_op, __pad1; } at off, struct { __u32 level, optname; } at addr, optlen at
+   * splice_fd_in, optval at addr3. */
   ENTRY("kernel:cmdSock", (kernel(IORING_OP_URING_CMD, 7, (void *)(1ULL | 9ULL << 32), 0, 3, 0), s->file_index = 4, s->addr3 = (uintptr_t)A));
 
   ENTRY("every word by itself",

@@ -103,5 +103,5 @@ test("frames of which some bytes are others are read as RFC 6455 says, in any pi
       expect(readInPieces(stream, endsWithin(stream.length, at), most)).toEqual(expected);
     },
   );
-  expect(violations).toBeGreaterThan(200); // Or the changes would show nothing.
+  expect(violations).toBeGreaterThan(200); // Otherwise the changes would show nothing.
 });
