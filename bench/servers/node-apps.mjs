@@ -1,6 +1,9 @@
 /**
- * Apps of node:http, by the first part of the path: a plain handler, a body, Express, Fastify, Koa, events and a piped file. For Node itself
- * (`node node-apps.mjs`, which prints its port) and for Bun's programs alike.
+ * Apps of node:http. The first part of the path chooses one: a plain handler, a body, Express,
+ * Fastify, Koa, events or a piped file.
+ *
+ * Node and the benchmarks' programs for Bun use the same apps. `node node-apps.mjs` starts a server
+ * and prints its port.
  */
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -68,7 +71,7 @@ function koaApp() {
   return app.callback();
 }
 
-/** What answers all of them. */
+/** Returns the request listener that serves all apps. */
 export async function makeHandler() {
   const onExpress = expressApp();
   const apps = { hello, body, events, pipe, koa: koaApp(), fastify: await fastifyApp(), express: onExpress };

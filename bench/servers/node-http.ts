@@ -1,4 +1,4 @@
-/** The apps of node:http (node-apps.mjs) on Bun's own, or on the ring by ringloop/node. */
+/** The apps of node:http (node-apps.mjs) on Bun's own server, or on the ring by ringloop/node. */
 import { createServer as createBunsServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { announce, isBun } from "./subject.ts";

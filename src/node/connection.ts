@@ -24,7 +24,7 @@ import { copyOf, writeChunk, writeTogether } from "./writing.ts";
 
 /** With more queued bytes, the writer is told to wait. It is a few pieces of a piped file. */
 const BLOCKED_BYTES = 262144;
-/** With more queued bytes, an ended response is not finished. One submission sends less. */
+/** With more queued bytes, an ended response is not finished. Fewer leave with one submission. */
 const UNFINISHED_BYTES = 65536;
 /** Largest number of requests that wait for an earlier response. */
 const QUEUED_MAX = 256;
@@ -38,7 +38,7 @@ export class NodeConnection implements Consumer {
   readonly host: NodeHost;
   readonly socket: SocketHandle;
   transport!: Transport;
-  /** The response that is sent now, or the last one. Null once it is forgotten. */
+  /** The response that is being sent, or the last one. Null if there is none. */
   response: ResponseHandle | null = null;
 
   private flags = 0;
@@ -95,7 +95,7 @@ export class NodeConnection implements Consumer {
     return true;
   }
 
-  /** Returns whether the kernel has the response, or gets it with the next submission. */
+  /** Called after its last write. Returns whether the kernel has it after the next submission. */
   responseEnded(response: ResponseHandle): boolean {
     this.setAwaited(false);
     answered();
@@ -164,7 +164,7 @@ export class NodeConnection implements Consumer {
     this.transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
   }
 
-  /** Closes the connection for the program. */
+  /** Closes the connection for the program. `reset` sends RST. */
   close(reset: boolean): void {
     const { transport, socket } = this;
     if (socket.closed) return;

@@ -54,7 +54,7 @@ export interface NodeParserLimits extends ParserLimits {
 }
 
 export class NodeRequestParser extends RequestParser {
-  /** Bits of Bit. Valid after `parse` has returned a position. */
+  /** Facts about the head, as bits of Bit. Valid after `parse` has returned a position. */
   bits = 0;
   /** The reason if `parse` has refused the request. */
   fault: Fault = Fault.Constant;

@@ -135,8 +135,8 @@ export class NodeServer implements NodeHost {
   }
 
   /**
-   * Closes the idle connections. Returns the number of connections that are still open. For 0,
-   * node:http knows that all are closed.
+   * Closes the idle connections. Returns the number of connections that are still open.
+   * node:http reads 0 as "all are closed".
    */
   private closeIdle(): number {
     for (const connection of [...this.connections]) connection.socket.closeIfIdle();

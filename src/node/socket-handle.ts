@@ -35,7 +35,7 @@ export class SocketHandle {
   // Programs can reach these getters. As Bun's do, they return undefined for a `this` that is not a
   // handle.
 
-  /** The response that is sent now, or the last one. */
+  /** The response that is being sent, or the last one. */
   get response(): ResponseHandle | undefined {
     return this.connection?.response ?? undefined;
   }
