@@ -1,19 +1,25 @@
-/** What is true of a connection while a bit is set. */
+/** Flags of a connection. Each text says what is true while the bit is set. */
 export const Flag = {
-  /** Nothing that comes is looked at any more. */
+  /** Bytes that arrive are dropped. */
   Deaf: 0x1,
-  /** The reader is behind. */
+  /** node:http has paused the reads. Received bytes are not parsed. */
   Held: 0x2,
-  /** Who writes waits for `onDrain`. */
+  /** The writer waits for `onDrain`, because many bytes wait for the client. */
   Blocked: 0x4,
-  /** The bytes are the program's, both ways. */
+  /** The bytes of both directions belong to the program: CONNECT or an upgrade. */
   Tunnel: 0x8,
-  /** The last request closes the connection. */
+  /** The last request that was dispatched does not keep the connection alive. */
   Last: 0x10,
-  /** The reactor counts a response that the program has not begun to give. */
+  /**
+   * `pendingExchanges` of the reactor counts this connection: the request is whole, and the program
+   * has not begun its response.
+   */
   Awaited: 0x20,
-  /** So much waits for its turn to be sent that nothing more is received. What has come is still looked at. */
+  /**
+   * Nothing more is received, because too many bytes of responses wait for their turn. Bytes that
+   * were received before are still parsed.
+   */
   Gated: 0x40,
-  /** The client sends no more, and is to get its answers all the same (`httpAllowHalfOpen`). */
+  /** The client has sent FIN, and still gets its responses (`httpAllowHalfOpen`). */
   HalfOpen: 0x80,
 } as const;

@@ -1,9 +1,10 @@
 /**
- * One connection of node:http: requests and their bodies come in, and are dispatched as soon as they are there, as Node does;
- * responses go out in their order, for which node:http sees itself (startPipelined).
+ * One connection of node:http. It dispatches each request as soon as its head is there, as Node
+ * does. node:http itself keeps the responses in their order (startPipelined).
  *
- * Guarantees: bytes of one request never count for another; the program's socket hears of the connection's end exactly once;
- * what was written before the end still leaves. Leaves to node:http: timeouts, answers to errors, what ends a connection.
+ * Guarantees: bytes of one request never count for another. The program's socket is told of the end
+ * exactly once. Bytes written before the end are still sent. Leaves to node:http: timeouts, answers
+ * to errors, when a connection ends.
  */
 import { answered, enterProgram, leaveProgram, openCalls, runJobs } from "../sys/program.ts";
 import type { SystemError } from "../sys/errno.ts";
@@ -21,15 +22,15 @@ import { ResponseHandle } from "./response-handle.ts";
 import { SocketHandle } from "./socket-handle.ts";
 import { copyOf, writeChunk, writeTogether } from "./writing.ts";
 
-/** More than this waiting for the client, and who writes is told to wait: a few pieces of a file that is piped. */
+/** With more queued bytes, the writer is told to wait. It is a few pieces of a piped file. */
 const BLOCKED_BYTES = 262144;
-/** With more than this, a response that has ended is not finished. Less is with the kernel after the next submission. */
+/** With more queued bytes, an ended response is not finished. Fewer leave with one submission. */
 const UNFINISHED_BYTES = 65536;
-/** Requests that may wait for the response ahead. */
+/** Largest number of requests that wait for an earlier response. */
 const QUEUED_MAX = 256;
-/** How long the last bytes of a response may go without progress. */
+/** Longest time without progress of the last bytes of a response. */
 const LAST_BYTES_TIMEOUT_MS = 60_000;
-/** The same once the program has destroyed the socket. */
+/** The same time after the program has destroyed the socket. */
 const DESTROYED_TIMEOUT_MS = 2000;
 
 export class NodeConnection implements Consumer {
@@ -37,18 +38,18 @@ export class NodeConnection implements Consumer {
   readonly host: NodeHost;
   readonly socket: SocketHandle;
   transport!: Transport;
-  /** Whose response is being sent, or was sent last. */
+  /** The response that is being sent, or the last one. Null if there is none. */
   response: ResponseHandle | null = null;
 
   private flags = 0;
-  /** Where what is being read begins. */
+  /** Start of the bytes that the transport has offered last. */
   private packetStart = 0;
-  /** What of a request is still to come. */
+  /** The body that is still arriving. */
   private body: RequestBody | null = null;
-  /** Dispatched requests whose response has to wait for the one ahead. */
+  /** Dispatched requests whose response waits for an earlier one. */
   private queued: ResponseHandle[] = none;
   private begunHead: HeadReader | null = null;
-  /** When the request that is coming began, in milliseconds; 0 for none. The first may be expected from the connection's begin on. */
+  /** Start of the arriving request, at first of the connection, in milliseconds; 0 for none. */
   startedMs: number;
 
   constructor(host: NodeHost) {
@@ -57,7 +58,7 @@ export class NodeConnection implements Consumer {
     this.startedMs = host.reactor.nowMs;
   }
 
-  // ---- for the socket's handle -------------------------------------------------------------------------------------
+  // ---- for the socket's handle ------------------------------------------------------------------
 
   get isBodyComing(): boolean {
     return this.body !== null;
@@ -71,13 +72,13 @@ export class NodeConnection implements Consumer {
     return this.has(Flag.Blocked);
   }
 
-  /** No request is coming, none is unanswered. */
+  /** Whether no request is arriving and none waits for its response. */
   get isIdle(): boolean {
     if (this.begunHead !== null || this.body !== null || this.queued.length > 0 || this.isTunnel) return false;
     return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
   }
 
-  /** Queues a string or bytes, as a copy. Returns how many bytes that is. Behind the program's own end of the socket they are dropped. */
+  /** Queues a copy. Returns its bytes: 0 after the program has ended the socket. */
   write(chunk: string | Uint8Array, encoding?: string): number {
     return this.socket.finSent ? 0 : writeChunk(this.transport.outbox, chunk, encoding);
   }
@@ -86,7 +87,7 @@ export class NodeConnection implements Consumer {
     return this.socket.finSent ? 0 : writeTogether(this.transport.outbox, head, text, bytes);
   }
 
-  /** Whether so much waits for the client that who writes should, too. `onDrain` follows then. */
+  /** Returns whether the writer should wait, because of many queued bytes. `onDrain` follows. */
   checkBlocked(bytesMax = BLOCKED_BYTES): boolean {
     if (this.transport.queuedBytes <= bytesMax) return false;
     this.flags |= Flag.Blocked;
@@ -94,7 +95,7 @@ export class NodeConnection implements Consumer {
     return true;
   }
 
-  /** The response is written. Returns whether it is with the kernel, or will be with the next submission. */
+  /** Called after its last write. Returns whether the kernel has it after the next submission. */
   responseEnded(response: ResponseHandle): boolean {
     this.setAwaited(false);
     answered();
@@ -121,7 +122,7 @@ export class NodeConnection implements Consumer {
     this.flags &= ~(Flag.Held | Flag.Gated);
     this.transport.release(Hold.Reader);
     this.transport.release(Hold.Exchange);
-    if (this.socket.finSent) this.transport.setConsumer(this); // It is offered what it has not taken.
+    if (this.socket.finSent) this.transport.setConsumer(this); // Offers the bytes not taken yet.
   }
 
   stopReading(): void {
@@ -145,7 +146,8 @@ export class NodeConnection implements Consumer {
     if (at < 0) return false;
     this.queued = this.queued.filter((each) => each !== handle);
     this.begin(handle);
-    if (this.queued.length === QUEUED_MAX - 1) this.transport.setConsumer(this); // It is offered what it has not taken.
+    // Offers the bytes not taken yet.
+    if (this.queued.length === QUEUED_MAX - 1) this.transport.setConsumer(this);
     return true;
   }
 
@@ -153,7 +155,7 @@ export class NodeConnection implements Consumer {
     if (this.socket.closed) return;
     this.socket.finSent = true;
     if (!closes) {
-      // Both sides have ended when the peer has, and that must be seen, also while the reader is behind: what comes is kept.
+      // The peer's end must be seen, even while reads are paused. Bytes before it are kept.
       this.transport.release(Hold.Reader);
       return this.transport.finish("fin");
     }
@@ -162,12 +164,12 @@ export class NodeConnection implements Consumer {
     this.transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
   }
 
-  /** The program is done with the connection. */
+  /** Closes the connection for the program. `reset` sends RST. */
   close(reset: boolean): void {
     const { transport, socket } = this;
     if (socket.closed) return;
     this.stopReading();
-    // As where the kernel has it, what a client that reads was sent still arrives.
+    // A client that reads still gets its bytes, as if the kernel had them already.
     if (reset || transport.queuedBytes === 0 || this.isBlocked) transport.destroy(undefined, reset);
     else {
       transport.finish("close");
@@ -176,7 +178,7 @@ export class NodeConnection implements Consumer {
     this.closed();
   }
 
-  // ---- from the transport ------------------------------------------------------------------------------------------
+  // ---- from the transport -----------------------------------------------------------------------
 
   get backlogBytesMax(): number {
     return Math.max(65536, this.host.limits.headerBytesMax);
@@ -229,7 +231,7 @@ export class NodeConnection implements Consumer {
     if (socket.ondrain !== undefined) callProgram(socket.ondrain);
   }
 
-  /** The last bytes are on their way out. */
+  /** Ends the connection if its last bytes make no progress. */
   onTimeout(): void {
     const timeoutMs = this.socket.closed ? DESTROYED_TIMEOUT_MS : LAST_BYTES_TIMEOUT_MS;
     if (this.transport.takeProgress()) this.transport.setTimeout(timeoutMs);
@@ -242,9 +244,9 @@ export class NodeConnection implements Consumer {
     this.closed();
   }
 
-  // ---- requests ----------------------------------------------------------------------------------------------------
+  // ---- requests ---------------------------------------------------------------------------------
 
-  /** Returns the position behind the head, and behind what else the program was given, or INCOMPLETE. */
+  /** Returns the position after the head and the bytes of a tunnel given with it, or INCOMPLETE. */
   private receiveHead(memory: Buffer, from: number, end: number): number {
     const { begunHead, host } = this;
     const start = begunHead === null ? skipEmptyLines(memory, from, end) : from;
@@ -308,7 +310,7 @@ export class NodeConnection implements Consumer {
       leaveProgram();
     }
     runJobs();
-    // What the handler of an answered request left behind, nobody waits for; node:http's own ticks least of all.
+    // Nobody waits for work that an answered request left behind, such as node:http's ticks.
     if (handle.finished) while (openCalls() > open) answered();
     if (isEndless && !host.limits.takesCodings)
       return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
@@ -330,14 +332,14 @@ export class NodeConnection implements Consumer {
     return at;
   }
 
-  /** A request is whole. Until it is answered, nothing is expected from the client. */
+  /** Called when a request is whole. Nothing is expected from the client until it is answered. */
   private messageOver(handle: ResponseHandle): void {
     const isOver = handle.hasBegun || (handle.flags & (ResponseFlag.Ended | ResponseFlag.SocketClosed)) !== 0;
     if (this.response === handle && !isOver && !this.isTunnel) this.setAwaited(true);
     else if (this.response === handle && handle.finished && !this.has(Flag.Held | Flag.Gated)) this.forgetResponse();
   }
 
-  /** What came cannot be understood. The program hears of it, and answers, or node:http does. Returns `at`. */
+  /** Refuses the received bytes. The program or node:http answers. Returns `at`. */
   private refuse(fault: Fault, packet: Buffer, at = 0): number {
     this.flags |= Flag.Deaf;
     const { duplex } = this.socket;
@@ -345,20 +347,20 @@ export class NodeConnection implements Consumer {
     return at;
   }
 
-  // ---- responses ---------------------------------------------------------------------------------------------------
+  // ---- responses --------------------------------------------------------------------------------
 
   private begin(handle: ResponseHandle): void {
     this.forgetResponse();
     this.response = handle;
   }
 
-  /** An idle connection holds nothing of its last request. */
+  /** Drops the response, so that an idle connection keeps no memory of its last request. */
   private forgetResponse(): void {
     if (this.response !== null) this.socket.bytesWritten += this.response.getBytesWritten();
     this.response = null;
   }
 
-  /** Whether nothing is expected from the client: the program has not begun to answer. */
+  /** Tells the reactor whether the next step is the program's: to begin its response. */
   setAwaited(awaited: boolean): void {
     if (this.has(Flag.Awaited) === awaited) return;
     if (awaited) this.flags |= Flag.Awaited;
@@ -366,7 +368,7 @@ export class NodeConnection implements Consumer {
     this.host.reactor.pendingExchanges += awaited ? 1 : -1;
   }
 
-  // ---- the end -----------------------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   /** Tells the program that the connection is over. */
   private closed(): void {

@@ -1,9 +1,10 @@
 /**
- * What node:http of Bun asks of Bun's own server, which nobody but Bun has promised to keep: the option onNodeHTTPRequest of
- * Bun.serve, and the objects that it is called with.
+ * The internal contract between Bun's node:http and Bun's own server: the option onNodeHTTPRequest
+ * of Bun.serve, and the objects that node:http passes through it.
  *
- * The contract changes with Bun's versions. So it is relied on in those that it was read from alone, after it has been tried
- * (self-test.ts); anything else runs on Bun's own.
+ * Bun does not promise to keep this contract, and it changes with Bun's versions. So the ring
+ * relies on it only in the versions that it was read from, and only after a trial (trial.ts). In
+ * every other case node:http runs on Bun's own server.
  */
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
@@ -13,7 +14,7 @@ import type { SocketHandle } from "./socket-handle.ts";
 /** Versions of Bun whose node:http keeps this contract. */
 export const KNOWN_VERSIONS: readonly string[] = ["1.4.5"];
 
-/** What a request's head says, for onNodeHTTPRequest. */
+/** Facts about the head of a request, for the parameter `bits` of onNodeHTTPRequest. */
 export const Bit = {
   ConnectionClose: 1,
   ConnectionUpgrade: 2,
@@ -25,7 +26,7 @@ export const Bit = {
   TransferEncoding: 128,
 } as const;
 
-/** `flags` of a response's handle. */
+/** Bits of `flags` of a ResponseHandle. */
 export const ResponseFlag = {
   SocketClosed: 1,
   Completed: 2,
@@ -33,7 +34,7 @@ export const ResponseFlag = {
   Upgraded: 8,
 } as const;
 
-/** `hasBody` of a response's handle: how far its request's body has come. */
+/** Values of `hasBody` of a ResponseHandle: how much of the request's body has arrived. */
 export const BodyState = {
   None: 0,
   Pending: 2,
@@ -41,10 +42,13 @@ export const BodyState = {
   Aborted: 8,
 } as const;
 
-/** The event that `onabort` is called with. */
+/** The argument of `onabort`. */
 export const ABORTED = 1;
 
-/** The fields of a head that node:http leaves to whoever writes it, after the others, in this order. */
+/**
+ * Bits of the header fields that node:http leaves to the server that writes the head. The server
+ * writes them after the other fields, in this order.
+ */
 export const AutoField = {
   Date: 1,
   KeepAlive: 2,
@@ -53,14 +57,17 @@ export const AutoField = {
   Chunked: 16,
 } as const;
 
-/** A field of this name, which no field can have, says how the body is framed. */
+/**
+ * Name of the entry that says how a response's body is framed. No real header field can have this
+ * name.
+ */
 export const FRAMING_FIELD = "\0";
-/** The body ends with the connection. */
+/** Value of FRAMING_FIELD: the body ends with the connection. */
 export const FRAMED_BY_CLOSE = "1";
-/** There is none: HEAD, 204, 304. */
+/** Value of FRAMING_FIELD: there is no body, as after HEAD, 204 and 304. */
 export const FRAMED_AS_NONE = "2";
 
-/** Dispatches a request. It runs the program's listeners. */
+/** Dispatches a request: runs the program's listeners. */
 export type OnRequest = (
   server: object,
   url: string,
@@ -76,7 +83,7 @@ export type OnRequest = (
   isPipelined: boolean,
 ) => unknown;
 
-/** The options of Bun.serve that node:http gives. */
+/** The options that node:http passes to Bun.serve. */
 export interface NodeServeOptions {
   port?: number | string;
   hostname?: string;
@@ -86,7 +93,7 @@ export interface NodeServeOptions {
   onNodeHTTPRequest: OnRequest;
 }
 
-/** The class of node:http's sockets, a net.Socket. */
+/** The class of node:http's sockets. It extends net.Socket. */
 export type SocketClass = new (
   server: Server,
   handle: SocketHandle,
@@ -94,17 +101,17 @@ export type SocketClass = new (
   generation: { isUnix: boolean },
 ) => Socket;
 
-/** Node's name of the response that a socket is attached to. */
+/** Node's name for the property of a socket that has its current response. */
 export const ATTACHED = "_httpMessage";
 export type HttpSocket = Socket & { [ATTACHED]?: object | null };
 
-/** node:http's server and the class of its sockets, which the probe finds. */
+/** node:http's server and the class of its sockets. `probe` finds both. */
 export interface HttpInternals {
   readonly server: HttpServer;
   readonly Socket: SocketClass;
 }
 
-/** What is read of a http.Server. */
+/** The properties of an http.Server that the ring reads. */
 export interface HttpServer extends Server {
   httpAllowHalfOpen?: boolean;
   maxHeaderSize?: number;

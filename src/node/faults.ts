@@ -1,15 +1,19 @@
 /**
- * What a client can do wrong, and how Bun's node:http tells a program of it: the errors of 'clientError', with Node's codes.
+ * The mistakes of a client, and the errors with Node's codes that 'clientError' reports for them.
  *
- * The texts and codes are Bun's (its _http_server.ts); which of them a client gets for what was tried out on Bun.
+ * The texts and codes are Bun's (its _http_server.ts). Trials on Bun have shown which mistake gives
+ * which error.
  */
 import type { Socket } from "node:net";
 
-/** One of what can be wrong. */
+/** A mistake of a client. */
 export interface Fault {
   readonly code: string;
   readonly message: string;
-  /** What `bytesParsed` says, where it says anything: a number, or all that came. */
+  /**
+   * `bytesParsed` of the error: a number, or "all" for the length of the packet. Without it, the
+   * error has no such property.
+   */
   readonly bytesParsed?: number | "all";
 }
 
@@ -38,18 +42,21 @@ export const Fault = {
   Eof: { code: "HPE_INVALID_EOF_STATE", message: "Parse Error: Invalid EOF state" },
 } as const satisfies Record<string, Fault>;
 
-/** The error that 'clientError' gives. `packet` is what came. */
+/** Returns the error for 'clientError'. `packet` has the bytes that were received. */
 export function faultError(fault: Fault, packet: Buffer): Error {
   const { code, message, bytesParsed } = fault;
   const error = Object.assign(new Error(message), { code });
-  // As Bun has them: what it says of neither is not even there.
+  // As in Bun, an error without a value for `bytesParsed` does not have the property at all.
   if (bytesParsed !== undefined)
     Object.assign(error, { bytesParsed: bytesParsed === "all" ? packet.length : bytesParsed });
   Object.defineProperty(error, "code", { enumerable: false });
   return Object.assign(error, { rawPacket: packet });
 }
 
-/** Bun's answer to a request of HTTP/1.1 without Host, whatever responses are due before it (RFC 9112 section 3.2). */
+/**
+ * Sends Bun's answer to a request of HTTP/1.1 without Host (RFC 9112 section 3.2), and closes the
+ * socket. Does not wait for the responses that are due before this answer.
+ */
 export function replyWithoutHost(socket: Socket): void {
   const date = new Date().toUTCString();
   socket.write(

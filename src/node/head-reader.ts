@@ -1,7 +1,8 @@
 /**
- * A head of which a part has come. Most heads never become one: they come whole.
+ * Reads a head that arrives in pieces. Most heads arrive whole and need no HeadReader.
  *
- * Guarantees: each line is read once when it is whole, so that a head costs what its bytes and its pieces cost.
+ * Guarantees: each line is parsed once, when it is whole. So the cost of a head grows only with its
+ * number of bytes and its number of pieces.
  */
 import { INCOMPLETE } from "../http/parser.ts";
 import { type NodeParserLimits, NodeRequestParser } from "./request-parser.ts";
@@ -11,7 +12,7 @@ const LF = 10;
 
 export class HeadReader {
   readonly parser: NodeRequestParser;
-  /** So many bytes of it were looked at; by another parser at first. */
+  /** Number of bytes of the head that were parsed so far, the first ones by another parser. */
   private bytes: number;
   private hasBegun = false;
 
@@ -20,9 +21,9 @@ export class HeadReader {
     this.bytes = bytes;
   }
 
-  /** Reads on in the head that begins at `start`. Returns what the parser does. */
+  /** Parses the new bytes of the head that begins at `start`. Returns the parser's result. */
   read(memory: Buffer, start: number, end: number): number {
-    if (end - start === this.bytes) return INCOMPLETE; // Nothing new.
+    if (end - start === this.bytes) return INCOMPLETE; // No new bytes.
     this.bytes = end - start;
     if (this.hasBegun) return this.parser.resume(memory, start, end);
     this.hasBegun = true;
@@ -30,7 +31,10 @@ export class HeadReader {
   }
 }
 
-/** Empty lines before a head mean nothing (RFC 9112 section 2.2). Returns the position behind them. */
+/**
+ * Returns the position after the empty lines before a head. They mean nothing (RFC 9112 section
+ * 2.2).
+ */
 export function skipEmptyLines(memory: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end && (memory[at] === CR || memory[at] === LF)) at++;

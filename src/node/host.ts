@@ -1,4 +1,4 @@
-/** What connections of node:http need of their server. */
+/** The parts of a server that its connections use. */
 import type { Socket } from "node:net";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { HttpServer, OnRequest, SocketClass } from "./contract.ts";
@@ -12,17 +12,26 @@ export interface NodeHost {
   readonly server: HttpServer;
   readonly Socket: SocketClass;
   readonly onRequest: OnRequest;
-  /** Calls in the async context of the server's listen, as Bun does what a client leads to. */
+  /**
+   * Calls a function in the async context in which the program called `listen`. Bun calls listeners
+   * for a client's events in this context, too.
+   */
   readonly inContext: (call: (...args: any[]) => unknown, ...args: any[]) => unknown;
-  /** node:http's own answer to a fault of a client: it emits 'clientError'. Known from the first connection on. */
+  /**
+   * node:http's own function for a mistake of a client. It emits 'clientError'. Undefined until the
+   * first connection.
+   */
   readonly onFault: ((socket: Socket, error: Error) => void) | undefined;
-  /** What `onRequest` is given as the server. */
+  /** The object that `onRequest` gets as the server. */
   readonly native: object;
-  /** One for all connections: what it found is read before the next head is parsed. */
+  /**
+   * The parser that all connections share. A connection reads the results before the next head is
+   * parsed.
+   */
   readonly parser: NodeRequestParser;
   readonly limits: NodeParserLimits;
   readonly autoFields: AutoFields;
   readonly isUnix: boolean;
-  /** The program's socket is closed. Bytes may still be on their way out. */
+  /** Called when the program's socket is closed. Queued bytes may still be sent afterwards. */
   closed(connection: NodeConnection): void;
 }

@@ -1,7 +1,9 @@
 /**
- * Finds what node:http keeps to itself: its server, and the class of its sockets. It calls onNodeHTTPRequest once, without a
- * socket, so that one is made for it, and leaves the call when that socket says who it is: before anything is counted,
- * emitted or answered.
+ * Finds two internals of node:http: its server, and the class of its sockets.
+ *
+ * `probe` calls onNodeHTTPRequest once, without a socket. So node:http makes a socket and stores it
+ * in the socket's handle. The setter of the handle throws, which leaves the call before node:http
+ * counts, emits or answers anything.
  */
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
@@ -9,7 +11,7 @@ import { Bit, type HttpInternals, type HttpServer, type OnRequest, type SocketCl
 import type { ResponseHandle } from "./response-handle.ts";
 import type { SocketHandle } from "./socket-handle.ts";
 
-/** Returns why it cannot be: another contract. */
+/** Returns the internals, or a text that says how the contract differs. */
 export function probe(onRequest: OnRequest): HttpInternals | string {
   const left = new Error("the probe is over");
   let found: (Socket & { server?: unknown }) | undefined;

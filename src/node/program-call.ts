@@ -1,7 +1,10 @@
 /** Calls of the program by node:http's connections. */
 import { enterProgram, leaveProgram, runJobs } from "../sys/program.ts";
 
-/** Calls a function that may run listeners of the program, and then what they leave behind. What they throw is uncaught, as in Bun. */
+/**
+ * Calls a function that may run listeners of the program, and then runs the ticks and promise jobs
+ * that they leave behind. An error that they throw is uncaught, as in Bun.
+ */
 export function callProgram<Args extends unknown[]>(call: (...args: Args) => unknown, ...args: Args): void {
   enterProgram();
   try {
@@ -14,7 +17,7 @@ export function callProgram<Args extends unknown[]>(call: (...args: Args) => unk
   runJobs();
 }
 
-/** The listeners of "uncaughtException" hear of it, or the process ends. */
+/** Passes an error to the listeners of "uncaughtException". Without one, the process ends. */
 export function throwUncaught(error: unknown): void {
   process.nextTick(() => {
     throw error;

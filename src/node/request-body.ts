@@ -1,8 +1,8 @@
 /**
  * The body of a request on its way to node:http, delimited by Content-Length or in chunks.
  *
- * Guarantees: takes no byte behind the body's last one; what nobody listens to is dropped; the handle hears of the end once,
- * with the last bytes.
+ * Guarantees: no byte after the end of the body is taken. Bytes without a listener are dropped. The
+ * handle is told of the end once, together with the last bytes.
  */
 import { BodyState } from "./contract.ts";
 import type { Fault } from "./faults.ts";
@@ -15,12 +15,13 @@ import { copyOf } from "./writing.ts";
 export class RequestBody {
   readonly handle: ResponseHandle;
   private readonly host: NodeHost;
-  /** Why `feed` has refused. */
+  /** The reason if `feed` has refused the body. */
   fault: Fault | undefined;
+  /** Bytes of the body that have not arrived yet. Not used for a body in chunks. */
   private bytesLeft: number;
   private readonly chunks: RequestChunks | null;
 
-  /** `contentLength` is Infinity for a body that ends with the client's side of the connection. */
+  /** `contentLength` is Infinity for a body that ends when the client ends its side. */
   constructor(handle: ResponseHandle, contentLength: number, chunked: boolean, host: NodeHost) {
     this.handle = handle;
     this.host = host;
@@ -32,7 +33,10 @@ export class RequestBody {
     return this.chunks === null ? this.bytesLeft === 0 : this.chunks.done;
   }
 
-  /** The client sends no more. Returns whether that ends the body: it has no other end. */
+  /**
+   * Called when the client sends no more. Returns whether this ends the body: true if the body has
+   * no other end.
+   */
   endByClient(): boolean {
     if (this.bytesLeft !== Infinity) return false;
     this.bytesLeft = 0;
@@ -41,7 +45,10 @@ export class RequestBody {
     return true;
   }
 
-  /** Takes what belongs to the body. Returns the position behind it, or -1 for what is to be refused (`fault`). */
+  /**
+   * Takes the bytes that belong to the body. Returns the position after them, or -1 if the body
+   * must be refused (`fault`).
+   */
   feed(memory: Buffer, start: number, end: number): number {
     const { handle, chunks } = this;
     const pieces: Buffer[] = [];

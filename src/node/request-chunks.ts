@@ -1,6 +1,6 @@
 /**
- * A request's body in chunks with the profile of Node: it keeps the trailers, refuses what Bun's own decoder refuses, and
- * names it by Node's codes.
+ * Decodes a request's body in chunks, with the profile of Node. Keeps the trailers, refuses the
+ * same bodies as Bun's own decoder, and names the reason by Node's codes.
  */
 import { ChunkedDecoder, EXTENSION_BYTES_MAX, State } from "../http/chunked.ts";
 import { Fault } from "./faults.ts";
@@ -12,9 +12,9 @@ const SP = 32;
 const TAB = 9;
 
 export class RequestChunks extends ChunkedDecoder {
-  /** The trailers' lines, each with its CRLF. */
+  /** The trailer lines so far, each with its CRLF. */
   trailerLines = "";
-  /** Why `feed` has refused. */
+  /** The reason if `feed` has refused the body. */
   fault: Fault = Fault.ChunkSize;
 
   private readonly limits: NodeParserLimits;
@@ -29,7 +29,7 @@ export class RequestChunks extends ChunkedDecoder {
     const inTrailers = state >= State.Trailer && state <= State.TrailerLf;
     if (inTrailers && !(state === State.Trailer && byte === CR)) this.trailerLines += String.fromCharCode(byte);
     if (state >= State.ExtensionStart) {
-      // No white space around extensions, but nothing behind the last semicolon is one.
+      // White space outside of quotes is refused. An empty extension at the end is accepted.
       const isQuoted = state === State.ExtensionQuoted || state === State.ExtensionQuotedPair;
       if (!isQuoted && (byte === SP || byte === TAB)) return this.refuse(Fault.ChunkSize);
       if (state === State.ExtensionStart && byte === CR) {
@@ -45,7 +45,10 @@ export class RequestChunks extends ChunkedDecoder {
     return this.refuse(this.extensionBytes > EXTENSION_BYTES_MAX ? Fault.ChunkExtensions : faultIn(state, refused));
   }
 
-  /** A trailer that would say how the message is framed is none (RFC 9110 section 6.5.1). */
+  /**
+   * Checks the last trailer line. A trailer must not say how the message is framed (RFC 9110
+   * section 6.5.1).
+   */
   private checkTrailer(): number {
     const last = this.trailerLines.lastIndexOf("\r\n", this.trailerLines.length - 3) + 2;
     const line = this.trailerLines.slice(last < 2 ? 0 : last);

@@ -1,17 +1,17 @@
 /**
- * The fields of a request as node:http shows them: `rawHeaders`, and `headers` with Node's rules for fields that come more
- * than once (the documentation of message.headers).
+ * The fields of a request as node:http shows them: `rawHeaders` and `headers`. `headers` follows
+ * Node's rules for repeated fields (Node's documentation of message.headers).
  */
 
-/** What becomes of a second field of the same name. */
+/** What happens to the values of fields of the same name. */
 const enum Rule {
-  /** Joined by ", ". */
+  /** The values are joined by ", ". */
   List,
-  /** Joined by "; ". */
+  /** The values are joined by "; ". */
   Cookie,
-  /** The first counts. */
+  /** The first value counts. */
   First,
-  /** An array. */
+  /** The values are in an array. */
   SetCookie,
 }
 
@@ -25,13 +25,14 @@ const rules = new Map<string, Rule>([
   ["set-cookie", Rule.SetCookie],
 ]);
 
-/** A name as it was written: in lower case, and its rule. */
+/** A field name in lower case, and its rule. */
 interface Name {
   lower: string;
   rule: Rule;
 }
+/** Names by their written form. */
 const names = new Map<string, Name>();
-/** Names that are remembered. Clients can make up more. */
+/** Largest number of names in `names`, because clients can invent any number of names. */
 const NAMES_MAX = 512;
 
 function nameOf(written: string): Name {
@@ -43,7 +44,10 @@ function nameOf(written: string): Name {
   return name;
 }
 
-/** Calls `take` with each line of a head or of trailers, from `start` to `end`, the empty line not among them. */
+/**
+ * Calls `take` with the name and the value of each line from `start` to `end`. The text is a head
+ * or trailers. Stops at the empty line.
+ */
 function eachField(text: string, start: number, end: number, take: (name: string, value: string) => void): void {
   for (let at = start; at < end;) {
     const lineEnd = text.indexOf("\r\n", at);
@@ -62,14 +66,14 @@ function isBlank(code: number): boolean {
   return code === 32 || code === 9;
 }
 
-/** [name, value, name, value, ...] */
+/** Returns the fields as [name, value, name, value, ...]. */
 export function rawFields(text: string, start: number, end: number): string[] {
   const raw: string[] = [];
   eachField(text, start, end, (name, value) => raw.push(name, value));
   return raw;
 }
 
-/** As Node's `headers`, names in lower case. */
+/** Returns the fields as Node's `headers`, with the names in lower case. */
 export function fieldsObject(text: string, start: number, end: number): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   eachField(text, start, end, (written, value) => {
@@ -83,7 +87,7 @@ export function fieldsObject(text: string, start: number, end: number): Record<s
         if (before === undefined) fields[lower] = [value];
         else (before as string[]).push(value);
         return;
-      default: // What is no string is of Object.prototype: "constructor".
+      default: // A value that is no string is inherited from Object.prototype: "constructor".
         fields[lower] = typeof before === "string" ? `${before}${rule === Rule.Cookie ? "; " : ", "}${value}` : value;
     }
   });

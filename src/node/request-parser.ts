@@ -1,10 +1,16 @@
 /**
- * The request parser with the profile of Node: it takes what Bun's own parser for node:http takes, and names what it
- * refuses by Node's codes.
+ * The request parser with the profile of Node. It accepts the same requests as Bun's own parser for
+ * node:http, and names its reasons for a refusal by Node's codes.
  *
- * Against the strict one (http/parser.ts): several Host fields and any value of one, none at all (node:http answers that),
- * any Expect, CONNECT, a fragment in the target, Content-Length more than once if all agree, codings before "chunked", and
- * chunks in HTTP/1.0. It is stricter where Bun's is: no "*" and no byte beyond ASCII in a target.
+ * It accepts these, which the strict parser (http/parser.ts) refuses:
+ * - several Host fields, any value of Host, and no Host at all (node:http answers that);
+ * - any Expect;
+ * - CONNECT;
+ * - a fragment in the target;
+ * - Content-Length more than once, if all values are equal;
+ * - codings before "chunked", and chunks in HTTP/1.0.
+ *
+ * As Bun's parser, it refuses a target of "*" and a target with a byte beyond ASCII.
  */
 import { METHODS } from "node:http";
 import { isTokenByte } from "../http/byte-classes.ts";
@@ -21,7 +27,7 @@ const COLON = 58;
 const SLASH = 47;
 
 const METHOD_BYTES_MAX = 32;
-/** Those that come most often first. */
+/** Names of methods, the most frequent ones first. */
 const methods = ["POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", ...METHODS];
 
 const UPGRADES = Bit.Upgrade | Bit.ConnectionUpgrade;
@@ -30,32 +36,45 @@ const Coding = { None: 0, Other: 1, Chunked: 2 } as const;
 type Coding = (typeof Coding)[keyof typeof Coding];
 
 export interface NodeParserLimits extends ParserLimits {
-  /** `httpValidation` is "relaxed" or "insecure": control characters in values are taken, but for NUL, CR and LF. */
+  /**
+   * Whether values of fields may have control characters, except NUL, CR and LF. True if
+   * `httpValidation` is "relaxed" or "insecure", or if `insecureHTTPParser` is true.
+   */
   takesControls: boolean;
-  /** It is "insecure", or `insecureHTTPParser` is true: "chunked" may be anywhere, or lack, and trailers may say anything. */
+  /**
+   * Whether "chunked" may have any place among the codings or be missing, and trailers may have any
+   * name. True if `httpValidation` is "insecure" or `insecureHTTPParser` is true.
+   */
   takesCodings: boolean;
-  /** `maxHeadersCount`: fields of a request, beyond which it is refused; 0 is no limit of the program's. */
+  /**
+   * Returns `maxHeadersCount`: the largest number of fields of a request. A request with more
+   * fields is refused. 0 means that the program has set no limit.
+   */
   readFieldsMax: () => number;
 }
 
 export class NodeRequestParser extends RequestParser {
-  /** See Bit. Valid after `parse` returned a position. */
+  /** Facts about the head, as bits of Bit. Valid after `parse` has returned a position. */
   bits = 0;
-  /** Why `parse` has refused. */
+  /** The reason if `parse` has refused the request. */
   fault: Fault = Fault.Constant;
-  /** The body has no end that could be known: its last coding is not "chunked". */
+  /** Whether the end of the body is unknown, because its last coding is not "chunked". */
   isEndless = false;
 
   declare protected readonly limits: NodeParserLimits;
   private codings: Coding = Coding.None;
   private lines = 0;
 
-  /** A request of HTTP/1.1 that is to be refused for that (RFC 9112 section 3.2). As in Bun, one that asks for an upgrade is node:http's to refuse. */
+  /**
+   * Whether the request must be refused because it is of HTTP/1.1 and has no Host (RFC 9112 section
+   * 3.2). False for CONNECT, and for a request with Upgrade: as in Bun, node:http refuses the
+   * latter.
+   */
   get lacksHost(): boolean {
     return this.minorVersion > 0 && this.method !== "CONNECT" && (this.bits & (Bit.Host | Bit.Upgrade)) === 0;
   }
 
-  /** What follows may be no HTTP any more. */
+  /** Whether the bytes after the request may be of another protocol. */
   get asksForTunnel(): boolean {
     return this.method === "CONNECT" || (this.bits & UPGRADES) === UPGRADES;
   }
@@ -123,7 +142,10 @@ export class NodeRequestParser extends RequestParser {
     return version + 10;
   }
 
-  /** CONNECT has what it likes. What is not whole, because a byte in it is wrong, is one for all that is known. */
+  /**
+   * Whether a target begins correctly. The target of CONNECT may be any text. If a wrong byte ends
+   * the target early, the caller refuses that byte.
+   */
   private isTarget(bytes: Uint8Array, start: number, end: number): boolean {
     if (bytes[start] === SLASH || this.method === "CONNECT") return end > start;
     return ["http://", "https://"].some((prefix) => matchesFolded(bytes, start, end, prefix));
@@ -146,7 +168,7 @@ export class NodeRequestParser extends RequestParser {
     return next;
   }
 
-  /** A line that the strict rules refuse. Its name must be one all the same. */
+  /** Parses a line that the strict rules refuse. Its name must still be a valid one. */
   private parseWithControls(bytes: Uint8Array, start: number, from: number, end: number): number {
     let at = from;
     while (at < end && isTokenByte(bytes[at]!)) at++;
@@ -211,7 +233,7 @@ export class NodeRequestParser extends RequestParser {
     return 0;
   }
 
-  /** "chunked" must be the last coding of all, and be there once (RFC 9112 section 6.1). */
+  /** Reads codings. "chunked" must be the last one, and occur once (RFC 9112 section 6.1). */
   private readCodings(bytes: Uint8Array, value: number, end: number): number {
     this.bits |= Bit.TransferEncoding;
     let isRefused = false;

@@ -1,8 +1,10 @@
 /**
- * What node:http writes a response to, and reads its request's fields and body state from: the handle that it shares with
- * Bun's own server (contract.ts). Its names are Bun's.
+ * The handle of one request and its response, in place of the one of Bun's own server
+ * (contract.ts). node:http writes the response to it, and reads the request's fields and the state
+ * of its body from it. Its names are Bun's.
  *
- * Guarantees: a head is written once, and says where the body ends; nothing is written behind the end.
+ * Guarantees: a head is written once, and says where the body ends. Nothing is written after the
+ * end.
  */
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 import { BodyState, ResponseFlag } from "./contract.ts";
@@ -17,23 +19,23 @@ type Chunk = string | Uint8Array | null | undefined;
 export class ResponseHandle {
   flags = 0;
   aborted = false;
-  /** BodyState of the request. */
+  /** State of the request's body, a BodyState. */
   hasBody: number;
   onabort: ((event: number) => void) | undefined = undefined;
   ondata: ((chunk: Buffer | undefined, isLast: boolean, event: number) => void) | undefined = undefined;
-  /** The lines behind the request's body. */
+  /** Trailer lines of the request. */
   requestTrailers = "";
-  /** The lines that go behind the response's body, which is chunked then. */
+  /** Trailer lines of the response. With trailers, its body is sent in chunks. */
   responseTrailers = "";
 
   private readonly connection: NodeConnection;
-  /** The request's head. */
+  /** The head of the request. */
   private text: string;
   private readonly fieldsStart: number;
   private head: Head | null = null;
   private isHeadSent = false;
   private writable: (() => void) | undefined = undefined;
-  /** Of whoever waits for it. */
+  /** The async context of the code that has set `onwritable`. */
   private writableContext: AsyncContext | undefined = undefined;
   private bytesWritten = 0;
   private bodyBytes = 0;
@@ -45,10 +47,11 @@ export class ResponseHandle {
     this.hasBody = hasBody ? BodyState.Pending : BodyState.None;
   }
 
-  // ---- the request -------------------------------------------------------------------------------------------------
+  // ---- the request ------------------------------------------------------------------------------
 
   headersObject(): Record<string, unknown> | undefined {
-    if (this.connection.host.server.joinDuplicateHeaders === true) return undefined; // Made of rawHeaders, by node:http's rules for that.
+    // node:http then makes `headers` from `rawHeaders`, by its rules for this option.
+    if (this.connection.host.server.joinDuplicateHeaders === true) return undefined;
     return fieldsObject(this.text, this.fieldsStart, this.text.length);
   }
 
@@ -81,12 +84,12 @@ export class ResponseHandle {
     this.connection.transport.setReferenced(true);
   }
 
-  /** A tunnel whose client sends no more does not keep the process alive. */
+  /** Used for a tunnel whose client sends no more. It does not keep the process alive. */
   unref(): void {
     this.connection.transport.setReferenced(false);
   }
 
-  // ---- the response ------------------------------------------------------------------------------------------------
+  // ---- the response -----------------------------------------------------------------------------
 
   get finished(): boolean {
     return (this.flags & ResponseFlag.Completed) !== 0;
@@ -96,7 +99,7 @@ export class ResponseHandle {
     return (this.flags & ResponseFlag.Ended) !== 0;
   }
 
-  /** Something of it was written. */
+  /** Whether the head was written. */
   get hasBegun(): boolean {
     return this.isHeadSent;
   }
@@ -105,12 +108,18 @@ export class ResponseHandle {
     return (this.flags & ResponseFlag.Upgraded) !== 0;
   }
 
-  /** 0 unless the client does not read: what merely waits for the next submission is as good as sent. */
+  /**
+   * Queued bytes, if they wait for a client that does not read; otherwise 0. Bytes that wait only
+   * for the next submission count as sent.
+   */
   get bufferedAmount(): number {
     return this.connection.isBlocked && this.connection.response === this ? this.connection.transport.queuedBytes : 0;
   }
 
-  /** Called once when the client has read; as in Bun, in the async context of who waits. */
+  /**
+   * Called once, when the client has read. As in Bun, the call runs in the async context of the
+   * code that has set it.
+   */
   get onwritable(): (() => void) | undefined {
     return this.writable;
   }
@@ -120,12 +129,12 @@ export class ResponseHandle {
     this.writableContext = typeof callback === "function" ? currentContext() : undefined;
   }
 
-  /** Everything was sent. */
+  /** Called when all queued bytes were sent. */
   drained(): void {
     if (this.ended) this.flags |= ResponseFlag.Completed;
     const { writable, writableContext } = this;
     this.onwritable = undefined;
-    // Programs reach it, and have put other things there.
+    // Programs can reach `onwritable`, and have set it to values that are not functions.
     if (writable !== undefined && writableContext !== undefined) callProgram(writableContext, writable);
   }
 
@@ -146,7 +155,10 @@ export class ResponseHandle {
     this.bytesWritten += this.connection.write(text, encoding);
   }
 
-  /** Keeps the head for the first byte of the body. `fields` is read at once: it is used again. */
+  /**
+   * Renders the head. It is sent with the first byte of the body. `fields` is read at once, because
+   * node:http reuses the array.
+   */
   writeHead(status: number, reason: string | undefined, fields: string[], auto = 0, timeoutSecs = 0): void {
     if (this.isHeadSent) throw codedError(Error, "ERR_HTTP_HEADERS_SENT", "Stream already started");
     if (!(status >= 100 && status <= 999))
@@ -160,7 +172,11 @@ export class ResponseHandle {
     this.send(this.endOfHead(undefined));
   }
 
-  /** Returns the chunk's bytes, or a negative number if the client does not read: `onWritable` is called once it has. */
+  /**
+   * Queues a chunk of the body. Returns its number of bytes. If the client does not read, the
+   * number is negative (-1 for an empty chunk), and `onWritable` is called when the client has
+   * read.
+   */
   write(chunk: Chunk, encoding?: string, onWritable?: () => void, strictBytes?: number): number {
     if (this.ended) throw codedError(Error, "ERR_STREAM_WRITE_AFTER_END", "Stream already ended");
     requireChunk(chunk);
@@ -190,7 +206,10 @@ export class ResponseHandle {
     return this.end(chunk, encoding, undefined, strictBytes);
   }
 
-  /** Returns the chunk's bytes, or -(bytes + 1) if they wait for a client that does not read: then `onwritable` follows. */
+  /**
+   * Ends the response with a last chunk. Returns its number of bytes, or -(bytes + 1) if bytes wait
+   * for a client that does not read. In this case `onwritable` follows.
+   */
   end(chunk?: Chunk, encoding?: string, _callback?: unknown, strictBytes?: number): number {
     requireChunk(chunk);
     if (this.isOver || this.ended) return 0;
@@ -213,14 +232,20 @@ export class ResponseHandle {
     return connection.responseEnded(this) ? bytes : -(bytes + 1);
   }
 
-  /** The response is given up, and the connection with it. Whoever calls this destroys the socket next; if not, it is done then. */
+  /**
+   * Gives up the response and its connection. The caller normally destroys the socket right
+   * afterwards. If it does not, the next tick closes the socket.
+   */
   abort(): void {
     if (this.isOver || this.aborted) return;
     this.aborted = true;
     process.nextTick(closeAborted, this.connection);
   }
 
-  /** The program's listener has thrown: as in Bun, the client gets what was written as all there is, and the end. */
+  /**
+   * Ends the response after the program's listener has thrown. As in Bun, the client gets the bytes
+   * written so far as the whole response, and then the end of the connection.
+   */
   endAfterThrow(): void {
     if (this.isOver || this.ended) return;
     const isHttp10 = this.text.startsWith("HTTP/1.0", this.fieldsStart - 10);
@@ -240,7 +265,10 @@ export class ResponseHandle {
     return (this.flags & (ResponseFlag.SocketClosed | ResponseFlag.Completed)) !== 0;
   }
 
-  /** The head, whole. `bytes` is the body's length, if it is known. */
+  /**
+   * Returns the whole head, with its empty line. `bytes` is the length of the body, or undefined if
+   * the length is not known.
+   */
   private endOfHead(bytes: number | undefined): string {
     this.isHeadSent = true;
     const head = (this.head ??= renderHead(200, undefined, [], 1, 0, this.connection.host.autoFields));

@@ -1,35 +1,39 @@
 /**
- * The head of a response of node:http: what the program has set, the fields that node:http leaves to whoever writes it, and
- * how the body is framed (RFC 9112 section 6).
+ * The head of a response of node:http: the program's fields, the fields that node:http leaves to
+ * the server, and the framing of the body (RFC 9112 section 6).
  */
 import { STATUS_CODES } from "node:http";
 import { AutoField, FRAMED_AS_NONE, FRAMED_BY_CLOSE, FRAMING_FIELD } from "./contract.ts";
 
-/** How a response's body is delimited. */
+/** The ways to delimit the body of a response. */
 export const Framing = {
-  /** By Content-Length, or by nobody: nothing is added to what the program writes. */
+  /** By Content-Length, or not at all. The program's bytes are sent as they are. */
   Plain: 0,
   Chunked: 1,
-  /** By the connection's end. */
+  /** By the end of the connection. */
   Close: 2,
   /** There is no body. */
   None: 3,
 } as const;
 export type Framing = (typeof Framing)[keyof typeof Framing];
 
-/** A head but for Content-Length or Transfer-Encoding, where `isFramed` is false, and the empty line. */
+/**
+ * A head without its empty line. If `isFramed` is false, Content-Length or Transfer-Encoding must
+ * still be added.
+ */
 export interface Head {
   text: string;
   framing: Framing;
   isFramed: boolean;
 }
 
-/** What has no characters that end a line or mean nothing in one. As Node checks it. */
+/** Matches a character that a reason phrase must not have. Node checks the same characters. */
 const invalidReason = /[^\t\x20-\x7e\x80-\xff]/;
 
 /**
- * `fields` is [name, value, ...], `auto` bits of AutoField, `timeoutSecs` for Keep-Alive. Throws a TypeError with the code
- * ERR_INVALID_CHAR for a reason that cannot be sent.
+ * Renders a head. `fields` is [name, value, ...]. `auto` has bits of AutoField. `timeoutSecs` is
+ * the timeout that Keep-Alive states, in seconds. Throws a TypeError with the code ERR_INVALID_CHAR
+ * for a reason that cannot be sent.
  */
 export function renderHead(
   status: number,
@@ -73,7 +77,7 @@ export function renderHead(
   return { text, framing, isFramed: isFramed || framing !== Framing.Plain };
 }
 
-/** The lines of AutoField, which are the same for a second. */
+/** Renders the lines of AutoField, and reuses them while they stay the same: for one second. */
 export class AutoFields {
   private readonly date: () => string;
   private lastDate = "";
@@ -81,7 +85,7 @@ export class AutoFields {
   private lastSecs = -1;
   private lines = "";
 
-  /** `date` gives the current Date field's value, the same string for a second. */
+  /** `date` returns the current value of the Date field: the same string for one second. */
   constructor(date: () => string) {
     this.date = date;
   }

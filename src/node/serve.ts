@@ -1,8 +1,8 @@
 /**
- * Bun.serve for node:http: on the ring, where its contract (contract.ts) is known and holds; else Bun's own, with one notice
- * that says why.
+ * Bun.serve for node:http. It serves on the ring if the contract (contract.ts) is known and passes
+ * the trial. Otherwise it calls Bun's own function, with one notice that says why.
  *
- * The trial is made with the first server of a thread, so that a process without one pays nothing.
+ * The trial runs with the first server of a thread. So a process without a server pays nothing.
  */
 import { Server } from "node:http";
 import { originals } from "../sys/bun-originals.ts";
@@ -14,12 +14,18 @@ import { probe } from "./probe.ts";
 import { NodeServer } from "./server.ts";
 import { tryContract } from "./trial.ts";
 
-/** Set while a server is listened with for its options alone. */
+/** Set while `listen` is called only to get the options that node:http passes to Bun.serve. */
 let capture: ((options: NodeServeOptions) => void) | undefined;
-/** The trial's result: what is wrong, or null for nothing. */
+/**
+ * The trial's result: a text that says what is wrong, or null if nothing is. Undefined before the
+ * trial.
+ */
 let trial: string | null | undefined;
 
-/** Takes the options that node:http gives to Bun.serve, and returns what it takes for its server. */
+/**
+ * Takes the options that node:http passes to Bun.serve. Returns the object that node:http uses as
+ * its server.
+ */
 export function serveNode(options: NodeServeOptions): object {
   if (capture !== undefined) {
     capture(options);
@@ -44,7 +50,10 @@ function bunsOwn(options: NodeServeOptions): object {
   return originals.serve(options as never) as unknown as object;
 }
 
-/** What speaks against the ring, for all servers of the thread. */
+/**
+ * Returns why the servers of this thread cannot use the ring, or undefined if they can. Runs the
+ * trial once.
+ */
 function whyNot({ onNodeHTTPRequest }: NodeServeOptions, reactor: Reactor): string | undefined {
   if (!KNOWN_VERSIONS.includes(Bun.version))
     return `this is Bun ${Bun.version}, and the ring knows node:http of Bun ${KNOWN_VERSIONS.join(", ")}`;

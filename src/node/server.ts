@@ -1,9 +1,10 @@
 /**
- * What node:http takes for Bun's own server, with a listener of the ring: connections are accepted here, and given to
- * node:http's own sockets as Bun's server does.
+ * A server of node:http on a listener of the ring. It accepts connections, and passes them to
+ * node:http's own sockets, as Bun's server does.
  *
- * node:http hands its server to functions that take nothing but a native one. So there is one, on an abstract name that nobody
- * knows, which refuses whoever finds it; what node:http asks it later is answered by properties of its own.
+ * node:http passes its server to functions that accept only a native server. So each server opens a
+ * native one, too, on a random abstract Unix name, where it refuses every client. Properties of
+ * this native object replace the methods and values that node:http uses later.
  */
 import { randomUUID } from "node:crypto";
 import { isIP } from "node:net";
@@ -25,7 +26,10 @@ import { callProgram } from "./program-call.ts";
 import { type NodeParserLimits, NodeRequestParser } from "./request-parser.ts";
 import { AutoFields } from "./response-head.ts";
 
-/** tcp(7): a connection is accepted with its first bytes, after a second at the latest. As Bun sets it. */
+/**
+ * tcp(7): the kernel reports a new connection when its first bytes arrive, at the latest after one
+ * second. Bun sets the same option.
+ */
 const TCP_DEFER_ACCEPT = 9;
 
 type NativeServer = Pick<Bun.Server<undefined>, "stop" | "unref">;
@@ -49,7 +53,10 @@ export class NodeServer implements NodeHost {
   private readonly ownNative: NativeServer | undefined;
   private referenced = true;
 
-  /** `options` is undefined for a trial, which listens nowhere. Throws what Bun.serve throws where it cannot listen. */
+  /**
+   * `options` is undefined for a trial, which does not listen. Throws the same error as Bun.serve
+   * if it cannot listen.
+   */
   constructor(
     reactor: Reactor,
     { server, Socket }: HttpInternals,
@@ -83,7 +90,9 @@ export class NodeServer implements NodeHost {
     if (this.connections.delete(connection)) this.endIfOver();
   }
 
-  /** What node:http asks of its server, as properties of the native one's own. */
+  /**
+   * Returns the native server with own properties for everything that node:http uses of its server.
+   */
   private dress(hidden: NativeServer, unix: string | undefined, hostname: string | undefined): object {
     const { address } = this.listener!;
     const values = {
@@ -100,7 +109,7 @@ export class NodeServer implements NodeHost {
     return hidden;
   }
 
-  /** As node:http does for a connection of Bun's own server. */
+  /** Makes a connection, and passes it to node:http. */
   private accept(fd: number): void {
     const connection = new NodeConnection(this);
     connection.transport = new Connection(this.reactor.lane, fd, connection);
@@ -109,7 +118,7 @@ export class NodeServer implements NodeHost {
     callProgram(this.inContext, present, this, connection);
   }
 
-  /** How many connections are open: for `drop`. */
+  /** Number of open connections, for the event 'drop'. */
   get connectionCount(): number {
     return this.connections.size;
   }
@@ -125,7 +134,10 @@ export class NodeServer implements NodeHost {
     if (this.isStopping && this.connections.size === 0) void (stopNative.call(this.ownNative!) as Promise<void>);
   }
 
-  /** Returns how many are still open: node:http takes 0 for "all are closed". */
+  /**
+   * Closes the idle connections. Returns the number of connections that are still open.
+   * node:http reads 0 as "all are closed".
+   */
   private closeIdle(): number {
     for (const connection of [...this.connections]) connection.socket.closeIfIdle();
     return this.connections.size;
@@ -174,7 +186,10 @@ function present(host: NodeServer, connection: NodeConnection): void {
   else server.emit("connection", socket);
 }
 
-/** The listener that each new socket of node:http has. Emitting 'error' instead would call the program's own, too, which hear of it afterwards. */
+/**
+ * Returns the listener of 'error' that node:http gives each new socket. The ring calls it directly.
+ * An 'error' event would also call the program's listeners, which get the error afterwards.
+ */
 export function faultListener(socket: Socket): (socket: Socket, error: Error) => void {
   const [listener] = socket.listeners("error");
   return (each, error) => listener!.call(each, error);
@@ -193,7 +208,7 @@ function readLimits(server: HttpServer): NodeParserLimits {
     headerBytesMax: maxHeaderSize || byDefault,
     takesControls: insecureHTTPParser === true || httpValidation === "relaxed" || httpValidation === "insecure",
     takesCodings: insecureHTTPParser === true || httpValidation === "insecure",
-    // Programs may change it at any time.
+    // Programs may change `maxHeadersCount` at any time.
     readFieldsMax: () => (typeof server.maxHeadersCount === "number" ? server.maxHeadersCount : 0),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * A connection as node:http's Socket knows it: the handle that it shares with Bun's own server (contract.ts). Its names are
- * Bun's.
+ * The handle of node:http's Socket, in place of the one of Bun's own server (contract.ts). Its
+ * names are Bun's.
  */
 import type { SocketAddress } from "../transport/address.ts";
 import type { HttpSocket } from "./contract.ts";
@@ -14,14 +14,14 @@ export class SocketHandle {
   onclose: (() => void) | undefined = undefined;
   ondrain: (() => void) | undefined = undefined;
   ondata: ((chunk: Buffer | undefined, isLast: boolean) => void) | undefined = undefined;
-  /** The program is done with it. What was written before still leaves. */
+  /** Whether the connection is closed for the program. Queued bytes may still be sent. */
   closed = false;
   closeError: { errno: number; code: string } | undefined = undefined;
   closedWithUnsentData = false;
   secureEstablished = false;
   peerEnded = false;
   finSent = false;
-  /** Bytes written, but for those of `response`. */
+  /** Bytes written, without the bytes of `response`. */
   bytesWritten = 0;
 
   private readonly connection: NodeConnection;
@@ -32,9 +32,10 @@ export class SocketHandle {
     this.connection = connection;
   }
 
-  // As Bun's, these give nothing for an object that is no handle: programs reach them.
+  // Programs can reach these getters. As Bun's do, they return undefined for a `this` that is not a
+  // handle.
 
-  /** Whose turn it is to be sent, or who was sent last. */
+  /** The response that is being sent, or the last one. */
   get response(): ResponseHandle | undefined {
     return this.connection?.response ?? undefined;
   }
@@ -47,7 +48,10 @@ export class SocketHandle {
     return (this.local ??= this.connection?.transport.localAddress);
   }
 
-  /** ws must not take the connection natively: it is none of Bun's. It frames over the stream where something waits in it. */
+  /**
+   * Whether bytes of a tunnel wait in the stream. True for every tunnel: then ws frames over the
+   * stream. It must not take the connection natively, because the connection is not one of Bun's.
+   */
   get hasQueuedTunnelReads(): boolean {
     return this.connection.isTunnel;
   }
@@ -56,24 +60,24 @@ export class SocketHandle {
     this.connection.close(false);
   }
 
-  /** Closes with RST: what was written may be lost. */
+  /** Closes with RST. Queued bytes may be lost. */
   reset(): void {
     this.connection.close(true);
   }
 
-  /** Returns false where the peer does not read: `ondrain` follows. */
+  /** Queues a chunk. Returns false if the peer does not read; `ondrain` follows then. */
   write(chunk: string | Uint8Array, encoding?: string): boolean {
     if (this.closed || this.finSent) return true;
     this.bytesWritten += this.connection.write(chunk, encoding);
     return !this.connection.checkBlocked();
   }
 
-  /** Sends FIN after what was written; `closes`: and closes then. */
+  /** Sends FIN after the queued bytes. If `closes` is true, closes the connection then. */
   end(closes: boolean): void {
     this.connection.end(closes);
   }
 
-  /** Bytes of a tunnel have come. Returns the position behind them. */
+  /** Passes received bytes of a tunnel to the program. Returns the position after them. */
   deliver(memory: Buffer, start: number, end: number): number {
     if (this.ondata !== undefined) callProgram(this.ondata, copyOf(memory, start, end), false);
     return end;
@@ -108,7 +112,7 @@ export class SocketHandle {
     return this.connection.startPipelined(handle);
   }
 
-  /** Nothing that comes is looked at any more. */
+  /** Drops all bytes that arrive from now on. */
   stopParsing(): void {
     this.connection.stopReading();
   }

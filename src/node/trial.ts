@@ -1,10 +1,12 @@
 /**
- * Tries the contract (contract.ts) before anything relies on it: a request with a body, a response with everything in it, one
- * that closes, and a tunnel go through node:http's own objects, on a connection that goes nowhere, and what they make of them
- * is compared with what they must.
+ * Tries the contract (contract.ts) before anything relies on it. Passes a few messages through
+ * node:http's own objects, on a connection that sends nothing: a request with a body, a response in
+ * pieces, a response that closes the connection, and a tunnel. Compares the results with the
+ * expected ones.
  *
- * Guarantees: no listener of the program is called, and none of its jobs: each request is left right before node:http would run
- * those, and its objects are used from here. So a server can be tried inside of the program's call of `listen`.
+ * Guarantees: no listener and no job of the program runs. The trial leaves each call right before
+ * node:http would run them, and then uses the request's objects itself. So a trial can run inside
+ * of the program's call of `listen`.
  */
 import { IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -14,7 +16,7 @@ import { Bit, type HttpInternals, type OnRequest } from "./contract.ts";
 import type { NodeHost } from "./host.ts";
 import { ResponseHandle } from "./response-handle.ts";
 
-/** What goes nowhere. */
+/** A transport that sends nothing and receives nothing. */
 const nowhere = {
   queuedBytes: 0,
   remoteAddress: undefined,
@@ -42,7 +44,10 @@ class TrialConnection extends NodeConnection {
   }
 }
 
-/** Makes node:http's listeners for a trial: `listen` calls the server's `listen`, and gives the onNodeHTTPRequest that comes of it. */
+/**
+ * Calls `listen` of a server. Returns the onNodeHTTPRequest that node:http passes to Bun.serve in
+ * this call.
+ */
 export type Listen = (server: Server) => OnRequest;
 
 interface Exchange {
@@ -55,7 +60,7 @@ interface Exchange {
 const HEAD = "Host: trial\r\nX-Trial: 1\r\nx-trial: 2\r\n\r\n";
 const left = new Error("the trial is over");
 
-/** Returns what is not as it must be, or undefined. */
+/** Returns a text that lists the differences, or undefined if there are none. */
 export function tryContract(
   makeServer: (options: object) => Server,
   listen: Listen,
@@ -82,7 +87,7 @@ export function tryContract(
   if (typeof internals === "string") return internals;
   const host = hostOf(internals, onRequest);
 
-  /** Dispatches a request, up to where node:http would call the program. */
+  /** Dispatches a request, up to the point where node:http would call the program. */
   function dispatch(method: string, url: string, bits: number, head?: Buffer): Exchange {
     const connection = new TrialConnection(host);
     connection.transport = nowhere;
@@ -103,7 +108,8 @@ export function tryContract(
     } catch (error) {
       if (error !== left) throw error;
     }
-    responses.at(-1)?.removeAllListeners("finish"); // A PerformanceObserver of the program's would hear of it.
+    // A listener of 'finish' would report the response to a PerformanceObserver of the program.
+    responses.at(-1)?.removeAllListeners("finish");
     return exchange;
   }
 

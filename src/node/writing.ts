@@ -1,4 +1,7 @@
-/** Bytes that change hands between a program and a connection: as copies, since either may change its own. */
+/**
+ * Copies bytes between a program and a connection. Neither shares its memory, because each may
+ * change its own bytes afterwards.
+ */
 import { CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import type { Outbox } from "../transport/outbox.ts";
 
@@ -6,7 +9,10 @@ export function isUtf8(encoding: string | undefined): boolean {
   return encoding === undefined || encoding === null || encoding === "utf8" || encoding === "utf-8";
 }
 
-/** Queues a string or bytes. Returns how many bytes that is. Throws for an encoding that Buffer does not know. */
+/**
+ * Queues a string or bytes. Returns the number of bytes. Throws for an encoding that Buffer does
+ * not know.
+ */
 export function writeChunk(outbox: Outbox, chunk: string | Uint8Array, encoding: string | undefined): number {
   if (typeof chunk !== "string") {
     outbox.write(chunk);
@@ -26,7 +32,10 @@ export function writeChunk(outbox: Outbox, chunk: string | Uint8Array, encoding:
   return bytes.length;
 }
 
-/** A head and a text of `bytes` bytes, in one piece of memory: most responses. Returns the bytes of both. */
+/**
+ * Queues a head and a text of `bytes` bytes, in one piece of memory if it fits. Most responses are
+ * written so. Returns the number of bytes of both.
+ */
 export function writeTogether(outbox: Outbox, head: string, text: string, bytes: number): number {
   const all = head.length + bytes;
   if (all > CHUNK_BYTES_MAX) {
