@@ -191,7 +191,7 @@ export class Lane {
    * overflow, task work). NEED_WAKEUP is no such work.
    */
   get hasKernelWork(): boolean {
-    return this.ring.cqReady > 0 || (this.ring.kernelFlags & ~1) !== 0;
+    return this.faults?.holds === true || this.ring.cqReady > 0 || (this.ring.kernelFlags & ~1) !== 0;
   }
 
   /**

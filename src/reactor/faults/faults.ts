@@ -179,6 +179,11 @@ export class Faults {
     return told;
   }
 
+  /** Whether completions that are late wait here. A reactor that sleeps must not leave them. */
+  get holds(): boolean {
+    return this.held.length > 0;
+  }
+
   /** Calls `wake` now, or later. */
   wake(wake: () => void): void {
     if (this.random() >= this.rate) return wake();
