@@ -47,10 +47,17 @@ export function sendNow(connection: Sending): void {
   if (queue === null || !queue.hasUnsent || lane.faults?.refusesSend() === true) return;
   const result = queue.sendNow(connection.fd);
   if (result <= 0) return;
-  queue.took(result);
-  connection.sentBytes += result;
   lane.reactor.unsubmittedBytes = Math.max(0, lane.reactor.unsubmittedBytes - result);
-  if (!queue.isEmpty) connection.bits |= Flag.Progressed;
+  account(connection, queue, result);
+}
+
+/** Counts bytes that the kernel has accepted. Returns whether others are still queued. */
+function account(connection: Sending, queue: Outbox, bytes: number): boolean {
+  queue.took(bytes);
+  connection.sentBytes += bytes;
+  if (queue.isEmpty) return false;
+  connection.bits |= Flag.Progressed;
+  return true;
 }
 
 /** Handles the completion of the send. */
@@ -66,12 +73,7 @@ export function sent(connection: Sending, result: number): void {
     if (result === -EINTR || result === -EAGAIN) return connection.scheduleFlush();
     return connection.destroy(new SystemError(-result, "send"));
   }
-  queue.took(result);
-  connection.sentBytes += result;
-  if (!queue.isEmpty) {
-    connection.bits |= Flag.Progressed;
-    return send(connection);
-  }
+  if (account(connection, queue, result)) return send(connection);
   connection.queue = null;
   Outbox.give(queue);
   connection.drained();
