@@ -97,9 +97,12 @@ export class StreamSender implements BodySender, Flushable {
     return this.aborted;
   }
 
-  /** Whether the bytes that wait for the client have reached the limit. */
+  /** Whether the client is behind: its socket accepts no more, or too many bytes wait for it. */
   get isFull(): boolean {
-    return this.state === State.Open && this.target.transport.queuedBytes >= this.target.host.limits.writeQueueBytesMax;
+    const { transport, host } = this.target;
+    const { queuedBytes } = transport;
+    if (this.state !== State.Open || queuedBytes === 0) return false;
+    return transport.outbox.isRefused || queuedBytes >= host.limits.writeQueueBytesMax;
   }
 
   /** Resolves when everything has left, or when the client is gone. */
