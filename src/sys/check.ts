@@ -47,10 +47,10 @@ const says = (name: string, allowed: string, value: unknown): string =>
   `${name} must be ${allowed}, not ${shown(value)}`;
 
 /**
- * Returns the text for a value in an error. The inspection of a value can run code of the program.
+ * Returns the text for a value in an error, also in one of Bun's own words. The inspection of a value can run code of the program.
  * If that code throws, the text is the type.
  */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   try {
     return Bun.inspect(value);
   } catch {

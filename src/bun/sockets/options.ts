@@ -2,7 +2,7 @@
  * Checks the options that programs pass to listen, connect and serve. Every error names the option,
  * the value and what is allowed.
  */
-import { invalidOption } from "../../sys/check.ts";
+import { invalidOption, shown } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
 
 /**
@@ -122,6 +122,6 @@ export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" |
   }
   const hostname = readText("hostname", options.hostname);
   if (hostname === undefined && typeof options.hostname === "object" && options.hostname !== null)
-    throw new TypeError(`Expected a non-empty "hostname", not ${Bun.inspect(options.hostname)}`);
+    throw new TypeError(`Expected a non-empty "hostname", not ${shown(options.hostname)}`);
   return { hostname, port: requireSocketPort(port) };
 }
