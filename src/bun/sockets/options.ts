@@ -2,7 +2,7 @@
  * Checks the options that programs pass to listen, connect and serve. Every error names the option,
  * the value and what is allowed.
  */
-import { invalidOption, shown } from "../../sys/check.ts";
+import { invalidOption, shown, withCode } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
 
 /**
@@ -85,11 +85,6 @@ export function requireServerPort(value: unknown): number {
 /** Returns the number that a value stands for, as Bun's errors write it. */
 function received(value: unknown): string {
   return String(typeof value === "number" ? value : readInteger(value));
-}
-
-/** Adds a `code` to an error, as Node's errors have it. */
-export function withCode<E extends Error>(code: string, error: E): E {
-  return Object.assign(error, { code });
 }
 
 export function requireDescriptor(value: number): number {
