@@ -60,24 +60,6 @@ __asm__(".symver pthread_setspecific, pthread_setspecific@" THREADS_VERSION);
 #define RWF_NOWAIT 8
 #endif
 
-/*
- * Changes with every signature and with the meaning of every out parameter in this file.
- * src/sys/abi.ts has the same number.
- */
-#define RL_ABI_VERSION 5
-
-/*
- * Numbers of rings and descriptors that a thread's end closes. The second is the system's usual
- * limit for descriptors, fs.nr_open.
- */
-#define RL_OWNED_RINGS 64
-#define RL_OWNED_DESCRIPTORS 1048576
-/*
- * Value of bits 32 to 39 of a completion's user_data if its result is a new descriptor: see
- * src/reactor/op-table.ts.
- */
-#define RL_DESCRIPTOR_KIND 7
-
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #error "ringloop needs the headers of liburing 2.3 or newer (Debian 12, Ubuntu 24.04)"
 #endif

@@ -495,9 +495,9 @@ export const mutations: Mutation[] = [
   },
   {
     what: "whose: an argument that is refused leaves the entry as it was",
-    file: "ring/sqe-fields.ts",
-    from: "    this.disarm();\n    requireInteger(name",
-    to: "    requireInteger(name",
+    file: "ring/sqe-checks.ts",
+    from: "  entry.disarm();\n  requireInteger(name",
+    to: "  requireInteger(name",
     tests: ["unit/sqe-bytes.test.ts", "unit/ring.test.ts"],
   },
   {

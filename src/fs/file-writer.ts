@@ -7,7 +7,7 @@
  * has failed, all later writes fail with the same error.
  */
 import { writeSync } from "node:fs";
-import { invalidType, outOfRange, requireArray, requireObject, requireSignal } from "../sys/check.ts";
+import { invalidType, outOfRange, requireArray, requireObject, requireSignal, withCode } from "../sys/check.ts";
 import { invalidState } from "./state-errors.ts";
 import { byteLengthOf, bytesOf } from "../sys/views.ts";
 import { bytesOfChunk, type FileChunk } from "./file-data.ts";
@@ -134,8 +134,7 @@ export class FileWriter implements AsyncDisposable, Disposable {
     options: WriteOptions | undefined,
   ): Promise<void> {
     if (this.failure !== undefined) throw this.failure.reason;
-    if (this.isClosed)
-      throw Object.assign(new TypeError("Invalid state: The writer is closed"), { code: "ERR_INVALID_STATE" });
+    if (this.isClosed) throw withCode("ERR_INVALID_STATE", new TypeError("Invalid state: The writer is closed"));
     this.hold();
     const signal = signalOf(options);
     signal?.throwIfAborted();

@@ -8,7 +8,7 @@
 import { createReadStream, createWriteStream, type ReadStream, type WriteStream } from "node:fs";
 import type { CreateReadStreamOptions, CreateWriteStreamOptions, ReadableWebStreamOptions } from "node:fs/promises";
 import type { Interface } from "node:readline";
-import { requireObject, requireOptionalBoolean } from "../sys/check.ts";
+import { requireObject, requireOptionalBoolean, withCode } from "../sys/check.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { Backend } from "./backend.ts";
 import type { FileHandle } from "./file-handle.ts";
@@ -86,7 +86,7 @@ function streamOf<Stream extends ReadStream | WriteStream>(
   if (options !== undefined) requireObject("options", options);
   const { fs } = (options ?? {}) as { fs?: unknown };
   if (fs !== undefined)
-    throw Object.assign(new Error("options.fs is not for streams of a handle"), { code: "ERR_METHOD_NOT_IMPLEMENTED" });
+    throw withCode("ERR_METHOD_NOT_IMPLEMENTED", new Error("options.fs is not for streams of a handle"));
   const { handle, file } = held;
   const endHold = file.hold();
   let stream: Stream;

@@ -1,12 +1,13 @@
 /** Errors of node:fs that do not name one argument. */
+import { withCode } from "../sys/check.ts";
 
 /** Returns the error for text in "hex" with half a byte: ERR_INVALID_ARG_VALUE, in Node's words. */
 export function oddHex(length: number): TypeError {
   const message = `The argument 'encoding' is invalid for data of length ${length}. Received 'hex'`;
-  return Object.assign(new TypeError(message), { code: "ERR_INVALID_ARG_VALUE" });
+  return withCode("ERR_INVALID_ARG_VALUE", new TypeError(message));
 }
 
 /** Returns the error for a call that the present state forbids: ERR_INVALID_STATE. */
 export function invalidState(message: string): Error {
-  return Object.assign(new Error(`Invalid state: ${message}`), { code: "ERR_INVALID_STATE" });
+  return withCode("ERR_INVALID_STATE", new Error(`Invalid state: ${message}`));
 }

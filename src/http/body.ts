@@ -8,6 +8,7 @@
  * than one in large pieces: a stream gets the tiny pieces of one turn together. A body can be read
  * once. A stream runs in the async context of the code that asked for it.
  */
+import { withCode } from "../sys/check.ts";
 import { Hold } from "../transport/transport.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
@@ -297,7 +298,7 @@ export class RequestBody implements Flushable {
 
 /** Returns Bun's error for a second read. */
 export function bodyAlreadyUsed(): TypeError {
-  return Object.assign(new TypeError("Body already used"), { code: "ERR_BODY_ALREADY_USED" });
+  return withCode("ERR_BODY_ALREADY_USED", new TypeError("Body already used"));
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;

@@ -12,11 +12,11 @@ import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
 import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
-import { RequestBody } from "./body.ts";
+import type { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { BODY_COMING, DUE, ExchangePhase, Phase, SENDING, UNANSWERED, WHOLE } from "./exchange-phase.ts";
 import type { ExchangeHost } from "./host.ts";
-import { setIdleTimeout } from "./idle-timeout.ts";
+import { IdleTimeout } from "./idle-timeout.ts";
 import { HeadText } from "./head-text.ts";
 import { IncomingBody } from "./incoming-body.ts";
 import { INCOMPLETE } from "./parser.ts";
@@ -39,13 +39,14 @@ export class Exchange implements Consumer, BodyTarget {
   /** The sender of the answer, in the phases of SENDING; null once it has failed. */
   private sender: BodySender | null = null;
   private keepAlive = true;
-  private idleTimeoutMs = 0;
+  private readonly idleTimeout: IdleTimeout;
   private readonly heads = new HeadText();
 
   constructor(host: ExchangeHost) {
     this.host = host;
     this.phase = new ExchangePhase(host);
     this.incoming = new IncomingBody(host.limits);
+    this.idleTimeout = new IdleTimeout(host.limits);
     this.responder = host.createResponder(this);
   }
 
@@ -57,7 +58,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.transport = transport;
     transport.setConsumer(this);
     transport.context = null;
-    this.idleTimeoutMs = this.host.limits.idleTimeoutMs;
+    this.idleTimeout.begin();
   }
 
   /** Takes requests one by one, until one is not answered at once. Returns the next position. */
@@ -69,9 +70,7 @@ export class Exchange implements Consumer, BodyTarget {
     try {
       while (at < end) {
         if (this.phase.is(BODY_COMING)) {
-          const next = this.receiveBody(memory, at, end);
-          if (next < 0) this.refuse(-next);
-          else at = next;
+          at = this.receiveBody(memory, at, end);
           continue;
         }
         if (!this.phase.is(Phase.Head)) break;
@@ -158,8 +157,7 @@ export class Exchange implements Consumer, BodyTarget {
 
   /** Sets how long the exchange may be without traffic. 0 is no limit. */
   setIdleTimeout(ms: number): void {
-    this.idleTimeoutMs = ms;
-    this.extendTimeout();
+    this.idleTimeout.set(this.transport, ms);
   }
 
   /** Handles an unexpected error by a log line and a 500, or the end if an answer has begun. */
@@ -191,7 +189,7 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   consume(memory: Buffer, start: number, end: number): number {
-    this.extendTimeout();
+    this.idleTimeout.extend(this.transport);
     return this.read(memory, start, end);
   }
 
@@ -224,9 +222,7 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   onTimeout(): void {
-    // A slow client that reads its answer is not idle.
-    if (this.transport.takeProgress()) this.extendTimeout();
-    else this.abort();
+    if (this.idleTimeout.isOver(this.transport)) this.abort();
   }
 
   onClose(): void {
@@ -242,16 +238,10 @@ export class Exchange implements Consumer, BodyTarget {
     const { host, transport } = this;
     const { parser } = host;
     const { contentLength, chunked } = parser;
-    if (contentLength > host.limits.requestBodyBytesMax) {
-      this.refuse(413);
-      return end;
-    }
-    const { heads } = this;
+    if (contentLength > host.limits.requestBodyBytesMax) return this.refuse(413, end);
+    const { heads, incoming } = this;
     heads.cover(memory, start, bodyStart, end);
-    if (!heads.hasPossibleHost(parser, start)) {
-      this.refuse(400);
-      return end;
-    }
+    if (!heads.hasPossibleHost(parser, start)) return this.refuse(400, end);
     // Copies: a handler may run the event loop, and this may read other bytes then.
     const { text, base } = heads;
     this.serial++;
@@ -259,34 +249,25 @@ export class Exchange implements Consumer, BodyTarget {
     this.http10 = parser.minorVersion === 0;
     let at = bodyStart;
     let body: RequestBody | null = null;
-    if (!chunked && contentLength > 0 && bodyStart + contentLength <= end) {
-      at = bodyStart + contentLength;
-      body = RequestBody.whole(transport, memory, bodyStart, at);
-      this.move(Phase.Head, Phase.Due);
-    } else if (chunked || contentLength > 0) {
-      body = this.incoming.begin(transport, contentLength, chunked);
-      this.move(Phase.Head, Phase.Receiving);
-      if (at < end && chunked) {
-        // A chunked body may be whole. As in Bun, other bytes of a body come after the handler.
-        at = this.receiveBody(memory, at, end);
-        if (at < 0) {
-          this.refuse(-at);
-          return end;
-        }
-      } else if (at >= end && parser.expectsContinue) transport.outbox.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
-    } else this.move(Phase.Head, Phase.Due);
+    if (chunked || contentLength > 0) {
+      body = incoming.begin(transport, parser, memory, bodyStart, end);
+      ({ at } = incoming);
+    }
+    this.move(Phase.Head, incoming.isComing ? Phase.Receiving : Phase.Due);
+    if (at < 0) return this.refuse(-at, end);
     this.responder.onRequest(text, start - base, bodyStart - base, body);
     return at;
   }
 
-  /** Feeds the incoming body. Returns the position after it, or a negated status. */
+  /** Feeds the incoming body. Returns the position after it, or after what a refusal has taken. */
   private receiveBody(memory: Buffer, start: number, end: number): number {
     const at = this.incoming.feed(memory, start, end);
     if (at === -413 && this.phase.is(Phase.Dropping)) {
       this.finish(true); // Its request is answered.
       return end;
     }
-    if (at >= 0 && this.incoming.isWhole) this.endBody();
+    if (at < 0) return this.refuse(-at, start);
+    if (this.incoming.isWhole) this.endBody();
     return at;
   }
 
@@ -298,15 +279,16 @@ export class Exchange implements Consumer, BodyTarget {
     if (this.phase.is(Phase.Head)) this.afterAnswer();
   }
 
-  /** Refuses a request that is malformed or too large. */
-  private refuse(status: number): void {
+  /** Refuses a request that is malformed or too large. Returns `at`. */
+  private refuse(status: number, at = 0): number {
     this.abandon((transport) => this.host.idle.refuse(transport, status));
+    return at;
   }
 
   // ---- the answer -------------------------------------------------------------------------------
 
   bodyProgressed(): void {
-    this.extendTimeout();
+    this.idleTimeout.extend(this.transport);
   }
 
   isSending(sender: BodySender): boolean {
@@ -336,7 +318,7 @@ export class Exchange implements Consumer, BodyTarget {
       return;
     }
     if (transport.isOffering) return; // `read` goes on.
-    this.extendTimeout();
+    this.idleTimeout.extend(this.transport);
     this.next();
   }
 
@@ -386,14 +368,7 @@ export class Exchange implements Consumer, BodyTarget {
     if (!this.transport.isOffering) this.host.spare.give(this);
   }
 
-  private extendTimeout(): void {
-    setIdleTimeout(this.transport, this.idleTimeoutMs);
-  }
-
   private move(from: number, to: Phase): void {
-    if (!this.phase.move(from, to)) return;
-    // The time that `setIdleTimeout` has set for a request ends with it.
-    const { idleTimeoutMs } = this.host.limits;
-    if (this.idleTimeoutMs !== idleTimeoutMs) this.setIdleTimeout(idleTimeoutMs);
+    if (this.phase.move(from, to)) this.idleTimeout.endRequest(this.transport);
   }
 }

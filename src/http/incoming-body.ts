@@ -7,32 +7,59 @@
  * Leaves to others: who reads the body, and when (body.ts).
  */
 import { lazily } from "../sys/lazily.ts";
-import { type BodySource, RequestBody } from "./body.ts";
+import type { Transport } from "../transport/transport.ts";
+import { RequestBody } from "./body.ts";
 import type { ChunkedDecoder, ChunkSink } from "./chunked.ts";
 import type { HttpLimits } from "./host.ts";
+import type { RequestParser } from "./parser.ts";
 
 // Many servers never need it.
 const chunks = lazily(() => require("./chunked.ts") as typeof import("./chunked.ts"));
 
 export class IncomingBody implements ChunkSink {
   private readonly limits: HttpLimits;
+  /** The body that is not whole yet. */
   private body: RequestBody | null = null;
   /** Bytes that are still to come, if there is a Content-Length. */
   private bytesLeft = 0;
   private chunked: ChunkedDecoder | null = null;
   /** Bytes that have come so far, or since `drop()`. */
   private bytes = 0;
+  at = 0;
 
   constructor(limits: HttpLimits) {
     this.limits = limits;
   }
 
-  /** Begins a body. `contentLength` is ignored if the body is `chunked`. */
-  begin(source: BodySource, contentLength: number, chunked: boolean): RequestBody {
+  /**
+   * Begins the body that the parsed head announces. Bytes from `start` to `end` came with the head.
+   * Those of a body that is whole in them are taken, and those of a chunked body, which may be
+   * whole. As in Bun, other bytes of a body come after the handler. `at` is the position after the
+   * taken bytes, or a negated status, as of `feed`.
+   */
+  begin(transport: Transport, head: RequestParser, memory: Buffer, start: number, end: number): RequestBody {
+    const { contentLength, chunked } = head;
+    if (!chunked && start + contentLength <= end) {
+      this.at = start + contentLength;
+      return RequestBody.whole(transport, memory, start, this.at);
+    }
     this.bytes = 0;
     this.bytesLeft = contentLength;
     this.chunked = chunked ? new (chunks().ChunkedDecoder)(this.limits.headerBytesMax) : null;
-    return (this.body = new RequestBody(source, chunked ? 0 : contentLength));
+    const body = (this.body = new RequestBody(transport, chunked ? 0 : contentLength));
+    this.at = start;
+    if (start >= end) {
+      if (head.expectsContinue) transport.outbox.writeLatin1("HTTP/1.1 100 Continue\r\n\r\n");
+    } else if (chunked) {
+      this.at = this.feed(memory, start, end);
+      if (this.at >= 0 && this.isWhole) this.finish();
+    }
+    return body;
+  }
+
+  /** Whether a body is not whole yet. */
+  get isComing(): boolean {
+    return this.body !== null;
   }
 
   /**

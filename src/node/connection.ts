@@ -6,7 +6,7 @@
  * exactly once. Bytes written before the end are still sent. Leaves to node:http: timeouts, answers
  * to errors, when a connection ends.
  */
-import { answered, enterProgram, leaveProgram, openCalls, runJobs } from "../sys/program.ts";
+import { answered } from "../sys/program.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { INCOMPLETE } from "../http/parser.ts";
@@ -15,7 +15,7 @@ import { ABORTED, ATTACHED, BodyState, ResponseFlag } from "./contract.ts";
 import { Fault, faultError, replyWithoutHost } from "./faults.ts";
 import { HeadReader, skipEmptyLines } from "./head-reader.ts";
 import type { NodeHost } from "./host.ts";
-import { callProgram, throwUncaught } from "./program-call.ts";
+import { announceRequest, callProgram } from "./program-call.ts";
 import { RequestBody } from "./request-body.ts";
 import type { NodeRequestParser } from "./request-parser.ts";
 import { ResponseHandle } from "./response-handle.ts";
@@ -269,7 +269,7 @@ export class NodeConnection implements Consumer {
 
   private dispatch(memory: Buffer, start: number, headEnd: number, end: number, parser: NodeRequestParser): number {
     const { host, socket } = this;
-    const { method, bits, contentLength, chunked, isEndless, minorVersion, targetStart, targetEnd } = parser;
+    const { contentLength, chunked, isEndless } = parser;
     if (parser.lacksHost && host.server.requireHostHeader) {
       this.flags |= Flag.Deaf;
       if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
@@ -286,32 +286,7 @@ export class NodeConnection implements Consumer {
     if (isPipelined) this.queued = [...this.queued, handle];
     else this.begin(handle);
     const connectHead = parser.asksForTunnel && !hasBody && headEnd < end ? copyOf(memory, headEnd, end) : undefined;
-    const open = openCalls();
-    enterProgram();
-    try {
-      host.onRequest(
-        host.native,
-        text.slice(targetStart, targetEnd),
-        method,
-        bits,
-        handle,
-        hasBody,
-        socket,
-        false,
-        duplex,
-        minorVersion === 0,
-        connectHead,
-        isPipelined,
-      );
-    } catch (error) {
-      throwUncaught(error);
-      handle.endAfterThrow();
-    } finally {
-      leaveProgram();
-    }
-    runJobs();
-    // Nobody waits for work that an answered request left behind, such as node:http's ticks.
-    if (handle.finished) while (openCalls() > open) answered();
+    announceRequest(host, socket, handle, parser, text, hasBody, isPipelined, connectHead);
     if (isEndless && !host.limits.takesCodings)
       return this.refuse(Fault.TransferEncoding, copyOf(memory, this.packetStart, end), end);
     if (connectHead !== undefined && this.isTunnel) return end;

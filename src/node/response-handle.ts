@@ -6,6 +6,7 @@
  * Guarantees: a head is written once, and says where the body ends. Nothing is written after the
  * end.
  */
+import { shown, withCode } from "../sys/check.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 import { BodyState, ResponseFlag } from "./contract.ts";
 import type { NodeConnection } from "./connection.ts";
@@ -160,9 +161,9 @@ export class ResponseHandle {
    * node:http reuses the array.
    */
   writeHead(status: number, reason: string | undefined, fields: string[], auto = 0, timeoutSecs = 0): void {
-    if (this.isHeadSent) throw codedError(Error, "ERR_HTTP_HEADERS_SENT", "Stream already started");
+    if (this.isHeadSent) throw withCode("ERR_HTTP_HEADERS_SENT", new Error("Stream already started"));
     if (!(status >= 100 && status <= 999))
-      throw codedError(RangeError, "ERR_HTTP_INVALID_STATUS_CODE", `Invalid status code: ${status}`);
+      throw withCode("ERR_HTTP_INVALID_STATUS_CODE", new RangeError(`Invalid status code: ${status}`));
     this.head = renderHead(status, reason, fields, auto, timeoutSecs, this.connection.host.autoFields);
   }
 
@@ -178,7 +179,7 @@ export class ResponseHandle {
    * read.
    */
   write(chunk: Chunk, encoding?: string, onWritable?: () => void, strictBytes?: number): number {
-    if (this.ended) throw codedError(Error, "ERR_STREAM_WRITE_AFTER_END", "Stream already ended");
+    if (this.ended) throw withCode("ERR_STREAM_WRITE_AFTER_END", new Error("Stream already ended"));
     requireChunk(chunk);
     if (this.isOver) return 0;
     const bytes = bytesIn(chunk, encoding);
@@ -304,18 +305,12 @@ function bytesIn(chunk: Chunk, encoding: string | undefined): number {
 function requireChunk(chunk: unknown): void {
   if (chunk === undefined || chunk === null || typeof chunk === "string" || chunk instanceof Uint8Array) return;
   const received =
-    typeof chunk === "object"
-      ? `an instance of ${chunk.constructor?.name}`
-      : `type ${typeof chunk} (${Bun.inspect(chunk)})`;
+    typeof chunk === "object" ? `an instance of ${chunk.constructor?.name}` : `type ${typeof chunk} (${shown(chunk)})`;
   const message = `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${received}`;
-  throw codedError(TypeError, "ERR_INVALID_ARG_TYPE", message);
+  throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
 }
 
 function lengthMismatch(actual: number, promised: number): Error {
   const message = `Response body's content-length of ${actual} byte(s) does not match the content-length of ${promised} byte(s) set in header`;
-  return codedError(Error, "ERR_HTTP_CONTENT_LENGTH_MISMATCH", message);
-}
-
-function codedError(Type: new (message: string) => Error, code: string, message: string): Error {
-  return Object.assign(new Type(message), { code });
+  return withCode("ERR_HTTP_CONTENT_LENGTH_MISMATCH", new Error(message));
 }

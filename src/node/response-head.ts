@@ -2,6 +2,7 @@
  * The head of a response of node:http: the program's fields, the fields that node:http leaves to
  * the server, and the framing of the body (RFC 9112 section 6).
  */
+import { withCode } from "../sys/check.ts";
 import { STATUS_CODES } from "node:http";
 import { AutoField, FRAMED_AS_NONE, FRAMED_BY_CLOSE, FRAMING_FIELD } from "./contract.ts";
 
@@ -48,7 +49,7 @@ export function renderHead(
   else {
     const phrase = reason === undefined || reason === "" ? (STATUS_CODES[status] ?? "unknown") : reason;
     if (invalidReason.test(phrase))
-      throw Object.assign(new TypeError("Invalid character in statusMessage"), { code: "ERR_INVALID_CHAR" });
+      throw withCode("ERR_INVALID_CHAR", new TypeError("Invalid character in statusMessage"));
     text = `HTTP/1.1 ${status} ${phrase}\r\n`;
   }
   let framing: Framing = Framing.Plain;

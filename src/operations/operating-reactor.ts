@@ -7,6 +7,7 @@
  * with SystemError, with TypeError or RangeError for a wrong argument, with the reason of
  * `options.signal`, or with ETIMEDOUT after `options.timeoutMs`.
  */
+import { invalidType } from "../sys/check.ts";
 import { Arena } from "../ring/arena.ts";
 import { IOSQE_IO_LINK } from "../sys/abi.ts";
 import { FreeList } from "../reactor/free-list.ts";
@@ -152,7 +153,7 @@ export class OperatingReactor extends Reactor implements Runs {
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const { Operation: Single } = single();
     const wrong = operations.find((each) => !(each instanceof Single));
-    if (wrong !== undefined) throw new TypeError(`a chain takes operations of reactor.op, not ${Bun.inspect(wrong)}`);
+    if (wrong !== undefined) throw invalidType("the operations of a chain", "made by reactor.op", wrong);
     let placed = 0;
     const end = new LastCompletion();
     try {

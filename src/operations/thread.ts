@@ -3,6 +3,7 @@
  * it. It is kept under a registered symbol, so that reloaded modules and a second copy of the
  * package share it, too. Each Worker has its own reactor.
  */
+import { invalidValue } from "../sys/check.ts";
 import { requestedMode } from "../reactor/mode.ts";
 import type { ReactorOptions } from "../reactor/options.ts";
 import { OperatingReactor } from "./operating-reactor.ts";
@@ -23,8 +24,6 @@ export function useReactor(options: ReactorOptions = {}): OperatingReactor {
   if (!existing) return (holder[key] = new OperatingReactor(options));
   const mode = requestedMode(options.mode);
   if (mode !== "auto" && !process.env.RINGLOOP_MODE && mode !== existing.info.mode)
-    throw new TypeError(
-      `mode must be "${existing.info.mode}", in which this thread's reactor runs already, not "${mode}"`,
-    );
+    throw invalidValue("mode", `"${existing.info.mode}", in which this thread's reactor runs already`, mode);
   return existing;
 }

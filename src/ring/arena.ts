@@ -173,8 +173,7 @@ export class Arena {
    * Otherwise, the garbage collector does it.
    */
   adopt(bytes: Uint8Array, dispose: boolean): Chunk {
-    if (bytes.length < ADOPTED_BYTES_MIN)
-      throw new RangeError(`bytes must be at least ${ADOPTED_BYTES_MIN} long, not ${bytes.length}`);
+    if (bytes.length < ADOPTED_BYTES_MIN) throw outOfRange("bytes", `at least ${ADOPTED_BYTES_MIN} long`, bytes.length);
     // The chunk is full, so nobody writes to its buffer.
     const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), dispose);
     chunk.length = bytes.length;

@@ -15,7 +15,7 @@ import {
 import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
-import { invalidType, invalidValue, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
+import { invalidType, invalidValue, outOfRange, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Iovec } from "./structs.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
@@ -170,9 +170,7 @@ export class RecvmsgOut {
     const controlAt = nameAt + message.nameBytes;
     const payloadAt = controlAt + message.controlBytes;
     if (buffer.length < payloadAt)
-      throw new RangeError(
-        `buffer must have at least ${payloadAt} bytes, what the message's headers take, not ${buffer.length}`,
-      );
+      throw outOfRange("buffer", `at least ${payloadAt} bytes long, for the message's headers`, buffer.length);
     const words = new DataView(buffer.buffer, buffer.byteOffset, RECVMSG_OUT_BYTES);
     this.name = buffer.subarray(nameAt, Math.min(controlAt, nameAt + words.getUint32(0, true)));
     this.control = buffer.subarray(controlAt, Math.min(payloadAt, controlAt + words.getUint32(4, true)));

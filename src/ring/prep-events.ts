@@ -35,7 +35,7 @@ import {
 } from "../sys/abi.ts";
 import { SocketSqe } from "./prep-sockets.ts";
 import { U16_MAX, U32_MAX } from "../sys/check.ts";
-import type { Wide } from "./sqe-fields.ts";
+import { require32, requireBigInt, requireField, type Wide } from "./sqe-checks.ts";
 
 export class EventSqe extends SocketSqe {
   /** io_uring_prep_nop(3). Completes with 0. */
@@ -82,7 +82,7 @@ export class EventSqe extends SocketSqe {
    * IORING_TIMEOUT_ETIME_SUCCESS.
    */
   prepTimeout(address: Wide, completions = 0, flags = 0): this {
-    this.require("completions", completions, 0, U32_MAX);
+    requireField(this, "completions", completions, 0, U32_MAX);
     return this.fill(IORING_OP_TIMEOUT, -1, address, 1, completions, flags);
   }
 
@@ -91,8 +91,8 @@ export class EventSqe extends SocketSqe {
    * IORING_TIMEOUT_MULTISHOT is newer than liburing 2.3.
    */
   prepTimeoutMultishot(address: Wide, times = 0, flags = 0): this {
-    this.require("times", times, 0, U32_MAX);
-    return this.prepTimeout(address, times, this.require32("flags", flags) | IORING_TIMEOUT_MULTISHOT);
+    requireField(this, "times", times, 0, U32_MAX);
+    return this.prepTimeout(address, times, require32(this, "flags", flags) | IORING_TIMEOUT_MULTISHOT);
   }
 
   /**
@@ -106,7 +106,7 @@ export class EventSqe extends SocketSqe {
       0,
       0,
       address,
-      this.require32("flags", flags) | IORING_TIMEOUT_UPDATE,
+      require32(this, "flags", flags) | IORING_TIMEOUT_UPDATE,
     ).putTarget(low, high);
   }
 
@@ -133,7 +133,7 @@ export class EventSqe extends SocketSqe {
 
   /** io_uring_prep_cancel64(3). */
   prepCancel64(data: bigint, flags = 0): this {
-    this.requireBigInt("data", data);
+    requireBigInt(this, "data", data);
     return this.fill(IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, flags).putTarget(data, 0, "data");
   }
 
@@ -142,7 +142,7 @@ export class EventSqe extends SocketSqe {
    * IORING_ASYNC_CANCEL_ALL, all of them. Linux 5.19.
    */
   prepCancelFd(fd: number, flags = 0): this {
-    return this.fill(IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, this.require32("flags", flags) | IORING_ASYNC_CANCEL_FD);
+    return this.fill(IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, require32(this, "flags", flags) | IORING_ASYNC_CANCEL_FD);
   }
 
   /**
@@ -150,7 +150,7 @@ export class EventSqe extends SocketSqe {
    * operations. Linux 5.19.
    */
   prepCancelAny(flags = 0): this {
-    return this.prepCancel(0, 0, this.require32("flags", flags) | IORING_ASYNC_CANCEL_ANY);
+    return this.prepCancel(0, 0, require32(this, "flags", flags) | IORING_ASYNC_CANCEL_ANY);
   }
 
   /**
@@ -158,7 +158,7 @@ export class EventSqe extends SocketSqe {
    * (`RingMemory.epollEvent`), or is 0.
    */
   prepEpollCtl(epollFd: number, fd: number, operation: number, event: Wide = 0): this {
-    return this.fill(IORING_OP_EPOLL_CTL, epollFd, event, operation, this.require32("fd", fd));
+    return this.fill(IORING_OP_EPOLL_CTL, epollFd, event, operation, require32(this, "fd", fd));
   }
 
   /**
@@ -187,7 +187,7 @@ export class EventSqe extends SocketSqe {
       length,
       low,
       high,
-      this.require32("flags", flags) | IORING_MSG_RING_FLAGS_PASS,
+      require32(this, "flags", flags) | IORING_MSG_RING_FLAGS_PASS,
     ).putWord11("cqeFlags", cqeFlags);
   }
 
@@ -199,7 +199,7 @@ export class EventSqe extends SocketSqe {
   prepMsgRingFd(fd: number, sourceIndex: number, targetIndex: number, low: Wide, high: number, flags = 0): this {
     return this.fill(IORING_OP_MSG_RING, fd, IORING_MSG_SEND_FD, 0, 0, flags)
       .putOffset(low, high)
-      .putAddress3("sourceIndex", this.require32("sourceIndex", sourceIndex))
+      .putAddress3("sourceIndex", require32(this, "sourceIndex", sourceIndex))
       .putTargetFile(targetIndex, "targetIndex");
   }
 
@@ -223,7 +223,7 @@ export class EventSqe extends SocketSqe {
    * newer than liburing 2.3.
    */
   prepFutexWake(address: Wide, count: number, mask: Wide, futexFlags: number, flags = 0): this {
-    this.require("count", count, 0, U32_MAX);
+    requireField(this, "count", count, 0, U32_MAX);
     return this.fill(IORING_OP_FUTEX_WAKE, futexFlags, address, 0, count, flags).putAddress3("mask", mask);
   }
 
@@ -266,7 +266,7 @@ export class EventSqe extends SocketSqe {
    * from slot `offset` on.
    */
   prepFilesUpdate(fds: Wide, count: number, offset: number): this {
-    this.require("offset", offset, 0, U32_MAX);
+    requireField(this, "offset", offset, 0, U32_MAX);
     return this.fill(IORING_OP_FILES_UPDATE, -1, fds, count, offset);
   }
 
@@ -276,14 +276,14 @@ export class EventSqe extends SocketSqe {
    * before 5.19; later ones have `ring.setupBufRing`.
    */
   prepProvideBuffers(address: Wide, bytes: number, count: number, bgid: number, bid: number): this {
-    this.require("count", count, 0, U16_MAX + 1);
-    this.require("bid", bid, 0, U16_MAX);
+    requireField(this, "count", count, 0, U16_MAX + 1);
+    requireField(this, "bid", bid, 0, U16_MAX);
     return this.fill(IORING_OP_PROVIDE_BUFFERS, count, address, bytes, bid).putBufferIndex("bgid", bgid);
   }
 
   /** io_uring_prep_remove_buffers(3). Removes up to `count` buffers; `res` is their number. */
   prepRemoveBuffers(count: number, bgid: number): this {
-    this.require("count", count, 0, U16_MAX + 1);
+    requireField(this, "count", count, 0, U16_MAX + 1);
     return this.fill(IORING_OP_REMOVE_BUFFERS, count, 0, 0, 0).putBufferIndex("bgid", bgid);
   }
 }

@@ -27,7 +27,7 @@ import {
 } from "../sys/abi.ts";
 import { BLOCK_URING_CMD_DISCARD } from "../sys/linux.ts";
 import { U32_MAX } from "../sys/check.ts";
-import type { Wide } from "./sqe-fields.ts";
+import { require32, requireField, requireWide, type Wide } from "./sqe-checks.ts";
 import { SqeWords } from "./sqe-words.ts";
 
 export class FileSqe extends SqeWords {
@@ -119,7 +119,7 @@ export class FileSqe extends SqeWords {
    * io_uring_prep_sync_file_range(3). `bytes` 0 means up to the end. `flags`: SYNC_FILE_RANGE_*.
    */
   prepSyncFileRange(fd: number, bytes: number, offset: Wide, flags: number): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_SYNC_FILE_RANGE, fd, 0, bytes, offset, flags);
   }
 
@@ -130,19 +130,19 @@ export class FileSqe extends SqeWords {
 
   /** ftruncate(2). Linux 6.9; io_uring_prep_ftruncate is newer than liburing 2.3. */
   prepFtruncate(fd: number, bytes: Wide): this {
-    this.requireWide("bytes", bytes, 0);
+    requireWide(this, "bytes", bytes, 0);
     return this.fill(IORING_OP_FTRUNCATE, fd, 0, 0, bytes);
   }
 
   /** io_uring_prep_fadvise(3). `bytes` 0 means up to the end. `advice`: POSIX_FADV_*. */
   prepFadvise(fd: number, offset: Wide, bytes: number, advice: number): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_FADVISE, fd, 0, bytes, offset, advice);
   }
 
   /** io_uring_prep_madvise(3). `address` is the start of a page. `advice`: MADV_*. */
   prepMadvise(address: Wide, bytes: number, advice: number): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_MADVISE, -1, address, bytes, 0, advice);
   }
 
@@ -151,13 +151,13 @@ export class FileSqe extends SqeWords {
    * everything from `offset` on.
    */
   prepFadvise64(fd: number, offset: Wide, bytes: Wide, advice: number): this {
-    this.requireWide("bytes", bytes, 0);
+    requireWide(this, "bytes", bytes, 0);
     return this.fill(IORING_OP_FADVISE, fd, bytes, 0, offset, advice);
   }
 
   /** io_uring_prep_madvise64, for more than 4 GiB. Linux 6.11. */
   prepMadvise64(address: Wide, bytes: Wide, advice: number): this {
-    this.requireWide("bytes", bytes, 0);
+    requireWide(this, "bytes", bytes, 0);
     return this.fill(IORING_OP_MADVISE, -1, address, 0, bytes, advice);
   }
 
@@ -166,7 +166,7 @@ export class FileSqe extends SqeWords {
    * and `command` set its arguments. Linux 5.19.
    */
   prepUringCmd(command: number, fd: number): this {
-    return this.fill(IORING_OP_URING_CMD, fd, 0, 0, this.require32("command", command));
+    return this.fill(IORING_OP_URING_CMD, fd, 0, 0, require32(this, "command", command));
   }
 
   /**
@@ -174,8 +174,8 @@ export class FileSqe extends SqeWords {
    * content is lost. Linux 6.12.
    */
   prepCmdDiscard(fd: number, offset: Wide, bytes: Wide): this {
-    this.requireWide("offset", offset, 0);
-    this.requireWide("bytes", bytes, 0);
+    requireWide(this, "offset", offset, 0);
+    requireWide(this, "bytes", bytes, 0);
     return this.prepUringCmd(BLOCK_URING_CMD_DISCARD, fd).putWide("offset", 4, offset).putAddress3("bytes", bytes);
   }
 
@@ -185,7 +185,7 @@ export class FileSqe extends SqeWords {
    * SPLICE_F_FD_IN_FIXED if `fdIn` is an index of the registered files.
    */
   prepSplice(fdIn: number, offsetIn: Wide, fdOut: number, offsetOut: Wide, bytes: number, flags = 0): this {
-    this.requireWide("offsetIn", offsetIn, -1);
+    requireWide(this, "offsetIn", offsetIn, -1);
     const isPosition = offsetIn < 0;
     this.fill(IORING_OP_SPLICE, fdOut, isPosition ? 0 : offsetIn, bytes, offsetOut, flags).putWord11("fdIn", fdIn);
     return isPosition ? this.putTarget(0xffffffff, 0xffffffff) : this;

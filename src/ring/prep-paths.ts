@@ -19,7 +19,7 @@ import {
 } from "../sys/abi.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
 import { FileSqe } from "./prep-files.ts";
-import type { Wide } from "./sqe-fields.ts";
+import { require32, type Wide } from "./sqe-checks.ts";
 
 /** sizeof(struct open_how). */
 const OPEN_HOW_BYTES = 24;
@@ -65,7 +65,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_renameat(3). `flags`: RENAME_*. */
   prepRenameat(oldDirectoryFd: number, oldPath: Wide, newDirectoryFd: number, newPath: Wide, flags = 0): this {
-    const newFd = this.require32("newDirectoryFd", newDirectoryFd);
+    const newFd = require32(this, "newDirectoryFd", newDirectoryFd);
     return this.fill(IORING_OP_RENAMEAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 
@@ -106,7 +106,7 @@ export class PathSqe extends FileSqe {
 
   /** io_uring_prep_linkat(3). `flags`: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH. */
   prepLinkat(oldDirectoryFd: number, oldPath: Wide, newDirectoryFd: number, newPath: Wide, flags = 0): this {
-    const newFd = this.require32("newDirectoryFd", newDirectoryFd);
+    const newFd = require32(this, "newDirectoryFd", newDirectoryFd);
     return this.fill(IORING_OP_LINKAT, oldDirectoryFd, oldPath, newFd, newPath, flags);
   }
 

@@ -24,7 +24,7 @@ import {
 } from "../sys/abi.ts";
 import { PathSqe } from "./prep-paths.ts";
 import { U16_MAX, U32_MAX } from "../sys/check.ts";
-import type { Wide } from "./sqe-fields.ts";
+import { require32, requireField, requireWide, type Wide } from "./sqe-checks.ts";
 
 export class SocketSqe extends PathSqe {
   /**
@@ -32,7 +32,7 @@ export class SocketSqe extends PathSqe {
    * descriptor. Linux 5.19.
    */
   prepSocket(domain: number, type: number, protocol = 0, flags = 0): this {
-    return this.fill(IORING_OP_SOCKET, domain, 0, protocol, this.require32("type", type), flags);
+    return this.fill(IORING_OP_SOCKET, domain, 0, protocol, require32(this, "type", type), flags);
   }
 
   /** io_uring_prep_socket_direct(3). Makes the socket in a slot of the registered files. */
@@ -50,7 +50,7 @@ export class SocketSqe extends PathSqe {
    * newer than liburing 2.3.
    */
   prepBind(fd: number, address: Wide, bytes: number): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_BIND, fd, address, 0, bytes);
   }
 
@@ -66,7 +66,7 @@ export class SocketSqe extends PathSqe {
    * the descriptor.
    */
   prepAccept(fd: number, flags = 0, address: Wide = 0, addressLength: Wide = 0): this {
-    this.requireWide("addressLength", addressLength, 0);
+    requireWide(this, "addressLength", addressLength, 0);
     return this.fill(IORING_OP_ACCEPT, fd, address, 0, addressLength, flags);
   }
 
@@ -94,7 +94,7 @@ export class SocketSqe extends PathSqe {
 
   /** io_uring_prep_connect(3). `address` points at a sockaddr of `bytes` bytes. */
   prepConnect(fd: number, address: Wide, bytes: number): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.fill(IORING_OP_CONNECT, fd, address, 0, bytes);
   }
 
@@ -186,7 +186,7 @@ export class SocketSqe extends PathSqe {
   /** io_uring_prep_send_set_addr. Sends a datagram to an address, like sendto(2). Linux 6.2. */
   prepSendto(fd: number, address: Wide, bytes: number, flags: number, to: Wide, toBytes: number): this {
     this.prepSend(fd, address, bytes, flags);
-    this.require("toBytes", toBytes, 0, U16_MAX);
+    requireField(this, "toBytes", toBytes, 0, U16_MAX);
     return this.putAddress2("to", to).putWord11("toBytes", toBytes);
   }
 
@@ -197,7 +197,7 @@ export class SocketSqe extends PathSqe {
    * Linux 6.0.
    */
   prepSendZc(fd: number, address: Wide, bytes: number, flags = 0, zcFlags = 0): this {
-    this.require("zcFlags", zcFlags, 0, U16_MAX);
+    requireField(this, "zcFlags", zcFlags, 0, U16_MAX);
     return this.fill(IORING_OP_SEND_ZC, fd, address, bytes, 0, flags, zcFlags);
   }
 
@@ -208,7 +208,7 @@ export class SocketSqe extends PathSqe {
       address,
       bytes,
       flags,
-      this.require32("zcFlags", zcFlags) | IORING_RECVSEND_FIXED_BUF,
+      require32(this, "zcFlags", zcFlags) | IORING_RECVSEND_FIXED_BUF,
     ).putBufferIndex("bufferIndex", bufferIndex);
   }
 
@@ -216,7 +216,7 @@ export class SocketSqe extends PathSqe {
    * io_uring_prep_send_set_addr(3). Sets the destination of a prepared `prepSend` or `prepSendZc`.
    */
   setSendAddress(address: Wide, bytes: number): this {
-    this.require("bytes", bytes, 0, U16_MAX);
+    requireField(this, "bytes", bytes, 0, U16_MAX);
     return this.putAddress2("address", address).putWord11("bytes", bytes);
   }
 
@@ -231,9 +231,9 @@ export class SocketSqe extends PathSqe {
    * liburing 2.3.
    */
   prepCmdSock(command: number, fd: number, level = 0, name = 0, value: Wide = 0, bytes = 0): this {
-    this.require("bytes", bytes, 0, U32_MAX);
+    requireField(this, "bytes", bytes, 0, U32_MAX);
     return this.prepUringCmd(command, fd)
-      .putTarget(this.require32("level", level), name, "level", "name")
+      .putTarget(require32(this, "level", level), name, "level", "name")
       .putWord11("bytes", bytes)
       .putAddress3("value", value);
   }

@@ -2,7 +2,7 @@
 import { IORING_REGISTER_FILES_SKIP } from "../sys/abi.ts";
 import { lazily } from "../sys/lazily.ts";
 import { PAGE_BYTES } from "../sys/memory.ts";
-import { I32_MIN, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
+import { I32_MIN, outOfRange, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import type { RingMemory } from "./ring-memory.ts";
 
 /** A piece of mapped memory: a region of `RingMemory`, a `Mapping`, a part of a `Chunk`. */
@@ -59,6 +59,5 @@ export function bufRingArgument(address: number, entries: number, bgid: number, 
 }
 
 export function requireSameLength(list: readonly unknown[], tags: readonly (number | bigint)[]): void {
-  if (list.length !== tags.length)
-    throw new RangeError(`tags must be ${list.length}, one for each, not ${tags.length}`);
+  if (list.length !== tags.length) throw outOfRange("tags", `${list.length}, one for each`, tags.length);
 }

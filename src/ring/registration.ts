@@ -40,7 +40,7 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
-import { I32_MIN, invalidType, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
+import { I32_MIN, invalidType, invalidValue, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import { Probe } from "./probe.ts";
 import {
   type BufferPiece,
@@ -279,7 +279,7 @@ export abstract class Registrations {
 
   /** io_uring_register_iowq_aff(3). Sets the CPUs that worker threads run on. */
   registerIowqAff(cpus: readonly number[]): void {
-    if (cpus.length === 0) throw new TypeError("cpus must name one CPU at least, not []");
+    if (cpus.length === 0) throw invalidValue("cpus", "a list of at least one CPU", cpus);
     for (const cpu of cpus) requireInteger("cpus", cpu, 0, 8191);
     const mask = new Uint8Array((Math.max(...cpus) >> 3) + 1);
     for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);

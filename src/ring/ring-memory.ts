@@ -14,7 +14,7 @@ import { Mapping, PAGE_BYTES } from "../sys/memory.ts";
 import { type ControlMessage, encodeControl } from "./control-messages.ts";
 import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
 import { type Place, Region } from "./region.ts";
-import { requireInteger, requirePath, requirePowerOfTwo, U32_MAX } from "../sys/check.ts";
+import { outOfRange, requireInteger, requirePath, requirePowerOfTwo, U32_MAX } from "../sys/check.ts";
 import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";
 
 const BYTES_DEFAULT = 65536;
@@ -198,9 +198,7 @@ export class RingMemory {
     requirePowerOfTwo("alignment", alignment, 1, 4096);
     const offset = Math.ceil(this.used / alignment) * alignment;
     if (offset + bytes > this.bytes)
-      throw new RangeError(
-        `bytes must be at most ${Math.max(0, this.bytes - offset)}, what is left of ${this.bytes}, not ${bytes}`,
-      );
+      throw outOfRange("bytes", `at most ${Math.max(0, this.bytes - offset)}, what is left of ${this.bytes}`, bytes);
     const buffer = Buffer.from(this.mapping.buffer, offset, bytes);
     buffer.fill(0);
     this.used = offset + bytes;

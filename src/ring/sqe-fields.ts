@@ -3,8 +3,8 @@
  * user data, the place of the result. sqe-words.ts has the words of an entry by their names in C.
  *
  * Guarantees: `prep` sets all 64 bytes, so nothing of the entry's former use remains. A number that
- * would not fit its field is refused before it is written. An entry without a preparation, or whose
- * preparation has thrown, does nothing and leaves no completion (`disarm`).
+ * would not fit its field is refused before it is written (sqe-checks.ts). An entry without a
+ * preparation, or whose preparation has thrown, does nothing and leaves no completion (`disarm`).
  *
  * Leaves to others: prep-*.ts knows the fields of each operation. The kernel checks descriptors,
  * addresses and flags: its answer is the completion's `res` (EBADF, EFAULT, EINVAL).
@@ -19,20 +19,20 @@ import {
   IOSQE_IO_HARDLINK,
   IOSQE_IO_LINK,
 } from "../sys/abi.ts";
-import { I32_MIN, invalidType, outOfRange, requireInteger, U16_MAX, U32_MAX, U64_MAX } from "../sys/check.ts";
-import { type FieldNames, fieldNames, plainNames } from "./sqe-field-names.ts";
+import { U16_MAX, U32_MAX } from "../sys/check.ts";
+import {
+  isWithin,
+  require32,
+  requireBigInt,
+  requireField,
+  requireFields,
+  requireWide,
+  type Wide,
+} from "./sqe-checks.ts";
+import { fieldNames, plainNames } from "./sqe-field-names.ts";
 
 /** The product is exact: it multiplies a multiple of 2^32 below 2^53 by a power of two. */
 const PER_TWO_32 = 1 / 4294967296;
-
-const isWithin = (value: number, most: number): boolean => Number.isInteger(value) && value >= 0 && value <= most;
-/** Whether a number fits in 32 bits, signed or not. */
-const is32Bits = (value: number): boolean => Number.isInteger(value) && value >= I32_MIN && value <= U32_MAX;
-
-/** A value of 64 bits: an exact number, or a BigInt. */
-export type Wide = number | bigint;
-
-const I64_MIN = -0x8000000000000000n;
 
 const low32 = (data: bigint): number => Number(data & 0xffffffffn);
 const high32 = (data: bigint): number => Number((data >> 32n) & 0xffffffffn);
@@ -72,9 +72,9 @@ export class SqeFields {
    * RangeError.
    */
   prep(opcode: number, fd: number, address: Wide, length: number, offset: Wide, opFlags = 0, ioprio = 0): this {
-    this.require("opcode", opcode, 0, 0xff);
-    this.require("ioprio", ioprio, 0, U16_MAX);
-    this.check(plainNames, fd, address, length, offset, opFlags);
+    requireField(this, "opcode", opcode, 0, 0xff);
+    requireField(this, "ioprio", ioprio, 0, U16_MAX);
+    requireFields(this, plainNames, fd, address, length, offset, opFlags);
     return this.fill(opcode, fd, address, length, offset, opFlags, ioprio);
   }
 
@@ -114,7 +114,7 @@ export class SqeFields {
       (offsetHigh | 0) !== offsetHigh ||
       offset < -1
     )
-      this.check(fieldNames(opcode), fd, address, length, offset, opFlags);
+      requireFields(this, fieldNames(opcode), fd, address, length, offset, opFlags);
     words[base] = opcode | (ioprio << 16);
     words[base + 1] = fd;
     words[base + 2] = offsetLow;
@@ -143,7 +143,7 @@ export class SqeFields {
     opFlags: number,
     ioprio: number,
   ): this {
-    this.check(fieldNames(opcode), fd, address, length, offset, opFlags);
+    requireFields(this, fieldNames(opcode), fd, address, length, offset, opFlags);
     this.fill(opcode, fd, 0, length, 0, opFlags, ioprio);
     this.writeWide(4, address);
     this.writeWide(2, offset);
@@ -172,7 +172,7 @@ export class SqeFields {
   }
 
   set ioprio(value: number) {
-    this.require("ioprio", value, 0, U16_MAX);
+    requireField(this, "ioprio", value, 0, U16_MAX);
     this.words[this.base] = (this.words[this.base]! & U16_MAX) | (value << 16);
   }
 
@@ -188,7 +188,7 @@ export class SqeFields {
   }
 
   set length(value: number) {
-    this.require("length", value, 0, U32_MAX);
+    requireField(this, "length", value, 0, U32_MAX);
     this.words[this.base + 6] = value;
   }
 
@@ -202,15 +202,15 @@ export class SqeFields {
 
   /** io_uring_sqe_set_flags(3). Adds IOSQE_* flags. A prep function removes all flags. */
   setFlags(flags: number): this {
-    if (!isWithin(flags, 0xff)) this.require("flags", flags, 0, 0xff);
+    if (!isWithin(flags, 0xff)) requireField(this, "flags", flags, 0, 0xff);
     this.words[this.base]! |= flags << 8;
     return this;
   }
 
   /** Sets the two u32 halves that the completion returns. */
   setUserData(low: number, high: number): this {
-    this.require32("low", low);
-    this.require32("high", high);
+    require32(this, "low", low);
+    require32(this, "high", high);
     return this.tag(low, high);
   }
 
@@ -225,7 +225,7 @@ export class SqeFields {
    * io_uring_sqe_set_data64(3). Sets the user data as one BigInt. It is slower than `setUserData`.
    */
   setData64(data: bigint): this {
-    this.requireBigInt("data", data);
+    requireBigInt(this, "data", data);
     return this.writeWide(8, data);
   }
 
@@ -266,7 +266,7 @@ export class SqeFields {
 
   /** Sets the group of provided buffers to use, 0 to 65535 (IOSQE_BUFFER_SELECT). */
   setBufferGroup(bgid: number): this {
-    if (!isWithin(bgid, U16_MAX)) this.require("bgid", bgid, 0, U16_MAX);
+    if (!isWithin(bgid, U16_MAX)) requireField(this, "bgid", bgid, 0, U16_MAX);
     this.words[this.base + 10]! |= bgid;
     return this.setFlags(IOSQE_BUFFER_SELECT);
   }
@@ -281,14 +281,14 @@ export class SqeFields {
 
   /** Sets the credentials to run with, by an id of `ring.registerPersonality()`. */
   setPersonality(id: number): this {
-    this.require("id", id, 0, U16_MAX);
+    requireField(this, "id", id, 0, U16_MAX);
     this.words[this.base + 10] = (this.words[this.base + 10]! & U16_MAX) | (id << 16);
     return this;
   }
 
   /** Opens into this slot of the registered files, or a free one (IORING_FILE_INDEX_ALLOC). */
   protected putTargetFile(fileIndex: number, name = "fileIndex"): this {
-    this.require(name, fileIndex, 0, U32_MAX);
+    requireField(this, name, fileIndex, 0, U32_MAX);
     // The kernel counts slots from 1 here; 0 means an ordinary descriptor.
     this.words[this.base + 11] = fileIndex === IORING_FILE_INDEX_ALLOC ? fileIndex : fileIndex + 1;
     return this;
@@ -296,7 +296,7 @@ export class SqeFields {
 
   /** Sets a registered buffer's index, or a buffer group that is an argument of the operation. */
   protected putBufferIndex(name: string, index: number): this {
-    this.require(name, index, 0, U16_MAX);
+    requireField(this, name, index, 0, U16_MAX);
     this.words[this.base + 10]! |= index;
     return this;
   }
@@ -313,12 +313,12 @@ export class SqeFields {
 
   private setHalves(word: number, low: Wide, high: number, lowName: string, highName: string): this {
     if (typeof low === "bigint") {
-      this.requireBigInt(lowName, low);
-      this.require(highName, high, 0, 0);
+      requireBigInt(this, lowName, low);
+      requireField(this, highName, high, 0, 0);
       return this.writeWide(word, low);
     }
-    this.require32(lowName, low);
-    this.require32(highName, high);
+    require32(this, lowName, low);
+    require32(this, highName, high);
     this.words[this.base + word] = low;
     this.words[this.base + word + 1] = high;
     return this;
@@ -326,7 +326,7 @@ export class SqeFields {
 
   /** Sets the third argument of some operations (splice_fd_in, file_index, addr_len). */
   protected putWord11(name: string, value: number): this {
-    this.require32(name, value);
+    require32(this, name, value);
     this.words[this.base + 11] = value;
     return this;
   }
@@ -342,7 +342,7 @@ export class SqeFields {
   }
 
   protected putWide(name: string, word: number, value: Wide): this {
-    if (typeof value !== "number" || !isWithin(value, Number.MAX_SAFE_INTEGER)) this.requireWide(name, value, 0);
+    if (typeof value !== "number" || !isWithin(value, Number.MAX_SAFE_INTEGER)) requireWide(this, name, value, 0);
     return this.writeWide(word, value);
   }
 
@@ -357,43 +357,5 @@ export class SqeFields {
     this.words[at] = low;
     this.words[at + 1] = (value - low) * PER_TWO_32;
     return this;
-  }
-
-  /**
-   * Requires an integer from `least` to `most`. Disarms the entry before it throws, because the
-   * entry may be submitted with others.
-   */
-  protected require(name: string, value: number, least: number, most: number): void {
-    if (Number.isInteger(value) && value >= least && value <= most) return;
-    this.disarm();
-    requireInteger(name, value, least, most);
-  }
-
-  /** Requires 32 bits, signed or not. Returns them as an unsigned number. */
-  protected require32(name: string, value: number): number {
-    if (!is32Bits(value)) this.require(name, value, I32_MIN, U32_MAX);
-    return value >>> 0;
-  }
-
-  /** Requires 64 bits of at least `least`: an exact number, or a BigInt. */
-  protected requireWide(name: string, value: Wide, least: 0 | -1): void {
-    if (typeof value === "bigint") this.requireBigInt(name, value, BigInt(least));
-    else this.require(name, value, least, Number.MAX_SAFE_INTEGER);
-  }
-
-  protected requireBigInt(name: string, value: bigint, least: bigint = I64_MIN): void {
-    if (typeof value === "bigint" && value >= least && value <= U64_MAX) return;
-    this.disarm();
-    const allowed = `a BigInt from ${least} to ${U64_MAX}`;
-    throw typeof value === "bigint" ? outOfRange(name, allowed, value) : invalidType(name, allowed, value);
-  }
-
-  /** Throws for a number that does not fit its field, under the prep function's name for it. */
-  private check(names: FieldNames, fd: number, address: Wide, length: number, offset: Wide, opFlags: number): void {
-    this.require(names.fd, fd, I32_MIN, U32_MAX);
-    this.requireWide(names.address, address, 0);
-    this.require(names.length, length, 0, U32_MAX);
-    this.requireWide(names.offset, offset, -1);
-    this.require(names.opFlags, opFlags, I32_MIN, U32_MAX);
   }
 }

@@ -22,25 +22,26 @@
  * | 48    | `command`        | cmd                                                            |
  */
 import { U16_MAX, U32_MAX } from "../sys/check.ts";
-import { SqeFields, type Wide } from "./sqe-fields.ts";
+import { require32, requireField, requireWide, type Wide } from "./sqe-checks.ts";
+import { SqeFields } from "./sqe-fields.ts";
 
 export class SqeWords extends SqeFields {
   /** Sets another operation, IORING_OP_*, with the same words. */
   setOpcode(opcode: number): this {
-    this.require("opcode", opcode, 0, 0xff);
+    requireField(this, "opcode", opcode, 0, 0xff);
     this.words[this.base] = (this.words[this.base]! & ~0xff) | opcode;
     return this;
   }
 
   /** Sets a descriptor, or the value that an operation has in its place. */
   setFd(fd: number): this {
-    this.words[this.base + 1] = this.require32("fd", fd);
+    this.words[this.base + 1] = require32(this, "fd", fd);
     return this;
   }
 
   /** Sets an offset in bytes; -1 means the file's own position. */
   setOff(off: Wide): this {
-    this.requireWide("off", off, -1);
+    requireWide(this, "off", off, -1);
     return this.writeWide(2, typeof off === "bigint" ? BigInt.asUintN(64, off) : off);
   }
 
@@ -50,7 +51,7 @@ export class SqeWords extends SqeFields {
 
   /** Sets the operation's own flags: RWF_*, MSG_*, IORING_TIMEOUT_* and so on. */
   setOpFlags(flags: number): this {
-    this.words[this.base + 7] = this.require32("flags", flags);
+    this.words[this.base + 7] = require32(this, "flags", flags);
     return this;
   }
 
@@ -59,7 +60,7 @@ export class SqeWords extends SqeFields {
    * IOSQE_BUFFER_SELECT).
    */
   setBufIndex(index: number): this {
-    this.require("index", index, 0, U16_MAX);
+    requireField(this, "index", index, 0, U16_MAX);
     this.words[this.base + 10] = (this.words[this.base + 10]! & ~U16_MAX) | index;
     return this;
   }
@@ -69,7 +70,7 @@ export class SqeWords extends SqeFields {
    * count from 1, and IORING_FILE_INDEX_ALLOC means a free slot.
    */
   setFileIndex(index: number): this {
-    this.require("index", index, 0, U32_MAX);
+    requireField(this, "index", index, 0, U32_MAX);
     return this.putWord11("index", index);
   }
 

@@ -17,17 +17,17 @@ export const I32_MAX = 0x7fffffff;
 
 /** Returns the error for a value of a wrong type: ERR_INVALID_ARG_TYPE. */
 export function invalidType(name: string, allowed: string, value: unknown): TypeError {
-  return Object.assign(new TypeError(says(name, allowed, value)), { code: "ERR_INVALID_ARG_TYPE" });
+  return withCode("ERR_INVALID_ARG_TYPE", new TypeError(says(name, allowed, value)));
 }
 
 /** Returns the error for a wrong value of the right type: ERR_INVALID_ARG_VALUE. */
 export function invalidValue(name: string, allowed: string, value: unknown): TypeError {
-  return Object.assign(new TypeError(says(name, allowed, value)), { code: "ERR_INVALID_ARG_VALUE" });
+  return withCode("ERR_INVALID_ARG_VALUE", new TypeError(says(name, allowed, value)));
 }
 
 /** Returns the error for a number out of range: ERR_OUT_OF_RANGE. */
 export function outOfRange(name: string, allowed: string, value: unknown): RangeError {
-  return Object.assign(new RangeError(says(name, allowed, value)), { code: "ERR_OUT_OF_RANGE" });
+  return withCode("ERR_OUT_OF_RANGE", new RangeError(says(name, allowed, value)));
 }
 
 /**
@@ -43,14 +43,19 @@ export function invalidOption(
   return typeof value === type ? invalidValue(name, allowed, value) : invalidType(name, allowed, value);
 }
 
+/** Adds a `code` to an error, as Node's errors have it. Errors in Bun's own words need it. */
+export function withCode<E extends Error>(code: string, error: E): E {
+  return Object.assign(error, { code });
+}
+
 const says = (name: string, allowed: string, value: unknown): string =>
   `${name} must be ${allowed}, not ${shown(value)}`;
 
 /**
- * Returns the text for a value in an error. The inspection of a value can run code of the program.
+ * Returns the text for a value in an error, also in one of Bun's own words. The inspection of a value can run code of the program.
  * If that code throws, the text is the type.
  */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   try {
     return Bun.inspect(value);
   } catch {

@@ -1,4 +1,5 @@
 /** Close frames: codes and reasons (RFC 6455 sections 5.5.1 and 7.4). */
+import { outOfRange } from "../sys/check.ts";
 import { CloseCode } from "./frame-parser.ts";
 
 const REASON_BYTES_MAX = 123;
@@ -25,8 +26,10 @@ export function mayBeReceived(code: number): boolean {
 export function closePayload(code: number, reason: string): Buffer {
   if (unsent.has(code)) return NO_REASON;
   if (!Number.isInteger(code) || !mayBeReceived(code))
-    throw new RangeError(
-      `code must be from 1000 to 1014 but not 1004, or from 3000 to 4999, or one of 0, 1005, 1006, 1015 for none, not ${code}`,
+    throw outOfRange(
+      "code",
+      "from 1000 to 1014 but not 1004, or from 3000 to 4999, or one of 0, 1005, 1006, 1015 for none",
+      code,
     );
   const bytes = Buffer.from(reason);
   let length = Math.min(bytes.length, REASON_BYTES_MAX);

@@ -454,7 +454,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       );
       expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
       expect((await failure(reactor.chain("x" as never))).message).toStartWith(
-        "a chain takes operations of reactor.op",
+        "the operations of a chain must be made by reactor.op",
       );
     });
   });

@@ -10,7 +10,7 @@ const SEED = Number(process.env.RINGLOOP_TEST_SEED ?? 20260101);
 const CALLS = 5000;
 
 test.skipIf(isBun)(
-  `odd options work, or are refused by name, and leave nothing behind (seeds from ${SEED})`,
+  `odd options work, or are refused by name, and leave nothing behind (seed ${SEED})`,
   async () => {
     await using program = new Program([process.execPath, fixture("options-fuzz.ts"), `${SEED}`, `${CALLS}`]);
     const { tried, wrong, left } = await program.line();

@@ -105,8 +105,8 @@ describe.each(targets)("the shared object for $name", ({ name, machine, cpu, lib
   test("has the layouts and constants of src/sys/abi.ts", async () => {
     // struct epoll_event is packed only on x86-64.
     const epoll: Record<string, number> = {
-      "sizeof(struct epoll_event)": cpu === "x64" ? 12 : 16,
-      "epoll_event.data": cpu === "x64" ? 4 : 8,
+      EPOLL_EVENT_BYTES: cpu === "x64" ? 12 : 16,
+      "offsetof(struct epoll_event, data)": cpu === "x64" ? 4 : 8,
     };
     const table = Buffer.from(Uint32Array.from(layout, ([line, value]) => epoll[line] ?? value).buffer);
     expect(Buffer.from(await Bun.file(library).bytes()).includes(table)).toBe(true);

@@ -90,9 +90,17 @@ describe("a LibraryError that says how to build the library is thrown for", () =
   });
 
   test("a library with other layouts, of which the first three are named", () => {
-    const wrong = { "sizeof(void *)": 4, "io_uring_sqe.fd": 5, IORING_OP_RECV: 99, IORING_OP_SEND: 98 };
+    const wrong = {
+      "sizeof(void *)": 4,
+      "offsetof(struct io_uring_sqe, fd)": 5,
+      IORING_OP_RECV: 99,
+      IORING_OP_SEND: 98,
+    };
     const path = patchedLibrary("layout.so", layoutTable(), layoutTable(wrong));
-    expectLibraryError(path, "(sizeof(void *) is 4, not 8; io_uring_sqe.fd is 5, not 4; IORING_OP_RECV is 99, not 27)");
+    expectLibraryError(
+      path,
+      "(sizeof(void *) is 4, not 8; offsetof(struct io_uring_sqe, fd) is 5, not 4; IORING_OP_RECV is 99, not 27)",
+    );
   });
 });
 

@@ -429,7 +429,7 @@ describe("an argument that has no meaning is refused by name:", () => {
     expect(() => ring.registerBuffers([{ address: 0.5, bytes: 1 }])).toThrow(
       new TypeError("buffers[0].address must be an integer from 0 to 9007199254740991, not 0.5"),
     );
-    expect(() => ring.registerIowqAff([])).toThrow(new TypeError("cpus must name one CPU at least, not []"));
+    expect(() => ring.registerIowqAff([])).toThrow(new TypeError("cpus must be a list of at least one CPU, not []"));
     expect(refusal(() => ring.registerFiles([]))).toBe("EINVAL");
     expect(refusal(() => ring.registerBuffers([]))).toBe("EINVAL");
   });

@@ -152,7 +152,7 @@ describe("structures", () => {
     const out = new RecvmsgOut(buffer, message);
     expect([out.name.length, out.control.length, [...out.payload], out.flags]).toEqual([8, 4, [1, 2, 3], 0x20]);
     expect(() => new RecvmsgOut(buffer.subarray(0, 27), message)).toThrow(
-      new RangeError("buffer must have at least 28 bytes, what the message's headers take, not 27"),
+      new RangeError("buffer must be at least 28 bytes long, for the message's headers, not 27"),
     );
   });
 });

@@ -2,6 +2,7 @@
  * The pumps that produce a response's body: from the reader of a stream, from an iterator, or from
  * the source of a direct stream and its controller.
  */
+import { withCode } from "../../sys/check.ts";
 import { outside } from "../../sys/async-context.ts";
 import { plainBytes } from "../../sys/views.ts";
 import type { BodyIterable, DirectSource } from "./body-iterable.ts";
@@ -269,5 +270,5 @@ function dataOf(value: unknown): string | Uint8Array {
   const bytes = plainBytes(value);
   if (bytes !== undefined) return bytes;
   const code = value === undefined || value === null ? "ERR_STREAM_NULL_VALUES" : "ERR_INVALID_ARG_TYPE";
-  throw Object.assign(new TypeError("write() expects a string, ArrayBufferView, or ArrayBuffer"), { code });
+  throw withCode(code, new TypeError("write() expects a string, ArrayBufferView, or ArrayBuffer"));
 }

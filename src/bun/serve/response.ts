@@ -4,6 +4,7 @@
  * Guarantees: a body is sent once. Exactly one of Content-Length, chunked coding or the end of the
  * connection delimits it (RFC 9112 section 6).
  */
+import { withCode } from "../../sys/check.ts";
 import { isAscii } from "node:buffer";
 import { lazily } from "../../sys/lazily.ts";
 import { type Place, placeOf } from "./blob-place.ts";
@@ -56,7 +57,7 @@ export function takeBody(response: Response): BodySource {
     const error = new TypeError(
       "Response body already used. A Response body can only be sent once; create a new Response for each request.",
     );
-    throw Object.assign(error, { code: "ERR_BODY_ALREADY_USED" });
+    throw withCode("ERR_BODY_ALREADY_USED", error);
   }
   if (!known) return takeUnknownBody(response);
   const body = Memory.bodyOf(response);

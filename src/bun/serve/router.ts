@@ -6,6 +6,7 @@
  * wildcard. If the preferred pattern has no route for the method, the next pattern is tried. Paths
  * are compared as they were sent, without decoding. A match allocates only its parameters.
  */
+import { invalidValue } from "../../sys/check.ts";
 
 interface Leaf<Route> {
   /** The route for all other methods. `byMethod` has the routes for single methods. */
@@ -128,18 +129,16 @@ function routeFor<Route>({ any, byMethod }: Leaf<Route>, method: string): Route 
  * pattern.
  */
 export function parameterNames(pattern: string): string[] {
-  if (pattern[0] !== "/") throw new TypeError(`a route's path must start with "/", not ${JSON.stringify(pattern)}`);
+  if (pattern[0] !== "/") throw invalidValue("a route's path", 'a text that starts with "/"', pattern);
   if (/[^\x20-\x7e]/.test(pattern))
-    throw new TypeError(
-      `characters beyond ASCII must be percent-encoded in a route's path: ${JSON.stringify(pattern)}`,
-    );
+    throw invalidValue("a route's path", "a text with percent-encoded characters beyond ASCII", pattern);
   const names = pattern
     .split("/")
     .filter((segment) => segment[0] === ":")
     .map((segment) => segment.slice(1));
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
-    throw new TypeError(`a route's path must not name a parameter twice: ":${twice}" in ${JSON.stringify(pattern)}`);
+    throw invalidValue("a route's path", `a pattern that names the parameter ":${twice}" once`, pattern);
   return names;
 }
 

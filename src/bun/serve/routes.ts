@@ -1,6 +1,6 @@
 /** The option `routes` of serve: checks its values and makes the router. */
 import { inCurrentContext } from "../../sys/async-context.ts";
-import { requireObject } from "../../sys/check.ts";
+import { invalidType, invalidValue, requireObject } from "../../sys/check.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { parameterNames, Router } from "./router.ts";
 import type { StaticContent } from "./static-content.ts";
@@ -97,12 +97,13 @@ function readContent(path: string, value: any): StaticContent {
   if (isResponse(value)) return contents().contentOfResponse(value, path);
   if (value instanceof Blob) return contents().contentOfFile(value, path);
   if (typeof value?.dir === "string") {
-    if (!path.endsWith("/*"))
-      throw new TypeError(`the path of a route with dir must end in "/*", not ${JSON.stringify(path)}`);
+    if (!path.endsWith("/*")) throw invalidValue("the path of a route with dir", 'a pattern that ends in "/*"', path);
     return new (contents().ContentOfDirectory)(value.dir, path.slice(0, -1));
   }
-  throw new TypeError(
-    `route ${JSON.stringify(path)} must be a Response, a handler, Bun.file(), { dir }, false, or an object of these ` +
-      `by method (${[...methodNames].join(", ")}), not ${Bun.inspect(value)}`,
+  const methods = [...methodNames].join(", ");
+  throw invalidType(
+    `route ${JSON.stringify(path)}`,
+    `a Response, a handler, Bun.file(), { dir }, false, or an object of these by method (${methods})`,
+    value,
   );
 }

@@ -6,7 +6,7 @@
  */
 import { Listener } from "../../transport/listener.ts";
 import { serveFailure } from "../sockets/failure.ts";
-import { requireObject } from "../../sys/check.ts";
+import { invalidType, requireObject } from "../../sys/check.ts";
 import { readText, requireServerPort } from "../sockets/options.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
@@ -134,7 +134,7 @@ class RingServer implements Server, ServeHost {
     this.routes = readRoutes(routesOf(options));
     try {
       if (options.fetch === undefined && this.routes.router === null)
-        throw new TypeError("fetch must be a function where routes has no route, not undefined");
+        throw invalidType("fetch", "a function where routes has no route", undefined);
       this.listener = new Listener(reactor, target, (fd) => this.accept(fd));
     } catch (error) {
       this.routes.close();
@@ -335,7 +335,7 @@ class RingServer implements Server, ServeHost {
 
 /** Returns the responder of a request that is not answered yet. */
 function responderOf(method: string, request: Request): FetchResponder | undefined {
-  if (!(request instanceof Request)) throw new TypeError(`${method} takes a Request, not ${Bun.inspect(request)}`);
+  if (!(request instanceof Request)) throw invalidType(`the argument of ${method}`, "a Request", request);
   const origin = RingRequest.originOf(request);
   return origin instanceof FetchResponder && origin.isServing(request as unknown as RingRequest) ? origin : undefined;
 }

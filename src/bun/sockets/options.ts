@@ -2,7 +2,7 @@
  * Checks the options that programs pass to listen, connect and serve. Every error names the option,
  * the value and what is allowed.
  */
-import { invalidOption } from "../../sys/check.ts";
+import { invalidOption, shown, withCode } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
 
 /**
@@ -87,11 +87,6 @@ function received(value: unknown): string {
   return String(typeof value === "number" ? value : readInteger(value));
 }
 
-/** Adds a `code` to an error, as Node's errors have it. */
-export function withCode<E extends Error>(code: string, error: E): E {
-  return Object.assign(error, { code });
-}
-
 export function requireDescriptor(value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
   throw invalidOption("fd", "number", "a descriptor", value);
@@ -122,6 +117,6 @@ export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" |
   }
   const hostname = readText("hostname", options.hostname);
   if (hostname === undefined && typeof options.hostname === "object" && options.hostname !== null)
-    throw new TypeError(`Expected a non-empty "hostname", not ${Bun.inspect(options.hostname)}`);
+    throw new TypeError(`Expected a non-empty "hostname", not ${shown(options.hostname)}`);
   return { hostname, port: requireSocketPort(port) };
 }

@@ -1,5 +1,5 @@
 /** Converts bytes between programs and sockets. */
-import { invalidType } from "../../sys/check.ts";
+import { invalidType, invalidValue } from "../../sys/check.ts";
 import { plainBytes } from "../../sys/views.ts";
 import type { BinaryType } from "./socket-handlers.ts";
 
@@ -53,5 +53,5 @@ function isBoxedText(data: unknown): data is string {
 function blobBytes(blob: Blob): Uint8Array {
   const bytes = Bun.peek(blob.bytes());
   if (bytes instanceof Uint8Array) return bytes;
-  throw new TypeError("data must be in memory: read a file first");
+  throw invalidValue("data", "in memory, so read a file first", blob);
 }

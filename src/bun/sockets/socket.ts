@@ -10,8 +10,7 @@
  * rest after `drain`.
  */
 import type { Reactor } from "../../reactor/reactor.ts";
-import { currentContext, outside } from "../../sys/async-context.ts";
-import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
+import { runJobs } from "../../sys/program.ts";
 import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../../sys/abi.ts";
 import { invalidOption } from "../../sys/check.ts";
 import { EBADF, type SystemError } from "../../sys/errno.ts";
@@ -19,15 +18,13 @@ import { native } from "../../sys/library.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { Connection } from "../../transport/connection.ts";
 import { type Consumer, Hold } from "../../transport/transport.ts";
+import { call, callOpen, give, type Handler, NONE } from "./handler-calls.ts";
 import type { SocketListener } from "./listen.ts";
 import { LEAVE_TIMEOUT_MS, leaving } from "./leaving.ts";
 import { PlainSocket } from "./plain-socket.ts";
 import { copyFor, toBytes, type Writable } from "./socket-data.ts";
 import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
 import { readTypeOfService, requireTypeOfService, writeTypeOfService } from "./type-of-service.ts";
-
-/** Stands for no argument: the handler gets only the socket. */
-const NONE = Symbol("none");
 
 /** State that all sockets of a listener share. `reload` changes it for all of them. */
 export interface SocketContext<Data> {
@@ -252,7 +249,12 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   onOpen(): void {
     const { open } = this.context.handlers;
     if (open === undefined) return;
-    currentContext()(Socket.open, this, open as Handler);
+    let isRefused = true;
+    try {
+      isRefused = callOpen(this, open);
+    } finally {
+      if (isRefused && !this.isClosed) this.leave();
+    }
     runJobs();
   }
 
@@ -269,9 +271,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   /** @internal */
   consume(memory: Buffer, start: number, end: number): number {
     const { data, binaryType } = this.context.handlers;
-    if (data === undefined) return end;
-    outside(Socket.run, this, "data", data as Handler, copyFor(binaryType, memory, start, end));
-    runJobs();
+    if (data !== undefined) give(this, data, copyFor(binaryType, memory, start, end));
     return end;
   }
 
@@ -280,7 +280,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     // As in Bun, a socket that has shut down its sending side gets only `close`.
     const { isOpen } = this.connection;
     try {
-      if (isOpen) this.call("end", this.context.handlers.end, NONE);
+      if (isOpen) call(this, "end", this.context.handlers.end, NONE);
     } finally {
       if (!this.isClosed && !(isOpen && this.context.allowHalfOpen)) this.leave();
     }
@@ -288,12 +288,12 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
 
   /** @internal */
   onDrain(): void {
-    this.call("drain", this.context.handlers.drain, NONE);
+    call(this, "drain", this.context.handlers.drain, NONE);
   }
 
   /** @internal */
   onTimeout(): void {
-    this.call("timeout", this.context.handlers.timeout, NONE);
+    call(this, "timeout", this.context.handlers.timeout, NONE);
   }
 
   /** @internal */
@@ -326,7 +326,7 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
 
   private tellClose(error: SystemError | undefined): void {
     this.context.closed(this);
-    this.call("close", this.context.handlers.close, error);
+    call(this, "close", this.context.handlers.close, error);
   }
 
   private get remote(): SocketAddress {
@@ -343,58 +343,8 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
     return !this.isClosed && native().rl_setsockopt(this.connection.fd, level, name, value) === 0;
   }
 
-  /** Calls a handler, for the event loop or inside of a call of the program. */
-  private call(
-    name: string,
-    handler: ((socket: this, argument: never) => unknown) | undefined,
-    argument: unknown,
-  ): void {
-    if (handler === undefined) return;
-    currentContext()(Socket.run, this, name, handler as Handler, argument);
-    runJobs();
-  }
-
-  private static run(socket: Socket<any>, name: string, handler: Handler, argument: unknown): void {
-    let result: unknown;
-    enterProgram();
-    try {
-      result = argument === NONE ? handler.call(socket, socket) : handler.call(socket, socket, argument);
-    } catch (error) {
-      return socket.fail(name, error);
-    } finally {
-      leaveProgram();
-    }
-    if (result instanceof Promise) result.catch((error) => socket.fail(name, error));
-  }
-
-  /**
-   * Calls `open`. As in Bun, a throw or a returned Error closes the socket; a rejection is
-   * unhandled.
-   */
-  private static open(socket: Socket<any>, handler: Handler): void {
-    let error: unknown;
-    enterProgram();
-    try {
-      const result = handler.call(socket, socket);
-      if (!(result instanceof Error)) return;
-      error = result;
-    } catch (thrown) {
-      error = thrown;
-    } finally {
-      leaveProgram();
-    }
-    try {
-      socket.fail("open", error);
-    } finally {
-      if (!socket.isClosed) socket.leave();
-    }
-  }
-
-  private fail(handler: string, error: unknown): void {
-    const onError = this.context.handlers.error;
-    if (onError === undefined || handler === "error") throw error;
-    this.call("error", onError, error);
+  /** @internal The handler of what another handler throws. */
+  get errorHandler(): Handler | undefined {
+    return this.context.handlers.error;
   }
 }
-
-type Handler = (socket: Socket<any>, argument?: unknown) => unknown;

@@ -1,7 +1,7 @@
 /** A socket's type of service (ip(7)) or traffic class (ipv6(7)). Both are the same field. */
+import { shown, withCode } from "../../sys/check.ts";
 import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS } from "../../sys/abi.ts";
 import { native } from "../../sys/library.ts";
-import { withCode } from "./options.ts";
 
 type Family = "IPv4" | "IPv6";
 
@@ -28,7 +28,7 @@ export function requireTypeOfService(tos: unknown): number {
   if (tos === undefined) return 0;
   if (typeof tos !== "number" || !Number.isInteger(tos)) {
     const type = typeof tos === "number" ? "integer" : "number";
-    const message = `The "tos" property must be of type ${type}. Received ${Bun.inspect(tos)}`;
+    const message = `The "tos" property must be of type ${type}. Received ${shown(tos)}`;
     throw withCode("ERR_INVALID_ARG_TYPE", new TypeError(message));
   }
   if (tos >= 0 && tos <= 255) return tos;

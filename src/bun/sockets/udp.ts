@@ -34,7 +34,7 @@ import {
 import * as multicast from "../../transport/multicast.ts";
 import { bindFailure, connectFailure } from "./failure.ts";
 import { readInteger, readText } from "./options.ts";
-import { invalidOption, invalidValue, requireObject } from "../../sys/check.ts";
+import { invalidOption, invalidValue, requireObject, shown } from "../../sys/check.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
 import { type BinaryType, takeHandlers } from "./socket-handlers.ts";
 
@@ -385,7 +385,7 @@ type Handler = (...args: any[]) => unknown;
 function requireDatagramPort(name: string, value: number | string | undefined, least: 0 | 1): number {
   const port = readInteger(value);
   if (port >= least && port <= 65535) return port;
-  throw new TypeError(`Expected "${name}" to be an integer between ${least} and 65535, not ${Bun.inspect(value)}`);
+  throw new TypeError(`Expected "${name}" to be an integer between ${least} and 65535, not ${shown(value)}`);
 }
 
 const handlerNames = ["data", "drain", "error"] as const;

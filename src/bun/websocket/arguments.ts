@@ -2,6 +2,7 @@
  * Checks of the arguments of a WebSocket's methods. The errors name the method and the value, in
  * the words of Bun.
  */
+import { shown } from "../../sys/check.ts";
 import { toBytes } from "../sockets/socket-data.ts";
 
 const CONTROL_BYTES_MAX = 125;
@@ -12,21 +13,21 @@ export function requireMessage(method: string, message: unknown): void {
 }
 
 export function requireTextMessage(method: string, message: unknown): void {
-  if (typeof message !== "string") throw new TypeError(`${method} expects a string, not ${Bun.inspect(message)}`);
+  if (typeof message !== "string") throw new TypeError(`${method} expects a string, not ${shown(message)}`);
 }
 
 export function requireBytesMessage(method: string, message: unknown): void {
   if (typeof message !== "object" || message === null)
-    throw new TypeError(`${method} expects a Blob or BufferSource, not ${Bun.inspect(message)}`);
+    throw new TypeError(`${method} expects a Blob or BufferSource, not ${shown(message)}`);
 }
 
 export function requireCompress(method: string, compress: unknown): void {
   if (typeof compress !== "boolean")
-    throw new TypeError(`${method} expects compress to be a boolean, not ${Bun.inspect(compress)}`);
+    throw new TypeError(`${method} expects compress to be a boolean, not ${shown(compress)}`);
 }
 
 export function requireTopic(method: string, topic: unknown): void {
-  if (typeof topic !== "string") throw new TypeError(`${method} expects a topic string, not ${Bun.inspect(topic)}`);
+  if (typeof topic !== "string") throw new TypeError(`${method} expects a topic string, not ${shown(topic)}`);
   if (topic === "") throw new TypeError(`${method} requires a non-empty topic name`);
 }
 
@@ -52,7 +53,7 @@ export function isBytes(message: unknown): message is ArrayBufferLike | NodeJS.A
 export function controlData(method: string, data: unknown): Uint8Array {
   if (data === undefined || data === null) return Buffer.alloc(0);
   if (typeof data !== "string" && typeof data !== "object")
-    throw new TypeError(`${method} expects a string, Blob, or BufferSource, not ${Bun.inspect(data)}`);
+    throw new TypeError(`${method} expects a string, Blob, or BufferSource, not ${shown(data)}`);
   const bytes = toBytes(data, 0, undefined);
   if (bytes.length > CONTROL_BYTES_MAX)
     throw new RangeError(
