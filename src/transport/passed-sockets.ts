@@ -71,8 +71,8 @@ function readVariables(which: PassedSocket): Passed[] {
       which,
       `is for process ${pid} (LISTEN_PID), and this is process ${process.pid}: let the unit start bun itself, or a script that ends with exec`,
     );
-  const count = /^[1-9]\d{0,3}$/.test(text) ? Number(text) : 0;
-  if (count === 0)
+  const count = Number(text);
+  if (!Number.isInteger(count) || count <= 0)
     throw activationError(which, `needs LISTEN_FDS to be a number of sockets, not ${JSON.stringify(text)}`);
   const names = namesText === undefined ? Array.from({ length: count }, () => "unknown") : namesText.split(":");
   if (names.length !== count)

@@ -17,7 +17,7 @@ afterAll(() => {
 
 const DAY_MS = 86_400_000;
 /** A deadline that passes in a test. */
-const SOON_MS = 250;
+const SOON_MS = 100;
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`;
 
