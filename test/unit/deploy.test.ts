@@ -7,9 +7,9 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../behaviour/free-port.ts";
 import { attempt, fixture, Program, run } from "../behaviour/process.ts";
 import { filterOf, type Profile, systemCalls } from "../behaviour/seccomp-filter.ts";
 import { blockOf } from "../packages/deploy-page.ts";
@@ -21,15 +21,6 @@ const directory = mkdtempSync(join(tmpdir(), "ringloop-deploy-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const isMissing = (program: string): boolean => Bun.which(program, { PATH: `${process.env.PATH}:/usr/sbin` }) === null;
-
-/** Returns a port of the loopback device on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Asks until somebody listens there. */
 async function ask(url: string, options: BunFetchRequestInit = {}): Promise<Response> {
