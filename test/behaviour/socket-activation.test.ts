@@ -20,19 +20,19 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Passes two listening sockets with the name "web" and a datagram socket between them. */
+/** Passes a datagram socket, and then two listening sockets with the name "web". */
 const passing = `
 import json, os, socket, sys
-web, echo = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+web, echo = (socket.create_server(("127.0.0.1", 0), backlog=7) for _ in range(2))
 udp = socket.socket(type=socket.SOCK_DGRAM)
 udp.bind(("127.0.0.1", 0))
 print(json.dumps([web.getsockname()[1], echo.getsockname()[1]]), flush=True)
-copies = [os.dup(each.fileno()) for each in (web, udp, echo)]
+copies = [os.dup(each.fileno()) for each in (udp, web, echo)]
 os.closerange(3, min(copies))
 for to, copy in enumerate(copies, 3):
     os.dup2(copy, to)
 os.closerange(6, 64)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="3", LISTEN_FDNAMES="web:udp:web")
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="3", LISTEN_FDNAMES="udp:web:web")
 os.execv(sys.argv[1], sys.argv[1:])`;
 
 const activation = (message: string): object => ({ name: "Error", code: "ERR_SOCKET_ACTIVATION", message });
@@ -43,7 +43,7 @@ test("the sockets that were passed are taken by name and in order, each once", a
   const found = await program.line();
   expect(found.variables).toEqual([null, null, null]);
   expect(found.named).toEqual(
-    activation('fd: "systemd:other" names none of the passed sockets, which are "web", "udp", "web"'),
+    activation('fd: "systemd:other" names none of the passed sockets, which are "udp", "web", "web"'),
   );
   expect(found.inWorker).toBe('fd: "systemd" is for the main thread: give a Worker the descriptor as a number');
   const buns = "fd must be undefined where Bun.serve serves, which takes none, not";
@@ -61,14 +61,16 @@ test("the sockets that were passed are taken by name and in order, each once", a
     expect(found.taken).toBeUndefined();
   } else {
     expect(found.ring).toEqual([true, true]);
+    // Bun itself makes descriptors from 4 on close-on-exec at its start.
     expect(found.closedOnExec).toEqual([true, true, true]);
+    expect(found.backlog).toBe(7);
     expect(found.datagram).toEqual(
       activation(
-        'fd: "systemd:udp" is descriptor 4, which does not listen: the socket unit needs ListenStream= and Accept=no',
+        'fd: "systemd:udp" is descriptor 3, which does not listen: the socket unit needs ListenStream= and Accept=no',
       ),
     );
     expect(found.taken).toEqual(
-      activation('fd: "systemd" is taken already: earlier calls have all of "web", "udp", "web"'),
+      activation('fd: "systemd" is taken already: earlier calls have all of "udp", "web", "web"'),
     );
     expect(await (await fetch(`http://127.0.0.1:${web}/`)).text()).toBe("served");
   }
