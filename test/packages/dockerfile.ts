@@ -51,6 +51,7 @@ export function testDockerfile(files: () => Record<string, string>, packages: ()
     });
 
     test("installs, serves on the ring in a root that is read-only, is healthy, and ends by SIGTERM", async () => {
+      expect(instructions("FROM", dockerfile)).toEqual([`oven/bun:${Bun.version}`]);
       expect(instructions("WORKDIR", dockerfile)).toEqual(["/app"]);
       for (const line of instructions("COPY", dockerfile))
         for (const name of line.split(" ").slice(0, -1))
