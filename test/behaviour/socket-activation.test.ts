@@ -84,6 +84,7 @@ test.skipIf(isBun || Bun.which("systemd-socket-activate") === null)(
     const source = `
       const { serve } = await import(${JSON.stringify(join(import.meta.dir, "../../src/index.ts"))});
       const server = serve({ fd: "systemd:web", fetch: () => new Response("activated") });
+      console.log(JSON.stringify([server.address, server.url.href]));
       process.once("SIGTERM", () => server.stop({ deadlineMs: 1000 }));`;
     const activate = ["systemd-socket-activate", "--listen", unix, "--fdname", "web"];
     await using program = new Program([...activate, process.execPath, "-e", source], { RINGLOOP: "require" });
@@ -94,6 +95,7 @@ test.skipIf(isBun || Bun.which("systemd-socket-activate") === null)(
       expect(await answer.text()).toBe("activated");
       break;
     }
+    expect(await program.line()).toEqual([unix, `unix://${unix}`]);
     expect(await program.stop()).toBe(0);
     expect(existsSync(unix)).toBe(true);
   },

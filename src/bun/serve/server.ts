@@ -163,7 +163,7 @@ class RingServer implements Server, ServeHost {
       throw target.fd === undefined ? serveFailure(error, target) : error;
     }
     const { address } = this.listener;
-    this.unix = address === undefined ? (target.unix ?? "") : undefined;
+    this.unix = this.listener.unix;
     this.port = address?.port;
     this.hostname = address && (readText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";

@@ -158,8 +158,8 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     } catch (error) {
       throw endpoint.fd === undefined ? listenFailure(error, endpoint) : error;
     }
-    const { address } = this.acceptor;
-    if (endpoint.unix !== undefined) this.unix = endpoint.unix;
+    const { address, unix } = this.acceptor;
+    if (unix !== undefined) this.unix = unix;
     if (!address) return;
     this.hostname = endpoint.hostname ?? address.address;
     this.port = address.port;
