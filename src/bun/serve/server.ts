@@ -101,11 +101,11 @@ function startServer(options: Options): Server {
   const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
   if (!reactor) {
+    if (options.fd !== undefined)
+      throw invalidValue("fd", "undefined where Bun.serve serves, which takes none", options.fd);
     // After a hot reload, the options need Bun's server. It replaces the ring's server, and stays.
     void running?.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
-    if (options.fd !== undefined)
-      throw invalidValue("fd", "undefined where Bun.serve serves, which takes none", options.fd);
     return markAsBuns(withDeadline(originals.serve(options as never) as unknown as Server));
   }
   installGlobals();
