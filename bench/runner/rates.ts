@@ -45,6 +45,7 @@ export interface Result {
   peakKiB: number;
   /** See LoadResult. */
   loadBusy: number;
+  loadCpuUs: number;
 }
 export type Results = Record<string, Partial<Record<Peer, Result>>>;
 
@@ -96,7 +97,7 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
       progress(title, peer);
       server.resume();
       const start = server.usage();
-      const result = await run(workload, server.port, seconds, rate, pinned);
+      const result = await run(workload, server.port, secondsOf(workload, seconds), rate, pinned);
       const end = server.usage();
       server.pause();
       const of = (ns: number): number => ns / 1000 / result.count;
@@ -105,7 +106,7 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
   }
   const medians: Partial<Record<Peer, Result>> = {};
   for (const [peer, runs] of samples) {
-    const of = (field: "rate" | "cpuUs" | "jsUs" | "p50Us" | "p99Us" | "loadBusy"): number =>
+    const of = (field: "rate" | "cpuUs" | "jsUs" | "p50Us" | "p99Us" | "loadBusy" | "loadCpuUs"): number =>
       median(runs.map((each) => each[field]));
     const rates = runs.map((each) => each.rate);
     const p999 = runs.map((each) => each.p999Us).filter((us) => us !== undefined);
@@ -119,10 +120,15 @@ async function measure(workload: Workload, options: RateOptions): Promise<Result
       ...(p999.length > 0 && { p999Us: median(p999) }),
       peakKiB: servers.get(peer)!.peakKiB(),
       loadBusy: of("loadBusy"),
+      loadCpuUs: of("loadCpuUs"),
     };
   }
   for (const server of servers.values()) await server.stop();
   return medians;
+}
+
+function secondsOf({ secondsMin = 0 }: Workload, seconds: number): number {
+  return Math.max(seconds, secondsMin);
 }
 
 function run(
@@ -169,7 +175,7 @@ function shuffled<T>(items: T[]): T[] {
 export function printRates(results: Results): void {
   const rows = Object.entries(results).flatMap(([title, byPeer]) =>
     (Object.entries(byPeer) as [Peer, Result][]).map(([peer, result], i) => {
-      const { rate, spread, cpuUs, jsUs, p50Us, p99Us, p999Us, peakKiB, loadBusy } = result;
+      const { rate, spread, cpuUs, jsUs, p50Us, p99Us, p999Us, peakKiB, loadBusy, loadCpuUs } = result;
       const bun = byPeer.bun ?? result;
       return [
         i === 0 ? title : "",
@@ -183,6 +189,7 @@ export function printRates(results: Results): void {
         ratio(jsUs / bun.jsUs),
         ...[p50Us, p99Us, p999Us ?? Number.NaN, peakKiB / 1024].map(thousands),
         `${(loadBusy * 100).toFixed(0)}%`,
+        loadCpuUs.toFixed(1),
       ];
     }),
   );
@@ -201,6 +208,7 @@ export function printRates(results: Results): void {
     "p99.9",
     "peak MiB",
     "load busy",
+    "load CPU us",
   ];
   printTable(
     "Rates and cost of one request or message (ratios to Bun's own; CPU with the ring's kernel threads)",

@@ -15,6 +15,8 @@ export interface Workload {
    * thousand requests.
    */
   warmUp?: { path: string; connections: number };
+  /** Shortest run in seconds, for answers that take long. */
+  secondsMin?: number;
   /** The load program: wrk or h2load, which are independent of ringloop, or limit/load.c. */
   load: ({ by: "wrk" } & WrkRequest) | { by: "h2load" } | ({ by: "load"; ofBunsRate?: number } & LoadRequest);
 }
@@ -31,6 +33,8 @@ export const groups = [
   "rate",
   "models",
   "node",
+  "large",
+  "once",
 ] as const;
 export type Group = (typeof groups)[number];
 
@@ -120,6 +124,53 @@ const rates = (title: string, service: Service, connections: number, request: Lo
 const httpRates = (connections: number): Workload[] =>
   rates("HTTP hello", "http-hello", connections, { service: "http", bytes: 0 });
 
+/** Large bodies (servers/large.ts), by path. */
+const largeAnswers: Record<string, string> = {
+  "memory/64KiB": "64 KiB from memory",
+  "memory/256KiB": "256 KiB from memory",
+  "memory/1MiB": "1 MiB from memory",
+  "memory/16MiB": "16 MiB from memory",
+  "stream/16KiB": "stream of 64 chunks of 16 KiB",
+  "stream/1MiB": "stream of 20 chunks of 1 MiB",
+  "file/64KiB": "64 KiB from a file",
+  "file/1MiB": "1 MiB from a file",
+  "file/1GiB": "1 GiB from a file",
+};
+const largeUploads: Record<string, string> = {
+  "upload/stream": "upload of 4 MiB, read as a stream",
+  "upload/buffer": "upload of 4 MiB, read at once",
+};
+
+function largeWorkloads(): Workload[] {
+  return [1, 16, 50].flatMap((connections) => {
+    const large = (title: string, load: Workload["load"], more: Partial<Workload> = {}): Workload => ({
+      group: "large",
+      title: `${title}, ${connections} connection${connections === 1 ? "" : "s"}`,
+      service: "large",
+      connections,
+      peers: bunPeers,
+      load,
+      ...more,
+    });
+    const answers = Object.entries(largeAnswers)
+      .filter(([path]) => path !== "file/1GiB" || connections < 50)
+      .map(([path, title]) =>
+        large(
+          title,
+          { by: "wrk", path: `/${path}` },
+          path === "file/1GiB" ? { secondsMin: connections > 1 ? 20 : 3 } : {},
+        ),
+      );
+    const uploads = Object.entries(largeUploads).map(([path, title]) =>
+      large(title, { by: "wrk", path: `/${path}`, postBytes: 4 * 1048576 }),
+    );
+    const messages = [16384, 1048576].map((bytes) =>
+      large(`WebSocket echo of ${bytes / 1024} KiB`, { by: "load", service: "ws", bytes, path: "/echo" }),
+    );
+    return [...answers, ...uploads, ...messages];
+  });
+}
+
 const socket = (title: string, connections: number, request: LoadRequest): Workload => ({
   group: "websocket",
   title: `WebSocket ${title}, ${connections.toLocaleString("en")} sockets`,
@@ -133,6 +184,14 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[],
   const all: Workload[] = [
     ...apps(isQuick),
     ...nodeWorkloads(isQuick),
+    ...largeWorkloads(),
+    ...(["1.1", "1.0"] as const).flatMap((once) =>
+      [1, 16, 50].map((connections): Workload => ({
+        ...byWrk("once", "", "http-hello", connections, { once }),
+        title: `a connection for each request, HTTP/${once}, ${connections} at a time`,
+        peers: bunPeers,
+      })),
+    ),
     byWrk("http", "hello, pipeline 16", "http-hello", 50, { depth: 16 }),
     ...[50, 256].map((connections) => byWrk("http", "hello", "http-hello", connections, {})),
     {

@@ -45,6 +45,11 @@ const SPARES_MAX = 1024;
 export class Outbox {
   /** Number of bytes that were written and that the kernel has not accepted. */
   queuedBytes = 0;
+  /**
+   * Whether the kernel has accepted only a part of the last send: the socket's buffer is full, and
+   * more bytes would only wait here.
+   */
+  isRefused = false;
 
   private sender: Sender;
   private head: Chunk | null = null;
@@ -201,14 +206,17 @@ export class Outbox {
   sendNow(fd: number): number {
     const { arena } = this.sender.reactor;
     const head = this.head!;
+    let result: number;
     if (head.next === null) {
       this.requested = head.unsent;
-      return native().rl_send_now(fd, head.address + head.sent, this.requested, 0);
+      result = native().rl_send_now(fd, head.address + head.sent, this.requested, 0);
+    } else {
+      const { header, bytes } = gather(arena, head);
+      this.requested = bytes;
+      result = native().rl_send_now(fd, 0, 0, header.address);
+      arena.free(header);
     }
-    const { header, bytes } = gather(arena, head);
-    this.requested = bytes;
-    const result = native().rl_send_now(fd, 0, 0, header.address);
-    arena.free(header);
+    this.isRefused = result < this.requested;
     return result;
   }
 
@@ -226,7 +234,8 @@ export class Outbox {
   took(bytes: number): void {
     const { arena, lane } = this.sender.reactor;
     if (bytes > this.requested) throw new RingIntegrityError(`completion sends ${bytes} of ${this.requested} bytes`);
-    if (bytes < this.requested) lane.counters.shortSends++;
+    this.isRefused = bytes < this.requested;
+    if (this.isRefused) lane.counters.shortSends++;
     this.queuedBytes -= bytes;
     for (let left = bytes; left > 0;) {
       const chunk = this.head!;
@@ -250,6 +259,7 @@ export class Outbox {
     }
     this.head = this.tail = null;
     this.queuedBytes = 0;
+    this.isRefused = false;
   }
 
   private adopt(bytes: Uint8Array, dispose: boolean): void {

@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { constants, deflateRawSync } from "node:zlib";
 import { growth, linear, ratio } from "./growth.ts";
+import { fixture, run } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
-import { isBun, serve, type Server } from "./subject.ts";
+import { isBun, serve, type Server, subject } from "./subject.ts";
 import { frame, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
 
 const dedicated = { compress: "dedicated", decompress: "dedicated" } as never;
@@ -228,3 +229,12 @@ test.skipIf(isBun)("of many requests at once no more is kept than the next ones 
   expect(spare.count).toBeGreaterThan(0);
   expect(spare.count).toBeLessThanOrEqual(256);
 });
+
+// In sqpoll the SQ thread sends, so that answers are queued.
+test.skipIf(subject === "sqpoll")(
+  "64 simultaneous requests for 1 MiB do not take the memory of 64 answers",
+  async () => {
+    const { stdout } = await run([process.execPath, fixture("large-answers.ts")]);
+    expect(Number(stdout)).toBeLessThan(24);
+  },
+);

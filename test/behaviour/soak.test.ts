@@ -30,5 +30,5 @@ test.skipIf(isBun)(
       rmSync(directory, { recursive: true, force: true });
     }
   },
-  40_000,
+  120_000,
 );

@@ -244,7 +244,9 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
   const everySeconds = Math.min(1, seconds / 5);
   const stop = new AbortController();
   const killing = killClients(ports, Math.min(KILL_EVERY_SECONDS, seconds / 3), stop.signal);
-  for (let second = everySeconds; second < seconds; second += everySeconds) {
+  const isAsked = (service: Service): boolean => samples.some(({ seen }) => (seen[service]?.count ?? 0) > 0);
+  // On a busy machine a short run may end before the clients have asked each service.
+  for (let second = everySeconds; second < seconds || !services.every(isAsked); second += everySeconds) {
     await Bun.sleep(Math.max(0, (second - elapsed()) * 1000));
     const isThird = elapsed() >= ((collectedKiB.length + 1) * seconds) / 3;
     const [held, report] = [
@@ -267,7 +269,6 @@ async function soak(server: Child, load: Child): Promise<SoakResult> {
   for (const [kind, count] of Object.entries(faults)) violations.push(`in the server, ${count} times: ${kind}`);
   for (const [kind, count] of Object.entries(last.faults)) violations.push(`at a client, ${count} times: ${kind}`);
   const seen = together(samples);
-  for (const service of services) must((seen[service]?.count ?? 0) > 0, `${service} was not asked`);
   if (seconds >= JUDGED_FROM_SECONDS) judgeMemory(samples, collectedKiB);
   return {
     date: new Date().toISOString().slice(0, 10),

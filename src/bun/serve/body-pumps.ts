@@ -30,7 +30,7 @@ abstract class PullPump implements BodyPump {
   start(): void {
     const { sender } = this;
     this.run().then(
-      () => sender.end(),
+      () => sender.endInOwnJob(),
       (error) => {
         this.cancel(error);
         sender.fail(error);
@@ -58,15 +58,24 @@ class ReaderPump extends PullPump {
 
   protected async run(): Promise<void> {
     const { reader, sender } = this;
+    // As in Bun, all pieces that are there already are taken first, without a promise for each.
+    const first = outside(readManyFrom, reader);
+    const { done: isEmpty, value: pieces } = first instanceof Promise ? await first : first;
+    if (isEmpty || sender.ended) return;
+    for (const piece of pieces) sender.write(dataOf(piece));
     for (;;) {
+      if (sender.isFull) await sender.whenDrained();
       // `read` may run the stream's `pull`. An async context that `pull` enters ends here, so that
       // it does not reach the next request.
       const { done, value } = await outside(readFrom, reader);
       if (done || sender.ended) return;
       sender.write(dataOf(value));
-      if (sender.isFull) await sender.whenDrained();
     }
   }
+}
+
+function readManyFrom(reader: ReadableStreamDefaultReader): ReturnType<ReadableStreamDefaultReader["readMany"]> {
+  return reader.readMany();
 }
 
 function readFrom(reader: ReadableStreamDefaultReader): ReturnType<ReadableStreamDefaultReader["read"]> {

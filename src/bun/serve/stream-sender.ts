@@ -42,7 +42,7 @@ const HELD_BYTES_MAX = 65536;
 export class StreamSender implements BodySender, Flushable {
   readonly isFinite = false;
 
-  private readonly target: BodyTarget;
+  readonly target: BodyTarget;
   private readonly plan: ResponsePlan;
   private readonly body: StreamBody;
   private readonly pump: BodyPump;
@@ -97,9 +97,12 @@ export class StreamSender implements BodySender, Flushable {
     return this.aborted;
   }
 
-  /** Whether the bytes that wait for the client have reached the limit. */
+  /** Whether the client is behind: its socket accepts no more, or too many bytes wait for it. */
   get isFull(): boolean {
-    return this.state === State.Open && this.target.transport.queuedBytes >= this.target.host.limits.writeQueueBytesMax;
+    const { transport, host } = this.target;
+    const { queuedBytes } = transport;
+    if (this.state !== State.Open || queuedBytes === 0) return false;
+    return transport.outbox.isRefused || queuedBytes >= host.limits.writeQueueBytesMax;
   }
 
   /** Resolves when everything has left, or when the client is gone. */
@@ -120,22 +123,20 @@ export class StreamSender implements BodySender, Flushable {
     return bytes;
   }
 
+  /** Ends the body, from inside of a function of the program. */
   end(): void {
     if (this.state === State.Ended) return;
-    const { transport } = this.target;
-    if (this.state === State.Held) {
-      const { keepAlive } = this.plan;
-      const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
-      transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
-      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk), "");
-      this.held = [];
-    } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");
-    this.state = State.Ended;
+    this.writeEnd();
     // A job of its own, because the next request must not run inside of the program's function that
     // ends this body.
-    outside(queueMicrotask, () => {
-      if (this.target.isSending(this)) this.target.bodySent();
-    });
+    outside(queueMicrotask, () => tellSent(this));
+  }
+
+  /** Ends the body, from a promise job in which nothing of the program runs. */
+  endInOwnJob(): void {
+    if (this.state === State.Ended) return;
+    this.writeEnd();
+    outside(tellSent, this);
   }
 
   fail(error: unknown): void {
@@ -157,6 +158,18 @@ export class StreamSender implements BodySender, Flushable {
     this.held = [];
   }
 
+  private writeEnd(): void {
+    const { transport } = this.target;
+    if (this.state === State.Held) {
+      const { keepAlive } = this.plan;
+      const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
+      transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
+      for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk), "");
+      this.held = [];
+    } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");
+    this.state = State.Ended;
+  }
+
   private writeChunk(chunk: string | Uint8Array, bytes: number): void {
     const { outbox } = this.target.transport;
     const { chunked } = this.plan;
@@ -172,6 +185,10 @@ export class StreamSender implements BodySender, Flushable {
     outbox.writeLatin1(suffix);
     outbox.hasten();
   }
+}
+
+function tellSent(sender: StreamSender): void {
+  if (sender.target.isSending(sender)) sender.target.bodySent();
 }
 
 function sizeOf(chunk: string | Uint8Array): number {
