@@ -493,6 +493,16 @@ EXPORT int rl_set_blocking(int fd) {
   return flags < 0 ? -errno : result(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
 }
 
+/* Sets FD_CLOEXEC of a descriptor that the process was started with. */
+EXPORT int rl_close_on_exec(int fd) { return result(fcntl(fd, F_SETFD, FD_CLOEXEC)); }
+
+/* Whether a socket listens: 1 or 0. */
+EXPORT int rl_is_listening(int fd) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) < 0 ? -errno : value;
+}
+
 EXPORT int rl_getsockopt(int fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof(value);

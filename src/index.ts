@@ -5,10 +5,12 @@
  */
 export type { RingServeOptions, ServeOptions } from "./bun/serve/serve-options.ts";
 export { serve, type Server } from "./bun/serve/server.ts";
+export type { StopOptions } from "./bun/serve/stopping.ts";
 export { connect, type TcpConnectOptions } from "./bun/sockets/connect.ts";
 export {
   type DescriptorOptions,
   listen,
+  type ListeningDescriptorOptions,
   type SocketListener,
   type StreamOptions,
   type TcpListenOptions,
@@ -19,6 +21,7 @@ export type { Socket } from "./bun/sockets/socket.ts";
 export type { Writable } from "./bun/sockets/socket-data.ts";
 export type { BinaryType, SocketHandlers } from "./bun/sockets/socket-handlers.ts";
 export { type ReceiveFlags, type UdpHandlers, type UdpOptions, udpSocket, type UdpSocket } from "./bun/sockets/udp.ts";
+export type { PassedSocket } from "./transport/passed-sockets.ts";
 export type { SocketAddress } from "./transport/address.ts";
 export type { FileHandle, Stats } from "./fs/index.ts";
 export type { Multishot, MultishotOptions } from "./operations/multishot.ts";

@@ -584,4 +584,25 @@ export const mutations: Mutation[] = [
     to: "if (this.length < 0) this.expect(",
     tests: ["behaviour/whole-files.test.ts"],
   },
+  {
+    what: "a stop with a deadline tells WebSockets nothing",
+    file: "bun/serve/server.ts",
+    from: "      for (const { consumer } of this.connections()) this.webSockets?.stop(consumer);\n",
+    to: "",
+    tests: ["behaviour/graceful-stop.test.ts"],
+  },
+  {
+    what: "a later deadline puts off a nearer one",
+    file: "bun/serve/stopping.ts",
+    from: "    if (atMs >= this.atMs) return;\n",
+    to: "",
+    tests: ["behaviour/graceful-stop.test.ts"],
+  },
+  {
+    what: "a passed socket is taken twice",
+    file: "transport/passed-sockets.ts",
+    from: "  found.taken = true;\n",
+    to: "",
+    tests: ["behaviour/socket-activation.test.ts"],
+  },
 ];

@@ -45,6 +45,8 @@ const symbols = {
   rl_find_epoll: { args: [i32], returns: i32 },
   rl_socket: { args: [i32, i32], returns: i32 },
   rl_set_blocking: { args: [i32], returns: i32 },
+  rl_close_on_exec: { args: [i32], returns: i32 },
+  rl_is_listening: { args: [i32], returns: i32 },
   rl_getsockopt: { args: [i32, i32, i32], returns: i32 },
   rl_getsockopt_bytes: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   rl_setsockopt: { args: [i32, i32, i32, i32], returns: i32 },

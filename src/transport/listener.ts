@@ -12,7 +12,7 @@ import type { OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
-import { localAddress, type SocketAddress } from "./address.ts";
+import { localAddress, localPath, type SocketAddress } from "./address.ts";
 import { type ListenTarget, openListeningSocket, unlinkSocket } from "./open-socket.ts";
 
 /** Milliseconds until a listener without free descriptors tries again. */
@@ -52,6 +52,8 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
    * sockets.
    */
   readonly address: SocketAddress | undefined;
+  /** The path or abstract name of a Unix socket; undefined for an IP socket. */
+  readonly unix: string | undefined;
 
   private readonly reactor: Reactor;
   private readonly slot: number;
@@ -75,6 +77,7 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     this.fd = openListeningSocket(target);
     reactor.lane.owned.add(this.fd);
     this.address = localAddress(this.fd);
+    this.unix = this.address ? undefined : (target.unix ?? localPath(this.fd));
     this.slot = reactor.lane.operations.acquire(this);
     reactor.quietSlots++;
     reactor.ref();

@@ -20,6 +20,7 @@ import {
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { encodeAddress, familyOf } from "./address.ts";
+import { activationError, passedDescriptors, type PassedSocket, takePassedSocket } from "./passed-sockets.ts";
 import { UnixAddress } from "./unix-address.ts";
 
 /** Where to listen: `fd`, or `unix`, or `hostname` and `port`. */
@@ -43,13 +44,14 @@ export interface ListenTarget {
    * A socket that already listens, such as one from socket activation. The listener becomes its
    * owner.
    */
-  fd?: number | undefined;
+  fd?: number | PassedSocket | undefined;
 }
 
 const BACKLOG = 512;
 
 export function openListeningSocket(target: ListenTarget): number {
   const { fd, unix, hostname, port = 0 } = target;
+  if (typeof fd === "string") return adoptPassedSocket(fd);
   if (fd !== undefined) return adoptListeningSocket(fd);
   if (unix !== undefined) {
     using address = new UnixAddress(unix, "listen");
@@ -84,16 +86,32 @@ export function openStreamSocket(address: Uint8Array): number {
   return fd;
 }
 
-/** Makes a descriptor from elsewhere blocking, as the ring needs it. Throws SystemError (EBADF). */
+/**
+ * Makes a descriptor from elsewhere blocking, as the ring needs it, and close-on-exec. Throws
+ * SystemError (EBADF).
+ */
 export function adoptSocket(fd: number, syscall: string): number {
   check(native().rl_set_blocking(fd), syscall);
+  check(native().rl_close_on_exec(fd), syscall);
   return fd;
+}
+
+/** Adopts a socket that systemd has passed. As sd_listen_fds(3), makes all of them close-on-exec. */
+function adoptPassedSocket(which: PassedSocket): number {
+  const fd = takePassedSocket(which);
+  for (const each of passedDescriptors()) native().rl_close_on_exec(each); // Fails without harm for a closed one.
+  if (native().rl_is_listening(fd) !== 1)
+    throw activationError(
+      which,
+      `is descriptor ${fd}, which does not listen: the socket unit needs ListenStream= and Accept=no`,
+    );
+  return adoptListeningSocket(fd);
 }
 
 function adoptListeningSocket(fd: number): number {
   adoptSocket(fd, "listen");
-  // Sets the backlog of a socket that listens, and fails for a socket that cannot.
-  check(native().rl_listen(fd, BACKLOG), "listen");
+  // A socket that listens keeps its backlog. A socket that cannot listen is an error.
+  if (native().rl_is_listening(fd) !== 1) check(native().rl_listen(fd, BACKLOG), "listen");
   native().rl_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); // Fails without harm for a Unix socket.
   return fd;
 }

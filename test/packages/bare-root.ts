@@ -57,23 +57,33 @@ export class BareRoot implements Disposable {
     for (const path of inside) chownSync(this.path(path), NOBODY, NOBODY);
   }
 
-  /**
-   * Runs a program in the root, by its path there, as the user nobody. `isReadOnly`: whether the
-   * whole root is read-only, also /tmp.
-   */
+  /** Runs a program to its end: see `start`. */
   async run(command: string[], env: Record<string, string> = {}, isReadOnly = false): Promise<Outcome> {
+    await using child = this.start(command, env, isReadOnly);
+    const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { stdout, stderr, exitCode };
+  }
+
+  /**
+   * Starts a program in the root, by its path there, as the user nobody. `isReadOnly`: whether the
+   * whole root is read-only, also /tmp. The process becomes the program, so signals reach it.
+   */
+  start(
+    command: string[],
+    env: Record<string, string> = {},
+    isReadOnly = false,
+  ): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const steps = [`mount --bind ${this.directory} ${this.directory}`, ...this.mounts];
     if (isReadOnly) steps.push(`mount -o remount,bind,ro ${this.directory}`);
     const inside = `exec chroot --userspec=${NOBODY}:${NOBODY} --groups= ${this.directory} "$@"`;
     const script = ["set -e", ...steps, inside].join("\n");
     const unshared = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
-    await using child = Bun.spawn([...unshared, ...command], {
+    return Bun.spawn([...unshared, ...command], {
       env: { PATH: "/bin:/usr/bin:/sbin:/usr/sbin", HOME: "/home", BUN_INSTALL_CACHE_DIR: "/tmp/cache", ...env },
+      stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-    return { stdout, stderr, exitCode };
   }
 
   [Symbol.dispose](): void {

@@ -12,6 +12,7 @@ import { libraryPath } from "../../src/sys/library.ts";
 import { targets } from "../../ffi/targets.ts";
 import { ownBun } from "./bare-root.ts";
 import { Consumer, settings } from "./consumer.ts";
+import { testDockerfile } from "./dockerfile.ts";
 import { glibcVersion } from "./glibc-version.ts";
 import { testInstalled } from "./installed.ts";
 import { muslBun } from "./musl-root.ts";
@@ -34,6 +35,8 @@ function output(...command: string[]): string {
   if (!success) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
   return stdout.toString();
 }
+
+testDockerfile(ownBun, () => packages);
 
 test("a second build gives the same bytes, though everything is compiled anew", () => {
   const hashes = (): string[] =>

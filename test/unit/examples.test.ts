@@ -1,9 +1,10 @@
 /** The programs of examples/ that use a ring work as they promise. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../behaviour/free-port.ts";
 import { Program, run } from "../behaviour/process.ts";
 
 const example = (name: string): string => join(import.meta.dir, "../../examples", name);
@@ -51,15 +52,6 @@ describe("ring-cp.ts", () => {
     expect(statSync(copy).size).toBe(0);
   });
 });
-
-/** Returns a port of the loopback device on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe.each(["plain", "defer", "sqpoll"])("ring-echo.ts on a %s ring", (mode) => {
   test("sends everything back, in order, to many, and ends when it is told to", async () => {

@@ -287,7 +287,10 @@ static void descriptors(void) {
   EXPECT(DRIVE(rl_eventfd_signal, event) == sizeof(value) && DRIVE(rl_eventfd_signal, event) == sizeof(value));
   EXPECT(read(event, &value, sizeof(value)) == sizeof(value) && value == 2);
   EXPECT(DRIVE(rl_set_blocking, event) == 0 && (fcntl(event, F_GETFL) & O_NONBLOCK) == 0);
+  EXPECT(fcntl(event, F_SETFD, 0) == 0 && DRIVE(rl_close_on_exec, event) == 0 && fcntl(event, F_GETFD) == FD_CLOEXEC);
+  EXPECT(DRIVE(rl_is_listening, event) == -ENOTSOCK);
   EXPECT(DRIVE(rl_close, event) == 0);
+  EXPECT(DRIVE(rl_close_on_exec, event) == -EBADF && DRIVE(rl_is_listening, event) == -EBADF);
   EXPECT(DRIVE(rl_close, event) == -EBADF && DRIVE(rl_eventfd_signal, event) == -EBADF && DRIVE(rl_set_blocking, event) == -EBADF);
 }
 
@@ -376,7 +379,8 @@ static void stream_sockets(void) {
   EXPECT(DRIVE(rl_setsockopt, server, SOL_SOCKET, SO_REUSEADDR, 1) == 0);
   EXPECT(DRIVE(rl_getsockopt, server, SOL_SOCKET, SO_REUSEADDR) == 1);
   EXPECT(DRIVE(rl_bind, server, address, length) == 0 && DRIVE(rl_bind, server, address, length) == -EINVAL);
-  EXPECT(DRIVE(rl_listen, server, 5) == 0);
+  EXPECT(DRIVE(rl_is_listening, server) == 0);
+  EXPECT(DRIVE(rl_listen, server, 5) == 0 && DRIVE(rl_is_listening, server) == 1);
   /* The room for a socket name is exact, too small, or none. The result is always its length. */
   for (int room = length; room >= 0; room -= length / 2) {
     void *name = malloc(room);

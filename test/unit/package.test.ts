@@ -11,6 +11,7 @@ import { targets } from "../../ffi/targets.ts";
 import { packageFile } from "../../src/sys/library-places.ts";
 import { ownBun } from "../packages/bare-root.ts";
 import { Consumer, settings } from "../packages/consumer.ts";
+import { testDockerfile } from "../packages/dockerfile.ts";
 import { glibcVersion } from "../packages/glibc-version.ts";
 import { testInstalled } from "../packages/installed.ts";
 
@@ -31,6 +32,7 @@ afterAll(() => {
 });
 
 testInstalled("Bun", ownBun, () => packages, true);
+testDockerfile(ownBun, () => packages);
 
 test("the shared object asks for no version of glibc after 2.17, as Bun does", () => {
   expect(glibcVersion(ownBuild)).toBe("2.17");
@@ -40,7 +42,14 @@ describe("the package", () => {
   const markdown = (): string[] => [...new Bun.Glob("**/*.md").scanSync({ cwd: consumer.package, absolute: true })];
 
   test("has its licence, its changes, its documents, and no test", () => {
-    for (const file of ["LICENSE", "CHANGELOG.md", "SECURITY.md", "README.md", "docs/compatibility.md"])
+    for (const file of [
+      "LICENSE",
+      "CHANGELOG.md",
+      "SECURITY.md",
+      "README.md",
+      "docs/compatibility.md",
+      "docs/deploy/seccomp.json",
+    ])
       expect(existsSync(join(consumer.package, file))).toBe(true);
     expect(existsSync(join(consumer.package, "test"))).toBe(false);
   });

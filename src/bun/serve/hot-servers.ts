@@ -23,8 +23,9 @@ export const hotServers = ((globalThis as any)[Symbol.for("ringloop.hotServers")
   HotServer | "Bun's own"
 >;
 
-export function hotKey({ id, hostname, port, unix }: Options): string | undefined {
+export function hotKey({ id, hostname, port, unix, fd }: Options): string | undefined {
   if (!process.execArgv.includes("--hot") || id === null) return undefined;
+  if (fd !== undefined) return `fd ${fd}`;
   if (unix !== undefined) return `unix ${unix}`;
   return id ? `id ${id}` : `${hostname ?? ""} ${readPort(port)}`;
 }

@@ -1,6 +1,14 @@
 /** The options of `serve`: their types, defaults and checks. */
 import type { ListenTarget } from "../../transport/open-socket.ts";
-import { hostOf, readByteCount, readText, requireDescriptor, requireServerPort, textOf } from "../sockets/options.ts";
+import type { PassedSocket } from "../../transport/passed-sockets.ts";
+import {
+  hostOf,
+  readByteCount,
+  readText,
+  requireListeningDescriptor,
+  requireServerPort,
+  textOf,
+} from "../sockets/options.ts";
 import type { Mode } from "../../reactor/mode.ts";
 import { invalidOption, invalidType, requireFunction } from "../../sys/check.ts";
 import { inCurrentContext } from "../../sys/async-context.ts";
@@ -26,10 +34,24 @@ export interface RingServeOptions {
    */
   writeQueueBytesMax?: number;
   /**
-   * The descriptor of a socket that already listens, for example from socket activation. It
-   * replaces a port or a path. It belongs to the server from this call on.
+   * A socket that already listens, instead of a port or a path. It belongs to the server from this
+   * call on, and is close-on-exec.
+   *
+   * - A number: its descriptor. A socket that does not listen yet listens then.
+   * - `"systemd"`: the first socket that systemd has passed to the process and that no call has taken
+   *   yet, in the order of the socket units' lines (socket activation, sd_listen_fds(3)).
+   * - `"systemd:NAME"`: the first of these with that name (FileDescriptorName= of the socket unit;
+   *   default: the unit's name, such as "app.socket").
+   *
+   * The first use of the last two removes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES from
+   * `process.env`, and makes all passed sockets close-on-exec. They are for the main thread. Throws an
+   * Error with the code ERR_SOCKET_ACTIVATION if LISTEN_FDS is not set, is for another process
+   * (LISTEN_PID), has no socket of that name, has none that is free, or if the socket does not listen.
+   *
+   * Bun.serve takes no descriptor. So serve throws a TypeError where the ring cannot serve; listen
+   * and listenStream give the descriptor to Bun.listen.
    */
-  fd?: number;
+  fd?: number | PassedSocket;
   /** See ReactorOptions.mode. The first server or socket of the thread decides. */
   mode?: Mode;
   /**
@@ -99,7 +121,7 @@ export function readSeconds(name: string, value: number): number {
 
 /** Reads where to listen. As in Bun, a path and a host exclude each other. */
 export function readTarget({ fd, unix, hostname, port, reusePort, ipv6Only }: Options): ListenTarget {
-  if (fd !== undefined) return { fd: requireDescriptor(fd) };
+  if (fd !== undefined) return { fd: requireListeningDescriptor(fd) };
   const text = textOf(unix);
   if (text === undefined && unix !== undefined && unix !== null)
     throw invalidType("unix", "a path or an abstract name", unix);

@@ -6,7 +6,7 @@
  */
 import { Listener } from "../../transport/listener.ts";
 import { serveFailure } from "../sockets/failure.ts";
-import { invalidType, requireObject } from "../../sys/check.ts";
+import { invalidType, invalidValue, requireObject } from "../../sys/check.ts";
 import { readText, requireServerPort } from "../sockets/options.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
@@ -40,6 +40,7 @@ import { RequestParser } from "../../http/parser.ts";
 import { RingRequest } from "./request.ts";
 import { findHtml, readRoutes, type Route, type RouteTable } from "./routes.ts";
 import type { Router } from "./router.ts";
+import { readDeadline, StopDeadline, type StopOptions, withDeadline } from "./stopping.ts";
 import { isResponse } from "./tracked-response.ts";
 import type { WebSocketHub } from "../websocket/hub.ts";
 import type { Sendable } from "../websocket/socket.ts";
@@ -50,6 +51,24 @@ export interface Server<WebSocketData = undefined> extends Bun.Server<WebSocketD
   readonly address: SocketAddress | string;
   /** Whether the server runs on the ring. False on Bun's server, which has no `address`. */
   readonly ring: boolean;
+  /**
+   * Stops accepting connections, closes the idle ones, and lets running requests, streams and
+   * WebSockets end. With true, ends them at once. As in Bun, the promise fulfils when the last
+   * connection has closed, and a later call can end what an earlier one lets run.
+   */
+  stop(closeActiveConnections?: boolean): Promise<void>;
+  /**
+   * Stops as `stop()`, closes every WebSocket with code 1001 at once, and ends what is left when the
+   * deadline has passed: the client of an unfinished answer sees the end of its connection, the
+   * request's `signal` aborts, and a stream is cancelled. A request that becomes a WebSocket
+   * meanwhile gets 1001, too. The promise fulfils when the last connection has closed. A later call
+   * can bring the deadline nearer, never put it off.
+   *
+   * On Bun's own server, a WebSocket gets 1001 when the deadline has passed.
+   *
+   * Throws a TypeError or RangeError for a wrong deadline.
+   */
+  stop(options: StopOptions): Promise<void>;
 }
 
 /** Number of spare exchanges that are kept for the next requests. */
@@ -82,10 +101,12 @@ function startServer(options: Options): Server {
   const stays = found === "Bun's own" && options.fallback !== false;
   const reactor = left || stays ? undefined : reactorFor("serve", options);
   if (!reactor) {
+    if (options.fd !== undefined)
+      throw invalidValue("fd", "undefined where Bun.serve serves, which takes none", options.fd);
     // After a hot reload, the options need Bun's server. It replaces the ring's server, and stays.
     void running?.stop();
     if (key !== undefined) hotServers.set(key, "Bun's own");
-    return markAsBuns(originals.serve(options as never) as unknown as Server);
+    return markAsBuns(withDeadline(originals.serve(options as never) as unknown as Server));
   }
   installGlobals();
   if (running && !running.stopping) return running.reload(options as never);
@@ -118,6 +139,7 @@ class RingServer implements Server, ServeHost {
   readonly handlers: Handlers;
   private referenced = true;
   private stopped: PromiseWithResolvers<void> | undefined;
+  private deadline: StopDeadline | undefined;
   private webSockets: WebSocketHub | undefined;
 
   constructor(reactor: Reactor, options: Options) {
@@ -141,7 +163,7 @@ class RingServer implements Server, ServeHost {
       throw target.fd === undefined ? serveFailure(error, target) : error;
     }
     const { address } = this.listener;
-    this.unix = address === undefined ? (target.unix ?? "") : undefined;
+    this.unix = this.listener.unix;
     this.port = address?.port;
     this.hostname = address && (readText("hostname", options.hostname) ?? "localhost");
     this.defaultOrigin = address ? `http://${authority(this.hostname!, address.port)}` : "http://localhost";
@@ -165,16 +187,22 @@ class RingServer implements Server, ServeHost {
     return this.listener.address ?? this.unix!;
   }
 
-  stop(closeActiveConnections = false): Promise<void> {
+  stop(how: boolean | StopOptions = false): Promise<void> {
+    const deadlineMs = readDeadline(how);
     if (!this.stopped) {
       this.stopped = Promise.withResolvers<void>();
       this.stopping = true;
       this.listener.close();
     }
-    if (closeActiveConnections) {
+    if (how === true) {
       this.reactor.submitFinished(); // Sends the finished answers before the connections end.
       for (const connection of this.connections()) this.abort(connection);
     } else this.closeIdleConnections();
+    if (deadlineMs !== undefined && this.connectionCount > 0) {
+      for (const { consumer } of this.connections()) this.webSockets?.stop(consumer);
+      this.deadline ??= new StopDeadline(this.reactor, () => this.cut());
+      this.deadline.set(deadlineMs);
+    }
     if (this.connectionCount === 0) this.end();
     return this.stopped.promise;
   }
@@ -248,7 +276,11 @@ class RingServer implements Server, ServeHost {
     const { webSockets } = this;
     if (!webSockets) throw new TypeError("upgrade needs the option websocket, which this server was made without");
     const responder = responderOf("upgrade", request);
-    return responder !== undefined && webSockets.upgrade(responder, request as unknown as RingRequest, options);
+    if (responder === undefined) return false;
+    const { transport } = responder;
+    const isUpgraded = webSockets.upgrade(responder, request as unknown as RingRequest, options);
+    if (isUpgraded && this.deadline) webSockets.stop(transport.consumer);
+    return isUpgraded;
   }
 
   /**
@@ -298,6 +330,16 @@ class RingServer implements Server, ServeHost {
     return [...this.reactor.lane.operations.allOwners()].filter(isOurs);
   }
 
+  /** Ends every connection, also that of a client that does not read a finished answer. */
+  private cut(): void {
+    this.reactor.submitFinished();
+    for (const connection of this.connections()) {
+      const { consumer } = connection;
+      if (consumer instanceof Exchange) consumer.abort();
+      else connection.destroy();
+    }
+  }
+
   /** Ends a connection at once, and everything that is in progress on it. */
   private abort(connection: Connection): void {
     const { consumer } = connection;
@@ -312,6 +354,7 @@ class RingServer implements Server, ServeHost {
   }
 
   private end(): void {
+    this.deadline?.clear();
     this.routes.close();
     this.stopped!.resolve();
   }

@@ -10,7 +10,8 @@ import type { Reactor } from "../../reactor/reactor.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { Listener } from "../../transport/listener.ts";
 import { listenFailure } from "./failure.ts";
-import { readByteCount, readEndpoint } from "./options.ts";
+import { type PassedSocket, takePassedSocket } from "../../transport/passed-sockets.ts";
+import { readByteCount, readListenEndpoint, requireListeningDescriptor } from "./options.ts";
 import { requireObject } from "../../sys/check.ts";
 import { Socket, type SocketContext } from "./socket.ts";
 import { readHandlers, type SocketHandlers } from "./socket-handlers.ts";
@@ -59,10 +60,15 @@ export interface UnixOptions<Data = undefined> extends StreamOptions<Data> {
 
 export interface DescriptorOptions<Data = undefined> extends StreamOptions<Data> {
   /**
-   * The descriptor of a socket that was made elsewhere. It belongs to the ring from this call on.
-   * For listen, it must already listen, as socket activation passes it.
+   * The descriptor of a connected socket that was made elsewhere. It belongs to the ring from this
+   * call on.
    */
   fd: number;
+}
+
+export interface ListeningDescriptorOptions<Data = undefined> extends StreamOptions<Data> {
+  /** See RingServeOptions.fd. */
+  fd: number | PassedSocket;
 }
 
 export interface SocketListener<Data = undefined> extends Disposable {
@@ -91,13 +97,20 @@ export interface SocketListener<Data = undefined> extends Disposable {
 const WRITE_QUEUE_BYTES_MAX = 1048576;
 
 export function listen<Data = undefined>(
-  options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>,
+  options: TcpListenOptions<Data> | UnixOptions<Data> | ListeningDescriptorOptions<Data>,
 ): SocketListener<Data> {
   requireObject("options", options);
   const left = leavesToBun("listen", options as unknown as Record<string, unknown>, ["tls"]);
   const reactor = left ? undefined : reactorFor("listen", options);
-  if (!reactor) return markAsBuns(originals.listen(options as never) as unknown as SocketListener<Data>);
+  if (!reactor) return markAsBuns(originals.listen(withNumber(options) as never) as unknown as SocketListener<Data>);
   return new RingListener(reactor, options);
+}
+
+/** Returns the options for Bun.listen, which takes only the number of a passed socket. */
+export function withNumber<Options extends object>(options: Options & { fd?: number | PassedSocket }): Options {
+  if (typeof options.fd !== "string") return options;
+  const which = requireListeningDescriptor(options.fd) as PassedSocket;
+  return { ...options, fd: takePassedSocket(which) };
 }
 
 /**
@@ -128,9 +141,12 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
   private readonly acceptor: Listener;
   private readonly sockets = new Set<Socket<Data>>();
 
-  constructor(reactor: Reactor, options: TcpListenOptions<Data> | UnixOptions<Data> | DescriptorOptions<Data>) {
+  constructor(
+    reactor: Reactor,
+    options: TcpListenOptions<Data> | UnixOptions<Data> | ListeningDescriptorOptions<Data>,
+  ) {
     const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions<Data>;
-    const endpoint = readEndpoint(options);
+    const endpoint = readListenEndpoint(options);
     const { handlers, allowHalfOpen, writeQueueBytesMax } = readContext(options);
     this.reactor = reactor;
     this.handlers = handlers;
@@ -142,8 +158,8 @@ class RingListener<Data> implements SocketListener<Data>, SocketContext<Data> {
     } catch (error) {
       throw endpoint.fd === undefined ? listenFailure(error, endpoint) : error;
     }
-    const { address } = this.acceptor;
-    if (endpoint.unix !== undefined) this.unix = endpoint.unix;
+    const { address, unix } = this.acceptor;
+    if (unix !== undefined) this.unix = unix;
     if (!address) return;
     this.hostname = endpoint.hostname ?? address.address;
     this.port = address.port;

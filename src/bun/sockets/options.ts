@@ -2,8 +2,9 @@
  * Checks the options that programs pass to listen, connect and serve. Every error names the option,
  * the value and what is allowed.
  */
-import { invalidOption, shown, withCode } from "../../sys/check.ts";
+import { invalidOption, invalidValue, shown, withCode } from "../../sys/check.ts";
 import type { ListenTarget } from "../../transport/open-socket.ts";
+import { isPassedSocket, type PassedSocket } from "../../transport/passed-sockets.ts";
 
 /**
  * Reads a text. As in Bun, an empty string or null counts as no value, and another type is
@@ -92,6 +93,13 @@ export function requireDescriptor(value: number): number {
   throw invalidOption("fd", "number", "a descriptor", value);
 }
 
+/** Checks the option `fd` of serve, listen and listenStream. */
+export function requireListeningDescriptor(value: number | PassedSocket): number | PassedSocket {
+  if (isPassedSocket(value)) return value;
+  if (typeof value !== "string") return requireDescriptor(value);
+  throw invalidValue("fd", 'a descriptor, "systemd", or "systemd:" with a name', value);
+}
+
 /** A number of bytes. Infinity is no limit. */
 export function readByteCount(name: string, value: number | undefined, byDefault: number, min: number): number {
   if (value === undefined) return byDefault;
@@ -104,12 +112,18 @@ export interface Endpoint {
   hostname?: string | undefined;
   port?: number | undefined;
   unix?: string | undefined;
-  fd?: number | undefined;
+  fd?: number | PassedSocket | undefined;
 }
 
-export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" | "port" | "unix" | "fd"> {
+/** Reads where to listen. */
+export function readListenEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" | "port" | "unix" | "fd"> {
+  return options.fd === undefined ? readEndpoint(options) : { fd: requireListeningDescriptor(options.fd) };
+}
+
+/** Reads where to connect to. */
+export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" | "port" | "unix"> & { fd?: number } {
   const { fd, unix, port } = options;
-  if (fd !== undefined) return { fd: requireDescriptor(fd) };
+  if (fd !== undefined) return { fd: requireDescriptor(fd as number) };
   if (unix !== undefined) {
     if (typeof unix !== "string" || unix === "")
       throw invalidOption("SocketOptions.unix", "string", "a string, a path or an abstract name", unix);

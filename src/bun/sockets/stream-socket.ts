@@ -12,12 +12,18 @@ import type { Reactor } from "../../reactor/reactor.ts";
 import { openConnection, type TcpConnectOptions } from "./connect.ts";
 import { type ConnectLimits, withLimits } from "./connect-limit.ts";
 import { Connection } from "../../transport/connection.ts";
-import type { DescriptorOptions, TcpListenOptions, UnixOptions } from "./listen.ts";
+import {
+  type DescriptorOptions,
+  type ListeningDescriptorOptions,
+  type TcpListenOptions,
+  type UnixOptions,
+  withNumber,
+} from "./listen.ts";
 import { Listener } from "../../transport/listener.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { native } from "../../sys/library.ts";
 import type { Mode } from "../../reactor/mode.ts";
-import { readByteCount, readEndpoint } from "./options.ts";
+import { readByteCount, readEndpoint, readListenEndpoint } from "./options.ts";
 import { requireObject } from "../../sys/check.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
 import type { SocketAddress } from "../../transport/address.ts";
@@ -326,12 +332,12 @@ export interface StreamListener extends AsyncIterable<StreamSocket>, Disposable 
  * kernel's queue.
  */
 export function listenStream(
-  options: Without<TcpListenOptions> | Without<UnixOptions> | Without<DescriptorOptions>,
+  options: Without<TcpListenOptions> | Without<UnixOptions> | Without<ListeningDescriptorOptions>,
 ): StreamListener {
   requireObject("options", options);
   const { reusePort, exclusive, ipv6Only } = options as TcpListenOptions;
   const queueBytesMax = readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, WRITE_QUEUE_BYTES_MAX, 1);
-  const endpoint = readEndpoint(options);
+  const endpoint = readListenEndpoint(options);
   const reactor = reactorOf("listenStream", options);
   const waiting: StreamSocket[] = [];
   const takers: Waiter<IteratorResult<StreamSocket, undefined>>[] = [];
@@ -344,7 +350,7 @@ export function listenStream(
   };
   const listener = reactor
     ? new Listener(reactor, { ...endpoint, reusePort, exclusive, ipv6Only }, (fd) => accept(onRing(reactor, fd)))
-    : buns().listenByBun(options, accept);
+    : buns().listenByBun(withNumber(options), accept);
   // Bun's listener cannot be paused and accepts all connections.
   const pause = (on: boolean): void => void (listener instanceof Listener && listener.setPaused(on));
   const stop = (): void => {
