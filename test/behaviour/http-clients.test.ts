@@ -54,7 +54,7 @@ describe("curl", () => {
       const url = `http://127.0.0.1:${server.port}/`;
       const { stdout } = await run(["curl", "-sS", ...options, "--data-binary", `@${file("100MB")}`, url]);
       expect(stdout).toBe(digest);
-    }, 60_000);
+    });
   }
 
   test("uploads 100 MB to a handler that wants it as one piece", async () => {
@@ -66,7 +66,7 @@ describe("curl", () => {
     });
     const url = `http://127.0.0.1:${server.port}/`;
     expect((await run(["curl", "-sS", "--data-binary", `@${file("100MB")}`, url])).stdout).toBe(digest);
-  }, 60_000);
+  });
 
   test("downloads 100 MB of a file, resumes, and asks for the head", async () => {
     using server = start({ routes: { "/file": new Response(Bun.file(file("100MB"))) } });
@@ -77,7 +77,7 @@ describe("curl", () => {
     await run(["curl", "-sS", "-C", "-", "-o", file("whole"), url]);
     expect(md5(await Bun.file(file("whole")).bytes())).toBe(digest.split(" ")[1]!);
     expect((await run(["curl", "-sS", "-I", url])).stdout).toMatch(/^Content-Length: 100000000\r$/im);
-  }, 60_000);
+  });
 
   test("speaks HTTP/1.0 and 1.1, with and without keep-alive", async () => {
     using server = start({ fetch: (request) => new Response(`${new URL(request.url).pathname} `) });
@@ -127,14 +127,14 @@ describe("load generators find no error", () => {
       expect(stdout).not.toMatch(/Socket errors|Non-2xx/);
       expect(Number(/(\d+) requests in/.exec(stdout)?.[1])).toBeGreaterThan(50);
     }
-  }, 60_000);
+  });
 
   test("h2load in HTTP/1.1", async () => {
     using server = startHello();
     const url = `http://127.0.0.1:${server.port}/`;
     const { stdout } = await run(["h2load", "--h1", "-n", "20000", "-c", "50", "-m", isBun ? "1" : "16", url]);
     expect(stdout).toContain("20000 total, 20000 started, 20000 done, 20000 succeeded, 0 failed, 0 errored, 0 timeout");
-  }, 60_000);
+  });
 
   test("ab, with and without keep-alive, and with bodies", async () => {
     using server = startHello();
@@ -156,7 +156,7 @@ describe("load generators find no error", () => {
       // ab uses HTTP/1.0, after which Bun closes.
       if (options.includes("-k") && !isBun) expect(stdout).toMatch(/Keep-Alive requests: +3000\n/);
     }
-  }, 60_000);
+  });
 });
 
 describe("libraries", () => {
@@ -343,5 +343,4 @@ test.skipIf(!chromium)(
     });
     expect(paths).toEqual([]);
   },
-  30_000,
 );

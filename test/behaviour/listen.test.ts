@@ -950,7 +950,7 @@ describe("timeout()", () => {
     // Bun's clock for timeouts ticks every four seconds.
     expect(ms).toBeWithin(isBun ? 0 : 990, isBun ? 9000 : 2500);
     await client.closed;
-  }, 60_000);
+  });
 
   // Nothing else happens meanwhile. The reactor sleeps when the time is over and the handler
   // writes.
@@ -982,7 +982,7 @@ describe("timeout()", () => {
     expect(socket!.readyState).toBe(1);
     await client.write("goes on");
     await client.readUntil("goes on");
-  }, 60_000);
+  });
 
   // The reactor has slept for longer than the timeout.
   test("is called when it was set on a quiet process, outside of every handler", async () => {
@@ -996,7 +996,7 @@ describe("timeout()", () => {
     const ms = (await timedOut.promise) - set;
     expect(ms).toBeWithin(isBun ? 0 : 990, isBun ? 9000 : 2500);
     expect(client.socket.readyState).toBe("open");
-  }, 60_000);
+  });
 
   test("of 0 is none", async () => {
     let timeouts = 0;
@@ -1019,7 +1019,7 @@ describe("timeout()", () => {
     expect(timeouts).toBe(0);
     expect(client.socket.readyState).toBe("open");
     second.end();
-  }, 60_000);
+  });
 });
 
 describe("addresses", () => {

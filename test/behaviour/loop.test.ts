@@ -88,7 +88,7 @@ describe("a process", () => {
     expect((await ask(port, get("/"))).text).toBe("served");
     for (const client of clients) client[Symbol.dispose]();
     await program.stop();
-  }, 60_000);
+  });
 
   test("that serves all it can still runs timers, fetch, files, children and Workers", async () => {
     await using program = Program.fixture("under-load.ts");
@@ -116,7 +116,7 @@ describe("a process", () => {
     }
     expect((await load).stdout).toContain("Requests/sec");
     await program.stop();
-  }, 60_000);
+  });
 
   for (const way of ["data", "resume", "timeout"]) {
     test(`whose ${way} handlers throw has uncaught errors, and leaves no socket behind`, async () => {
@@ -178,7 +178,7 @@ describe("system calls", () => {
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });
 
 // The following tests are about ringloop's preload and its reactor.

@@ -41,7 +41,7 @@ describe.skipIf(isBun)("under the preload", () => {
     expect(plain.filter(([, , code]) => code !== 0)).toEqual([]);
     const expected = plain.map(([way, args, code, said]) => [way, args, code, said === "no" ? "yes" : said]);
     expect(JSON.parse(await bun(["--preload", join(copy, "register.ts"), ...program]))).toEqual(expected);
-  }, 60_000);
+  });
 
   test("a child without env gets the environment that Bun gives it, and BUN_OPTIONS", async () => {
     const env = { TEST_GIVEN: "at first", TEST_DELETED: "at first", BUN_OPTIONS: undefined };
@@ -126,5 +126,5 @@ describe.skipIf(isBun)("a program that has the preload built in", () => {
     const library = (await import("../../src/sys/library.ts")).libraryPath();
     const { stdout } = await run([executable], "", { TEST_BUN: process.execPath, RINGLOOP_LIBRARY: library });
     expect(stdout).toBe("depth 0\na script\nserved RingServer\n");
-  }, 60_000);
+  });
 });

@@ -58,7 +58,7 @@ describe("a process that ends", () => {
     expect(await program.exited).toBe(0);
     expect(taken).toBeGreaterThanOrEqual(500);
     expect(answered).toBe(taken);
-  }, 60_000);
+  });
 
   // The kernel frees a ring in a work queue, after the process has ended. Only then does it release
   // the sockets of the ring.
@@ -77,7 +77,7 @@ describe("a process that ends", () => {
       if (isBun) expect(tries).toBe(1);
       for (const client of clients) await client.closed;
     }
-  }, 60_000);
+  });
 
   test("by process.exit() in a handler has its exit code, and what was sent before arrives", async () => {
     {
@@ -99,7 +99,7 @@ describe("a process that ends", () => {
     expect(await program.exited).toBe(8);
     // Bun's sockets send written bytes at once. In ringloop the end of the process sends them.
     expect(String(await client.readBytes(4))).toBe("exit");
-  }, 60_000);
+  });
 });
 
 test("a child inherits no descriptor: every one is closed on exec, and a child's list has none", async () => {
@@ -177,12 +177,12 @@ describe("a Worker that is terminated while it serves", () => {
 
   test("leaves the others serving", async () => {
     expect(await terminateWorkers(3)).toHaveLength(3);
-  }, 60_000);
+  });
 
   test("leaves no descriptor", async () => {
     const counts = await terminateWorkers(8);
     expect(Math.min(...counts.slice(-3))).toBeLessThan(Math.max(...counts.slice(0, 3)) + 4);
-  }, 60_000);
+  });
 });
 
 test("a Worker that is terminated while it accepts leaves no connection open and keeps no memory", async () => {
@@ -199,7 +199,7 @@ test("a Worker that is terminated while it accepts leaves no connection open and
   await Promise.all(clients.map(({ closed }) => closed));
   for (const client of clients) client[Symbol.dispose]();
   expect(await program.exited).toBe(0);
-}, 60_000);
+});
 
 test("an error that nobody catches ends the process, and is shown where it was thrown", async () => {
   const { exitCode, stderr } = await attempt([process.execPath, fixture("throws-uncaught.ts")]);
@@ -243,7 +243,7 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
         if (way === "drain") while ((await uncaughtOf(ports.http)).uncaught.length === 0);
       }
       await survives(ports, slots, [way]);
-    }, 60_000);
+    });
   }
 
   test("open of a socket", async () => {
@@ -258,7 +258,7 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
     }
     await ask(ports.http, get("/opens-serve", "Connection: close"));
     await survives(ports, slots, ["open"]);
-  }, 60_000);
+  });
 
   test("fetch, at once and later: 500, and the connection goes on", async () => {
     await using program = Program.fixture("throwing.ts");
@@ -275,7 +275,7 @@ describe("a handler that throws, with nobody but the process to catch it, harms 
     }
     // The server reports the errors of its handlers, so they are not uncaught.
     await survives(ports, slots, []);
-  }, 60_000);
+  });
 
   test.each(["/pull", "/pull-later"])(
     "%s of a stream: the answer is cut off, and not ended as if it were whole",
@@ -331,4 +331,4 @@ test("a hot reload keeps connections, which have the new handlers: HTTP, WebSock
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-}, 60_000);
+});

@@ -34,7 +34,7 @@ test("resume() of a WebSocket begins the idle timeout anew", async () => {
   socket.resume();
   expect((await closed.promise) - set).toBeWithin(isBun ? 0 : 990 * seconds, 13_000);
   expect((await client.rest()).length).toBe(0);
-}, 60_000);
+});
 
 // If the clock of the sleeping reactor is not updated, the deadline is over before it begins.
 test("server.timeout() counts from when it is called", async () => {
@@ -57,4 +57,4 @@ test("server.timeout() counts from when it is called", async () => {
   const set = performance.now();
   server.timeout(request, 1);
   expect((await aborted) - set).toBeWithin(isBun ? 0 : 990, longest);
-}, 60_000);
+});

@@ -30,5 +30,4 @@ test.skipIf(isBun)(
       rmSync(directory, { recursive: true, force: true });
     }
   },
-  120_000,
 );

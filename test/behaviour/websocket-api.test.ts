@@ -764,5 +764,5 @@ describe("the server", () => {
     expect(await deaf.rest()).toEqual([]);
     expect(calls.list).toEqual([[1006, "WebSocket timed out from inactivity"]]);
     expect(await alive.next()).toEqual([9, ""]);
-  }, 60_000);
+  });
 });

@@ -56,27 +56,23 @@ for (const option of [
     });
   });
 
-  test.skipIf(!hasPythonClients)(
-    `Python's websockets and wsproto, with the compressor ${name}`,
-    async () => {
-      using server = serveClients(option);
-      const { stdout } = await run([python, fixture("websocket-client.py"), String(server.port)]);
-      const common = { echoed: Array(7).fill(true), code: 4000, reason: "done" };
-      const exchanged = [
-        ["pong", "between"],
-        ["text", "fragments"],
-        ["closed", 1000, "bye"],
-      ];
-      expect(JSON.parse(stdout)).toEqual({
-        plain: { ...common, extensions: [] },
-        deflate: { ...common, extensions: ["permessage-deflate"] },
-        told: [4002, "as you say é"],
-        wsproto: [["accepted", "b", 0], ...exchanged],
-        "wsproto deflate": [["accepted", "b", 1], ...exchanged],
-      });
-    },
-    20_000,
-  );
+  test.skipIf(!hasPythonClients)(`Python's websockets and wsproto, with the compressor ${name}`, async () => {
+    using server = serveClients(option);
+    const { stdout } = await run([python, fixture("websocket-client.py"), String(server.port)]);
+    const common = { echoed: Array(7).fill(true), code: 4000, reason: "done" };
+    const exchanged = [
+      ["pong", "between"],
+      ["text", "fragments"],
+      ["closed", 1000, "bye"],
+    ];
+    expect(JSON.parse(stdout)).toEqual({
+      plain: { ...common, extensions: [] },
+      deflate: { ...common, extensions: ["permessage-deflate"] },
+      told: [4002, "as you say é"],
+      wsproto: [["accepted", "b", 0], ...exchanged],
+      "wsproto deflate": [["accepted", "b", 1], ...exchanged],
+    });
+  });
 
   test(`Bun's WebSocket, with the compressor ${name}`, async () => {
     using server = serveClients(option);
@@ -99,13 +95,11 @@ for (const option of [
   });
 }
 
-test.skipIf(!chromium)(
-  "Chromium chats with itself in two frames of a page",
-  async () => {
-    // Loads the chat's page twice, and uses it as people do. Shortly after its start Chromium
-    // sometimes fails a WebSocket before it has sent a byte. The page connects again then. If the
-    // server lost a connection, there would be a second "is here".
-    const script = `
+test.skipIf(!chromium)("Chromium chats with itself in two frames of a page", async () => {
+  // Loads the chat's page twice, and uses it as people do. Shortly after its start Chromium
+  // sometimes fails a WebSocket before it has sent a byte. The page connects again then. If the
+  // server lost a connection, there would be a second "is here".
+  const script = `
       const until = async (condition) => { while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10)); };
       const open = async (name) => {
         const frame = document.createElement("iframe");
@@ -129,44 +123,42 @@ test.skipIf(!chromium)(
       document.querySelectorAll("iframe")[1].remove();
       await until(() => lines(ann).length === 5);
       await fetch("/report", { method: "POST", body: JSON.stringify(lines(ann)) });`;
-    const report = Promise.withResolvers<unknown>();
-    const options = chat((room, line) => void server.publish(room, JSON.stringify(line)));
-    const server = serve({
-      port: 0,
-      hostname: "127.0.0.1",
-      ...(options as object),
-      routes: {
-        ...(options.routes as object),
-        "/test": () =>
-          new Response(
-            `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body><script type="module">${script}</script>`,
-            {
-              headers: { "Content-Type": "text/html" },
-            },
-          ),
-        "/report": async (request: Request) => {
-          report.resolve(await request.json());
-          return new Response();
-        },
-      } as never,
-    });
-    const flags = [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--remote-debugging-port=0",
-      `--user-data-dir=${join(directory, "profile")}`,
-    ];
-    await using browser = new Program([chromium!, ...flags, `http://127.0.0.1:${server.port}/test`], {}, true);
-    const ended = browser.exited.then(async (code) => `the browser ended with ${code}: ${await browser.stderr}`);
-    expect(await Promise.race([report.promise, ended])).toEqual([
-      "ann: is here",
-      "ben: is here",
-      "ann: hello é <b>",
-      "ben: hello, ann",
-      "ben: has left",
-    ]);
-    expect(server.pendingWebSockets).toBe(1);
-    await server.stop(true);
-  },
-  30_000,
-);
+  const report = Promise.withResolvers<unknown>();
+  const options = chat((room, line) => void server.publish(room, JSON.stringify(line)));
+  const server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    ...(options as object),
+    routes: {
+      ...(options.routes as object),
+      "/test": () =>
+        new Response(
+          `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body><script type="module">${script}</script>`,
+          {
+            headers: { "Content-Type": "text/html" },
+          },
+        ),
+      "/report": async (request: Request) => {
+        report.resolve(await request.json());
+        return new Response();
+      },
+    } as never,
+  });
+  const flags = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--remote-debugging-port=0",
+    `--user-data-dir=${join(directory, "profile")}`,
+  ];
+  await using browser = new Program([chromium!, ...flags, `http://127.0.0.1:${server.port}/test`], {}, true);
+  const ended = browser.exited.then(async (code) => `the browser ended with ${code}: ${await browser.stderr}`);
+  expect(await Promise.race([report.promise, ended])).toEqual([
+    "ann: is here",
+    "ben: is here",
+    "ann: hello é <b>",
+    "ben: hello, ann",
+    "ben: has left",
+  ]);
+  expect(server.pendingWebSockets).toBe(1);
+  await server.stop(true);
+});

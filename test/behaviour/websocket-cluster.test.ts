@@ -121,5 +121,5 @@ describe.skipIf(isBun || redis === null)("a chat in two processes", () => {
     } finally {
       for (const program of [...programs, store]) await program[Symbol.asyncDispose]();
     }
-  }, 60_000);
+  });
 });
