@@ -79,10 +79,10 @@ async function nestApp() {
       return "Hello, World!";
     }
   }
-  class AppModule {}
-  const hello = Object.getOwnPropertyDescriptor(AppController.prototype, "hello");
-  Get("nest")(AppController.prototype, "hello", hello);
+  const descriptor = Object.getOwnPropertyDescriptor(AppController.prototype, "hello");
+  Get("nest")(AppController.prototype, "hello", descriptor);
   Controller()(AppController);
+  function AppModule() {}
   Module({ controllers: [AppController] })(AppModule);
   const app = await NestFactory.create(AppModule, { logger: false });
   await app.init();
