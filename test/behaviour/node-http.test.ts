@@ -50,6 +50,20 @@ describe("a request", () => {
     });
   });
 
+  test("has every chunk of its body, whatever their sizes, if they come at once", async () => {
+    await using app = await start((request, response) => {
+      let text = "";
+      request.setEncoding("latin1");
+      request.on("data", (piece: string) => (text += piece));
+      request.on("end", () => response.end(text));
+    });
+    const parts = [600, 5000, 80, 1, 3000].map((size, i) => String(i).repeat(size));
+    const chunks = [...parts, ""].map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join("");
+    expect((await ask(app.port, `${head("POST", "/", "Transfer-Encoding: chunked")}${chunks}`)).text).toBe(
+      parts.join(""),
+    );
+  });
+
   test("has a body by length, in chunks, or in pieces of a byte, and trailers", async () => {
     await using app = await start(async (request, response) => {
       const body = await bodyOf(request);
