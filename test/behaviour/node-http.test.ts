@@ -351,6 +351,26 @@ describe("a connection", () => {
       expect(String(await client.readToEnd())).toStartWith("HTTP/1.1 499 Mine");
     });
 
+  const stillSends: [string, string, number][] = [
+    ["a body that nobody reads", head("POST", "/", "Connection: close", "Content-Length: 3000000"), 413],
+    ["what is no request", "NON SENSE\r\n\r\n", 400],
+  ];
+  // Bun resets a connection whose bytes it refuses.
+  test.each(isBun ? stillSends.slice(0, 1) : stillSends)(
+    "gets its answer while it still sends %s, and no reset",
+    async (_, bytes, status) => {
+      await using app = await start((_request, response) => {
+        response.statusCode = 413;
+        response.end("too much");
+      });
+      using client = await RawClient.connect(app.port);
+      const sent = client.write(bytes + "x".repeat(3_000_000));
+      expect((await client.readResponse()).status).toBe(status);
+      expect(await client.closed).toBe("end");
+      await sent;
+    },
+  );
+
   test("over the limit is dropped, and the program is told", async () => {
     await using app = await start((_request, response) => void response.end());
     app.server.maxConnections = 1;
