@@ -69,6 +69,7 @@ async function answer(directory: string, request: IncomingMessage, response: Ser
     return void (await read);
   }
   const body = await bodyOf(request, id.endsWith("1"));
+  if (response.destroyed) return; // pipeline() would leave a file open.
   switch (path) {
     case "/small":
     case "/large":
