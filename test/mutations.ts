@@ -605,4 +605,32 @@ export const mutations: Mutation[] = [
     to: "",
     tests: ["behaviour/socket-activation.test.ts"],
   },
+  {
+    what: "node:http: a body is done before its last piece",
+    file: "node/request-body.ts",
+    from: "    for (const piece of pieces) this.deliver(piece, false);\n",
+    to: "    if (isWhole) handle.hasBody = BodyState.Done;\n    for (const piece of pieces) this.deliver(piece, false);\n",
+    tests: ["behaviour/node-http.test.ts"],
+  },
+  {
+    what: "node:http: a client that still sends is reset",
+    file: "node/connection.ts",
+    from: 'peerSends ? "linger" : "close"',
+    to: '"close"',
+    tests: ["behaviour/node-http.test.ts"],
+  },
+  {
+    what: "node:http: a server keeps the connections that have ended",
+    file: "node/server.ts",
+    from: "if (this.connections.delete(connection))",
+    to: "if (this.connections.has(connection))",
+    tests: ["behaviour/node-http.test.ts"],
+  },
+  {
+    what: "an error of a tick ends the ticks behind it",
+    file: "sys/program.ts",
+    from: "for (let at = 0; at < due.length;) {",
+    to: "for (let at = 0; at < 1;) {",
+    tests: ["behaviour/ordering.test.ts", "behaviour/node-http.test.ts"],
+  },
 ];

@@ -17,7 +17,8 @@ export type BunPeer = (typeof bunPeers)[number];
 /**
  * websocket (echo, and messages to all), http-hello, http-app (routes, bodies, files), apps
  * (handlers that wait), echo, udp, burst (many small writes), loop (Bun's own loop beside the
- * server), large (large bodies), node-http (apps of node:http: plain, Express, Fastify, Koa).
+ * server), large (large bodies), node-http (apps of node:http: plain, Express, Fastify, Koa,
+ * NestJS).
  */
 export type Service =
   "websocket" | "http-hello" | "http-app" | "apps" | "echo" | "udp" | "burst" | "loop" | "large" | "node-http";

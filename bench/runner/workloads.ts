@@ -81,6 +81,7 @@ const nodeApps: Record<string, string> = {
   express: "Express hello",
   fastify: "Fastify JSON",
   koa: "Koa hello",
+  nest: "NestJS hello",
   "express-json/7": "Express JSON route with a parameter",
   "express-file/1MiB": "Express 1 MiB from a file",
   events: "node:http, 10 events",

@@ -1,12 +1,15 @@
 /**
  * Apps of node:http. The first part of the path chooses the app: a plain handler, a body, Express,
- * Fastify, Koa, events, or a piped file. Node runs this file (`node node-apps.mjs`), and it
+ * Fastify, Koa, NestJS, events, or a piped file. Node runs this file (`node node-apps.mjs`), and it
  * prints its port. Bun's programs import it.
  */
+import "reflect-metadata";
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Controller, Get, Module } from "@nestjs/common";
+import { NestFactory } from "@nestjs/core";
 import express from "express";
 import fastify from "fastify";
 import Koa from "koa";
@@ -69,11 +72,31 @@ function koaApp() {
   return app.callback();
 }
 
+/** An app of NestJS on Express. Node has no decorators, so they are called as functions. */
+async function nestApp() {
+  class AppController {
+    hello() {
+      return "Hello, World!";
+    }
+  }
+  const descriptor = Object.getOwnPropertyDescriptor(AppController.prototype, "hello");
+  Get("nest")(AppController.prototype, "hello", descriptor);
+  Controller()(AppController);
+  function AppModule() {}
+  Module({ controllers: [AppController] })(AppModule);
+  const app = await NestFactory.create(AppModule, { logger: false });
+  await app.init();
+  return app.getHttpAdapter().getInstance();
+}
+
 /** Returns the handler of all apps. */
 export async function makeHandler() {
   const onExpress = expressApp();
+  const onNest = await nestApp();
   const apps = { hello, body, events, pipe, koa: koaApp(), fastify: await fastifyApp(), express: onExpress };
-  const handlers = new Map(Object.entries({ ...apps, "express-json": onExpress, "express-file": onExpress }));
+  const handlers = new Map(
+    Object.entries({ ...apps, nest: onNest, "express-json": onExpress, "express-file": onExpress }),
+  );
   return (request, response) => handlers.get(request.url.split("/", 2)[1])(request, response);
 }
 

@@ -159,23 +159,25 @@ export class NodeConnection implements Consumer {
       this.transport.release(Hold.Reader);
       return this.transport.finish("fin");
     }
-    this.stopReading();
-    this.transport.finish("close");
-    this.transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
+    this.finish(LAST_BYTES_TIMEOUT_MS);
   }
 
   /** Closes the connection for the program. `reset` sends RST. */
   close(reset: boolean): void {
     const { transport, socket } = this;
     if (socket.closed) return;
-    this.stopReading();
     // A client that reads still gets its bytes, as if the kernel had them already.
     if (reset || transport.queuedBytes === 0 || this.isBlocked) transport.destroy(undefined, reset);
-    else {
-      transport.finish("close");
-      transport.setTimeout(DESTROYED_TIMEOUT_MS);
-    }
+    else this.finish(DESTROYED_TIMEOUT_MS);
     this.closed();
+  }
+
+  /** Closes after all bytes. A client that still sends can read them, and gets no reset. */
+  private finish(timeoutMs: number): void {
+    const peerSends = this.body !== null || this.has(Flag.Deaf);
+    this.stopReading();
+    this.transport.finish(peerSends ? "linger" : "close");
+    this.transport.setTimeout(timeoutMs);
   }
 
   // ---- from the transport -----------------------------------------------------------------------
@@ -201,7 +203,7 @@ export class NodeConnection implements Consumer {
   }
 
   onEnd(): void {
-    const { socket, transport, response } = this;
+    const { socket, response } = this;
     if (socket.closed) return;
     if (this.isTunnel) {
       socket.peerEnded = true;
@@ -219,8 +221,7 @@ export class NodeConnection implements Consumer {
       return;
     }
     socket.peerEnded = true;
-    transport.finish("close");
-    transport.setTimeout(LAST_BYTES_TIMEOUT_MS);
+    this.finish(LAST_BYTES_TIMEOUT_MS);
     this.closed();
   }
 
@@ -338,8 +339,7 @@ export class NodeConnection implements Consumer {
   /** Tells the reactor whether the next step is the program's: to begin its response. */
   setAwaited(awaited: boolean): void {
     if (this.has(Flag.Awaited) === awaited) return;
-    if (awaited) this.flags |= Flag.Awaited;
-    else this.flags &= ~Flag.Awaited;
+    this.flags ^= Flag.Awaited;
     this.host.reactor.pendingExchanges += awaited ? 1 : -1;
   }
 

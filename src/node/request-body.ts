@@ -40,8 +40,7 @@ export class RequestBody {
   endByClient(): boolean {
     if (this.bytesLeft !== Infinity) return false;
     this.bytesLeft = 0;
-    this.handle.hasBody = BodyState.Done;
-    this.deliver(undefined, true);
+    this.deliverLast(undefined);
     return true;
   }
 
@@ -69,13 +68,20 @@ export class RequestBody {
       }
     }
     const isWhole = at >= 0 && this.isWhole;
-    if (isWhole) {
-      handle.hasBody = BodyState.Done;
-      if (chunks !== null) handle.requestTrailers = chunks.trailerLines;
-    }
-    for (let i = 0; i < pieces.length; i++) this.deliver(pieces[i], isWhole && i === pieces.length - 1);
-    if (isWhole && pieces.length === 0) this.deliver(undefined, true);
+    if (isWhole && chunks !== null) handle.requestTrailers = chunks.trailerLines;
+    const last = isWhole ? pieces.pop() : undefined;
+    for (const piece of pieces) this.deliver(piece, false);
+    if (isWhole) this.deliverLast(last);
     return at;
+  }
+
+  /**
+   * The body is done from the last piece on, and not earlier: while node:http takes a piece of a
+   * body that is done, it ends the request.
+   */
+  private deliverLast(piece: Buffer | undefined): void {
+    this.handle.hasBody = (this.handle.hasBody & BodyState.Aborted) | BodyState.Done;
+    this.deliver(piece, true);
   }
 
   private deliver(chunk: Buffer | undefined, isLast: boolean): void {

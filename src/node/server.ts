@@ -195,8 +195,10 @@ export function faultListener(socket: Socket): (socket: Socket, error: Error) =>
   return (each, error) => listener!.call(each, error);
 }
 
-function isBlocked({ blockList }: HttpServer, { remoteAddress }: Socket): boolean {
-  if (!blockList || remoteAddress === undefined) return false;
+function isBlocked({ blockList }: HttpServer, socket: Socket): boolean {
+  if (!blockList) return false;
+  const { remoteAddress } = socket; // A system call, and memory for as long as the connection.
+  if (remoteAddress === undefined) return false;
   const version = isIP(remoteAddress);
   return version !== 0 && blockList.check(remoteAddress, `ipv${version}`);
 }

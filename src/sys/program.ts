@@ -115,21 +115,37 @@ export function adoptTicks(): void {
   process.nextTick = replaced.nextTick;
 }
 
+/** Runs all ticks. Those that run one after another are one call of the program. */
 function runTicks(): void {
   while (ticks.length > 0) {
     const due = ticks;
     ticks = [];
-    for (let i = 0; i < due.length; i++) {
-      const { context, callback, args } = due[i]!;
+    for (let at = 0; at < due.length;) {
       enterProgram();
       try {
-        context(callback, ...args);
+        while (at < due.length) run(due[at++]!);
       } catch (error) {
         rethrow(error);
       } finally {
         leaveProgram();
       }
     }
+  }
+}
+
+/** Calls without a spread, which costs as much as the rest of a tick. */
+function run({ context, callback, args }: Tick): void {
+  switch (args.length) {
+    case 0:
+      return context(callback);
+    case 1:
+      return context(callback, args[0]);
+    case 2:
+      return context(callback, args[0], args[1]);
+    case 3:
+      return context(callback, args[0], args[1], args[2]);
+    default:
+      context(callback, ...args);
   }
 }
 

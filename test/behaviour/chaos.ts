@@ -26,10 +26,20 @@ const paths = Object.keys(kinds);
 /** The paths that answer at once. A client that has closed its side still gets these answers. */
 const promptPaths = paths.filter((path) => path !== "/later" && path !== "/stream");
 
-/** Starts a server that answers in all these ways. Its files are made in `directory`. */
-export function startChaosServer(directory: string): Server {
+/** Returns the right answer to a request. */
+export function answerOf(path: string, id: string, body: string): string {
+  return kinds[path]!(id, body);
+}
+
+/** Writes the files of the server. */
+export function writeFiles(directory: string): void {
   for (const [name, bytes] of Object.entries({ small: 700, large: 300_000 }))
     writeFileSync(join(directory, name), Buffer.alloc(bytes, `${name} file `));
+}
+
+/** Starts a server that answers in all these ways. Its files are made in `directory`. */
+export function startChaosServer(directory: string): Server {
+  writeFiles(directory);
   const idOf = (request: Request): string => request.headers.get("x-id")!;
   return serve({
     port: 0,
@@ -99,9 +109,10 @@ export class WrongAnswer extends Error {}
 
 /**
  * Runs one client. Returns the number of its answers. Throws WrongAnswer for a wrong answer, and
- * another Error if its connection breaks.
+ * another Error if its connection breaks. `isNode`: whether the server is one of node:http. Such a
+ * server refuses nonsense at once, and gives up the answers that it owes.
  */
-export async function live(port: number, seed: number, name: number): Promise<number> {
+export async function live(port: number, seed: number, name: number, isNode = false): Promise<number> {
   const random = new SeededRandom(seed);
   using client = await RawClient.connect(port);
   let seen = 0;
@@ -120,7 +131,8 @@ export async function live(port: number, seed: number, name: number): Promise<nu
         fate === 2 ? promptPaths : paths,
       ),
     );
-    const bytes = asked.map((each) => each.bytes).join("") + (fate === 4 && !isBun ? "NON SENSE\r\n\r\n" : "");
+    const nonsense = fate === 4 && !isBun ? "NON SENSE\r\n\r\n" : "";
+    const bytes = asked.map((each) => each.bytes).join("") + (isNode ? "" : nonsense);
     if (fate === 0) {
       // The client leaves in the middle of a request or of an answer.
       await client.write(bytes.slice(0, random.below(bytes.length)));
@@ -142,6 +154,7 @@ export async function live(port: number, seed: number, name: number): Promise<nu
       seen++;
     }
     if (leavesAfter < asked.length) client.reset();
+    if (isNode) void client.write(nonsense);
     if (fate === 4 && !isBun && (await client.readResponse()).status !== 400)
       throw new WrongAnswer(`connection ${name}, seed ${seed}: nonsense was taken`);
     if ((fate === 3 || fate === 4) && !isBun && (await client.closed) !== "end") throw new Error("not closed in order");

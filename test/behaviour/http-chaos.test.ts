@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { live, startChaosServer } from "./chaos.ts";
+import { startNodeChaosServer } from "./node-chaos.ts";
 import { quietly } from "./quietly.ts";
 import { simulate, type Simulation, violations } from "./simulated.ts";
 import { isBun, reactorStats, settled, subject } from "./subject.ts";
@@ -22,12 +23,15 @@ test(`answers go to who asked, whatever the others do (seed ${SEED})`, async () 
   try {
     await quietly(async () => {
       const server = startChaosServer(directory);
+      const wrong: string[] = [];
+      const node = await startNodeChaosServer(directory, (what) => wrong.push(what));
       let next = 0;
       let seen = 0;
       const worker = async (): Promise<void> => {
         while (next < CONNECTIONS) {
           const name = next++;
-          const answers = await live(server.port, SEED + name, name);
+          const isNode = name % 2 === 1;
+          const answers = await live((isNode ? node : server).port, SEED + name, name, isNode);
           seen += answers;
         }
       };
@@ -35,6 +39,8 @@ test(`answers go to who asked, whatever the others do (seed ${SEED})`, async () 
       expect(seen).toBeGreaterThan(CONNECTIONS);
       await server.stop(true);
       expect(server.pendingRequests).toBe(0);
+      await node[Symbol.asyncDispose]();
+      expect(wrong).toEqual([]);
     });
   } finally {
     rmSync(directory, { recursive: true, force: true });

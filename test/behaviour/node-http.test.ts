@@ -3,10 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { heapStats } from "bun:jsc";
 import { get, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { Duplex } from "node:stream";
 import { createServer, isOnRing, start } from "./node-subject.ts";
 import { run } from "./process.ts";
@@ -48,6 +51,20 @@ describe("a request", () => {
       raw: 16,
       x: ["1", "2"],
     });
+  });
+
+  test("has every chunk of its body, whatever their sizes, if they come at once", async () => {
+    await using app = await start((request, response) => {
+      let text = "";
+      request.setEncoding("latin1");
+      request.on("data", (piece: string) => (text += piece));
+      request.on("end", () => response.end(text));
+    });
+    const parts = [600, 5000, 80, 1, 3000].map((size, i) => String(i).repeat(size));
+    const chunks = [...parts, ""].map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join("");
+    expect((await ask(app.port, `${head("POST", "/", "Transfer-Encoding: chunked")}${chunks}`)).text).toBe(
+      parts.join(""),
+    );
   });
 
   test("has a body by length, in chunks, or in pieces of a byte, and trailers", async () => {
@@ -337,6 +354,26 @@ describe("a connection", () => {
       expect(String(await client.readToEnd())).toStartWith("HTTP/1.1 499 Mine");
     });
 
+  const stillSends: [string, string, number][] = [
+    ["a body that nobody reads", head("POST", "/", "Connection: close", "Content-Length: 3000000"), 413],
+    ["what is no request", "NON SENSE\r\n\r\n", 400],
+  ];
+  // Bun resets a connection whose bytes it refuses.
+  test.each(isBun ? stillSends.slice(0, 1) : stillSends)(
+    "gets its answer while it still sends %s, and no reset",
+    async (_, bytes, status) => {
+      await using app = await start((_request, response) => {
+        response.statusCode = 413;
+        response.end("too much");
+      });
+      using client = await RawClient.connect(app.port);
+      const sent = client.write(bytes + "x".repeat(3_000_000));
+      expect((await client.readResponse()).status).toBe(status);
+      expect(await client.closed).toBe("end");
+      await sent;
+    },
+  );
+
   test("over the limit is dropped, and the program is told", async () => {
     await using app = await start((_request, response) => void response.end());
     app.server.maxConnections = 1;
@@ -368,6 +405,59 @@ describe("a connection", () => {
     answer.resolve();
     expect((await busy.readResponse()).text).toBe("done");
     expect(await closed).toBeUndefined();
+  });
+});
+
+describe("connections leave nothing behind", () => {
+  const COUNT = 150;
+  const AT_ONCE = 30;
+  const classes = ["IncomingMessage", "ServerResponse", "NodeConnection", "ResponseHandle", "SocketHandle"];
+  const held = (): Record<string, number> => {
+    Bun.gc(true);
+    const { objectTypeCounts } = heapStats();
+    const counts = classes.map((name) => [name, objectTypeCounts[name] ?? 0]);
+    return { ...Object.fromEntries(counts), descriptors: readdirSync("/proc/self/fd").length };
+  };
+  const ends: Record<string, (client: RawClient) => Promise<unknown>> = {
+    "the client closes": async (client) => client.socket.destroy(),
+    "the client ends its side": async (client) => {
+      client.end();
+      await client.closed;
+    },
+    "the client resets in a request": async (client) => {
+      await client.write("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\npart");
+      client.reset();
+    },
+    "the program destroys the socket": async (client) => {
+      void client.write(head("GET", "/destroys"));
+      await client.closed;
+    },
+  };
+
+  test.each(Object.keys(ends))("if %s", async (end) => {
+    await using app = await start((request, response) => {
+      if (request.url === "/destroys") return void request.socket.destroy();
+      request.on("data", () => {});
+      request.on("end", () => response.end("answer"));
+    });
+    app.server.on("clientError", (_error, socket) => socket.destroy());
+    const run = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        using client = await RawClient.connect(app.port);
+        void client.write(head("GET", "/"));
+        expect((await client.readResponse()).text).toBe("answer");
+        await ends[end]!(client);
+      }
+      while ((await promisify(app.server.getConnections.bind(app.server))()) > 0) await turn();
+    };
+    await run(AT_ONCE);
+    const before = held();
+    await Promise.all(Array.from({ length: AT_ONCE }, () => run(COUNT / AT_ONCE)));
+    for (let now = held(); ; now = held()) {
+      // The collector takes some values on the stack for objects.
+      if (Object.entries(before).every(([name, count]) => now[name]! <= count + COUNT / 10)) break;
+      await turn();
+    }
   });
 });
 

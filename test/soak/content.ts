@@ -13,12 +13,13 @@ export type Fate = "stays" | "leaves";
 /** The same announcement for an echo connection: its first byte. */
 export const FATE_BYTE: Record<Fate, number> = { stays: 0x53, leaves: 0x4c };
 
-export const services = ["http", "body", "stream", "file", "store", "websocket", "tcp", "udp"] as const;
+export const services = ["http", "body", "stream", "file", "store", "node", "websocket", "tcp", "udp"] as const;
 export type Service = (typeof services)[number];
 
 /** The ports of the server. */
 export interface Ports {
   http: number;
+  node: number;
   tcp: number;
   udp: number;
 }

@@ -118,22 +118,28 @@ function ask(random: SeededRandom, id: string, fate: Fate): Asked {
   }
 }
 
+/** Returns one of the two servers. Both give the same answers. */
+function eitherPort(random: SeededRandom): "http" | "node" {
+  return random.below(2) ? "http" : "node";
+}
+
 async function behaveOverHttp(random: SeededRandom, id: string): Promise<void> {
-  using client = await RawClient.connect(ports.http);
+  const server = eitherPort(random);
+  using client = await RawClient.connect(ports[server]);
   for (let i = 0; i < 1 + random.below(12) && !stop.signal.aborted; i++) {
     const { service, bytes, answer } = ask(random, `${id}.${i}`, usualFate);
-    const { status, body } = await timed(service, () => {
+    const { status, body } = await timed(server === "node" ? "node" : service, () => {
       void client.write(bytes);
       return client.readResponse();
     });
-    if (status !== 200) throw new Error(`HTTP ${service} answered ${status}`);
-    mustEqual(`HTTP ${service}`, body, answer);
+    if (status !== 200) throw new Error(`${server} ${service} answered ${status}`);
+    mustEqual(`${server} ${service}`, body, answer);
   }
 }
 
 /** Sends several requests in one write. The answers must come in their order. */
 async function pipeline(random: SeededRandom, id: string): Promise<void> {
-  using client = await RawClient.connect(ports.http);
+  using client = await RawClient.connect(ports[eitherPort(random)]);
   const asked = Array.from({ length: 2 + random.below(6) }, (_, i) => ask(random, `${id}.${i}`, usualFate));
   void client.write(Buffer.concat(asked.map(({ bytes }) => bytes)));
   for (const { service, answer } of asked) {
@@ -144,7 +150,7 @@ async function pipeline(random: SeededRandom, id: string): Promise<void> {
 }
 
 async function misbehaveOverHttp(random: SeededRandom, id: string): Promise<void> {
-  using client = await RawClient.connect(ports.http);
+  using client = await RawClient.connect(ports[eitherPort(random)]);
   const asked = Array.from({ length: 1 + random.below(4) }, (_, i) => ask(random, `${id}.${i}`, "leaves"));
   const bytes = Buffer.concat(asked.map((each) => each.bytes));
   switch (random.below(5)) {
@@ -177,7 +183,7 @@ async function misbehaveOverHttp(random: SeededRandom, id: string): Promise<void
 /** Requests a large answer, and reads nothing for a while. Then the whole answer must arrive. */
 async function readSlowly(random: SeededRandom): Promise<void> {
   count(deeds, "HTTP: slow reader");
-  using client = await RawClient.connect(ports.http);
+  using client = await RawClient.connect(ports[eitherPort(random)]);
   const requests = 4 + random.below(10);
   void client.write(`GET /file HTTP/1.1\r\nHost: soak\r\n${FATE}: ${usualFate}\r\n\r\n`.repeat(requests));
   client.socket.pause();

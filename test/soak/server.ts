@@ -1,17 +1,20 @@
 /**
- * The soak's server: HTTP with bodies, streams and files, files that it writes and reads through
- * the ring, and echoes over TCP and UDP, all on one reactor. Over IPC, its runner asks for its
+ * The soak's server: HTTP with bodies, streams and files, once by `serve` and once by node:http,
+ * files that it writes and reads through the ring, and echoes over TCP and UDP, all on one reactor. Over IPC, its runner asks for its
  * resources and tells it to end.
  *
  * Guarantees: it counts every error as a fault, unless the client has announced that it will leave.
  */
 import { heapStats } from "bun:jsc";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ReactorStats } from "../../src/index.ts";
+import { isOnRing } from "../behaviour/node-subject.ts";
 import { files, listen, reactorStats, serve, udpSocket } from "../behaviour/subject.ts";
 import { FATE, FATE_BYTE, largeFile, type Ports } from "./content.ts";
+import { makeNodeService } from "./node-server.ts";
 
 /** The present resources of the process. */
 export interface Holdings {
@@ -21,6 +24,8 @@ export interface Holdings {
   pendingRequests: number;
   sockets: number;
   webSockets: number;
+  /** Number of open connections of node:http. */
+  nodeSockets: number;
   ring: ReactorStats;
   /** Number of faults since the start, by kind. */
   faults: Record<string, number>;
@@ -127,6 +132,10 @@ const http = serve({
   },
 });
 
+const node = makeNodeService({ file, store, fault });
+await new Promise<void>((resolve) => void node.server.listen(0, "127.0.0.1", resolve));
+if (!isOnRing(node.server)) fault("node:http is not served by the ring");
+
 // ---- echoes ------------------------------------------------------------------------------------
 
 interface Echo {
@@ -205,6 +214,7 @@ function holdings(): Holdings {
     pendingRequests: http.pendingRequests,
     sockets,
     webSockets: http.pendingWebSockets,
+    nodeSockets: node.open,
     ring: reactorStats(),
     faults,
   };
@@ -213,6 +223,7 @@ function holdings(): Holdings {
 /** Ends all services. Nothing keeps the process alive afterwards, so it ends by itself. */
 async function end(): Promise<void> {
   await http.stop();
+  await new Promise((resolve) => node.server.close(resolve));
   tcp.stop();
   udp.close();
   process.disconnect!();
@@ -223,4 +234,5 @@ process.on("message", (question: "holdings" | "collect" | "end") => {
   if (question === "collect") Bun.gc(true);
   process.send!(holdings());
 });
-process.send!({ http: http.port, tcp: tcp.port, udp: udp.port } satisfies Ports);
+const nodePort = (node.server.address() as AddressInfo).port;
+process.send!({ http: http.port, node: nodePort, tcp: tcp.port, udp: udp.port } satisfies Ports);

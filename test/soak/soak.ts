@@ -130,6 +130,7 @@ function left(before: Holdings, now: Holdings): string[] {
     ["descriptors", now.descriptors - before.descriptors],
     ["sockets", now.sockets],
     ["web sockets", now.webSockets],
+    ["sockets of node:http", now.nodeSockets],
     ["pending requests", now.pendingRequests],
     ["slots", now.ring.slotsInUse - before.ring.slotsInUse],
     ["send bytes", now.ring.sendBytesInUse - before.ring.sendBytesInUse],
