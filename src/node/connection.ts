@@ -35,6 +35,7 @@ const DESTROYED_TIMEOUT_MS = 2000;
 
 export class NodeConnection implements Consumer {
   readonly isReentrant = false;
+  readonly connectionKind = "node_http";
   readonly host: NodeHost;
   readonly socket: SocketHandle;
   transport!: Transport;
@@ -318,6 +319,7 @@ export class NodeConnection implements Consumer {
   private refuse(fault: Fault, packet: Buffer, at = 0): number {
     this.flags |= Flag.Deaf;
     const { duplex } = this.socket;
+    this.host.reactor.lane.traffic.countNodeRefusal(fault.code);
     if (duplex !== undefined) callProgram(this.host.inContext, this.host.onFault!, duplex, faultError(fault, packet));
     return at;
   }
@@ -358,6 +360,7 @@ export class NodeConnection implements Consumer {
     host.closed(this);
     if (isPending) {
       response.aborted = true;
+      host.reactor.lane.traffic.requestsAborted++;
       answered();
       if (response.onabort !== undefined) callProgram(response.onabort, ABORTED);
     }
