@@ -273,6 +273,7 @@ export class NodeConnection implements Consumer {
     const { contentLength, chunked, isEndless } = parser;
     if (parser.lacksHost && host.server.requireHostHeader) {
       this.flags |= Flag.Deaf;
+      host.reactor.lane.traffic.countNodeRefusal(MISSING_HOST);
       if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
       return end;
     }
@@ -375,3 +376,5 @@ export class NodeConnection implements Consumer {
 }
 
 const none: ResponseHandle[] = [];
+/** Name in the metrics of a refusal for which Node has no code. */
+const MISSING_HOST = "MISSING_HOST";

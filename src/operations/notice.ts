@@ -1,15 +1,8 @@
-/** Notices to the user of a program, on stderr. Each text is printed once for each thread. */
+/** The notice that a call goes to Bun's own function. Each is counted for the metrics. */
 import { countFallback } from "../metrics/fallbacks.ts";
+import { notice } from "../sys/notice.ts";
 
-const noticed = new Set<string>();
-
-export function notice(text: string): void {
-  if (noticed.has(text)) return;
-  noticed.add(text);
-  console.warn(`ringloop: ${text}`);
-}
-
-/** Counts and reports a call that goes to Bun's own function. `what`: the function or module. */
+/** `what` is the function or module that Bun serves. */
 export function noticeFallback(what: string, reason: string): void {
   countFallback(what, reason);
   notice(`${what} runs on Bun's own, because ${reason}`);

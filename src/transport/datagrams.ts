@@ -8,7 +8,7 @@
  * reported of another datagram, it is repeated.
  * Leaves to others: the program's addresses, data and handlers (udp.ts).
  */
-import type { OperationOwner } from "../reactor/op-table.ts";
+import type { OperationOwner, OwnerKind } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Lane } from "../reactor/lane.ts";
 import type { Chunk } from "../ring/arena.ts";
