@@ -30,7 +30,7 @@ const ENTER_SCREEN = "\x1b[?1049h\x1b[?25l";
 const LEAVE_SCREEN = "\x1b[?25h\x1b[?1049l";
 
 /**
- * Runs until the process ends, or until SIGINT or SIGTERM. Returns the exit code: 0, or 1 if there
+ * Runs until the process ends, until SIGINT or SIGTERM, or until nobody reads stdout. Returns the exit code: 0, or 1 if there
  * is no process to show.
  */
 export async function top(options: TopOptions): Promise<number> {
@@ -38,6 +38,7 @@ export async function top(options: TopOptions): Promise<number> {
   const stop = new AbortController();
   const end = (): void => stop.abort();
   process.once("SIGINT", end).once("SIGTERM", end);
+  process.stdout.once("error", end); // EPIPE: nobody reads any more, as in `ringloop top | head`.
   let last: { report: Report; atMs: number };
   try {
     last = await look(unix, stop.signal);
@@ -47,7 +48,7 @@ export async function top(options: TopOptions): Promise<number> {
     return 1;
   }
   const isScreen = process.stdout.isTTY && !json && !once;
-  if (isScreen) process.stdout.write(ENTER_SCREEN);
+  if (isScreen) await write(ENTER_SCREEN);
   let hasEnded = false;
   try {
     while (!stop.signal.aborted) {
@@ -57,7 +58,7 @@ export async function top(options: TopOptions): Promise<number> {
       const isSame = next.report.startedMs === last.report.startedMs && next.report.pid === last.report.pid;
       // After a restart at the same path, the counters begin anew.
       if (isSame) {
-        print(shownOf(last, next), json, isScreen, once);
+        await write(textOf(shownOf(last, next), json, isScreen, once));
         if (once) break;
       }
       last = next;
@@ -65,7 +66,7 @@ export async function top(options: TopOptions): Promise<number> {
   } catch {
     hasEnded = !stop.signal.aborted;
   } finally {
-    if (isScreen) process.stdout.write(LEAVE_SCREEN);
+    if (isScreen) await write(LEAVE_SCREEN);
   }
   if (hasEnded) console.error(`ringloop: process ${last.report.pid} does not answer any more: it has ended`);
   return hasEnded && once ? 1 : 0;
@@ -119,15 +120,20 @@ function shownOf(last: { report: Report; atMs: number }, next: { report: Report;
   return { pid, program, seconds, metrics, rates: rateOf(last.report.metrics, metrics, seconds) };
 }
 
-function print(shown: Shown, json: boolean, isScreen: boolean, once: boolean): void {
-  if (json) return console.log(once ? JSON.stringify(shown, null, 2) : JSON.stringify(shown));
+/** Resolves when the text has left. The command exits at once afterwards. */
+function write(text: string): Promise<void> {
+  return new Promise((resolve) => process.stdout.write(text, () => resolve()));
+}
+
+function textOf(shown: Shown, json: boolean, isScreen: boolean, once: boolean): string {
+  if (json) return `${JSON.stringify(shown, null, once ? 2 : 0)}\n`;
   const title = `ringloop top: process ${shown.pid}, ${shown.program}`;
   const lines = [title, "", ...screenOf(shown.metrics, shown.rates)];
-  if (!isScreen) return console.log(once ? lines.join("\n") : `${lines.join("\n")}\n`);
-  const { rows, columns } = process.stdout;
-  const visible = lines.slice(0, rows).map((line) => line.slice(0, columns));
+  if (!isScreen) return `${lines.join("\n")}\n${once ? "" : "\n"}`;
+  const { rows, columns } = process.stdout; // 0 for a terminal that does not tell its size.
+  const visible = lines.slice(0, rows || Infinity).map((line) => line.slice(0, columns || Infinity));
   // Each line is cleared to its end, and the screen below the last one, so nothing flickers.
-  process.stdout.write(`\x1b[H${visible.map((line) => `${line}\x1b[K`).join("\n")}\x1b[J`);
+  return `\x1b[H${visible.map((line) => `${line}\x1b[K`).join("\n")}\x1b[J`;
 }
 
 /** Resolves after a time, or when the signal is aborted. */
