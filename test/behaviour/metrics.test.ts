@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { connect as connectPlain } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { exposeMetrics, metricsContentType } from "../../src/metrics/index.ts";
+import { exposeMetrics, metrics, metricsContentType } from "../../src/metrics/index.ts";
 import { attempt, fixture, Program } from "./process.ts";
 import { readPrometheusText, valuesOf } from "./prometheus-text.ts";
 import { RawClient } from "./raw-client.ts";
@@ -67,11 +67,11 @@ async function expectChanges(traffic: () => Promise<unknown>, expected: Numbers)
   expect(found).toEqual(expected);
 }
 
-/** Sends bytes to a server, which ends the connection. Returns the answer. */
+/** Sends bytes to a server, which ends the connection. Returns the answer, one character a byte. */
 async function send(port: number, bytes: string): Promise<string> {
   using client = await RawClient.connect(port);
   await client.write(bytes);
-  return (await client.readToEnd()).toString();
+  return (await client.readToEnd()).toString("latin1");
 }
 
 const request = (target: string, more = ""): string => `GET ${target} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
@@ -81,7 +81,7 @@ const last = (target: string): string => request(target, "Connection: close\r\n"
 const exchanged = (sent: string, answer: string): Numbers => ({
   accepts_total: 1,
   'received_bytes_total{transport="stream"}': sent.length,
-  'sent_bytes_total{transport="stream"}': Buffer.byteLength(answer),
+  'sent_bytes_total{transport="stream"}': answer.length,
 });
 
 describe.skipIf(isBun)("the metrics of a process", () => {
@@ -94,11 +94,11 @@ describe.skipIf(isBun)("the metrics of a process", () => {
   });
 
   test("have the same names and numbers as text and as JSON, but for what the looks change", async () => {
-    const { metrics, pid, program: file } = (await (await get(path, "json")).json()) as any;
+    const { metrics: json, pid, program: file } = (await (await get(path, "json")).json()) as any;
     expect({ pid, file }).toEqual({ pid: program.pid, file: fixture("metrics-server.ts") });
     const text = await numbers();
-    expect(Object.keys(metrics)).toEqual(Object.keys(text));
-    expect(changes(metrics, text)).toEqual({});
+    expect(Object.keys(json)).toEqual(Object.keys(text));
+    expect(changes(json, text)).toEqual({});
   });
 
   test("show fallbacks with their reason, whatever characters it has", async () => {
@@ -111,7 +111,9 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     ["a short text", "/text", "2xx"],
     ["a response of a route", "/static", "2xx"],
     ["a stream", "/stream", "2xx"],
+    ["a stream that ends at once", "/short", "2xx"],
     ["a file", "/file", "2xx"],
+    ["a large file", "/large", "2xx"],
     ["a status 201", "/201", "2xx"],
     ["a redirect", "/302", "3xx"],
     ["a status 404", "/404", "4xx"],
@@ -281,6 +283,20 @@ describe.skipIf(isBun)("the metrics of a process", () => {
       await expectWebSocket(traffic, { ...counted, ...violated });
     });
 
+  test("are those of one thread: a Worker has its own", async () => {
+    const worker = new Worker(fixture("metrics-worker.ts"));
+    const next = <T>(): Promise<T> => new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data as T)));
+    const port = await next<number>();
+    const ofMain = metrics();
+    for (let i = 0; i < 3; i++) await (await fetch(`http://127.0.0.1:${port}/`)).text();
+    const ofWorker = next<Numbers>();
+    worker.postMessage("metrics");
+    const requests = 'ringloop_http_requests_total{class="2xx"}';
+    expect((await ofWorker)[requests]).toBe(3);
+    expect(metrics()[requests]!).toBe(ofMain[requests]!);
+    worker.terminate();
+  });
+
   test("count the ring's own work", async () => {
     const before = await numbers();
     await send(ports.http, last("/text"));
@@ -363,11 +379,11 @@ describe.skipIf(isBun)("ringloop top", () => {
     const printed = top(path, "--json", ...quick);
     const isOver = printed.then(() => true);
     while (!(await Promise.race([isOver, send(ports.http, last("/text"))]).then((first) => first === true)));
-    const { metrics, rates, seconds, pid } = JSON.parse((await printed).stdout);
+    const { metrics: shown, rates, seconds, pid } = JSON.parse((await printed).stdout);
     expect(pid).toBe(program.pid);
     expect(seconds).toBeGreaterThanOrEqual(0.04);
     const requests = 'ringloop_http_requests_total{class="2xx"}';
-    expect(metrics[requests]).toBeGreaterThan(0);
+    expect(shown[requests]).toBeGreaterThan(0);
     expect(rates[requests]).toBeGreaterThan(0);
     expect(rates.ringloop_listeners).toBeUndefined();
   });
