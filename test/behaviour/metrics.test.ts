@@ -21,7 +21,7 @@ const cli = join(import.meta.dir, "../../src/cli.ts");
 let directory: string;
 let path: string;
 let program: Program;
-let ports: Record<"http" | "node" | "echo" | "udp", number>;
+let ports: Record<"http" | "node" | "full" | "blocking" | "echo" | "udp", number>;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "ringloop-metrics-"));
@@ -53,15 +53,19 @@ function changes(before: Numbers, after: Numbers): Numbers {
 }
 
 /**
- * Expects that `traffic` changes the numbers by `expected`. A send may complete after its bytes were
- * read, so the numbers may come a little later.
+ * Expects that `traffic` changes the numbers that `isMeant` names by `expected`. A send may complete
+ * after its bytes were read, so the numbers may come a little later.
  */
-async function expectChanges(traffic: () => Promise<unknown>, expected: Numbers): Promise<void> {
+async function expectChanges(
+  traffic: () => Promise<unknown>,
+  expected: Numbers,
+  isMeant: (name: string) => boolean = () => true,
+): Promise<void> {
   const before = await numbers();
   await traffic();
   let found: Numbers = {};
   for (let looks = 0; looks < LOOKS_MAX; looks++) {
-    found = changes(before, await numbers());
+    found = Object.fromEntries(Object.entries(changes(before, await numbers())).filter(([name]) => isMeant(name)));
     if (Bun.deepEquals(found, expected)) return;
   }
   expect(found).toEqual(expected);
@@ -90,7 +94,7 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     expect(response.headers.get("content-type")).toBe(metricsContentType);
     const found = valuesOf(readPrometheusText(await response.text()));
     expect(Object.keys(found)[0]).toContain(`mode="${subject}"`);
-    expect(found).toMatchObject({ ringloop_listeners: 3, ringloop_udp_sockets: 1 });
+    expect(found).toMatchObject({ ringloop_listeners: 5, ringloop_udp_sockets: 1 });
   });
 
   test("have the same names and numbers as text and as JSON, but for what the looks change", async () => {
@@ -170,28 +174,67 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     expect(changes(before, await numbers())).toMatchObject({ 'http_refusals_total{status="426"}': 1 });
   });
 
-  test("count a request that its client leaves as aborted, and before that as waiting", async () => {
-    let client!: RawClient;
-    const opened = { accepts_total: 1, 'received_bytes_total{transport="stream"}': request("/never").length };
-    const waiting = { ...opened, 'connections{kind="http"}': 1, http_requests_waiting: 1 };
-    const ask = async (): Promise<void> => {
-      client = await RawClient.connect(ports.http);
-      await client.write(request("/never"));
-    };
-    await expectChanges(ask, waiting);
-    const left = { http_aborted_requests_total: 1, 'connections{kind="http"}': -1, http_requests_waiting: -1 };
-    await expectChanges(async () => client.reset(), left);
-  });
+  for (const [kind, port] of [
+    ["http", "http"],
+    ["node_http", "node"],
+  ] as const)
+    test(`count a request of ${kind} that its client leaves as aborted, and before that as waiting`, async () => {
+      let client!: RawClient;
+      const opened = { accepts_total: 1, 'received_bytes_total{transport="stream"}': request("/never").length };
+      const waiting = { ...opened, [`connections{kind="${kind}"}`]: 1, http_requests_waiting: 1 };
+      const ask = async (): Promise<void> => {
+        client = await RawClient.connect(ports[port]);
+        await client.write(request("/never"));
+      };
+      await expectChanges(ask, waiting);
+      const left = { http_aborted_requests_total: 1, [`connections{kind="${kind}"}`]: -1, http_requests_waiting: -1 };
+      await expectChanges(async () => client.reset(), left);
+    });
 
   test("count the answers of node:http, and its clients' mistakes by code", async () => {
     const expected: Numbers = { 'http_requests_total{class="4xx"}': 1 };
     await expectChanges(async () => {
       Object.assign(expected, exchanged(last("/404"), await send(ports.node, last("/404"))));
     }, expected);
-    const wrong: Numbers = { 'node_http_refusals_total{code="HPE_INVALID_METHOD"}': 1 };
-    await expectChanges(async () => {
-      Object.assign(wrong, exchanged("?\r\n\r\n", await send(ports.node, "?\r\n\r\n")));
-    }, wrong);
+    for (const [code, bytes] of [
+      ["HPE_INVALID_METHOD", "?\r\n\r\n"],
+      ["MISSING_HOST", "GET /200 HTTP/1.1\r\n\r\n"],
+    ] as const) {
+      const refused: Numbers = { [`node_http_refusals_total{code="${code}"}`]: 1 };
+      await expectChanges(async () => {
+        Object.assign(refused, exchanged(bytes, await send(ports.node, bytes)));
+      }, refused);
+    }
+  });
+
+  for (const [port, reason] of [
+    ["full", "max_connections"],
+    ["blocking", "block_list"],
+  ] as const)
+    test(`count connections that node:http drops by ${reason}`, async () => {
+      const dropped = { [`node_http_dropped_connections_total{reason="${reason}"}`]: 1, accepts_total: 1 };
+      await expectChanges(
+        async () => {
+          using client = await RawClient.connect(ports[port]);
+          await client.write("x");
+          await client.closed;
+        },
+        dropped,
+        (name) => !name.startsWith("received_bytes"),
+      ); // The byte may come after the end.
+    });
+
+  test("count accepts that fail for lack of descriptors", async () => {
+    const command = `ulimit -n 64; exec ${process.execPath} ${fixture("metrics-server.ts")}`;
+    await using other = new Program(["bash", "-c", command], { RINGLOOP_METRICS: undefined });
+    const { echo } = (await other.line()) as typeof ports;
+    const clients = await Promise.all(Array.from({ length: 64 }, () => RawClient.connect(echo)));
+    let failures = 0;
+    while (failures === 0) {
+      other.tell("metrics");
+      failures = (await other.line())['ringloop_accept_failures_total{reason="descriptors"}'];
+    }
+    for (const client of clients) client[Symbol.dispose]();
   });
 
   test("count connections by kind while they are open", async () => {
@@ -220,21 +263,9 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     udp.close();
   });
 
-  const isWebSocket = (name: string): boolean => /websocket|1xx/.test(name);
-
   /** Expects changes of the WebSockets' numbers alone. */
-  async function expectWebSocket(traffic: () => Promise<unknown>, expected: Numbers): Promise<void> {
-    const before = await numbers();
-    await traffic();
-    let found: Numbers = {};
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
-      found = Object.fromEntries(
-        Object.entries(changes(before, await numbers())).filter(([name]) => isWebSocket(name)),
-      );
-      if (Bun.deepEquals(found, expected)) return;
-    }
-    expect(found).toEqual(expected);
-  }
+  const expectWebSocket = (traffic: () => Promise<unknown>, expected: Numbers): Promise<void> =>
+    expectChanges(traffic, expected, (name) => /websocket|1xx/.test(name));
 
   const opened = {
     'connections{kind="websocket"}': 1,
@@ -265,6 +296,15 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     await expectWebSocket(async () => other.send(frame(8, closing(4321))), left);
     client[Symbol.dispose]();
     other[Symbol.dispose]();
+  });
+
+  test("count a message that is dropped, because the client of a WebSocket does not read", async () => {
+    const before = await numbers();
+    using client = await openSocket();
+    client.raw.socket.pause();
+    client.send(frame(1, "flood"));
+    const name = "websocket_dropped_frames_total";
+    while (changes(before, await numbers())[name] !== 1);
   });
 
   for (const [code, what, bytes] of [
