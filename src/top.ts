@@ -2,7 +2,7 @@
  * `ringloop top`: shows the metrics of a running process, with rates per second between two looks.
  * The process must allow it: by the variable RINGLOOP_METRICS, or by a call of `exposeMetrics`.
  */
-import { lstatSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import type { Report } from "./metrics/endpoint.ts";
 import { rateOf, type Rates, screenOf } from "./top-screen.ts";
 
@@ -26,12 +26,15 @@ interface Shown {
 
 /** Milliseconds that a process may take to answer. Longer means that its event loop is blocked. */
 const ANSWER_MS_MAX = 5000;
+/** Milliseconds that a process without its socket may take to end, and between two looks at it. */
+const END_MS_MAX = 1000;
+const END_LOOK_MS = 10;
 const ENTER_SCREEN = "\x1b[?1049h\x1b[?25l";
 const LEAVE_SCREEN = "\x1b[?25h\x1b[?1049l";
 
 /**
  * Runs until the process ends, until SIGINT or SIGTERM, or until nobody reads stdout. Returns the exit code: 0, or 1 if there
- * is no process to show.
+ * is no process to show, or if it does not answer any more though it runs.
  */
 export async function top(options: TopOptions): Promise<number> {
   const { unix, intervalMs, once, json } = options;
@@ -49,7 +52,7 @@ export async function top(options: TopOptions): Promise<number> {
   }
   const isScreen = process.stdout.isTTY && !json && !once;
   if (isScreen) await write(ENTER_SCREEN);
-  let hasEnded = false;
+  let failure: unknown;
   try {
     while (!stop.signal.aborted) {
       await pause(intervalMs, stop.signal);
@@ -63,13 +66,33 @@ export async function top(options: TopOptions): Promise<number> {
       }
       last = next;
     }
-  } catch {
-    hasEnded = !stop.signal.aborted;
+  } catch (error) {
+    failure = error;
   } finally {
     if (isScreen) await write(LEAVE_SCREEN);
   }
-  if (hasEnded) console.error(`ringloop: process ${last.report.pid} does not answer any more: it has ended`);
-  return hasEnded && once ? 1 : 0;
+  if (failure === undefined || stop.signal.aborted) return 0;
+  const { pid } = last.report;
+  const isRunning = !(await ends(pid));
+  console.error(`ringloop: ${isRunning ? (failure as Error).message : `process ${pid} has ended`}`);
+  return isRunning || once ? 1 : 0;
+}
+
+/** Returns whether a process has ended, or ends soon: its socket goes a little before it. */
+async function ends(pid: number): Promise<boolean> {
+  for (const end = performance.now() + END_MS_MAX; runs(pid); await Bun.sleep(END_LOOK_MS))
+    if (performance.now() >= end) return false;
+  return true;
+}
+
+/** Returns whether a process runs. One that waits for its parent (state Z of proc(5)) does not. */
+function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
 }
 
 async function look(unix: string, signal: AbortSignal): Promise<{ report: Report; atMs: number }> {

@@ -2,7 +2,7 @@
  * The metrics of a server's process, read from the socket that it shows them on, after exactly known
  * traffic. And `ringloop top` on such a process.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect as connectPlain } from "node:net";
 import { tmpdir } from "node:os";
@@ -89,6 +89,12 @@ const exchanged = (sent: string, answer: string): Numbers => ({
 });
 
 describe.skipIf(isBun)("the metrics of a process", () => {
+  // The end of a test's connections must not count in the next test.
+  afterEach(async () => {
+    const isOpen = ([name, value]: [string, number]): boolean => name.startsWith("ringloop_connections{") && value > 0;
+    while (Object.entries(await numbers()).some(isOpen));
+  });
+
   test("are Prometheus' text, of the mode that the ring runs in", async () => {
     const response = await get(path);
     expect(response.headers.get("content-type")).toBe(metricsContentType);
@@ -136,7 +142,8 @@ describe.skipIf(isBun)("the metrics of a process", () => {
 
   test("count each of several requests on one connection, of a fetch too", async () => {
     const before = await numbers();
-    for (let i = 0; i < 10; i++) await (await fetch(`http://127.0.0.1:${ports.http}/text`)).text();
+    for (let i = 0; i < 10; i++)
+      await (await fetch(`http://127.0.0.1:${ports.http}/text`, { keepalive: false })).text();
     await send(ports.http, `${request("/text")}${request("/404")}${last("/text")}`);
     const found = changes(before, await numbers());
     expect(found).toMatchObject({ 'http_requests_total{class="2xx"}': 12, 'http_requests_total{class="4xx"}': 1 });
@@ -465,7 +472,17 @@ describe.skipIf(isBun)("ringloop top", () => {
     await left.text("ringloop top");
     shown.tell("exit");
     expect(await left.exited).toBe(0);
-    expect(await left.stderr).toContain(`process ${shown.pid} does not answer any more: it has ended`);
+    expect(await left.stderr).toContain(`ringloop: process ${shown.pid} has ended\n`);
+  });
+
+  test("says so when a process that runs does not show its metrics any more", async () => {
+    const at = join(directory, "stops.sock");
+    const endpoint = await exposeMetrics({ unix: at });
+    await using shown = new Program([process.execPath, cli, "top", at, "--interval", "0.05"]);
+    await shown.text("ringloop top");
+    endpoint.stop();
+    expect(await shown.exited).toBe(1);
+    expect(await shown.stderr).toContain(`no process shows its metrics at ${at}`);
   });
 
   test("says that what answers is not a process of ringloop's", async () => {
