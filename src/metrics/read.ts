@@ -8,7 +8,7 @@ export const metricsContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
  * Returns the numbers of the calling thread, by the names of their series. A name has the labels in
- * braces: `ringloop_http_requests_total{class="2xx"}`. Sets up no ring: before its first use, all
+ * braces: `ringloop_http_requests_total{class="2xx"}`. Sets up no ring: before its first use, its
  * numbers are 0.
  *
  * It looks at each open connection, to count their kinds.

@@ -6,12 +6,10 @@
  * fields are set from the start, so the object never changes its shape.
  */
 
-/** The classes of HTTP statuses. `other`: 600 to 999, which programs can set. */
-export const statusClasses = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"] as const;
-
 /** Numbers by a name or code that few events have. */
 export type CountsByName = Record<string, number>;
 
+/** The first code of a Close frame that anybody can choose. */
 const FIRST_PRIVATE_CODE = 3000;
 
 export class Traffic {
@@ -42,7 +40,10 @@ export class Traffic {
 
   // ---- HTTP -------------------------------------------------------------------------------------
 
-  /** Number of answers of which the head was written, by class of status. */
+  /**
+   * Number of answers of which the head was written, by class of status. Programs can also set a
+   * status from 600 to 999.
+   */
   answers1xx = 0;
   answers2xx = 0;
   answers3xx = 0;

@@ -368,6 +368,22 @@ describe.skipIf(isBun)("the socket of the metrics", () => {
     expect(existsSync(at)).toBe(false);
   });
 
+  test("shows why a process runs on Bun's own functions", async () => {
+    const at = join(directory, "bun.sock");
+    const source = `import { serve } from ${JSON.stringify(join(import.meta.dir, "../../src/index.ts"))};
+      serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("x") });
+      console.log("true");`;
+    const env = { RINGLOOP_METRICS: at, RINGLOOP_LIBRARY: "/nonexistent.so" };
+    await using other = new Program([process.execPath, "-e", source], env);
+    await other.line();
+    while (!existsSync(at)) await new Promise((resolve) => setImmediate(resolve));
+    const found = valuesOf(readPrometheusText(await (await get(at)).text()));
+    expect(Object.keys(found)[0]).toContain('mode="none"');
+    const fallbacks = Object.entries(found).filter(([name]) => name.startsWith("ringloop_fallbacks_total"));
+    const reason = 'function="serve",reason="the shared object /nonexistent.so does not exist';
+    expect(fallbacks).toEqual([[expect.stringContaining(reason), 1]]);
+  });
+
   test("is not taken from a running process, which goes on to show its own", async () => {
     await using second = Program.fixture("metrics-server.ts", { RINGLOOP_METRICS: path });
     await second.line();
