@@ -3,6 +3,7 @@
  * The process must allow it: by the variable RINGLOOP_METRICS, or by a call of `exposeMetrics`.
  */
 import { lstatSync, readFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import type { Report } from "./metrics/endpoint.ts";
 import { rateOf, type Rates, screenOf } from "./top-screen.ts";
 
@@ -55,8 +56,7 @@ export async function top(options: TopOptions): Promise<number> {
   let failure: unknown;
   try {
     while (!stop.signal.aborted) {
-      await pause(intervalMs, stop.signal);
-      if (stop.signal.aborted) break;
+      await setTimeout(intervalMs, undefined, { signal: stop.signal });
       const next = await look(unix, stop.signal);
       const isSame = next.report.startedMs === last.report.startedMs && next.report.pid === last.report.pid;
       // After a restart at the same path, the counters begin anew.
@@ -67,7 +67,7 @@ export async function top(options: TopOptions): Promise<number> {
       last = next;
     }
   } catch (error) {
-    failure = error;
+    failure = error; // If the signal is aborted, it is an AbortError.
   } finally {
     if (isScreen) await write(LEAVE_SCREEN);
   }
@@ -157,15 +157,4 @@ function textOf(shown: Shown, json: boolean, isScreen: boolean, once: boolean): 
   const visible = lines.slice(0, rows || Infinity).map((line) => line.slice(0, columns || Infinity));
   // Each line is cleared to its end, and the screen below the last one, so nothing flickers.
   return `\x1b[H${visible.map((line) => `${line}\x1b[K`).join("\n")}\x1b[J`;
-}
-
-/** Resolves after a time, or when the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
