@@ -11,7 +11,9 @@ export const main = lazily(() => require("./index.ts") as typeof import("./index
 export const fs = lazily(() => require("./fs/index.ts") as typeof import("./fs/index.ts"));
 export const ring = lazily(() => require("./ring/index.ts") as typeof import("./ring/index.ts"));
 export const node = lazily(() => require("./node/index.ts") as typeof import("./node/index.ts"));
+export const metrics = lazily(() => require("./metrics/index.ts") as typeof import("./metrics/index.ts"));
 export const doctor = lazily(() => require("./doctor.ts") as typeof import("./doctor.ts"));
+export const top = lazily(() => require("./top.ts") as typeof import("./top.ts"));
 
 // The parts that the preload needs, each by itself. A server that uses one of them loads only this
 // one.

@@ -29,7 +29,7 @@ function redirect(name: keyof typeof originals, module?: string, option?: string
   const redirected: Redirected = (options) => {
     if (option !== undefined && typeof options === "object" && options !== null && option in options) {
       if (name === "serve") return parts().serveNode()(options as never);
-      parts().notices().notice(`${module} runs on Bun's own, because its servers are made of what Bun keeps to itself`);
+      parts().notices().noticeFallback(module!, "its servers are made of what Bun keeps to itself");
       return own(options);
     }
     return (parts()[name]() as Redirected)(options);

@@ -81,6 +81,7 @@ export class IdleConnections implements Consumer {
    */
   refuse(transport: Transport, status: number, moreLines = ""): void {
     const { heads, reactor } = this.host;
+    reactor.lane.traffic.countRefusal(status);
     const line = `HTTP/1.1 ${status} ${reasons[status]}`;
     const date = heads.date(reactor.nowMs);
     const fields = `${moreLines}Date: ${date}\r\nContent-Length: 0\r\nConnection: close`;

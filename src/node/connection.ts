@@ -35,6 +35,7 @@ const DESTROYED_TIMEOUT_MS = 2000;
 
 export class NodeConnection implements Consumer {
   readonly isReentrant = false;
+  readonly connectionKind = "node_http";
   readonly host: NodeHost;
   readonly socket: SocketHandle;
   transport!: Transport;
@@ -273,6 +274,7 @@ export class NodeConnection implements Consumer {
     const { contentLength, chunked, isEndless } = parser;
     if (parser.lacksHost && host.server.requireHostHeader) {
       this.flags |= Flag.Deaf;
+      host.reactor.lane.traffic.countNodeRefusal(MISSING_HOST);
       if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
       return end;
     }
@@ -319,6 +321,7 @@ export class NodeConnection implements Consumer {
   private refuse(fault: Fault, packet: Buffer, at = 0): number {
     this.flags |= Flag.Deaf;
     const { duplex } = this.socket;
+    this.host.reactor.lane.traffic.countNodeRefusal(fault.code);
     if (duplex !== undefined) callProgram(this.host.inContext, this.host.onFault!, duplex, faultError(fault, packet));
     return at;
   }
@@ -358,6 +361,7 @@ export class NodeConnection implements Consumer {
     host.closed(this);
     if (isPending) {
       response.aborted = true;
+      host.reactor.lane.traffic.requestsAborted++;
       answered();
       if (response.onabort !== undefined) callProgram(response.onabort, ABORTED);
     }
@@ -372,3 +376,5 @@ export class NodeConnection implements Consumer {
 }
 
 const none: ResponseHandle[] = [];
+/** Name in the metrics of a refusal for which Node has no code. */
+const MISSING_HOST = "MISSING_HOST";

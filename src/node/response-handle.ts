@@ -257,9 +257,14 @@ export class ResponseHandle {
     this.connection.socket.end(true);
   }
 
-  private abandonedHead({ text }: Head): string {
+  private countHead({ text }: Head): void {
     this.isHeadSent = true;
-    return `${text}Connection: close\r\n\r\n`;
+    this.connection.host.reactor.lane.traffic.countHead(text);
+  }
+
+  private abandonedHead(head: Head): string {
+    this.countHead(head);
+    return `${head.text}Connection: close\r\n\r\n`;
   }
 
   private get isOver(): boolean {
@@ -271,8 +276,8 @@ export class ResponseHandle {
    * the length is not known.
    */
   private endOfHead(bytes: number | undefined): string {
-    this.isHeadSent = true;
     const head = (this.head ??= renderHead(200, undefined, [], 1, 0, this.connection.host.autoFields));
+    this.countHead(head);
     if (head.isFramed) return `${head.text}\r\n`;
     if (bytes !== undefined) return `${head.text}Content-Length: ${bytes}\r\n\r\n`;
     head.framing = Framing.Chunked;

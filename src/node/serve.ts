@@ -7,7 +7,7 @@
 import { Server } from "node:http";
 import { originals } from "../sys/bun-originals.ts";
 import { reactorFor } from "../operations/fallback.ts";
-import { notice } from "../operations/notice.ts";
+import { noticeFallback } from "../operations/notice.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { KNOWN_VERSIONS, type NodeServeOptions, type OnRequest } from "./contract.ts";
 import { probe } from "./probe.ts";
@@ -32,7 +32,7 @@ export function serveNode(options: NodeServeOptions): object {
     throw new Error("this server is for a trial, and listens nowhere");
   }
   if (options.tls !== undefined && options.tls !== null) {
-    notice("node:https runs on Bun's own, because the ring does not serve TLS");
+    noticeFallback("node:https", "the ring does not serve TLS");
     return bunsOwn(options);
   }
   const reactor = reactorFor("node:http", {});
@@ -40,7 +40,7 @@ export function serveNode(options: NodeServeOptions): object {
   const wrong = whyNot(options, reactor);
   const internals = wrong ?? probe(options.onNodeHTTPRequest);
   if (typeof internals === "string") {
-    notice(`node:http runs on Bun's own, because ${internals}`);
+    noticeFallback("node:http", internals);
     return bunsOwn(options);
   }
   return new NodeServer(reactor, internals, options.onNodeHTTPRequest, options).native;

@@ -180,10 +180,13 @@ function present(host: NodeServer, connection: NodeConnection): void {
     } = socket as Socket & {
       localFamily?: string;
     };
+    host.reactor.lane.traffic.connectionsOverMaximum++;
     socket.destroy();
     server.emit("drop", { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily });
-  } else if (isBlocked(server, socket)) socket.destroy();
-  else server.emit("connection", socket);
+  } else if (isBlocked(server, socket)) {
+    host.reactor.lane.traffic.connectionsOnBlockList++;
+    socket.destroy();
+  } else server.emit("connection", socket);
 }
 
 /**

@@ -6,7 +6,7 @@ import { readVariable } from "../sys/environment.ts";
 import { SystemError } from "../sys/errno.ts";
 import { LibraryError } from "../sys/library.ts";
 import type { Mode } from "../reactor/mode.ts";
-import { notice } from "./notice.ts";
+import { noticeFallback } from "./notice.ts";
 import { OperatingReactor } from "./operating-reactor.ts";
 import { useReactor } from "./thread.ts";
 
@@ -22,7 +22,7 @@ export function reactorFor(
     return useReactor(options.mode === undefined ? {} : { mode: options.mode });
   } catch (error) {
     if (!isNoRing(error) || options.fallback === false || readVariable("RINGLOOP") === "require") throw error;
-    notice(`${what} runs on Bun's own, because ${reason(error)}`);
+    noticeFallback(what, reason(error));
     return undefined;
   }
 }
@@ -68,7 +68,7 @@ export function leavesToBun(what: string, options: Record<string, unknown>, unse
   );
   if (found === undefined) return false;
   if (options.fallback === false) throw new TypeError(`${found} is not served by the ring, and fallback is false`);
-  notice(`${what} runs on Bun's own, because the ring does not serve the option "${found}"`);
+  noticeFallback(what, `the ring does not serve the option "${found}"`);
   return true;
 }
 

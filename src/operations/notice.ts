@@ -1,8 +1,9 @@
-/** Notices to the user of a program, on stderr. Each text is printed once for each thread. */
-const noticed = new Set<string>();
+/** The notice that a call goes to Bun's own function. Each is counted for the metrics. */
+import { countFallback } from "../metrics/fallbacks.ts";
+import { notice } from "../sys/notice.ts";
 
-export function notice(text: string): void {
-  if (noticed.has(text)) return;
-  noticed.add(text);
-  console.warn(`ringloop: ${text}`);
+/** `what` is the function or module that Bun serves. */
+export function noticeFallback(what: string, reason: string): void {
+  countFallback(what, reason);
+  notice(`${what} runs on Bun's own, because ${reason}`);
 }

@@ -23,6 +23,7 @@ import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
 import type { LaneOptions } from "./options.ts";
 import type { Reactor } from "./reactor.ts";
 import { Submission } from "./submission.ts";
+import { Traffic } from "./traffic.ts";
 
 const RECEIVE_GROUP = 0;
 const INITIAL_RECEIVE_BUFFERS = 128;
@@ -45,6 +46,8 @@ export class Lane {
   readonly receiveBuffers: BufferRing;
   /** Counters for `ReactorStats`. The code that sees an event increments its counter. */
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
+  /** Counters for ringloop/metrics. */
+  readonly traffic = new Traffic();
   /** Number of entries that were tagged. `cqes`: number of completions that were delivered. */
   sqes = 0;
   cqes = 0;

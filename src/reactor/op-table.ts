@@ -16,7 +16,14 @@ export interface OperationOwner {
    * the next completion in its next turn.
    */
   complete(kind: number, res: number, flags: number): void;
+  /** What an open descriptor of the owner counts as in the metrics; undefined for nothing. */
+  readonly metricsKind?: OwnerKind | undefined;
 }
+
+/** Kinds of connections in the metrics: by what takes the bytes that arrive. */
+export const connectionKinds = ["http", "websocket", "node_http", "socket"] as const;
+export type ConnectionKind = (typeof connectionKinds)[number];
+export type OwnerKind = ConnectionKind | "listener" | "udp";
 
 /**
  * Number of kinds of operations that an owner may have. Operations of kind MULTISHOT_KIND and above

@@ -14,7 +14,7 @@ import { assert } from "../sys/assert.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import { native, withPointer } from "../sys/library.ts";
 import { POLLOUT } from "../sys/linux.ts";
-import type { OperationOwner } from "../reactor/op-table.ts";
+import type { ConnectionKind, OperationOwner } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Lane } from "../reactor/lane.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -89,6 +89,10 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
 
   get isClosing(): boolean {
     return this.state >= ConnectionState.Closing;
+  }
+
+  get metricsKind(): ConnectionKind | undefined {
+    return this.isClosing ? undefined : (this.consumer.connectionKind ?? "http");
   }
 
   get peerEnded(): boolean {

@@ -8,7 +8,7 @@
  * reported of another datagram, it is repeated.
  * Leaves to others: the program's addresses, data and handlers (udp.ts).
  */
-import type { OperationOwner } from "../reactor/op-table.ts";
+import type { OperationOwner, OwnerKind } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Lane } from "../reactor/lane.ts";
 import type { Chunk } from "../ring/arena.ts";
@@ -132,6 +132,10 @@ export class Datagrams implements OperationOwner, Flushable {
     this.armReceive();
   }
 
+  get metricsKind(): OwnerKind | undefined {
+    return this.isClosed ? undefined : "udp";
+  }
+
   get isClosed(): boolean {
     return this.state !== State.Open;
   }
@@ -210,6 +214,11 @@ export class Datagrams implements OperationOwner, Flushable {
       send.failures++;
       this.submit(send);
       return this.report(result, "recv"); // Where Bun meets with what ICMP reports.
+    }
+    if (result >= 0) {
+      const { traffic } = this.lane;
+      traffic.datagramsSent++;
+      traffic.datagramBytesSent += result;
     }
     send.finish();
     this.sendsInFlight--;
@@ -294,6 +303,9 @@ export class Datagrams implements OperationOwner, Flushable {
     const { memory } = this.buffers;
     const start = at + RECVMSG_OUT_BYTES + ADDRESS_BYTES;
     const end = Math.max(start, at + bytes);
+    const { traffic } = this.lane;
+    traffic.datagramsReceived++;
+    traffic.datagramBytesReceived += end - start;
     const truncated = (memory.readUInt32LE(at + 12) & MSG_TRUNC) !== 0;
     this.receiver.onDatagram(memory, start, end, at + RECVMSG_OUT_BYTES, truncated);
   }

@@ -8,7 +8,7 @@ import { IORING_CQE_F_MORE, SHUT_RDWR, SOCK_CLOEXEC } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
 import { ECANCELED, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
-import type { OperationOwner } from "../reactor/op-table.ts";
+import type { OperationOwner, OwnerKind } from "../reactor/op-table.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { WheelEntry } from "../reactor/wheel.ts";
@@ -82,6 +82,10 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
     reactor.quietSlots++;
     reactor.ref();
     reactor.scheduleFlush(this);
+  }
+
+  get metricsKind(): OwnerKind | undefined {
+    return this.isClosing ? undefined : "listener";
   }
 
   private get isClosing(): boolean {
@@ -172,28 +176,39 @@ export class Listener extends WheelEntry implements OperationOwner, Flushable {
         native().rl_close(result); // It was accepted while the cancellation was under way.
       } else {
         if (!this.acceptArmed) this.rearm();
+        this.reactor.lane.traffic.accepts++;
         this.onConnection(result);
         return;
       }
     }
     if (this.isClosing) return;
+    const { traffic } = this.reactor.lane;
     switch (-result) {
       case EMFILE:
       case ENFILE:
+        traffic.acceptsWithoutDescriptor++;
+        return this.retryLater();
       case ENOBUFS:
       case ENOMEM:
-        if (!this.acceptArmed) this.reactor.setDeadline(this, EXHAUSTED_RETRY_MS);
-        return;
+        traffic.acceptsWithoutMemory++;
+        return this.retryLater();
       // The socket does not listen any more (its descriptor was shut down elsewhere), or there is
       // no multishot accept (before Linux 5.19).
       case EINVAL:
         throw new SystemError(EINVAL, "accept");
       case ECANCELED:
+        if (!this.acceptArmed) this.rearm();
+        return;
       // ECONNABORTED, EPROTO, ENETDOWN...: one connection is lost, and the listener is not
       // (accept(2), "Error handling").
       default:
+        traffic.acceptsLost++;
         if (!this.acceptArmed) this.rearm();
     }
+  }
+
+  private retryLater(): void {
+    if (!this.acceptArmed) this.reactor.setDeadline(this, EXHAUSTED_RETRY_MS);
   }
 
   private rearm(): void {

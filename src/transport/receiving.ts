@@ -55,6 +55,7 @@ export function received(connection: Receiving, result: number, flags: number): 
   if (result > 0) {
     if ((flags & IORING_CQE_F_BUFFER) === 0)
       throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
+    lane.traffic.receivedBytes += result;
     const buffers = lane.receiveBuffers;
     const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
     const start = buffers.take(bid, result);

@@ -55,6 +55,7 @@ export function sendNow(connection: Sending): void {
 function account(connection: Sending, queue: Outbox, bytes: number): boolean {
   queue.took(bytes);
   connection.sentBytes += bytes;
+  connection.lane.traffic.sentBytes += bytes;
   if (queue.isEmpty) return false;
   connection.bits |= Flag.Progressed;
   return true;
@@ -88,7 +89,10 @@ export function sendFile(connection: Sending, head: Uint8Array, file: number, of
     connection.destroy(new SystemError(-taken, "sendfile")); // The peer is gone.
     return -EAGAIN;
   }
-  if (taken > 0) connection.sentBytes += taken;
+  if (taken > 0) {
+    connection.sentBytes += taken;
+    connection.lane.traffic.sentBytes += taken;
+  }
   return taken;
 }
 

@@ -6,6 +6,7 @@
  * no memory for bytes that come too early, and a change of consumers loses nothing.
  */
 import type { SystemError } from "../sys/errno.ts";
+import type { ConnectionKind } from "../reactor/op-table.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "./address.ts";
 import type { Outbox } from "./outbox.ts";
@@ -35,6 +36,8 @@ export interface Consumer {
    * Number of bytes that may wait for this consumer. With that many the transport stops receiving.
    */
   readonly backlogBytesMax: number;
+  /** What the connection counts as in the metrics. Default: `http`. */
+  readonly connectionKind?: ConnectionKind;
   /** Called once when the peer sends no more, after the consumer was offered all bytes. */
   onEnd(transport: Transport): void;
   /**

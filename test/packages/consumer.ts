@@ -9,6 +9,7 @@ const program = `
 import { connectStream, LibraryError, listen, listenStream, serve, SystemError, udpSocket, useReactor } from "ringloop";
 import type { FileHandle, Mode, Operation, Reactor, ReactorStats, Server, Socket, StreamSocket } from "ringloop";
 import { open, readFile, stat, writeFile } from "ringloop/fs";
+import { exposeMetrics, type MetricDescription, metrics, type MetricsEndpoint, metricsText } from "ringloop/metrics";
 import { AT_FDCWD, Ring } from "ringloop/ring";
 import "ringloop/register";
 
@@ -33,8 +34,11 @@ using ring = Ring.queueInit(8);
 ring.getSqe()!.prepNop().setUserData(1, 2);
 for await (const chunk of await connectStream({ hostname: "127.0.0.1", port: 1 })) console.log(chunk.toString(), AT_FDCWD);
 export const read: Promise<number> = reactor.read(0, new Uint8Array(8));
+export const numbers: Record<string, number> = metrics();
+export const exposed: Promise<MetricsEndpoint> = exposeMetrics({ unix: "metrics.sock" });
+export const page: string = metricsText();
 export const values = [listenStream, udpSocket, SystemError, LibraryError];
-export type Types = [Operation<number>, Server, Socket, Mode, StreamSocket];
+export type Types = [MetricDescription, Operation<number>, Server, Socket, Mode, StreamSocket];
 `;
 
 const strict = { strict: true, noEmit: true, target: "esnext", lib: ["esnext"] };

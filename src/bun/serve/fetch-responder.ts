@@ -10,6 +10,7 @@ import { CHUNK_BYTES_MAX } from "../../ring/arena.ts";
 import { assert } from "../../sys/assert.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { native } from "../../sys/library.ts";
+import type { Traffic } from "../../reactor/traffic.ts";
 import { answered } from "../../sys/program.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { RequestBody } from "../../http/body.ts";
@@ -32,6 +33,7 @@ const files = lazily(() => require("./file-sender.ts") as typeof import("./file-
 export class FetchResponder implements Responder, RequestOrigin {
   private readonly exchange: Exchange;
   private readonly host: ServeHost;
+  private readonly traffic: Traffic;
   /** The request that a handler was called with. Null after the answer. */
   private request: RingRequest | null = null;
   /** Whether the request has a field that may change the answer: a condition or a range. */
@@ -40,6 +42,7 @@ export class FetchResponder implements Responder, RequestOrigin {
   constructor(exchange: Exchange, host: ServeHost) {
     this.exchange = exchange;
     this.host = host;
+    this.traffic = host.reactor.lane.traffic;
   }
 
   // ---- for the server ---------------------------------------------------------------------------
@@ -124,6 +127,7 @@ export class FetchResponder implements Responder, RequestOrigin {
   abandon(): () => void {
     const { request } = this;
     if (request === null) return nobodyIsTold;
+    this.traffic.requestsAborted++;
     this.request = null;
     answered();
     return () => RingRequest.abort(request);
@@ -159,6 +163,7 @@ export class FetchResponder implements Responder, RequestOrigin {
         if (typeof plain === "string") this.sendText(plain, TEXT_TYPE);
         else if (plain instanceof PlainJson) this.sendText(plain.text, JSON_TYPE);
         else this.sendBytes(plain);
+        this.traffic.answers2xx++;
         return this.complete(true);
       }
     }
@@ -261,6 +266,7 @@ export class FetchResponder implements Responder, RequestOrigin {
   /** Writes a response whose body is in memory. */
   private write({ head, body, contentLength }: ResponsePlan): void {
     const { outbox } = this.exchange.transport;
+    this.traffic.countHead(head);
     outbox.writeLatin1(head);
     if (body.kind === "text") outbox.writeUtf8(body.text, contentLength!);
     else if (body.kind === "bytes") {

@@ -32,6 +32,8 @@ export class FileSender implements BodySender {
   private readonly reader: FileReader;
   /** Bytes of the head that are not sent yet. */
   private head: Buffer;
+  /** Character code of the first digit of the head's status. */
+  private readonly statusDigit: number;
   private headSent = false;
   private offset: number;
   private left: number;
@@ -40,6 +42,7 @@ export class FileSender implements BodySender {
   constructor(target: BodyTarget, head: string, { fd, offset, bytes }: FileBody) {
     this.target = target;
     this.head = Buffer.from(head, "latin1");
+    this.statusDigit = head.charCodeAt(9);
     this.offset = offset;
     this.left = bytes;
     this.reader = new FileReader(target.host.reactor, fd, (chunk, result) => this.wasRead(chunk, result));
@@ -66,7 +69,7 @@ export class FileSender implements BodySender {
     const { head } = this;
     const result = transport.sendFile(head, this.reader.fd, this.offset, Math.min(this.left, SENDFILE_BYTES));
     if (result > 0) {
-      this.headSent = true;
+      this.countHead();
       this.head = head.subarray(Math.min(result, head.length));
       this.advance(Math.max(result - head.length, 0));
       if (this.left > 0) transport.requestWritable();
@@ -103,12 +106,19 @@ export class FileSender implements BodySender {
       this.target.host.reactor.arena.free(chunk);
       return this.fail(result < 0 ? new SystemError(-result, "read") : this.tooShort());
     }
-    this.headSent = true;
+    this.countHead();
     chunk.length += result;
     transport.outbox.append(chunk);
     transport.outbox.hasten();
     this.advance(result);
     if (this.left > 0) transport.requestDrain();
+  }
+
+  /** Notes that the head, or a part of it, has left. */
+  private countHead(): void {
+    if (this.headSent) return;
+    this.headSent = true;
+    this.target.host.reactor.lane.traffic.countAnswer(this.statusDigit);
   }
 
   private advance(bytes: number): void {

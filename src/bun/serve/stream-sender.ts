@@ -153,9 +153,15 @@ export class StreamSender implements BodySender, Flushable {
   /** Sends the head and the pieces so far: the body does not end at once. */
   private open(): void {
     this.state = State.Open;
-    this.target.transport.outbox.writeLatin1(this.plan.head);
+    this.writeHead(this.plan.head);
     for (const chunk of this.held) this.writeChunk(chunk, sizeOf(chunk));
     this.held = [];
+  }
+
+  private writeHead(head: string): void {
+    const { transport, host } = this.target;
+    host.reactor.lane.traffic.countHead(head);
+    transport.outbox.writeLatin1(head);
   }
 
   private writeEnd(): void {
@@ -163,7 +169,7 @@ export class StreamSender implements BodySender, Flushable {
     if (this.state === State.Held) {
       const { keepAlive } = this.plan;
       const framing = { contentLength: this.bytes, chunked: false, keepAlive, http10: this.body.http10 };
-      transport.outbox.writeLatin1(this.body.fields + framingLines(framing));
+      this.writeHead(this.body.fields + framingLines(framing));
       for (const chunk of this.held) this.writeData(chunk, sizeOf(chunk), "");
       this.held = [];
     } else if (this.plan.chunked) transport.outbox.writeLatin1("0\r\n\r\n");

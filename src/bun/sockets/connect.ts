@@ -171,7 +171,10 @@ class Attempt implements OperationOwner {
     reactor.arena.free(this.chunk);
     reactor.lane.operations.release(this.slot);
     reactor.unref();
-    if (result >= 0) return this.settled.resolve(this.fd);
+    if (result >= 0) {
+      reactor.lane.traffic.connects++;
+      return this.settled.resolve(this.fd);
+    }
     reactor.lane.owned.delete(this.fd);
     native().rl_close(this.fd);
     this.settled.reject(new SystemError(-result, "connect", this.where));

@@ -9,6 +9,7 @@ export const LEAVE_TIMEOUT_MS = 60_000;
 /** The consumer of sockets whose last bytes are leaving. For their programs they are closed. */
 export const leaving: Consumer = {
   isReentrant: true,
+  connectionKind: "socket",
   backlogBytesMax: Infinity,
   consume: (_memory, _start, end) => end,
   onEnd() {},

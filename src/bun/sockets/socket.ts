@@ -259,6 +259,11 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
   }
 
   /** @internal */
+  get connectionKind(): "socket" {
+    return "socket";
+  }
+
+  /** @internal */
   get isReentrant(): boolean {
     return true;
   }

@@ -69,6 +69,7 @@ export interface StreamTransport extends Pick<
 export interface StreamUser {
   readonly isReentrant: boolean;
   readonly backlogBytesMax: number;
+  readonly connectionKind: "socket";
   consume(memory: Buffer, start: number, end: number): number;
   onEnd(): void;
   onDrain(): void;
@@ -214,6 +215,8 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
   readonly isReentrant = true;
   /** @internal */
   readonly backlogBytesMax = Infinity;
+  /** @internal */
+  readonly connectionKind = "socket";
 
   /** @internal */
   consume(memory: Buffer, start: number, end: number): number {

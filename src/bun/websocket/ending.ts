@@ -55,6 +55,7 @@ export function transportClosed(socket: Ending): void {
 
 function end(socket: Ending, code: number, reason: string): void {
   const { hub, topics } = socket;
+  hub.traffic.countClose(code);
   move(socket, SocketState.Closing);
   socket.parser = null;
   for (const topic of topics ?? []) hub.topics.delete(topic, socket);

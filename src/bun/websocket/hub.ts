@@ -7,6 +7,7 @@
  */
 import type { Consumer } from "../../transport/transport.ts";
 import { FreeList } from "../../reactor/free-list.ts";
+import type { Traffic } from "../../reactor/traffic.ts";
 import type { FetchResponder } from "../serve/fetch-responder.ts";
 import type { ServeHost } from "../serve/serve-host.ts";
 import type { RingRequest } from "../serve/request.ts";
@@ -25,11 +26,13 @@ export class WebSocketHub {
   options: WebSocketOptions;
   /** Number of sockets that are open, or whose handler `close` is running. */
   count = 0;
+  readonly traffic: Traffic;
   private readonly spare = new FreeList<FrameParser>(SPARE_PARSERS_MAX);
 
   /** `options`: serve's option `websocket`. Throws a TypeError that names a wrong option. */
   constructor(host: ServeHost, options: unknown) {
     this.host = host;
+    this.traffic = host.reactor.lane.traffic;
     this.options = readWebSocketOptions(options);
   }
 

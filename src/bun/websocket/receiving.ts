@@ -71,6 +71,7 @@ export function onControl(socket: Receiving, opcode: number, memory: Buffer, sta
 
 /** Ends the socket because the client has violated the protocol (section 7.1.7). */
 export function violated(socket: Receiving, code: number, reason: string): void {
+  socket.hub.traffic.countViolation(code);
   queueClose(socket, closePayload(code, reason));
   leave(socket, CloseCode.Abnormal, reason, true);
 }
@@ -91,14 +92,17 @@ function closedByPeer(socket: Receiving, payload: Buffer): void {
 }
 
 function deliver(socket: Receiving, message: Message, memory: Buffer, start: number, end: number): void {
-  const { message: handler } = socket.hub.options;
+  const { hub } = socket;
+  const { message: handler } = hub.options;
   if (!message.isText) {
+    hub.traffic.messagesReceived++;
     if (handler === undefined) return;
     const keeps = message.isOwn && (socket.bits & BINARY_TYPE) === 0;
     return socket.give(handler, keeps ? memory.subarray(start, end) : copyOf(socket, memory, start, end));
   }
   if (!message.isAscii && !message.isChecked && !isUtf8(memory.subarray(start, end)))
     return violated(socket, CloseCode.Data, "Received invalid UTF-8");
+  hub.traffic.messagesReceived++;
   if (handler === undefined) return;
   socket.give(handler, message.isAscii ? memory.latin1Slice(start, end) : memory.utf8Slice(start, end));
 }

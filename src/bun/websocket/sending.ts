@@ -6,6 +6,7 @@
  */
 import type { Transport } from "../../transport/transport.ts";
 import type { SocketDeflate } from "../../websocket/deflate.ts";
+import { Opcode } from "../../websocket/frame-parser.ts";
 import { writeBytes, writeText } from "../../websocket/frame-writer.ts";
 import type { WebSocketHub } from "./hub.ts";
 import { Flag, isOpen, type Stateful } from "./socket-state.ts";
@@ -31,6 +32,7 @@ export interface Sending extends Stateful {
 export function queue(socket: Sending, opcode: number, payload: string | Uint8Array, compress: boolean): number {
   const transport = transportWithRoom(socket);
   if (transport === null) return 0;
+  if (opcode <= Opcode.Binary) socket.hub.traffic.messagesSent++;
   const waiting = transport.queuedBytes;
   const length = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
   const { deflate } = socket;
@@ -48,6 +50,7 @@ export function queue(socket: Sending, opcode: number, payload: string | Uint8Ar
 export function queueShared(socket: Sending, broadcast: Broadcast): number {
   const transport = transportWithRoom(socket);
   if (transport === null) return 0;
+  socket.hub.traffic.messagesSent++;
   const { deflate } = socket;
   const isCompressed = deflate !== null && broadcast.isCompressed && compresses(socket);
   const frame = broadcast.frame(isCompressed ? deflate.sentBits : 0);
@@ -71,6 +74,7 @@ function transportWithRoom(socket: Sending): Transport | null {
   const transport = socket.transport!;
   if (transport.isGone) return null;
   if (!isBeyondLimit(socket, transport)) return transport;
+  socket.hub.traffic.messagesDropped++;
   if (socket.hub.options.closeOnBackpressureLimit) transport.destroy();
   return null;
 }

@@ -240,6 +240,8 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
   /** @internal Becomes the consumer of the transport, after the handshake was queued. */
   begin(): void {
     this.hub.count++;
+    this.hub.traffic.upgrades++;
+    this.hub.traffic.answers1xx++;
     transportOf(this).setConsumer(this);
     keepAlive.awaitTraffic(this);
     calls.open(this, this.hub.options.open);
@@ -251,6 +253,11 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
   }
 
   // ---- from the transport -----------------------------------------------------------------------
+
+  /** @internal */
+  get connectionKind(): "websocket" {
+    return "websocket";
+  }
 
   /** @internal */
   get isReentrant(): boolean {
