@@ -102,9 +102,9 @@ describe("the corpus", () => {
   });
 });
 
-test("random requests are read as llhttp reads them, for 20 seconds", () => {
+test("random requests are read as llhttp reads them, for 8 seconds", () => {
   const fuzzer = new Fuzzer();
-  const endMs = performance.now() + 20_000;
+  const endMs = performance.now() + 8000;
   for (let seed = 1; performance.now() < endMs || fuzzer.inputs <= INPUTS_MIN; seed++) {
     const report = fuzzer.try(seed);
     if (report !== undefined) throw new Error(report);
