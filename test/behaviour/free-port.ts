@@ -1,11 +1,25 @@
-/** A port for a program that must be told one. */
+/**
+ * Returns a port that nobody listens on. It lies below the ports that the kernel gives to outgoing
+ * connections (ip_local_port_range), so that no such connection takes it before the server does.
+ */
+import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Returns a port of the loopback device on which nobody listens. */
+const PORT_MIN = 10_000;
+const PORT_END = 32_000;
+
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_END - PORT_MIN));
+    const server = createServer();
+    server.listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch {
+      continue; // Somebody listens there.
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }

@@ -1,19 +1,11 @@
 /** The example chat in two processes. The Redis server between them stops and starts again. */
 import { describe, expect, test } from "bun:test";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { Program } from "./process.ts";
 import { isBun } from "./subject.ts";
 
 const redis = Bun.which("redis-server");
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function startRedis(port: number): Promise<Program> {
   const program = new Program([
