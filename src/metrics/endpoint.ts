@@ -8,7 +8,7 @@
  * them.
  */
 import { chmodSync, linkSync, lstatSync, mkdtempSync, rmSync, unlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { originals } from "../sys/bun-originals.ts";
 import { invalidType, outOfRange, requireObject, withCode } from "../sys/check.ts";
 import { metrics, metricsContentType, metricsText } from "./read.ts";
@@ -59,8 +59,9 @@ export function exposeMetrics(options: ExposeOptions): Promise<MetricsEndpoint> 
   const { unix } = options;
   if (typeof unix !== "string" || unix === "" || unix.includes("\0"))
     throw invalidType("unix", "a path of at least one character, without NUL", unix);
-  if (Buffer.byteLength(unix) > PATH_BYTES_MAX) throw outOfRange("unix", `at most ${PATH_BYTES_MAX} bytes long`, unix);
-  return expose(unix);
+  const path = resolve(unix); // The program may change its directory before the end.
+  if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw outOfRange("unix", `at most ${PATH_BYTES_MAX} bytes long`, path);
+  return expose(path);
 }
 
 async function expose(unix: string): Promise<MetricsEndpoint> {

@@ -15,6 +15,8 @@ export type PassedSocket = "systemd" | `systemd:${string}`;
 
 /** SD_LISTEN_FDS_START. */
 const FIRST_DESCRIPTOR = 3;
+/** Number of sockets above which LISTEN_FDS cannot be right: a process has fewer descriptors. */
+const PASSED_MAX = 65536;
 
 interface Passed {
   readonly fd: number;
@@ -72,8 +74,11 @@ function readVariables(which: PassedSocket): Passed[] {
       `is for process ${pid} (LISTEN_PID), and this is process ${process.pid}: let the unit start bun itself, or a script that ends with exec`,
     );
   const count = Number(text);
-  if (!Number.isInteger(count) || count <= 0)
-    throw activationError(which, `needs LISTEN_FDS to be a number of sockets, not ${JSON.stringify(text)}`);
+  if (!Number.isInteger(count) || count <= 0 || count > PASSED_MAX)
+    throw activationError(
+      which,
+      `needs LISTEN_FDS to be a number of sockets from 1 to ${PASSED_MAX}, not ${JSON.stringify(text)}`,
+    );
   const names = namesText === undefined ? Array.from({ length: count }, () => "unknown") : namesText.split(":");
   if (names.length !== count)
     throw activationError(

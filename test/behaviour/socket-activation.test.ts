@@ -115,7 +115,7 @@ describe('fd: "systemd" without a socket is an error that says why:', () => {
     ],
     "the number is none": [
       { LISTEN_PID: pid, LISTEN_FDS: "x" },
-      'fd: "systemd" needs LISTEN_FDS to be a number of sockets, not "x"',
+      'fd: "systemd" needs LISTEN_FDS to be a number of sockets from 1 to 65536, not "x"',
     ],
     "the number is 0": [{ LISTEN_PID: pid, LISTEN_FDS: "0" }, /not "0"$/],
     "there are more names than sockets": [
