@@ -682,4 +682,18 @@ export const mutations: Mutation[] = [
     to: "${value}",
     tests: ["behaviour/metrics.test.ts"],
   },
+  {
+    what: "a head that is refused for one field counts as refused for another",
+    file: "http/refusal-reason.ts",
+    from: '["content-length:", "content_length"]',
+    to: '["content-length:", "field"]',
+    tests: ["unit/refusal-reason.test.ts"],
+  },
+  {
+    what: "trailers that are refused count as a body",
+    file: "http/exchange.ts",
+    from: 'status === 431 ? "trailers" : "body"',
+    to: '"body"',
+    tests: ["behaviour/metrics.test.ts"],
+  },
 ];

@@ -8,6 +8,8 @@
  * no further ones. Protocol errors are answered and end the connection.
  * Leaves to the responder: what a request means, and its answer's head and body.
  */
+import type { RefusalReason } from "../reactor/traffic.ts";
+import { lazily } from "../sys/lazily.ts";
 import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
 import { assert } from "../sys/assert.ts";
@@ -21,6 +23,9 @@ import { HeadText } from "./head-text.ts";
 import { IncomingBody } from "./incoming-body.ts";
 import { INCOMPLETE } from "./parser.ts";
 import type { Responder } from "./responder.ts";
+
+// Many servers never need it.
+const reasons = lazily(() => require("./refusal-reason.ts") as typeof import("./refusal-reason.ts"));
 
 export class Exchange implements Consumer, BodyTarget {
   /** The connection that is served. Undefined while spare. */
@@ -80,7 +85,7 @@ export class Exchange implements Consumer, BodyTarget {
           break;
         }
         if (next < 0) {
-          this.refuse(-next);
+          this.refuse(-next, reasons().reasonOfHead(-next, host.limits, memory, at, end));
           break;
         }
         ({ queuedBytes } = transport);
@@ -165,7 +170,7 @@ export class Exchange implements Consumer, BodyTarget {
     this.host.reportFault(error);
     if (this.phase.is(Phase.Spare)) return;
     if (hasBegun) this.abort(true);
-    else this.refuse(500);
+    else this.refuse(500, "answer");
   }
 
   /** Stops at once, with the server. Earlier answers still leave. */
@@ -238,10 +243,10 @@ export class Exchange implements Consumer, BodyTarget {
     const { host, transport } = this;
     const { parser } = host;
     const { contentLength, chunked } = parser;
-    if (contentLength > host.limits.requestBodyBytesMax) return this.refuse(413, end);
+    if (contentLength > host.limits.requestBodyBytesMax) return this.refuse(413, "content_length", end);
     const { heads, incoming } = this;
     heads.cover(memory, start, bodyStart, end);
-    if (!heads.hasPossibleHost(parser, start)) return this.refuse(400, end);
+    if (!heads.hasPossibleHost(parser, start)) return this.refuse(400, "host", end);
     // Copies: a handler may run the event loop, and this may read other bytes then.
     const { text, base } = heads;
     this.serial++;
@@ -254,7 +259,7 @@ export class Exchange implements Consumer, BodyTarget {
       ({ at } = incoming);
     }
     this.move(Phase.Head, incoming.isComing ? Phase.Receiving : Phase.Due);
-    if (at < 0) return this.refuse(-at, end);
+    if (at < 0) return this.refuse(-at, reasonOfBody(-at), end);
     this.responder.onRequest(text, start - base, bodyStart - base, body);
     return at;
   }
@@ -266,7 +271,7 @@ export class Exchange implements Consumer, BodyTarget {
       this.finish(true); // Its request is answered.
       return end;
     }
-    if (at < 0) return this.refuse(-at, start);
+    if (at < 0) return this.refuse(-at, reasonOfBody(-at), start);
     if (this.incoming.isWhole) this.endBody();
     return at;
   }
@@ -280,8 +285,8 @@ export class Exchange implements Consumer, BodyTarget {
   }
 
   /** Refuses a request that is malformed or too large. Returns `at`. */
-  private refuse(status: number, at = 0): number {
-    this.abandon((transport) => this.host.idle.refuse(transport, status));
+  private refuse(status: number, reason: RefusalReason, at = 0): number {
+    this.abandon((transport) => this.host.idle.refuse(transport, status, reason));
     return at;
   }
 
@@ -371,4 +376,8 @@ export class Exchange implements Consumer, BodyTarget {
   private move(from: number, to: Phase): void {
     if (this.phase.move(from, to)) this.idleTimeout.endRequest(this.transport);
   }
+}
+
+function reasonOfBody(status: number): RefusalReason {
+  return status === 431 ? "trailers" : "body";
 }

@@ -7,6 +7,7 @@
  * a head is read once, when it is whole. So the cost of a head is that of its bytes and pieces, for
  * any sizes of pieces.
  */
+import type { RefusalReason } from "../reactor/traffic.ts";
 import { Connection } from "../transport/connection.ts";
 import type { Consumer, Transport } from "../transport/transport.ts";
 import { Exchange } from "./exchange.ts";
@@ -77,11 +78,11 @@ export class IdleConnections implements Consumer {
 
   /**
    * Refuses a request that is malformed, too large, or late: sends one answer and closes.
-   * `moreLines` are whole lines, each with its CRLF.
+   * `reason` is for the metrics. `moreLines` are whole lines, each with its CRLF.
    */
-  refuse(transport: Transport, status: number, moreLines = ""): void {
+  refuse(transport: Transport, status: number, reason: RefusalReason, moreLines = ""): void {
     const { heads, reactor } = this.host;
-    reactor.lane.traffic.countRefusal(status);
+    reactor.lane.traffic.countRefusal(status, reason);
     const line = `HTTP/1.1 ${status} ${reasons[status]}`;
     const date = heads.date(reactor.nowMs);
     const fields = `${moreLines}Date: ${date}\r\nContent-Length: 0\r\nConnection: close`;
@@ -120,7 +121,7 @@ export class IdleConnections implements Consumer {
 
   onTimeout(transport: Transport): void {
     if (transport.takeProgress()) setIdleTimeout(transport, this.host.limits.idleTimeoutMs);
-    else if (transport.context !== null) this.refuse(transport, 408);
+    else if (transport.context !== null) this.refuse(transport, 408, "head");
     else transport.destroy();
   }
 

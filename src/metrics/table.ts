@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { connectionKinds } from "../reactor/op-table.ts";
 import type { ReactorStats } from "../reactor/options.ts";
-import type { CountsByName } from "../reactor/traffic.ts";
+import { type CountsByName, refusalReasons } from "../reactor/traffic.ts";
 import { packageFile } from "../sys/library-places.ts";
 import type { Source } from "./source.ts";
 
@@ -69,7 +69,9 @@ function ofReactor(
   return single(type, `ringloop_reactor_${name}`, unit, help, ({ stats }) => stats?.[field] ?? 0);
 }
 
-const refusedStatuses = [400, 408, 413, 414, 417, 426, 431, 500, 501, 505];
+const refusals = Object.entries(refusalReasons).flatMap(([status, reasons]) =>
+  reasons.map((reason) => `${status} ${reason}`),
+);
 const violationCodes = [1002, 1007, 1009];
 
 export const definitions: readonly Definition[] = [
@@ -179,14 +181,18 @@ export const definitions: readonly Definition[] = [
     "HTTP requests that a handler had, and that ended before their answer was whole.",
     ({ traffic }) => traffic.requestsAborted,
   ),
-  byLabel(
-    "counter",
-    "ringloop_http_refusals_total",
-    "requests",
-    "HTTP requests that serve has refused itself, by the status of the answer.",
-    "status",
-    ({ traffic }) => withZeros(refusedStatuses, traffic.refusals),
-  ),
+  {
+    name: "ringloop_http_refusals_total",
+    type: "counter",
+    unit: "requests",
+    help: "HTTP requests that serve has refused itself, by the status of the answer and what was wrong.",
+    labels: ["status", "reason"],
+    read: ({ traffic }) =>
+      Object.entries(withZeros(refusals, traffic.refusals)).map(([refusal, value]) => {
+        const [status, reason] = refusal.split(" ");
+        return { labels: { status: status!, reason: reason! }, value };
+      }),
+  },
   byLabel(
     "counter",
     "ringloop_node_http_refusals_total",

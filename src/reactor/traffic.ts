@@ -9,6 +9,21 @@
 /** Numbers by a name or code that few events have. */
 export type CountsByName = Record<string, number>;
 
+/** Why `serve` refuses requests, by the status of its answer. */
+export const refusalReasons = {
+  400: ["request_line", "field", "host", "content_length", "transfer_encoding", "body"],
+  408: ["head"],
+  413: ["content_length", "body"],
+  414: ["target"],
+  417: ["expect"],
+  426: ["websocket_version"],
+  431: ["head", "fields", "trailers"],
+  500: ["answer"],
+  501: ["method", "transfer_encoding"],
+  505: ["version"],
+} as const;
+export type RefusalReason = (typeof refusalReasons)[keyof typeof refusalReasons][number];
+
 /** The first code of a Close frame that anybody can choose. */
 const FIRST_PRIVATE_CODE = 3000;
 
@@ -52,7 +67,7 @@ export class Traffic {
   answersOther = 0;
   /** Number of requests that ended before their answer was whole. */
   requestsAborted = 0;
-  /** Number of answers of `serve` itself that end their connection, by status. */
+  /** Number of answers of `serve` itself that end their connection, by status and reason. */
   readonly refusals: CountsByName = {};
   /** Number of mistakes of the clients of node:http, by Node's code. */
   readonly nodeRefusals: CountsByName = {};
@@ -98,8 +113,8 @@ export class Traffic {
   }
 
   /** Counts the answer to a request that is refused. */
-  countRefusal(status: number): void {
-    increment(this.refusals, String(status));
+  countRefusal(status: number, reason: RefusalReason): void {
+    increment(this.refusals, `${status} ${reason}`);
     this.countAnswer(48 + Math.floor(status / 100));
   }
 

@@ -149,22 +149,30 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     expect(found).toMatchObject({ 'http_requests_total{class="2xx"}': 12, 'http_requests_total{class="4xx"}': 1 });
   });
 
-  for (const [status, bytes] of [
-    ["400", "GET / HTTP/1.1\r\nHost : x\r\n\r\n"],
-    ["400", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"],
-    ["408", "GET / HTTP/1.1\r\nHo"],
-    ["413", request("/text", "Content-Length: 101\r\n")],
-    ["414", `GET /${"a".repeat(2000)}`],
-    ["417", request("/text", "Expect: everything\r\n")],
-    ["431", request("/text", `A: ${"a".repeat(2000)}\r\n`)],
-    ["431", request("/text", "A: a\r\n".repeat(400).slice(0, 1010))],
-    ["501", "BREW / HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ["505", "GET / HTTP/2.0\r\nHost: x\r\n\r\n"],
+  const chunked = "Transfer-Encoding: chunked\r\n";
+  for (const [status, reason, bytes] of [
+    ["400", "request_line", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ["400", "field", "GET / HTTP/1.1\r\nHost : x\r\n\r\n"],
+    ["400", "host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"],
+    ["400", "host", "GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["400", "content_length", request("/text", "Content-Length: x\r\n")],
+    ["400", "transfer_encoding", request("/text", `Content-Length: 1\r\n${chunked}`)],
+    ["400", "body", `${request("/text", chunked)}x`],
+    ["408", "head", "GET / HTTP/1.1\r\nHo"],
+    ["413", "content_length", request("/text", "Content-Length: 101\r\n")],
+    ["413", "body", `${request("/text", chunked)}65\r\n${"a".repeat(101)}`],
+    ["414", "target", `GET /${"a".repeat(2000)}`],
+    ["417", "expect", request("/text", "Expect: everything\r\n")],
+    ["431", "head", request("/text", `A: ${"a".repeat(2000)}\r\n`)],
+    ["431", "trailers", `${request("/text", chunked)}0\r\n${"A: a\r\n".repeat(199)}`],
+    ["501", "method", "BREW / HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ["501", "transfer_encoding", request("/text", "Transfer-Encoding: gzip, chunked\r\n")],
+    ["505", "version", "GET / HTTP/2.0\r\nHost: x\r\n\r\n"],
   ] as const)
-    test(`count ${JSON.stringify(bytes.slice(0, 40))} as refused with ${status}`, async () => {
+    test(`count ${JSON.stringify(bytes.slice(0, 60))} as refused with ${status} for its ${reason}`, async () => {
       const expected: Numbers = {
         [`http_requests_total{class="${status[0]}xx"}`]: 1,
-        [`http_refusals_total{status="${status}"}`]: 1,
+        [`http_refusals_total{status="${status}",reason="${reason}"}`]: 1,
       };
       const traffic = async (): Promise<void> => {
         const answer = await send(ports.http, bytes);
@@ -178,7 +186,9 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     const fields = handshakeFields.map((field) => field.replace("13", "12"));
     const before = await numbers();
     expect(await send(ports.http, handshake(fields))).toStartWith("HTTP/1.1 426 ");
-    expect(changes(before, await numbers())).toMatchObject({ 'http_refusals_total{status="426"}': 1 });
+    expect(changes(before, await numbers())).toMatchObject({
+      'http_refusals_total{status="426",reason="websocket_version"}': 1,
+    });
   });
 
   for (const [kind, port] of [

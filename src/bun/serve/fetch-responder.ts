@@ -78,7 +78,7 @@ export class FetchResponder implements Responder, RequestOrigin {
    * lines, each with its CRLF.
    */
   refuseUpgrade(request: RingRequest, moreLines: string): void {
-    this.host.idle.refuse(this.handOver(request), 426, moreLines);
+    this.host.idle.refuse(this.handOver(request), 426, "websocket_version", moreLines);
   }
 
   /** Marks that the handler's response is no longer needed. */
