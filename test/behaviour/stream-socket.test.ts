@@ -62,6 +62,8 @@ describe("a stream listener", () => {
     const accepted = (): number => reactorStats().slotsInUse - slotsBefore - clients.length - 1;
     await connect(100);
     while (accepted() < 64) await reactor()!.nop();
+    // The kernel may miss a cancellation (EALREADY). The listener then cancels once more.
+    for (let i = 0; i < 50; i++) await reactor()!.nop();
     await connect(200);
     for (let i = 0; i < 50; i++) await reactor()!.nop();
     expect(accepted()).toBeLessThan(300);
