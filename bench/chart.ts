@@ -272,15 +272,15 @@ if (apps) await drawRatios("apps", at16Connections(apps));
 const lab = await ratesOf("lab");
 if (lab) {
   await drawConnections("connections", lab, [
-    { title: "HTTP hello", pattern: /^HTTP hello by load\.c, (\d+) connections$/ },
-    { title: "TCP echo of 64 B", pattern: /^TCP echo 64 B, (\d+) connections$/ },
+    { title: "HTTP hello", pattern: /^HTTP hello by load\.c, (\d+) connections?$/ },
+    { title: "TCP echo of 64 B", pattern: /^TCP echo 64 B, (\d+) connections?$/ },
   ]);
   await drawLatency(lab);
 }
 const models = await ratesOf("models");
 if (models)
   await drawConnections("io-models", models, [
-    { title: "TCP echo of 64 B", pattern: /^I\/O models, echo of 64 B, (\d+) connections$/ },
+    { title: "TCP echo of 64 B", pattern: /^I\/O models, echo of 64 B, (\d+) connections?$/ },
   ]);
 const files = await resultsOf<{ results: FileResults }>("files");
 if (files) await drawFiles(files.results);

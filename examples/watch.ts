@@ -27,6 +27,19 @@ const happenings: [mask: number, what: string][] = [
   [IN_DELETE, "deleted"],
 ];
 
+/**
+ * Reads the events that are there, and returns their number of bytes: 0 if an earlier read has
+ * taken them already, because a second poll may tell of the same ones.
+ */
+function readAvailable(fd: number, bytes: Buffer): number {
+  try {
+    return readSync(fd, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
+    throw error;
+  }
+}
+
 const directory = process.argv[2] ?? ".";
 const reactor = useReactor();
 const fd = inotifyInit(IN_NONBLOCK);
@@ -42,18 +55,9 @@ process.once("SIGINT", () => void readable.return());
 console.log(`watching ${directory}`);
 
 const bytes = Buffer.alloc(65536);
-/** Returns 0 if an earlier read has taken the events already: a second poll may tell of the same ones. */
-function readAvailable(): number {
-  try {
-    return readSync(fd, bytes);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
-    throw error;
-  }
-}
 for await (const events of readable) {
   if ((events & POLLIN) === 0) break; // An error.
-  const count = readAvailable();
+  const count = readAvailable(fd, bytes);
   for (const { mask, name } of inotifyEvents(bytes.subarray(0, count)))
     for (const [bit, what] of happenings) if ((mask & bit) !== 0) console.log(`${name} ${what}`);
 }

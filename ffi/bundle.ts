@@ -7,8 +7,8 @@
  * - modules.js has the same modules for bundlers. loading.cjs chooses between the two.
  * - register.js, the preload, is a separate file, because every Bun process of a program loads it.
  *   The command, cli.js, is separate, too.
- * - ringloop-main.js, ringloop-fs.js and ringloop-ring.js name the exports of the package's
- *   entries.
+ * - ringloop-main.js, ringloop-fs.js and so on name the exports of the package's entries
+ *   (entries.ts).
  * - needs-bun.cjs replaces each of them in Node.
  * - types/ has the declarations.
  *

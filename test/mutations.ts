@@ -650,7 +650,7 @@ export const mutations: Mutation[] = [
   {
     what: "bytes of sendfile do not count",
     file: "transport/sending.ts",
-    from: "    connection.lane.traffic.sentBytes += taken;\n",
+    from: "  if (taken > 0) countSent(connection, taken);\n",
     to: "",
     tests: ["behaviour/metrics.test.ts"],
   },

@@ -6,6 +6,7 @@
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 
 export interface Backends {
   /** Variables for the servers' environment. */
@@ -55,14 +56,6 @@ async function start(command: string[], ready: string, output: "stdout" | "stder
   return child;
 }
 
-/** Returns a port that was free a moment ago. */
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
-}
-
 export async function startBackends(): Promise<Backends> {
   const directory = mkdtempSync(join(tmpdir(), "ringloop-backends-"));
   const children: Bun.Subprocess[] = [];
@@ -94,7 +87,7 @@ export async function startBackends(): Promise<Backends> {
       "-E",
       "UTF8",
     ]);
-    const sqlPort = freePort();
+    const sqlPort = await freePort();
     const settings = [
       "fsync=off",
       "max_connections=200",
@@ -121,7 +114,7 @@ export async function startBackends(): Promise<Backends> {
       ["psql", "-q", "-v", "ON_ERROR_STOP=1", database],
       "create table users (id int primary key, name text); insert into users select n, 'user ' || n from generate_series(1, 100) n;",
     );
-    const redisPort = freePort();
+    const redisPort = await freePort();
     children.push(
       await start(
         ["redis-server", "--port", String(redisPort), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
@@ -130,7 +123,7 @@ export async function startBackends(): Promise<Backends> {
       ),
     );
     await run(["redis-cli", "-p", String(redisPort), "set", "key", "Hello, World!"]);
-    const upstreamPort = freePort();
+    const upstreamPort = await freePort();
     const text = `Bun.serve({ port: ${upstreamPort}, hostname: "127.0.0.1", fetch: () => new Response("4 KiB ".padEnd(4096, ".")) }); console.log("ready")`;
     children.push(await start([process.execPath, "-e", text], "ready", "stdout"));
     return {

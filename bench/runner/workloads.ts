@@ -38,9 +38,11 @@ export const groups = [
 ] as const;
 export type Group = (typeof groups)[number];
 
+const connectionCount = (count: number): string => `${count} connection${count === 1 ? "" : "s"}`;
+
 const byWrk = (group: Group, what: string, service: Service, connections: number, request: WrkRequest): Workload => ({
   group,
-  title: `HTTP ${what}, ${connections} connections`,
+  title: `HTTP ${what}, ${connectionCount(connections)}`,
   service,
   connections,
   load: { by: "wrk", ...request },
@@ -68,7 +70,7 @@ function apps(isQuick: boolean): Workload[] {
   return paths.flatMap((path) =>
     (isQuick ? [1, 16] : [1, 4, 16, 50, 256]).map((connections) => ({
       ...byWrk("apps", "", "apps", connections, { path: `/${path}` }),
-      title: `${appHandlers[path]}, ${connections} connection${connections === 1 ? "" : "s"}`,
+      title: `${appHandlers[path]}, ${connectionCount(connections)}`,
       peers: bunPeers,
       warmUp: { path: "/hello", connections: 50 },
     })),
@@ -92,7 +94,7 @@ function nodeWorkloads(isQuick: boolean): Workload[] {
   const paths = isQuick ? ["express", "fastify"] : Object.keys(nodeApps);
   const workload = (title: string, connections: number, request: WrkRequest): Workload => ({
     ...byWrk("node", "", "node-http", connections, request),
-    title: `${title}, ${connections} connections`,
+    title: `${title}, ${connectionCount(connections)}`,
     peers: [...bunPeers, "node"],
     warmUp: { path: request.path!, connections: 50 },
   });
@@ -104,7 +106,7 @@ function nodeWorkloads(isQuick: boolean): Workload[] {
 const app = (what: string, request: WrkRequest): Workload => byWrk("app", what, "http-app", 50, request);
 const echo = (group: Group, connections: number, bytes = 64): Workload => ({
   group,
-  title: `TCP echo ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}, ${connections} connections`,
+  title: `TCP echo ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`}, ${connectionCount(connections)}`,
   service: "echo",
   connections,
   load: { by: "load", service: "echo", bytes },
@@ -116,7 +118,7 @@ const echo = (group: Group, connections: number, bytes = 64): Workload => ({
 const rates = (title: string, service: Service, connections: number, request: LoadRequest): Workload[] =>
   [0.5, 0.9].map((ofBunsRate) => ({
     group: "rate",
-    title: `${title} at ${ofBunsRate * 100} % of Bun's rate, ${connections} connections`,
+    title: `${title} at ${ofBunsRate * 100} % of Bun's rate, ${connectionCount(connections)}`,
     service,
     connections,
     peers: ["bun", "defer", "sqpoll", "c-defer"],
@@ -146,7 +148,7 @@ function largeWorkloads(): Workload[] {
   return [1, 16, 50].flatMap((connections) => {
     const large = (title: string, load: Workload["load"], more: Partial<Workload> = {}): Workload => ({
       group: "large",
-      title: `${title}, ${connections} connection${connections === 1 ? "" : "s"}`,
+      title: `${title}, ${connectionCount(connections)}`,
       service: "large",
       connections,
       peers: bunPeers,
@@ -213,7 +215,7 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[],
     app("1 MiB from a file's route", { path: "/file-route" }),
     ...sweep.map((connections): Workload => ({
       group: "hello",
-      title: `HTTP hello by load.c, ${connections} connections`,
+      title: `HTTP hello by load.c, ${connectionCount(connections)}`,
       service: "http-hello",
       connections,
       load: { by: "load", service: "http", bytes: 0 },
@@ -229,7 +231,7 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[],
     },
     ...[50, 500].map((connections): Workload => ({
       group: "burst",
-      title: `1,024 B sent back in 16 writes, ${connections} connections`,
+      title: `1,024 B sent back in 16 writes, ${connectionCount(connections)}`,
       service: "burst",
       connections,
       load: { by: "load", service: "echo", bytes: 1024 },
@@ -255,7 +257,7 @@ export function workloadsOf(chosen: readonly string[], sweep: readonly number[],
     ]),
     ...sweep.map((connections): Workload => ({
       ...echo("models", connections),
-      title: `I/O models, echo of 64 B, ${connections} connections`,
+      title: `I/O models, echo of 64 B, ${connectionCount(connections)}`,
       peers: [...modelPeers, "c-epoll", "c-defer", "c-sqpoll", "defer", "sqpoll"],
     })),
     ...httpRates(50),

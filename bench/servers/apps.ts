@@ -4,15 +4,14 @@
  * the upstream are (runner/backends.ts).
  */
 import { Database } from "bun:sqlite";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { Pool } from "pg";
 import postgres from "postgres";
-import { announce, serve } from "./subject.ts";
+import { announce, serve, temporaryDirectory } from "./subject.ts";
 
 const {
   RINGLOOP_BENCH_REDIS: redisUrl,
@@ -20,9 +19,7 @@ const {
   RINGLOOP_BENCH_UPSTREAM: upstream,
 } = process.env;
 
-const directory = mkdtempSync(join(tmpdir(), "ringloop-bench-"));
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-process.on("SIGTERM", () => process.exit(0));
+const directory = temporaryDirectory();
 const file = join(directory, "4KiB.txt");
 writeFileSync(file, Buffer.alloc(4096, "4 KiB "));
 

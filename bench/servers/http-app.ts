@@ -1,12 +1,9 @@
 /** Typical requests of an application: routes, JSON, bodies in both directions, files. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { announce, serve } from "./subject.ts";
+import { announce, serve, temporaryDirectory } from "./subject.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "ringloop-bench-"));
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-process.on("SIGTERM", () => process.exit(0));
+const directory = temporaryDirectory();
 const file = join(directory, "1MiB.bin");
 const KIB_64 = Buffer.alloc(65536, "64 KiB ");
 const MIB_1 = Buffer.alloc(1048576, "1 MiB ");

@@ -2,17 +2,14 @@
  * Large bodies in both directions: from memory, from streams and from files, and uploads. A WebSocket
  * at /echo sends messages back.
  */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, ftruncateSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { announce, serve } from "./subject.ts";
+import { announce, serve, temporaryDirectory } from "./subject.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-const directory = mkdtempSync(join(tmpdir(), "ringloop-bench-"));
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-process.on("SIGTERM", () => process.exit(0));
+const directory = temporaryDirectory();
 
 /** Returns the path of a new file. Above 1 MiB, the file is sparse. */
 function fileOf(bytes: number): string {

@@ -3,6 +3,9 @@
  * ringloop in each mode.
  */
 import { heapStats } from "bun:jsc";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { ReactorStats } from "../../src/index.ts";
 
 const subject = process.argv[2] ?? "defer";
@@ -33,4 +36,12 @@ export function announce(port: number, answer?: (question: string) => Promise<Fr
   });
   process.on("disconnect", () => process.exit(0)); // The runner has ended.
   process.send!({ port } satisfies FromServer);
+}
+
+/** Returns a new directory. It is removed when the process ends. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "ringloop-bench-"));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  process.on("SIGTERM", () => process.exit(0));
+  return directory;
 }

@@ -5,6 +5,7 @@
  * which error.
  */
 import type { Socket } from "node:net";
+import { withCode } from "../sys/check.ts";
 
 /** A mistake of a client. */
 export interface Fault {
@@ -45,7 +46,7 @@ export const Fault = {
 /** Returns the error for 'clientError'. `packet` has the bytes that were received. */
 export function faultError(fault: Fault, packet: Buffer): Error {
   const { code, message, bytesParsed } = fault;
-  const error = Object.assign(new Error(message), { code });
+  const error = withCode(code, new Error(message));
   // As in Bun, an error without a value for `bytesParsed` does not have the property at all.
   if (bytesParsed !== undefined)
     Object.assign(error, { bytesParsed: bytesParsed === "all" ? packet.length : bytesParsed });

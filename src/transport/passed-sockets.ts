@@ -6,6 +6,7 @@
  * children do not read them as theirs. Leaves to others: whether the socket listens
  * (open-socket.ts).
  */
+import { withCode } from "../sys/check.ts";
 
 /**
  * A socket that systemd has passed to the process: the first one that no call has taken yet, or the
@@ -57,7 +58,7 @@ export function passedDescriptors(): number[] {
 
 /** Returns the error for a passed socket that cannot be used. */
 export function activationError(which: PassedSocket, why: string): Error {
-  return Object.assign(new Error(`fd: ${JSON.stringify(which)} ${why}`), { code: "ERR_SOCKET_ACTIVATION" });
+  return withCode("ERR_SOCKET_ACTIVATION", new Error(`fd: ${JSON.stringify(which)} ${why}`));
 }
 
 function readVariables(which: PassedSocket): Passed[] {

@@ -51,11 +51,15 @@ export function sendNow(connection: Sending): void {
   account(connection, queue, result);
 }
 
-/** Counts bytes that the kernel has accepted. Returns whether others are still queued. */
-function account(connection: Sending, queue: Outbox, bytes: number): boolean {
-  queue.took(bytes);
+function countSent(connection: Sending, bytes: number): void {
   connection.sentBytes += bytes;
   connection.lane.traffic.sentBytes += bytes;
+}
+
+/** Takes bytes that the kernel has accepted off the queue. Returns whether others are queued. */
+function account(connection: Sending, queue: Outbox, bytes: number): boolean {
+  queue.took(bytes);
+  countSent(connection, bytes);
   if (queue.isEmpty) return false;
   connection.bits |= Flag.Progressed;
   return true;
@@ -89,10 +93,7 @@ export function sendFile(connection: Sending, head: Uint8Array, file: number, of
     connection.destroy(new SystemError(-taken, "sendfile")); // The peer is gone.
     return -EAGAIN;
   }
-  if (taken > 0) {
-    connection.sentBytes += taken;
-    connection.lane.traffic.sentBytes += taken;
-  }
+  if (taken > 0) countSent(connection, taken);
   return taken;
 }
 

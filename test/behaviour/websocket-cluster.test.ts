@@ -1,7 +1,7 @@
 /** The example chat in two processes. The Redis server between them stops and starts again. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../../bench/runner/free-port.ts";
 import { Program } from "./process.ts";
 import { isBun } from "./subject.ts";
 

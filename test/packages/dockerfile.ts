@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { freePort } from "../behaviour/free-port.ts";
+import { freePort } from "../../bench/runner/free-port.ts";
 import { BareRoot, canMakeRoots } from "./bare-root.ts";
 import { blockOf } from "./deploy-page.ts";
 import { type Registry, serveRegistry } from "./registry.ts";

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../behaviour/free-port.ts";
+import { freePort } from "../../bench/runner/free-port.ts";
 import { attempt, fixture, Program, run } from "../behaviour/process.ts";
 import { filterOf, type Profile, systemCalls } from "../behaviour/seccomp-filter.ts";
 import { blockOf } from "../packages/deploy-page.ts";

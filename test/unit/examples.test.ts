@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync 
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../behaviour/free-port.ts";
+import { freePort } from "../../bench/runner/free-port.ts";
 import { Program, run } from "../behaviour/process.ts";
 
 const example = (name: string): string => join(import.meta.dir, "../../examples", name);

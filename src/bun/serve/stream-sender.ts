@@ -42,7 +42,7 @@ const HELD_BYTES_MAX = 65536;
 export class StreamSender implements BodySender, Flushable {
   readonly isFinite = false;
 
-  readonly target: BodyTarget;
+  private readonly target: BodyTarget;
   private readonly plan: ResponsePlan;
   private readonly body: StreamBody;
   private readonly pump: BodyPump;
@@ -129,14 +129,14 @@ export class StreamSender implements BodySender, Flushable {
     this.writeEnd();
     // A job of its own, because the next request must not run inside of the program's function that
     // ends this body.
-    outside(queueMicrotask, () => tellSent(this));
+    outside(queueMicrotask, () => this.tellSent());
   }
 
   /** Ends the body, from a promise job in which nothing of the program runs. */
   endInOwnJob(): void {
     if (this.state === State.Ended) return;
     this.writeEnd();
-    outside(tellSent, this);
+    outside(() => this.tellSent());
   }
 
   fail(error: unknown): void {
@@ -191,10 +191,10 @@ export class StreamSender implements BodySender, Flushable {
     outbox.writeLatin1(suffix);
     outbox.hasten();
   }
-}
 
-function tellSent(sender: StreamSender): void {
-  if (sender.target.isSending(sender)) sender.target.bodySent();
+  private tellSent(): void {
+    if (this.target.isSending(this)) this.target.bodySent();
+  }
 }
 
 function sizeOf(chunk: string | Uint8Array): number {
