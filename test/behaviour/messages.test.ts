@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, fstatSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import type { Reactor } from "../../src/index.ts";
 import {
+  type ControlMessage,
   AF_INET,
   AF_UNIX,
   credentialsOf,
@@ -154,8 +155,12 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
   });
 
   describe("closes descriptors that come", () => {
-    const file = memfdCreate("counted");
-    const message = { data: Buffer.from("x"), control: [scmRights([file, file])] };
+    let file: number;
+    let message: { data: Buffer; control: ControlMessage[] };
+    beforeAll(() => {
+      file = memfdCreate("counted");
+      message = { data: Buffer.from("x"), control: [scmRights([file, file])] };
+    });
     afterAll(() => closeSync(file));
     const isIt = (fd: string): boolean => {
       try {
