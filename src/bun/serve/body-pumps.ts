@@ -9,15 +9,20 @@ import type { BodyIterable, DirectSource } from "./body-iterable.ts";
 import type { StreamBody } from "./response.ts";
 import type { BodyPump, StreamSender } from "./stream-sender.ts";
 
-/** Makes the pump for a body. Throws a TypeError for a stream that has a reader already. */
+/** Makes the pump for a body. Throws Bun's Error for a stream that has a reader already. */
 export function pumpOf(body: StreamBody, sender: StreamSender): BodyPump {
   const { stream, made } = body;
-  if (stream.locked) throw new TypeError("Stream already used, please create a new one");
+  if (stream.locked) throw streamInUse();
   const reader = stream.getReader() as ReadableStreamDefaultReader;
   if (made === undefined) return new ReaderPump(reader, sender);
   return "source" in made && typeof (made.source as DirectSource["source"]).pull === "function"
     ? new DirectPump(made as DirectSource, sender)
     : new IteratorPump(made as BodyIterable, sender);
+}
+
+/** Returns Bun's error for a stream that has a reader already. */
+export function streamInUse(): Error {
+  return withCode("ERR_STREAM_CANNOT_PIPE", new Error("Stream already used, please create a new one"));
 }
 
 /** A pump that asks for one piece after another. */

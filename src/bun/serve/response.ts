@@ -8,6 +8,7 @@ import { withCode } from "../../sys/check.ts";
 import { isAscii } from "node:buffer";
 import { lazily } from "../../sys/lazily.ts";
 import { type Place, placeOf } from "./blob-place.ts";
+import { bytesInMemory, isFetched, isWhole } from "./fetched-response.ts";
 import type { FileBody } from "./file-plan.ts";
 import { BodyIterable, type DirectSource, directSourceOf } from "./body-iterable.ts";
 import {
@@ -44,16 +45,21 @@ export interface StreamSource {
    * The iterable or direct source that the program gave. If it is set, nobody may read `stream`.
    */
   made?: BodyIterable | DirectSource | undefined;
+  /** The default Content-Type. Undefined for none. */
+  type?: string | undefined;
 }
 
 /**
  * Takes the body out of a Response before it is sent. Throws a TypeError if the Response was sent
- * or read before.
+ * or read before, and an Error if somebody reads its stream.
  */
 export function takeBody(response: Response): BodySource {
   const known = Memory.has(response);
-  const isUsed = response.bodyUsed && (!known || Memory.bodyOf(response) != null);
-  if (Memory.markSent(response) ? Memory.bodyOf(response) != null : isUsed) {
+  const isUsed = response.bodyUsed;
+  const wasSent = Memory.markSent(response);
+  if ((isUsed || wasSent) && !(known && Memory.bodyOf(response) == null)) {
+    const rest = wasSent ? undefined : takeRest(response);
+    if (rest !== undefined) return rest;
     const error = new TypeError(
       "Response body already used. A Response body can only be sent once; create a new Response for each request.",
     );
@@ -79,6 +85,18 @@ export function takeBody(response: Response): BodySource {
   const text = Bun.peek(response.text());
   if (typeof text === "string") return { kind: "text", text, type: text === "" ? "" : TEXT_TYPE };
   throw new TypeError("the body of a Response must be one that Bun knows");
+}
+
+/**
+ * Takes what is left of a body whose stream the program has used, as Bun does. Returns undefined if
+ * the program has read the body without its stream.
+ */
+function takeRest(response: Response): BodySource | undefined {
+  const hasStream = Memory.hasStream(response);
+  const stream = response.body;
+  if (stream !== null && !stream.locked) return { kind: "stream", stream };
+  if (hasStream) throw pumps().streamInUse();
+  return undefined;
 }
 
 /**
@@ -130,10 +148,12 @@ function typeOfUntyped(bytes: Uint8Array): string {
 
 /**
  * Takes the body of a Response that native code made, or that was made before this package
- * remembered responses. Only the text of `Bun.inspect` tells whether it has a stream. To find out
- * by reading would start the stream.
+ * remembered responses. To find out by reading whether it has a stream would start the stream. The
+ * body of a Response of `fetch` over a network is in memory or is a stream. Only the text of
+ * `Bun.inspect`, which costs much more, tells what another body is.
  */
 function takeUnknownBody(response: Response): BodySource {
+  if (isFetched(response)) return takeFetchedBody(response);
   if (/^ {2}(?:Blob|FileRef|S3Ref) \(/m.test(Bun.inspect(response))) {
     const blob = Bun.peek(response.clone().blob());
     if (blob instanceof Blob) return takeBlob(response, blob);
@@ -141,9 +161,23 @@ function takeUnknownBody(response: Response): BodySource {
   return takeStream(response);
 }
 
-function takeStream(response: Response, made?: StreamSource["made"]): BodySource {
+/** Takes the body of a Response of `fetch`: whole, or as a stream. */
+function takeFetchedBody(response: Response): BodySource {
+  const bytes = bytesInMemory(response);
+  // As in Bun, a body that has arrived has a type, and one that still arrives has none.
+  const type = bytes > 0 ? BYTES_TYPE : undefined;
+  if (isWhole(response, bytes)) {
+    const reading = response.bytes();
+    const whole = Bun.peek(reading);
+    if (whole instanceof Uint8Array) return { kind: "bytes", bytes: whole, type: BYTES_TYPE };
+    reading.catch(() => {}); // The stream has another reader.
+  }
+  return takeStream(response, undefined, type);
+}
+
+function takeStream(response: Response, made?: StreamSource["made"], type?: string): BodySource {
   const stream = response.body;
-  return stream === null ? { kind: "none" } : { kind: "stream", stream, made };
+  return stream === null ? { kind: "none" } : { kind: "stream", stream, made, type };
 }
 
 // ---- plans --------------------------------------------------------------------------------------
@@ -230,7 +264,7 @@ export function planResponse(response: Response, context: ResponseContext, date:
     http10,
   };
   if (bodiless) parts.defaultType = "";
-  else if (body.kind === "text" || body.kind === "bytes") parts.defaultType = body.type;
+  else if (body.kind !== "none" && body.type !== undefined) parts.defaultType = body.type;
   const fields = headFields(parts, date);
   const head = fields + framingLines(framing);
   if (isHead || bodiless) {

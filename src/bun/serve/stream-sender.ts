@@ -53,7 +53,7 @@ export class StreamSender implements BodySender, Flushable {
   private aborted = false;
   private drain: PromiseWithResolvers<void> | null = null;
 
-  /** Throws a TypeError for a stream that has a reader already. */
+  /** Throws an Error for a stream that has a reader already. */
   constructor(target: BodyTarget, plan: ResponsePlan, body: StreamBody) {
     this.target = target;
     this.plan = plan;

@@ -10,6 +10,7 @@
  */
 
 import { BodyIterable, rememberIterable } from "./body-iterable.ts";
+import { bytesInMemory, isFetched, isWhole } from "./fetched-response.ts";
 import { NativeReadableStream, NativeResponse } from "./native-globals.ts";
 
 /** Stands for a body that native code made of a value in memory. */
@@ -122,6 +123,12 @@ export class Memory extends Returned {
     return #body in response && (response as Memory & Response).#lookedAt;
   }
 
+  /** Whether the body has a stream that the program gave or has got. */
+  static hasStream(response: Response): boolean {
+    const body = Memory.bodyOf(response);
+    return body instanceof NativeReadableStream || body instanceof BodyIterable || Memory.wasLookedAt(response);
+  }
+
   static wasSent(response: Response): boolean {
     return #body in response && (response as Memory & Response).#sent;
   }
@@ -160,6 +167,12 @@ class Source extends Returned {
  */
 export const sourceOf = Source.of;
 
+/** Remembers of the stream of a fetched Response that all of it is in memory, if it is. */
+function markWhole(stream: ReadableStream, response: Response): void {
+  if (Memory.has(response) || nativeBody.call(response) !== stream || !isFetched(response)) return;
+  if (isWhole(response, bytesInMemory(response))) Source.mark(stream, inMemory);
+}
+
 /** Whether `takePlain` can take a body of this type. */
 function isPlain(body: unknown): boolean {
   return typeof body === "string" || ArrayBuffer.isView(body) || body instanceof ArrayBuffer;
@@ -177,8 +190,10 @@ const nativeBody = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "bo
 // Not in the class, because the type of Response declares a property there.
 Object.defineProperty(RememberedResponse.prototype, "body", {
   get(this: Response) {
+    // After `text()` and so on, the stream has nothing to send.
+    const wasRead = nativeBodyUsed.call(this) === true;
     const stream = nativeBody.call(this) as ReadableStream | null;
-    if (stream !== null) Memory.mark(this, stream);
+    if (stream !== null && !wasRead) Memory.mark(this, stream);
     return stream;
   },
   configurable: true,
@@ -208,7 +223,10 @@ export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | nu
   if (Class === undefined) return (NativeResponse as unknown as (body: unknown) => Response)(body);
   if (Class !== TrackedResponse)
     return remember(Reflect.construct(NativeResponse, [body, init], Class) as Response, body, init);
-  if (init !== undefined || !isPlain(body)) return remember(new RememberedResponse(body, init), body, init);
+  if (init !== undefined || !isPlain(body)) {
+    if (body instanceof NativeReadableStream && isResponse(init)) markWhole(body, init);
+    return remember(new RememberedResponse(body, init), body, init);
+  }
   const response = new PlainResponse(body);
   new Memory(response, body, true);
   return response;

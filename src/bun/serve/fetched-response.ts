@@ -1,0 +1,32 @@
+/**
+ * What a Response of `fetch` has of its body before anybody reads it.
+ *
+ * A short body has often arrived together with the head. Then native code has it in memory, and to
+ * take it whole costs a fraction of what a stream costs. No public member tells whether it is
+ * there, and to find out by reading would start the stream. But the memory of a Response tells: a
+ * body that still arrives does not belong to it.
+ *
+ * Guarantees: a body of unknown length is never taken for a whole one, because it may have no end.
+ */
+import { estimateShallowMemoryUsageOf } from "bun:jsc";
+import { NativeResponse } from "./native-globals.ts";
+
+/** Memory of a Response without a body, a URL and a status text. */
+let emptyBytes: number | undefined;
+
+/** Whether `fetch` made the Response of an answer to a request over a network. */
+export function isFetched(response: Response): boolean {
+  return response.url.startsWith("http");
+}
+
+/** Returns the number of bytes of the body that are in memory: all of the body, or 0. */
+export function bytesInMemory(response: Response): number {
+  emptyBytes ??= estimateShallowMemoryUsageOf(new NativeResponse(null));
+  const { url, statusText } = response;
+  return Math.max(0, estimateShallowMemoryUsageOf(response) - emptyBytes - url.length - statusText.length);
+}
+
+/** Whether the bytes in memory are as many as the Content-Length field promises. */
+export function isWhole({ headers }: Response, bytes: number): boolean {
+  return bytes > 0 && headers.get("content-length") === String(bytes) && !headers.has("content-encoding");
+}
