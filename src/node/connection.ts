@@ -79,9 +79,12 @@ export class NodeConnection implements Consumer {
     return this.response === null || (this.response.flags & ResponseFlag.Completed) !== 0;
   }
 
-  /** Queues a copy. Returns its bytes: 0 after the program has ended the socket. */
-  write(chunk: string | Uint8Array, encoding?: string): number {
-    return this.socket.finSent ? 0 : writeChunk(this.transport.outbox, chunk, encoding);
+  /**
+   * Queues a copy, of `length` bytes of a Uint8Array. Returns its bytes: 0 after the program has
+   * ended the socket.
+   */
+  write(chunk: string | Uint8Array, encoding?: string, length?: number): number {
+    return this.socket.finSent ? 0 : writeChunk(this.transport.outbox, chunk, encoding, length);
   }
 
   writeTogether(head: string, text: string, bytes: number): number {

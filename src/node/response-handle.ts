@@ -289,7 +289,7 @@ export class ResponseHandle {
     if (bytes === 0 || framing === Framing.None) return;
     this.bodyBytes += bytes;
     if (framing === Framing.Chunked) this.send(`${bytes.toString(16)}\r\n`);
-    this.bytesWritten += this.connection.write(chunk!, encoding);
+    this.bytesWritten += this.connection.write(chunk!, encoding, bytes);
     if (framing === Framing.Chunked) this.send("\r\n");
   }
 

@@ -10,13 +10,20 @@ export function isUtf8(encoding: string | undefined): boolean {
 }
 
 /**
- * Queues a string or bytes. Returns the number of bytes. Throws for an encoding that Buffer does
- * not know.
+ * Queues a string or bytes. `length` is the number of bytes of a Uint8Array: who has read it
+ * already gives it, because another thread may make shared memory grow. Returns the number of
+ * bytes. Throws for an encoding that Buffer does not know.
  */
-export function writeChunk(outbox: Outbox, chunk: string | Uint8Array, encoding: string | undefined): number {
+export function writeChunk(
+  outbox: Outbox,
+  chunk: string | Uint8Array,
+  encoding: string | undefined,
+  length?: number,
+): number {
   if (typeof chunk !== "string") {
-    outbox.write(chunk);
-    return chunk.byteLength;
+    const bytes = length ?? chunk.byteLength;
+    outbox.write(chunk, bytes);
+    return bytes;
   }
   if (isUtf8(encoding)) {
     const bytes = Buffer.byteLength(chunk);

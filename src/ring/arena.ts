@@ -19,7 +19,7 @@ const SLAB_BYTES = 1048576;
 const STRIDE_PADDING_BYTES = 64;
 
 export class Chunk {
-  /** The memory of this chunk alone. */
+  /** The memory of this chunk alone. Adopted memory may be longer than the chunk. */
   readonly buffer: Buffer;
   readonly address: number;
   readonly capacity: number;
@@ -33,12 +33,12 @@ export class Chunk {
   /** @internal */ readonly dispose: boolean;
   /** @internal */ free = false;
 
-  constructor(slab: Slab | null, buffer: Buffer, address: number, dispose = false) {
+  constructor(slab: Slab | null, buffer: Buffer, address: number, capacity: number, dispose = false) {
     this.slab = slab;
     this.dispose = dispose;
     this.buffer = buffer;
     this.address = address;
-    this.capacity = buffer.length;
+    this.capacity = capacity;
   }
 
   get room(): number {
@@ -121,7 +121,7 @@ class SizeClass {
 
   private chunkAt(slab: Slab, offset: number): Chunk {
     const { buffer, address } = slab.mapping;
-    return new Chunk(slab, Buffer.from(buffer, offset, this.chunkBytes), address + offset);
+    return new Chunk(slab, Buffer.from(buffer, offset, this.chunkBytes), address + offset, this.chunkBytes);
   }
 }
 
@@ -170,13 +170,14 @@ export class Arena {
    * else may change or transfer them.
    *
    * `dispose`: nobody needs the bytes after `free`, and `free` releases their memory at once.
-   * Otherwise, the garbage collector does it.
+   * Otherwise, the garbage collector does it. `length` is read once, because another thread may
+   * make shared memory grow.
    */
-  adopt(bytes: Uint8Array, dispose: boolean): Chunk {
-    if (bytes.length < ADOPTED_BYTES_MIN) throw outOfRange("bytes", `at least ${ADOPTED_BYTES_MIN} long`, bytes.length);
+  adopt(bytes: Uint8Array, dispose: boolean, length = bytes.length): Chunk {
+    if (length < ADOPTED_BYTES_MIN) throw outOfRange("bytes", `at least ${ADOPTED_BYTES_MIN} long`, length);
     // The chunk is full, so nobody writes to its buffer.
-    const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), dispose);
-    chunk.length = bytes.length;
+    const chunk = new Chunk(null, bytes as Buffer, pointerTo(bytes), length, dispose);
+    chunk.length = length;
     this.usedBytes += chunk.capacity;
     return chunk;
   }

@@ -263,14 +263,15 @@ export class Outbox {
   }
 
   private adopt(bytes: Uint8Array, dispose: boolean): void {
-    if (bytes.length >= ADOPTED_BYTES_MIN) this.append(this.sender.reactor.arena.adopt(bytes, dispose));
-    else this.copy(bytes, bytes.length);
+    const { length } = bytes; // Read once: see `write`.
+    if (length >= ADOPTED_BYTES_MIN) this.append(this.sender.reactor.arena.adopt(bytes, dispose, length));
+    else this.copy(bytes, length);
   }
 
   /** Sends bytes from where they are, and copies those that the kernel does not accept. */
   private writeThrough(bytes: Uint8Array, length: number, suffix: string): void {
     const { sender } = this;
-    const borrowed = sender.reactor.arena.adopt(length === bytes.length ? bytes : bytes.subarray(0, length), false);
+    const borrowed = sender.reactor.arena.adopt(bytes, false, length);
     this.append(borrowed);
     if (suffix !== "") this.writeLatin1(suffix);
     try {

@@ -175,6 +175,16 @@ describe("adopt", () => {
     expect(() => arena.free(chunk)).toThrow("twice");
   });
 
+  test("reads the length once, because another thread may make shared memory grow", () => {
+    let length = ADOPTED_BYTES_MIN;
+    const growing = bytes(10 * ADOPTED_BYTES_MIN);
+    Object.defineProperty(growing, "length", { get: () => length++ });
+    const chunk = arena.adopt(growing, false);
+    expect([chunk.length, chunk.capacity, chunk.unsent]).toEqual([chunk.length, chunk.length, chunk.length]);
+    arena.free(chunk);
+    expect(arena.bytesInUse).toBe(0);
+  });
+
   test("lets go of the memory when the chunk is freed, if that was asked for, and not before", () => {
     const own = bytes(100_000);
     const chunk = arena.adopt(own, true);

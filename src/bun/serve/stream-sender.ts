@@ -118,7 +118,7 @@ export class StreamSender implements BodySender, Flushable {
     if (bytes === 0) return 0;
     this.bytes += bytes;
     if (this.state === State.Held && this.bytes > HELD_BYTES_MAX) this.open();
-    if (this.state === State.Held) this.held.push(typeof chunk === "string" ? chunk : new Uint8Array(chunk));
+    if (this.state === State.Held) this.held.push(typeof chunk === "string" ? chunk : copyOf(chunk, bytes));
     else this.writeChunk(chunk, bytes);
     return bytes;
   }
@@ -199,4 +199,11 @@ export class StreamSender implements BodySender, Flushable {
 
 function sizeOf(chunk: string | Uint8Array): number {
   return typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
+}
+
+/** Returns a copy of the first bytes. Another thread may make shared memory grow. */
+function copyOf(chunk: Uint8Array, bytes: number): Uint8Array {
+  const copy = new Uint8Array(bytes);
+  copy.set(chunk.subarray(0, bytes));
+  return copy;
 }

@@ -88,10 +88,14 @@ export class Socket<Data = undefined> extends PlainSocket implements Consumer {
    */
   end(data?: Writable, byteOffset?: number, byteLength?: number): number {
     if (this.isClosed || (data !== undefined && !this.takesBytes)) return -1;
-    const bytes = data === undefined ? undefined : toBytes(data, byteOffset ?? 0, byteLength);
-    if (bytes !== undefined) this.connection.outbox.write(bytes);
+    let length = 0;
+    if (data !== undefined) {
+      const bytes = toBytes(data, byteOffset ?? 0, byteLength);
+      ({ length } = bytes); // Read once, as in `write`.
+      this.connection.outbox.write(bytes, length);
+    }
     this.leave();
-    return bytes?.length ?? 0;
+    return length;
   }
 
   /** Does nothing: queued bytes leave at the end of the current turn in any case. */
