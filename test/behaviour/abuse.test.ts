@@ -15,7 +15,7 @@ import { isBun } from "./subject.ts";
  * of the machine. On a busy machine every share is smaller, and the p99 without an attack shows it.
  */
 const P99_GROWTH_MS = 150;
-const P99_GROWTH = 5;
+const P99_GROWTH = 10;
 const WINDOWS = 5;
 /**
  * Allowed growth of the memory: connections of the attack, buffers that the server keeps for later,
