@@ -15,7 +15,7 @@ import {
   IORING_SQ_NEED_WAKEUP,
 } from "../sys/abi.ts";
 import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
-import { EAGAIN, EBADF, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
+import { EAGAIN, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
 import { type Native, native } from "../sys/library.ts";
 import { Cqe } from "./cqe.ts";
 import { WaitRegistrations } from "./registration-waits.ts";
@@ -111,7 +111,6 @@ export abstract class RingQueues extends WaitRegistrations {
   getSqe(): Sqe | null {
     const tail = this.localTail;
     if ((tail - this.seenHead) >>> 0 > this.sqMask) {
-      this.requireOpen("io_uring_get_sqe");
       this.seenHead = Atomics.load(this.sqHead, 0);
       if ((tail - this.seenHead) >>> 0 > this.sqMask) return null;
     }
@@ -283,14 +282,5 @@ export abstract class RingQueues extends WaitRegistrations {
     const result = this.enter(0, 0, IORING_ENTER_GETEVENTS);
     if (result < 0 && result !== -EINTR && result !== -EBUSY && result !== -EAGAIN)
       throw new SystemError(-result, "io_uring_enter");
-  }
-
-  /** Makes `getSqe` find the queue full, so that it throws the reason. */
-  protected endQueues(): void {
-    this.seenHead = (this.localTail - this.sqEntries) >>> 0;
-  }
-
-  protected requireOpen(syscall: string): void {
-    if (this.closed) throw new SystemError(EBADF, syscall);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * One io_uring instance under liburing's names: setting up, resizing and closing.
  *
- * Guarantees: the ring's memory is detached before it is unmapped, so late use throws.
- * ring-queues.ts has its queues, ring-waits.ts submitting and waiting, registration.ts the
+ * Guarantees: the ring's memory is detached before it is unmapped, and members of a closed ring throw
+ * EBADF (closed-ring.ts). ring-queues.ts has its queues, ring-waits.ts submitting and waiting, registration.ts the
  * registrations. Leaves to others: the meaning of an operation (reactor/), and the ownership of its
  * memory (arena.ts, buffer-ring.ts).
  */
@@ -21,9 +21,12 @@ import { invalidType, invalidValue, requireInteger, U32_MAX } from "../sys/check
 import { check, EINVAL, EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
+import { lazily } from "../sys/lazily.ts";
 import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
+import { closedPrototypeOf } from "./closed-ring.ts";
 import { openMappedRing, resizeMappedRing, type MappedRing, type RingParams } from "./ring-map.ts";
+import { RingQueues } from "./ring-queues.ts";
 import { RingWaits } from "./ring-waits.ts";
 
 export type { RingParams } from "./ring-map.ts";
@@ -42,6 +45,9 @@ const ringsOwn = new Map([
   [IORING_REGISTER_RESIZE_RINGS, "IORING_REGISTER_RESIZE_RINGS: call resizeRings()"],
   [IORING_UNREGISTER_RING_FDS, "IORING_UNREGISTER_RING_FDS: call unregisterRingFd()"],
 ]);
+
+/** Made at the first close, since most processes close no ring. */
+const closedRing = lazily(() => closedPrototypeOf(Ring.prototype, [RingWaits.prototype, RingQueues.prototype]));
 
 export class Ring extends RingWaits {
   /** The ring's descriptor; -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
@@ -81,7 +87,6 @@ export class Ring extends RingWaits {
    * (Linux 5.18). Returns whether the kernel has accepted it.
    */
   registerRingFd(): boolean {
-    this.requireOpen("io_uring_register");
     if (this.fd < 0) return true;
     const index = this.native.rl_ring_register_fd(asPointer(this.handle));
     if (index < 0) return false;
@@ -99,7 +104,6 @@ export class Ring extends RingWaits {
    * Throws SystemError.
    */
   unregisterRingFd(): void {
-    this.requireOpen("io_uring_register");
     if (this.fd < 0 || !this.entersByIndex) throw new SystemError(EINVAL, "io_uring_register");
     check(this.native.rl_ring_unregister_fd(asPointer(this.handle)), "io_uring_register");
     this.enterFd = this.fd;
@@ -121,7 +125,6 @@ export class Ring extends RingWaits {
    * queues (ENOMEM), the ring is closed.
    */
   resizeRings(entries: number, cqEntries?: number): void {
-    this.requireOpen("io_uring_register");
     if ((this.flags & IORING_SETUP_NO_SQARRAY) === 0)
       throw new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not");
     this.publish(); // The kernel moves what it has been told of.
@@ -161,7 +164,6 @@ export class Ring extends RingWaits {
     const kept = ringsOwn.get(opcode);
     if (kept !== undefined)
       throw invalidValue("opcode", `none that changes the ring behind its own back (${kept})`, opcode);
-    this.requireOpen("io_uring_register");
     const pointer = argument && pointerTo(argument);
     const result =
       this.fd >= 0
@@ -186,7 +188,12 @@ export class Ring extends RingWaits {
     this.close();
   }
 
-  /** Closes the ring, as `queueExit` does, which is liburing's name. Further calls do nothing. */
+  /**
+   * Closes the ring, as `queueExit` does, which is liburing's name. Further calls do nothing. After
+   * it, every other method, and every getter that would read the queues, throws SystemError with the
+   * code EBADF. Only `enter` returns -EBADF, and `fd`, `flags`, `features` and the sizes of the queues
+   * keep their values.
+   */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -194,10 +201,10 @@ export class Ring extends RingWaits {
     if (this.fd >= 0 && this.entersByIndex) this.native.rl_ring_unregister_fd(asPointer(this.handle));
     this.enterFd = -1; // The number may belong to another ring already.
     this.enterFlags = 0;
-    this.endQueues();
     owned().deleteRing(this.handle);
     this.native.rl_ring_close(asPointer(this.handle));
     for (const mapping of this.memory) mapping.release();
+    Object.setPrototypeOf(this, closedRing());
   }
 
   [Symbol.dispose](): void {
