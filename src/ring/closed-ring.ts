@@ -1,9 +1,9 @@
 /**
  * What a closed ring answers: EBADF, whichever of its members is used.
  *
- * Guarantees: an open ring pays nothing for it. A ring that is closed gets another prototype, in
- * which every member that would reach the kernel or the queues throws. Members that are added later
- * are among them.
+ * Guarantees: an open ring pays nothing for it, and closing one little. A ring that is closed gets
+ * another prototype, in which every member that would reach the kernel or the queues throws. Members
+ * that are added later are among them.
  */
 import { EBADF, SystemError } from "../sys/errno.ts";
 
@@ -18,19 +18,21 @@ const kept: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
  * `entering` throw with the system call io_uring_enter, others with io_uring_register.
  */
 export function closedPrototypeOf(ring: object, entering: readonly object[]): object {
-  const closed = Object.create(ring) as object;
-  let owner = ring;
-  while (owner !== Object.prototype) {
-    const syscall = entering.includes(owner) ? "io_uring_enter" : "io_uring_register";
-    const refuse = (): never => {
-      throw new SystemError(EBADF, syscall);
-    };
-    for (const name of Reflect.ownKeys(owner)) {
-      if (kept.has(name) || Object.hasOwn(closed, name)) continue;
+  return new Proxy(Object.create(ring) as object, {
+    get(target, name, closed) {
+      const owner = kept.has(name) ? Object.prototype : ownerOf(name, ring);
+      if (owner === Object.prototype) return Reflect.get(target, name, closed) as unknown;
+      const refuse = (): never => {
+        throw new SystemError(EBADF, entering.includes(owner) ? "io_uring_enter" : "io_uring_register");
+      };
       const isMethod = "value" in Object.getOwnPropertyDescriptor(owner, name)!;
-      Object.defineProperty(closed, name, isMethod ? { value: refuse } : { get: refuse });
-    }
-    owner = Object.getPrototypeOf(owner) as object;
-  }
-  return closed;
+      return isMethod ? refuse : refuse();
+    },
+  });
+}
+
+/** Returns the prototype that has a member of this name; Object's own for none. */
+function ownerOf(name: PropertyKey, prototype: object): object {
+  if (prototype === Object.prototype || Object.hasOwn(prototype, name)) return prototype;
+  return ownerOf(name, Object.getPrototypeOf(prototype) as object);
 }

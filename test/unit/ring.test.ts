@@ -592,6 +592,8 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
         ]),
       );
       expect(ring).toBeInstanceOf(Ring);
+      expect(Bun.inspect(ring)).toContain("Ring");
+      expect(`${ring}`).toBe("[object Object]");
       expect(ring.enter(1, 0, 0)).toBe(-EBADF);
     });
 
