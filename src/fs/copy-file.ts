@@ -8,7 +8,7 @@
 import { constants, fchmod } from "node:fs";
 import * as node from "node:fs/promises";
 import { promisify } from "node:util";
-import { isUnlimited, type OperationOptions } from "../operations/operation-options.ts";
+import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { requireNumber } from "../sys/check.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
@@ -39,6 +39,7 @@ export async function copyFile(
   const source = pathOf(from, "src");
   const target = pathOf(to, "dest");
   const bits = copyModeOf(mode);
+  requireLimits(options);
   if (!isUnlimited(options) || !isName(source) || !isName(target))
     return await abortable(options, copy(source, target, bits, options));
   if ((bits & constants.COPYFILE_EXCL) === 0) await narrow(source, target);

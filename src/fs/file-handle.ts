@@ -22,6 +22,7 @@ import {
   requireArray,
   requireNodeInteger,
   requireNumber,
+  requireObject,
   requireOptionalBoolean,
   requireView,
 } from "../sys/check.ts";
@@ -265,12 +266,14 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** Returns a stream of the contents, in new memory. Cancelling it leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
+    requireObject("options", options);
     return readableOf((chunk) => this.read(chunk), options);
   }
 
   /** Returns a stream that writes to the file. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<FileChunk> {
     this.file.requireOpen("write");
+    requireObject("options", options);
     return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
   }
 

@@ -150,7 +150,7 @@ const FLAGS_ANYWAY = constants.O_SYNC | constants.O_DSYNC | O_CLOEXEC;
  * Returns whether the flags of an atomic write make a new file, instead of replacing one. Throws
  * ERR_INVALID_ARG_VALUE for flags that a rename cannot stand for, such as those that keep contents.
  */
-function makesNewFile(flags: number, given: unknown): boolean {
+function makesNewFile(flags: number, flag: unknown): boolean {
   const { O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = constants;
   const access = flags & (O_WRONLY | O_RDWR);
   const rest = flags & ~(FLAGS_ANYWAY | access);
@@ -158,7 +158,7 @@ function makesNewFile(flags: number, given: unknown): boolean {
     if (rest === (O_CREAT | O_TRUNC)) return false;
     if ((rest & ~O_TRUNC) === (O_CREAT | O_EXCL)) return true;
   }
-  throw invalidValue("flag", `"w", "w+", "wx" or "wx+" with atomic: true, or O_* of them`, given);
+  throw invalidValue("flag", `"w", "w+", "wx" or "wx+" with atomic: true, or O_* of them`, flag);
 }
 
 /** Writes a file beside `path`, and renames it. With `isNew`, the path must not exist. */

@@ -152,8 +152,8 @@ export class OperatingReactor extends Reactor implements Runs {
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const { Operation: Single } = single();
-    const wrong = operations.find((each) => !(each instanceof Single));
-    if (wrong !== undefined) throw invalidType("the operations of a chain", "made by reactor.op", wrong);
+    const wrong = operations.findIndex((each) => !(each instanceof Single));
+    if (wrong >= 0) throw invalidType(`operations[${wrong}]`, "made by reactor.op", operations[wrong]);
     let placed = 0;
     const end = new LastCompletion();
     try {

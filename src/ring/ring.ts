@@ -17,7 +17,7 @@ import {
   IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
-import { invalidType, invalidValue, requireInteger, U32_MAX } from "../sys/check.ts";
+import { invalidType, invalidValue, requireInteger, U32_MAX, withCode } from "../sys/check.ts";
 import { check, EINVAL, EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
@@ -126,7 +126,10 @@ export class Ring extends RingWaits {
    */
   resizeRings(entries: number, cqEntries?: number): void {
     if ((this.flags & IORING_SETUP_NO_SQARRAY) === 0)
-      throw new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not");
+      throw withCode(
+        "ERR_INVALID_STATE",
+        new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not"),
+      );
     this.publish(); // The kernel moves what it has been told of.
     const { buffers } = this;
     const map = resizeMappedRing(this, entries, cqEntries, () => this.close());

@@ -3,6 +3,7 @@
  * `errno` (negative), `syscall`. The numbers are those of asm-generic, which x86-64 and arm64
  * share. Names and messages are Node's.
  */
+import { invalidType } from "./check.ts";
 import { lazily } from "./lazily.ts";
 
 export const EPERM = 1;
@@ -58,6 +59,7 @@ function namedOf(errno: number): Named | undefined {
  * `"E<number>"`.
  */
 export function errnoName(errno: number): string {
+  if (typeof errno !== "number") throw invalidType("errno", "a number", errno);
   return namedOf(errno)?.[0] ?? `E${errno}`;
 }
 

@@ -53,6 +53,18 @@ describe.skipIf(isBun)("a file on the ring", () => {
     }
   });
 
+  test("refuses options that are none", async () => {
+    node.writeFileSync(at("f"), "x");
+    await using file = await files.open(at("f"), "r+");
+    const calls = [(options: any) => file.readable(options), (options: any) => file.writable(options)];
+    const refusal = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
+    for (const options of [null, 5, "x"]) {
+      for (const call of calls) expect(await failure((async () => call(options))())).toMatchObject(refusal);
+      expect(await failure(files.copyFile(at("f"), at("g"), 0, options as never))).toMatchObject(refusal);
+    }
+    expect(node.readdirSync(directory)).toEqual(["f"]);
+  });
+
   test("is read from its position on by readAll, by an async iterator and as a stream", async () => {
     node.writeFileSync(at("f"), text(200_000));
     await using file = await files.open(at("f"));
@@ -286,6 +298,9 @@ describe.skipIf(isBun)("walk", () => {
     expect((await failure(walked({ signal: AbortSignal.abort() }))).name).toBe("AbortError");
     expect((await failure(walked({ depthMax: -1 }))).message).toBe("depthMax must be at least 0, not -1");
     expect((await failure(files.walk(at("nothing")).next())).code).toBe("ENOENT");
+    for (const wrong of [{ signal: {} }, { signal: "x" }, { depthMax: "1" }, null, 5] as any[])
+      expect(await failure(walked(wrong))).toMatchObject({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" });
+    expect(await walked({ signal: null })).toHaveLength(7);
   });
 });
 
