@@ -59,7 +59,8 @@ export class Ring extends RingWaits {
   /**
    * io_uring_queue_init_params(3); or io_uring_queue_init(3), where `params` is a number of
    * IORING_SETUP_* flags. `entries` is rounded up to a power of two, and at most 32768. With
-   * IORING_SETUP_CLAMP, a larger number is allowed and cut. Throws SystemError.
+   * IORING_SETUP_CLAMP, a larger number is allowed and cut. Unknown names in `params` are ignored.
+   * Throws SystemError, and TypeError or RangeError for a wrong value.
    */
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
     if (typeof params === "number") return new Ring(openMappedRing(entries, { flags: params }));
