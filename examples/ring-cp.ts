@@ -1,7 +1,7 @@
 /**
  * cp(1) on a ring. Each block is a read and a write that are linked, so this program does nothing
  * between them. The buffers and both files are registered. With --direct, the bytes do not go
- * through the page cache (O_DIRECT).
+ * through the page cache (O_DIRECT). A file is not copied over itself, by whatever name.
  *
  *   bun examples/ring-cp.ts [--direct] FROM TO
  */
@@ -33,8 +33,12 @@ if (from === undefined || to === undefined) throw new Error("usage: ring-cp.ts [
 
 const flags = isDirect ? constants.O_DIRECT : 0;
 const source = openSync(from, constants.O_RDONLY | flags);
-const target = openSync(to, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | flags);
-const { size } = fstatSync(source);
+const target = openSync(to, constants.O_WRONLY | constants.O_CREAT | flags);
+const { size, dev, ino } = fstatSync(source);
+const old = fstatSync(target);
+if (old.dev === dev && old.ino === ino) throw new Error(`${from} and ${to} are the same file`);
+// Emptied only now: another name of the source would be emptied, too. A device has no length.
+if (old.isFile()) ftruncateSync(target);
 /**
  * Bytes that are copied in blocks. With O_DIRECT, the rest is smaller than one block of the device.
  */

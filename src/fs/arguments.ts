@@ -28,8 +28,11 @@ export function pathOf(path: PathArgument, name = "path"): Path {
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC } = constants;
 /** node:fs has no constant for it. The value is asm-generic's, which x86-64 and arm64 share. */
-const O_CLOEXEC = 0o2000000;
+export const O_CLOEXEC = 0o2000000;
 const FLAGS_MAX = 0x7fffffff;
+
+/** Permissions of a new file, before the umask. */
+export const MODE_DEFAULT = 0o666;
 
 const R = O_RDONLY;
 const W = O_WRONLY | O_CREAT | O_TRUNC;
@@ -102,14 +105,28 @@ export function encodingOf(encoding: unknown): BufferEncoding | undefined {
 }
 
 /**
- * Returns the position in bytes; -1 means the file's own position. null, undefined and every
- * negative number mean -1.
+ * Returns the position of a read in bytes; -1 means the file's own position. null and undefined mean
+ * -1.
+ */
+export function readPositionOf(position: number | bigint | null | undefined): number {
+  if (position === null || position === undefined) return -1;
+  const value = exactPosition(position);
+  if (value < -1) throw outOfRange("position", "an integer from -1 to 2^53, or null", position);
+  return value;
+}
+
+/**
+ * Returns the position of a write, or of a vector, in bytes; -1 means the file's own position. null,
+ * undefined and, as in Bun, every negative integer mean -1.
  */
 export function positionOf(position: number | bigint | null | undefined): number {
-  if (position === null || position === undefined) return -1;
+  return position === null || position === undefined ? -1 : Math.max(-1, exactPosition(position));
+}
+
+function exactPosition(position: number | bigint): number {
   if (typeof position !== "number" && typeof position !== "bigint")
     throw invalidType("position", "a number, a BigInt or null", position);
   const value = Number(position);
   if (!Number.isSafeInteger(value)) throw outOfRange("position", "an integer up to 2^53, or null", position);
-  return value < 0 ? -1 : value;
+  return value;
 }

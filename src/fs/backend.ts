@@ -74,6 +74,8 @@ export interface Backend {
   fstat(file: OpenFile, isBig: boolean): Promise<Stats | BigIntStats>;
   stat(path: Path, followsLinks: boolean, isBig: boolean, options?: OperationOptions): Promise<Stats | BigIntStats>;
   rename(path: Path, newPath: Path, options?: OperationOptions): Promise<void>;
+  /** Gives a file a name that nothing has yet. Rejects with EEXIST otherwise. */
+  renameNew(path: Path, newPath: Path): Promise<void>;
   unlink(path: Path, options?: OperationOptions): Promise<void>;
   rmdir(path: Path, options?: OperationOptions): Promise<void>;
   mkdir(path: Path, mode: number, options?: OperationOptions): Promise<void>;

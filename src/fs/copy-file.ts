@@ -8,8 +8,8 @@
 import { constants, fchmod } from "node:fs";
 import * as node from "node:fs/promises";
 import { promisify } from "node:util";
-import { isUnlimited, type OperationOptions } from "../operations/operation-options.ts";
-import { requireNodeInteger } from "../sys/check.ts";
+import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
+import { requireNumber } from "../sys/check.ts";
 import { EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
 import { openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
@@ -39,6 +39,7 @@ export async function copyFile(
   const source = pathOf(from, "src");
   const target = pathOf(to, "dest");
   const bits = copyModeOf(mode);
+  requireLimits(options);
   if (!isUnlimited(options) || !isName(source) || !isName(target))
     return await abortable(options, copy(source, target, bits, options));
   if ((bits & constants.COPYFILE_EXCL) === 0) await narrow(source, target);
@@ -60,8 +61,8 @@ async function narrow(source: Path, target: Path): Promise<void> {
 
 function copyModeOf(mode: number | null | undefined): number {
   if (mode === undefined || mode === null) return 0;
-  requireNodeInteger("mode", mode, 0, COPY_MODE_MAX);
-  return mode;
+  requireNumber("mode", mode, 0, COPY_MODE_MAX);
+  return Math.trunc(mode); // As in Bun.
 }
 
 async function copy(source: Path, target: Path, mode: number, options?: OperationOptions): Promise<void> {

@@ -22,12 +22,13 @@ import {
   requireArray,
   requireNodeInteger,
   requireNumber,
+  requireObject,
   requireOptionalBoolean,
   requireView,
 } from "../sys/check.ts";
-import { oddHex } from "./state-errors.ts";
+import { atomicOpenFile, oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf } from "./arguments.ts";
+import { encodingOf, positionOf, readPositionOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -135,7 +136,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     requireNodeInteger("length", bytes, 0, 0x7fffffff);
     // Zeroed, because the caller sees the memory after the bytes that are read.
     const fresh = Buffer.alloc(bytes);
-    const read = this.backend.readFresh(this.file, fresh, positionOf(position), options);
+    const read = this.backend.readFresh(this.file, fresh, readPositionOf(position), options);
     return abortable(options, read as unknown as Promise<ReadResult<View>>);
   }
 
@@ -153,7 +154,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     requireNumber("length", bytes);
     if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
     requireNodeInteger("length", bytes, 0, byteLength - from);
-    return abortable(options, this.backend.read(this.file, view, from, bytes, positionOf(position), options));
+    return abortable(options, this.backend.read(this.file, view, from, bytes, readPositionOf(position), options));
   }
 
   /** write(2), pwrite(2), with Node's arguments, for bytes or text. */
@@ -241,6 +242,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<void> {
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
+    if ((limits as { atomic?: unknown }).atomic === true) throw atomicOpenFile();
     requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
     if (flush) await this.sync();
@@ -264,12 +266,14 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** Returns a stream of the contents, in new memory. Cancelling it leaves the file open. */
   readable(options: ReadableOptions = {}): ReadableStream<Buffer> {
+    requireObject("options", options);
     return readableOf((chunk) => this.read(chunk), options);
   }
 
   /** Returns a stream that writes to the file. Closing it leaves the file open. */
   writable(options: WritableOptions = {}): WritableStream<FileChunk> {
     this.file.requireOpen("write");
+    requireObject("options", options);
     return writableOf((view, position, limits) => this.writeAt(view, position, limits), options);
   }
 

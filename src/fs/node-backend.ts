@@ -150,6 +150,11 @@ export class NodeBackend implements Backend {
     return call("rename", options, (done) => fs.rename(path, newPath, done));
   }
 
+  async renameNew(path: Path, newPath: Path): Promise<void> {
+    await this.link(path, newPath);
+    await this.unlink(path);
+  }
+
   unlink(path: Path, options?: OperationOptions): Promise<void> {
     return call("unlink", options, (done) => fs.unlink(path, done));
   }

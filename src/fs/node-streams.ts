@@ -83,7 +83,6 @@ function streamOf<Stream extends ReadStream | WriteStream>(
   options: object | undefined,
   make: (path: never, options: object) => Stream,
 ): Stream {
-  if (options !== undefined) requireObject("options", options);
   const { fs } = (options ?? {}) as { fs?: unknown };
   if (fs !== undefined)
     throw withCode("ERR_METHOD_NOT_IMPLEMENTED", new Error("options.fs is not for streams of a handle"));

@@ -3,7 +3,7 @@ import { requireOptionalBoolean } from "../sys/check.ts";
 import { constants } from "node:fs";
 import type { OperationOptions } from "../operations/operation.ts";
 import { abortable } from "./abort.ts";
-import { modeOf, openFlags, type PathArgument, pathOf } from "./arguments.ts";
+import { MODE_DEFAULT, modeOf, openFlags, type PathArgument, pathOf } from "./arguments.ts";
 import { backend } from "./backend.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
@@ -30,7 +30,7 @@ export async function open(
   requireOptionalBoolean("direct", direct);
   const name = pathOf(path);
   const bits = openFlags(flags) | (direct ? constants.O_DIRECT : 0);
-  const permissions = modeOf(mode, 0o666);
+  const permissions = modeOf(mode, MODE_DEFAULT);
   const used = backend();
   const fd = await abortable(limits, used.open(name, bits, permissions, limits));
   return new FileHandle(used, new OpenFile(used, fd, direct));

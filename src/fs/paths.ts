@@ -121,7 +121,8 @@ export async function mkdir(
   path: PathArgument,
   options?: number | string | MkdirOptions | null,
 ): Promise<string | undefined> {
-  const given = isObject(options) ? options : { mode: options as number };
+  const isMode = typeof options === "number" || typeof options === "string";
+  const given: MkdirOptions = isObject(options) ? options : isMode ? { mode: options } : {}; // As in Bun.
   const { mode, recursive = false, ...limits } = given;
   requireOptionalBoolean("recursive", recursive);
   const bits = modeOf(mode, 0o777);

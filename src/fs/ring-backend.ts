@@ -14,6 +14,7 @@ import {
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
+  RENAME_NOREPLACE,
   STATX_BASIC_STATS,
   STATX_BTIME,
 } from "../sys/linux.ts";
@@ -335,6 +336,17 @@ export class RingBackend implements Backend {
 
   rename(path: Path, newPath: Path, options?: OperationOptions): Promise<void> {
     return this.reactor.renameat(AT_FDCWD, path, AT_FDCWD, newPath, 0, options);
+  }
+
+  async renameNew(path: Path, newPath: Path): Promise<void> {
+    try {
+      await this.reactor.renameat(AT_FDCWD, path, AT_FDCWD, newPath, RENAME_NOREPLACE);
+    } catch (error) {
+      // Some file systems, such as NFS, cannot do it in one step.
+      if (!(error instanceof SystemError && error.code === "EINVAL")) throw error;
+      await this.link(path, newPath);
+      await this.unlink(path);
+    }
   }
 
   unlink(path: Path, options?: OperationOptions): Promise<void> {

@@ -1,5 +1,5 @@
 /** Reads and writes that repeat after a short result until everything is done. */
-import { fstatSync } from "node:fs";
+import { fstatSync, type Stats } from "node:fs";
 import type { OperationOptions } from "../operations/operation.ts";
 import { EIO, SystemError } from "../sys/errno.ts";
 import { byteLengthOf } from "../sys/views.ts";
@@ -19,7 +19,7 @@ export function readToEnd(backend: Backend, file: OpenFile, options?: OperationO
   return file.during(async () => {
     // fstat(2) of an open local file does not wait for the disk; on NFS or FUSE it may. The ring's
     // operation always needs a worker thread.
-    const stats = fstatSync(file.fd);
+    const stats = statsFor(file);
     const expected = stats.isFile() ? stats.size : 0;
     const blocks = file.direct !== null ? Math.ceil(expected / BLOCK_BYTES) * BLOCK_BYTES : expected;
     const pieces: Buffer[] = [];
@@ -36,6 +36,15 @@ export function readToEnd(backend: Backend, file: OpenFile, options?: OperationO
       return Buffer.concat(pieces, total);
     }
   });
+}
+
+/** Returns fstat(2) of a file that will be read. An error is an error of that read, as in Bun. */
+function statsFor(file: OpenFile): Stats {
+  try {
+    return fstatSync(file.fd);
+  } catch (error) {
+    throw new SystemError(-(error as SystemError).errno, "read");
+  }
 }
 
 /**

@@ -6,13 +6,13 @@ import type { Dirent } from "node:fs";
 import { join } from "node:path";
 import { type PathArgument, pathOf } from "./arguments.ts";
 import { readdir } from "./bun-own.ts";
-import { requireNumber } from "../sys/check.ts";
+import { requireNumber, requireObject, requireSignal } from "../sys/check.ts";
 
 export interface WalkOptions {
   /** Largest depth; 0 means the entries of the directory itself. Default Infinity. */
   depthMax?: number;
   /** Signal that ends the walk with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | null;
 }
 
 export interface WalkEntry {
@@ -27,9 +27,11 @@ export interface WalkEntry {
  * symbolic links. Throws the errors of readdir.
  */
 export async function* walk(directory: PathArgument, options: WalkOptions = {}): AsyncGenerator<WalkEntry, void> {
+  requireObject("options", options);
   const { depthMax = Infinity, signal } = options;
   requireNumber("depthMax", depthMax, 0);
-  yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal);
+  requireSignal("signal", signal ?? undefined);
+  yield* walkFrom(pathOf(directory, "directory").toString(), 0, depthMax, signal ?? undefined);
 }
 
 async function* walkFrom(

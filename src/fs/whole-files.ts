@@ -1,21 +1,30 @@
 /** Whole files: read, write, append. */
 import { randomBytes } from "node:crypto";
-import { constants, fchmod, fchown, fstat, stat, type Stats } from "node:fs";
+import { constants, fchmod, fchown, fstat, lstat, stat, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { isUnlimited, type OperationOptions, requireLimits } from "../operations/operation-options.ts";
 import { invalidValue, requireOptionalBoolean } from "../sys/check.ts";
+import { EEXIST, SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, modeOf, openFlags, type Path, type PathArgument, pathOf } from "./arguments.ts";
+import {
+  encodingOf,
+  MODE_DEFAULT,
+  modeOf,
+  O_CLOEXEC,
+  openFlags,
+  type Path,
+  type PathArgument,
+  pathOf,
+} from "./arguments.ts";
 import { type Backend, backend } from "./backend.ts";
 import { type FileData, readData, type ReadyData } from "./file-data.ts";
 import { requireDescriptor } from "./descriptors.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
 import { readToEnd, writeAll } from "./sequences.ts";
+import { atomicOpenFile } from "./state-errors.ts";
 
-/** Permissions of a new file, before the umask. */
-const MODE_DEFAULT = 0o666;
 /** Permissions of a new file until it gets its final ones. It gets them before its first byte. */
 const OWNER_ALONE = 0o600;
 
@@ -31,7 +40,10 @@ export interface WriteFileOptions extends OperationOptions {
   encoding?: BufferEncoding | null;
   /** Permissions before the umask. Default 0o666. */
   mode?: number | string | null;
-  /** Flags of the open. Default "w". Not allowed with `atomic`. */
+  /**
+   * Flags of the open. Default "w". With `atomic`, "w" and "w+" replace the file, and "wx" and "wx+"
+   * make a new one; others are ERR_INVALID_ARG_VALUE.
+   */
   flag?: string | number | null;
   /** Whether to call fsync(2) after the write. Default false. */
   flush?: boolean;
@@ -39,6 +51,10 @@ export interface WriteFileOptions extends OperationOptions {
    * Whether to replace the file atomically. At every moment and after a crash, the file is the old
    * one or the whole new one. The data goes to a temporary file beside it, which is synced and
    * renamed over the old one; then the directory is synced. Default false.
+   *
+   * With the flag "wx" or "wx+", nothing is replaced: if the path exists, also if another process
+   * has made it meanwhile, the result is EEXIST. `appendFile`, and a file that is open, cannot be
+   * written atomically: ERR_INVALID_ARG_VALUE.
    *
    * The result is a new file. It has `mode`, or else the permissions and the owner of the replaced
    * file. It gets them before its first byte.
@@ -60,12 +76,13 @@ export async function readFile(
   options?: BufferEncoding | ReadFileOptions | null,
 ): Promise<string | Buffer> {
   const { encoding, flag, ...limits } = named(options);
+  const flags = openFlags(given(flag));
   if (file instanceof FileHandle) return file.readFile({ encoding: encoding ?? null, ...limits });
   const used = backend();
   const place = placeOf(file);
-  const flags = openFlags(given(flag));
   const whole = typeof place !== "number" && isUnlimited(limits) ? used.readWhole?.(place, flags) : undefined;
-  const reading = whole ?? withFile(used, place, flags, 0, limits, (opened) => readToEnd(used, opened, limits));
+  const reading =
+    whole ?? withFile(used, place, flags, MODE_DEFAULT, limits, (opened) => readToEnd(used, opened, limits));
   const bytes = await abortable(limits, reading);
   return encoding === undefined ? bytes : bytes.toString(encoding);
 }
@@ -84,20 +101,20 @@ export async function writeFile(
   requireOptionalBoolean("atomic", atomic);
   requireOptionalBoolean("flush", flush ?? undefined);
   requireLimits(limits);
+  const flags = openFlags(given(flag), "w");
   const ready = readData(data, encoding);
-  if (atomic && (file instanceof FileHandle || typeof file === "number"))
-    throw invalidValue("atomic", "false for a file that is open", atomic);
+  if (atomic && (file instanceof FileHandle || typeof file === "number")) throw atomicOpenFile();
   if (file instanceof FileHandle) {
     await file.writeData(ready, limits);
     if (flush) await file.sync();
     return;
   }
-  if (atomic) {
-    const bits = mode === undefined || mode === null ? undefined : modeOf(mode, MODE_DEFAULT);
-    return await abortable(limits, writeAtomically(place as Path, ready, bits, limits));
-  }
-  const flags = openFlags(given(flag), "w");
   const bits = modeOf(given(mode), MODE_DEFAULT);
+  if (atomic) {
+    const isNew = makesNewFile(flags, flag);
+    const wanted = (given(mode) ?? undefined) === undefined ? undefined : bits;
+    return await abortable(limits, writeAtomically(place as Path, ready, isNew, wanted, limits));
+  }
   const used = backend();
   const canBeOne = typeof place !== "number" && !flush && ready.whole !== undefined && isUnlimited(limits);
   const whole = canBeOne ? used.writeWhole?.(place as Path, flags, bits, ready.whole!, ready.length) : undefined;
@@ -109,25 +126,54 @@ export async function writeFile(
   return await abortable(limits, writing);
 }
 
-/** Appends to a file. For a descriptor or an open file, writes at its position. */
+/**
+ * Appends to a file. For a descriptor or an open file, writes at its position. `atomic` is
+ * ERR_INVALID_ARG_VALUE: no operation of the kernel appends all of the data or nothing.
+ */
 export async function appendFile(
   file: FileTarget,
   data: FileData,
   options?: BufferEncoding | WriteFileOptions | null,
 ): Promise<void> {
   const { encoding = null, flag, ...others } = named(options);
+  if (others.atomic === true) throw invalidValue("atomic", "false for appendFile", true);
   return await writeFile(file, data, { ...others, encoding, flag: given(flag) ?? "a" });
 }
 
+/**
+ * Flags that do not change what an atomic write does: it ends with fsync(2), and its file is
+ * close-on-exec.
+ */
+const FLAGS_ANYWAY = constants.O_SYNC | constants.O_DSYNC | O_CLOEXEC;
+
+/**
+ * Returns whether the flags of an atomic write make a new file, instead of replacing one. Throws
+ * ERR_INVALID_ARG_VALUE for flags that a rename cannot stand for, such as those that keep contents.
+ */
+function makesNewFile(flags: number, flag: unknown): boolean {
+  const { O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = constants;
+  const access = flags & (O_WRONLY | O_RDWR);
+  const rest = flags & ~(FLAGS_ANYWAY | access);
+  if (access === O_WRONLY || access === O_RDWR) {
+    if (rest === (O_CREAT | O_TRUNC)) return false;
+    if ((rest & ~O_TRUNC) === (O_CREAT | O_EXCL)) return true;
+  }
+  throw invalidValue("flag", `"w", "w+", "wx" or "wx+" with atomic: true, or O_* of them`, flag);
+}
+
+/** Writes a file beside `path`, and renames it. With `isNew`, the path must not exist. */
 async function writeAtomically(
   path: Path,
   data: ReadyData,
+  isNew: boolean,
   mode: number | undefined,
   options: OperationOptions,
 ): Promise<void> {
   const used = backend();
   const [directory, temporary] = placesBeside(path);
-  const replaced = mode === undefined ? await promisify(stat)(path).catch(() => undefined) : undefined;
+  // Saves the write. The rename decides.
+  if (isNew && (await exists(path))) throw new SystemError(EEXIST, "open", { path: path.toString() });
+  const replaced = mode === undefined && !isNew ? await promisify(stat)(path).catch(() => undefined) : undefined;
   const modeAtFirst = replaced === undefined ? (mode ?? MODE_DEFAULT) : OWNER_ALONE;
   const file = await OpenFile.open(used, temporary, openFlags("wx"), modeAtFirst, options);
   try {
@@ -140,11 +186,13 @@ async function writeAtomically(
     }
     // After this check, the signal has no effect: the result is always the real outcome.
     options.signal?.throwIfAborted();
-    await used.rename(temporary, path);
+    if (isNew) await used.renameNew(temporary, path);
+    else await used.rename(temporary, path);
   } catch (error) {
     // The caller gets the first error, which tells why there is no file.
     await used.unlink(temporary).catch(() => {});
-    throw error;
+    const isTaken = isNew && error instanceof Error && (error as NodeJS.ErrnoException).code === "EEXIST";
+    throw isTaken ? new SystemError(EEXIST, "open", { path: path.toString() }) : error;
   }
   const opened = await OpenFile.open(used, directory, openFlags(constants.O_RDONLY | constants.O_DIRECTORY), 0);
   try {
@@ -152,6 +200,14 @@ async function writeAtomically(
   } finally {
     await opened.close();
   }
+}
+
+/** Returns whether there is anything of this name, also a symbolic link that leads nowhere. */
+function exists(path: Path): Promise<boolean> {
+  return promisify(lstat)(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Gives the new file the owner and the permissions of the replaced file. */

@@ -11,6 +11,7 @@ import type { Chunk } from "../ring/arena.ts";
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { SystemError } from "../sys/errno.ts";
 import { AT_FDCWD } from "../sys/linux.ts";
+import { MODE_DEFAULT } from "./arguments.ts";
 import { AFTER, DirectFile, isInterrupted, MOVE, OPEN, placePath } from "./direct-file.ts";
 
 /** Bytes of the chain's first read. Larger files need more reads. */
@@ -34,7 +35,10 @@ export class WholeRead extends DirectFile<Buffer> {
     const { reactor, index, flags } = this;
     const { address } = this.chunk!;
     reactor.lane.reserve(3);
-    this.expectFailure(reactor.lane.nextSqe().prepOpenatDirect(AT_FDCWD, address, flags, 0, index).link(), OPEN);
+    this.expectFailure(
+      reactor.lane.nextSqe().prepOpenatDirect(AT_FDCWD, address, flags, MODE_DEFAULT, index).link(),
+      OPEN,
+    );
     // A hard link, because a short read would end the chain, and this read is expected to be short.
     this.expect(reactor.lane.nextSqe().prepRead(index, address, FIRST_BYTES, -1).fixedFile().hardLink(), MOVE);
     this.expect(

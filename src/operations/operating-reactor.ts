@@ -152,8 +152,8 @@ export class OperatingReactor extends Reactor implements Runs {
    */
   async chain<Chain extends readonly Operation<any>[]>(...operations: Chain): Promise<Values<Chain>> {
     const { Operation: Single } = single();
-    const wrong = operations.find((each) => !(each instanceof Single));
-    if (wrong !== undefined) throw invalidType("the operations of a chain", "made by reactor.op", wrong);
+    const wrong = operations.findIndex((each) => !(each instanceof Single));
+    if (wrong >= 0) throw invalidType(`operations[${wrong}]`, "made by reactor.op", operations[wrong]);
     let placed = 0;
     const end = new LastCompletion();
     try {
@@ -185,7 +185,8 @@ export class OperatingReactor extends Reactor implements Runs {
   /**
    * Runs accept(2) repeatedly. The values are descriptors of connections, close-on-exec; the caller
    * must close them. Up to 64 wait to be taken; more wait in the kernel's queue. `for await (const
-   * fd of reactor.acceptMultishot(listener))`. Linux 5.19.
+   * fd of reactor.acceptMultishot(listener))`. `break` and an aborted signal close the connections
+   * that nobody has taken. Linux 5.19.
    */
   acceptMultishot(fd: number, options?: MultishotOptions): Multishot<number> {
     return multishots().accept(this, fd, options);
@@ -201,7 +202,8 @@ export class OperatingReactor extends Reactor implements Runs {
 
   /**
    * Runs recv(2) repeatedly until the peer has ended. The values are copies of the received bytes.
-   * Up to 256 KiB wait to be taken. Linux 6.0.
+   * Up to 256 KiB wait to be taken. `break` and an aborted signal drop the bytes that nobody has
+   * taken. Linux 6.0.
    */
   recvMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
     return multishots().recv(this, fd, options);
@@ -209,7 +211,8 @@ export class OperatingReactor extends Reactor implements Runs {
 
   /**
    * Runs read(2) repeatedly on a pipe, a terminal or the like, until its end. The values are copies
-   * of the bytes. Up to 256 KiB wait to be taken. EBADFD for a regular file. Linux 6.7.
+   * of the bytes. Up to 256 KiB wait to be taken. `break` and an aborted signal drop the bytes that
+   * nobody has taken. EBADFD for a regular file. Linux 6.7.
    */
   readMultishot(fd: number, options?: MultishotOptions): Multishot<Buffer> {
     return multishots().read(this, fd, options);

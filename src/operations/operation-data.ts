@@ -8,6 +8,7 @@
  * resizable ArrayBuffer), move (a WebAssembly memory that grows) or be detached (transfer) at any
  * moment.
  */
+import { withCode } from "../sys/check.ts";
 import { type Chunk } from "../ring/arena.ts";
 import { IOVEC_BYTES } from "../sys/abi.ts";
 import { native } from "../sys/library.ts";
@@ -76,8 +77,11 @@ export function giveBack(chunk: Chunk, bytes: number, view: NodeJS.ArrayBufferVi
 }
 
 function lost(name: string, needed: number, has: number): RangeError {
-  return new RangeError(
-    `${name} must keep its ${needed} bytes until the operation is over, and has ${has}: it was resized, transferred or detached`,
+  return withCode(
+    "ERR_OUT_OF_RANGE",
+    new RangeError(
+      `${name} must keep its ${needed} bytes until the operation is over, and has ${has}: it was resized, transferred or detached`,
+    ),
   );
 }
 

@@ -2,7 +2,16 @@
  * Operations that wait for something, or wake a waiter: descriptors, times, child processes,
  * futexes, other rings.
  */
-import { I32_MIN, invalidType, requireFunction, requireInteger, requireNumber, U32_MAX, wideOf } from "../sys/check.ts";
+import {
+  I32_MIN,
+  invalidType,
+  requireFunction,
+  requireInteger,
+  requireNumber,
+  U32_MAX,
+  wideOf,
+  withCode,
+} from "../sys/check.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
 import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
@@ -129,8 +138,11 @@ const entry: Kind<number> = {
     const own = new Sqe(new Uint32Array(16), 0).copyFrom(prepared);
     operation.data = own;
     if ((own.flags & ALLOWED_ENTRY_FLAGS) === own.flags) return;
-    throw new TypeError(
-      "prepare must set no flags but IOSQE_FIXED_FILE, IOSQE_ASYNC and IOSQE_BUFFER_SELECT: others concern the entries of other owners",
+    throw withCode(
+      "ERR_INVALID_ARG_VALUE",
+      new TypeError(
+        "prepare must set no flags but IOSQE_FIXED_FILE, IOSQE_ASYNC and IOSQE_BUFFER_SELECT: others concern the entries of other owners",
+      ),
     );
   },
   prepare: (sqe, { data }) => void sqe.copyFrom(data as Sqe),

@@ -279,7 +279,8 @@ export class FileOperations {
 }
 
 export function requireDescriptor(name: string, fd: number): void {
-  if ((fd | 0) !== fd || fd < 0) requireInteger(name, fd, 0, FD_MAX);
+  // The type comes first: the operator throws for a BigInt, and runs the code of an object.
+  if (typeof fd !== "number" || (fd | 0) !== fd || fd < 0) requireInteger(name, fd, 0, FD_MAX);
 }
 
 /**

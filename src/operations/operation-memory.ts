@@ -4,6 +4,7 @@
  *
  * Leaves to others: not to free the memory before the operation's last completion.
  */
+import { withCode } from "../sys/check.ts";
 import { type Arena, type Chunk, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { ENAMETOOLONG, SystemError } from "../sys/errno.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";
@@ -32,7 +33,10 @@ export abstract class OperationMemory extends WheelEntry {
    */
   room(bytes: number): Chunk {
     if (bytes > CHUNK_BYTES_MAX)
-      throw new RangeError(`an operation takes at most ${CHUNK_BYTES_MAX} bytes in one piece, not ${bytes}`);
+      throw withCode(
+        "ERR_OUT_OF_RANGE",
+        new RangeError(`an operation takes at most ${CHUNK_BYTES_MAX} bytes in one piece, not ${bytes}`),
+      );
     return this.keep(this.arena.allocate(bytes));
   }
 

@@ -237,7 +237,7 @@ export class MessageOperations extends SocketOperations {
     requireObject("message", message);
     const { data, to, control } = message;
     const pieces = piecesOf("message.data", data);
-    const beside = control === undefined ? undefined : encodeControl(control);
+    const beside = control === undefined ? undefined : encodeControl(control, "message.control");
     const operation = this.onFile(sendmsg, fd, options);
     const address = to === undefined ? undefined : sockaddrBytes(to, "to");
     operation.data = new Message(pieces, address, beside, beside?.length ?? 0);

@@ -21,6 +21,8 @@ const FLAGS_MAX = 0x7fffffff;
  * Missing in the constants of node:fs. The value is asm-generic's, which x86-64 and arm64 share.
  */
 const O_CLOEXEC = 0o2000000;
+/** O_CREAT, and O_TMPFILE's own bit, for which the same holds. */
+const MAKING_FLAGS = 0o100 | 0o20000000;
 
 function placePath(operation: Operation<any>): void {
   operation.address = operation.placePath(operation.path!);
@@ -176,7 +178,10 @@ export class PathOperations extends FileOperations {
     return operation;
   }
 
-  /** Runs openat2(2), close-on-exec. `resolve`: RESOLVE_*. The value is the descriptor. */
+  /**
+   * Runs openat2(2), close-on-exec. `resolve`: RESOLVE_*. `mode`: permissions of a file that the
+   * flags make, before the umask; default 0o666. The value is the descriptor.
+   */
   openat2(
     directory: number,
     path: Path,
@@ -187,8 +192,10 @@ export class PathOperations extends FileOperations {
     for (const name of ["flags", "mode", "resolve"] as const)
       if (how[name] !== undefined) requireInteger(`how.${name}`, how[name], 0, FLAGS_MAX);
     const operation = this.onPath(openat2, directory, path, options);
-    operation.flags = (how.flags ?? 0) | O_CLOEXEC;
-    operation.mode = how.mode ?? 0;
+    const flags = how.flags ?? 0;
+    operation.flags = flags | O_CLOEXEC;
+    // The kernel refuses a mode without such flags.
+    operation.mode = how.mode ?? ((flags & MAKING_FLAGS) === 0 ? 0 : 0o666);
     operation.data = how.resolve ?? 0;
     return operation;
   }

@@ -9,6 +9,7 @@
  * Leaves to others: the definitions of operations (operation-*.ts), and linking them
  * (operating-reactor.ts).
  */
+import { withCode } from "../sys/check.ts";
 import { IORING_CQE_F_NOTIF } from "../sys/abi.ts";
 import { ECANCELED, EINTR, ENOENT, ETIME, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import type { Chunk } from "../ring/arena.ts";
@@ -174,7 +175,8 @@ export class Operation<T = unknown> extends OperationMemory implements Operation
    * Throws the errors of the allocation.
    */
   place(): void {
-    if (this.state !== State.Described) throw new Error("an operation runs once: describe it anew");
+    if (this.state !== State.Described)
+      throw withCode("ERR_INVALID_STATE", new Error("an operation runs once: describe it anew"));
     try {
       if (this.kind.place !== undefined) this.kind.place(this);
       if (this.timeoutMs >= 0) this.placeTimer();

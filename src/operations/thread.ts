@@ -2,7 +2,7 @@
  * The reactor of the current thread. All servers and sockets without a reactor of their own share
  * it. Each Worker has its own reactor.
  */
-import { invalidValue } from "../sys/check.ts";
+import { invalidValue, requireObject } from "../sys/check.ts";
 import { requestedMode } from "../reactor/mode.ts";
 import type { ReactorOptions } from "../reactor/options.ts";
 import { setThreadReactor, threadReactor } from "../reactor/thread-reactor.ts";
@@ -14,6 +14,7 @@ import { OperatingReactor } from "./operating-reactor.ts";
  * for another mode throws a TypeError. Throws SystemError where io_uring is not available.
  */
 export function useReactor(options: ReactorOptions = {}): OperatingReactor {
+  requireObject("options", options);
   const existing = threadReactor() as OperatingReactor | undefined;
   if (!existing) {
     const reactor = new OperatingReactor(options);

@@ -7,6 +7,7 @@
  * contradicted itself, the lane reads nothing more from the ring.
  * Leaves to others: when to submit, to wait and to deliver (turn.ts).
  */
+import { withCode } from "../sys/check.ts";
 import { IORING_CQE_F_MORE, IORING_FEAT_EXT_ARG, IORING_FEAT_FAST_POLL, IORING_FEAT_NODROP } from "../sys/abi.ts";
 import { outside } from "../sys/async-context.ts";
 import { ENOSYS, SystemError } from "../sys/errno.ts";
@@ -99,7 +100,10 @@ export class Lane {
   reserve(count: number): void {
     const { ring } = this;
     if (count > ring.sqEntries)
-      throw new RangeError(`a chain takes at most ${ring.sqEntries} entries, timeouts included, not ${count}`);
+      throw withCode(
+        "ERR_OUT_OF_RANGE",
+        new RangeError(`a chain takes at most ${ring.sqEntries} entries, timeouts included, not ${count}`),
+      );
     while (ring.sqSpaceLeft < count) this.reactor.submit();
   }
 

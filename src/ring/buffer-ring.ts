@@ -9,7 +9,7 @@
  */
 import { BUF_BYTES, BUF_RING_TAIL_OFFSET } from "../sys/abi.ts";
 import { Mapping } from "../sys/memory.ts";
-import { requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
+import { requireInteger, requireObject, U16_MAX, U32_MAX } from "../sys/check.ts";
 import type { Ring } from "./ring.ts";
 
 /**
@@ -78,6 +78,7 @@ export class BufferRing {
    * EEXIST for a group in use, ENOMEM.
    */
   constructor(ring: Ring, options: BufferRingOptions) {
+    requireObject("options", options);
     const { bgid, count, bytes, initial = count } = options;
     requireInteger("bgid", bgid, 0, U16_MAX);
     requireInteger("count", count, 1, U32_MAX);

@@ -7,7 +7,17 @@
  * them owns them.
  */
 import { SOL_SOCKET } from "../sys/abi.ts";
-import { I32_MIN, outOfRange, requireBytes, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
+import {
+  I32_MIN,
+  outOfRange,
+  requireArray,
+  requireBytes,
+  requireInteger,
+  requireObject,
+  requireObjects,
+  U16_MAX,
+  U32_MAX,
+} from "../sys/check.ts";
 import {
   IPPROTO_UDP,
   SCM_CREDENTIALS,
@@ -53,11 +63,12 @@ export function controlSpace(...dataBytes: readonly number[]): number {
 }
 
 /** Returns the bytes of these messages, one after the other, in the layout of `msg_control`. */
-export function encodeControl(messages: readonly ControlMessage[]): Buffer {
+export function encodeControl(messages: readonly ControlMessage[], name = "messages"): Buffer {
+  requireObjects(name, messages);
   for (const [i, message] of messages.entries()) {
-    requireInteger(`messages[${i}].level`, message.level, 0, 0x7fffffff);
-    requireInteger(`messages[${i}].type`, message.type, 0, 0x7fffffff);
-    requireBytes(`messages[${i}].data`, message.data);
+    requireInteger(`${name}[${i}].level`, message.level, 0, 0x7fffffff);
+    requireInteger(`${name}[${i}].type`, message.type, 0, 0x7fffffff);
+    requireBytes(`${name}[${i}].data`, message.data);
   }
   const lengths = messages.map(({ data }) => byteLengthOf(data));
   const bytes = Buffer.alloc(controlSpace(...lengths));
@@ -78,6 +89,7 @@ export function encodeControl(messages: readonly ControlMessage[]): Buffer {
  * Throws a RangeError for bytes that are not whole messages.
  */
 export function decodeControl(control: Uint8Array): ControlMessage[] {
+  requireBytes("control", control);
   const bytes = Buffer.from(control);
   const messages: ControlMessage[] = [];
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
@@ -98,6 +110,7 @@ export function decodeControl(control: Uint8Array): ControlMessage[] {
  * own after the message is sent.
  */
 export function scmRights(fds: readonly number[]): ControlMessage {
+  requireArray("fds", fds, "an array of descriptors");
   requireInteger("fds.length", fds.length, 1, RIGHTS_MAX);
   for (const [i, fd] of fds.entries()) requireInteger(`fds[${i}]`, fd, 0, 0x7fffffff);
   return { level: SOL_SOCKET, type: SCM_RIGHTS, data: new Uint8Array(Int32Array.from(fds).buffer) };
@@ -107,7 +120,9 @@ export function scmRights(fds: readonly number[]): ControlMessage {
  * SCM_CREDENTIALS: the sender's credentials. Other values than this process's own need
  * CAP_SYS_ADMIN, CAP_SETUID or CAP_SETGID.
  */
-export function scmCredentials({ pid, uid, gid }: Credentials): ControlMessage {
+export function scmCredentials(credentials: Credentials): ControlMessage {
+  requireObject("credentials", credentials, "an object { pid, uid, gid }");
+  const { pid, uid, gid } = credentials;
   for (const [name, value] of Object.entries({ pid, uid, gid })) requireInteger(name, value, I32_MIN, U32_MAX);
   return { level: SOL_SOCKET, type: SCM_CREDENTIALS, data: new Uint8Array(Uint32Array.of(pid, uid, gid).buffer) };
 }
@@ -117,9 +132,13 @@ export function scmCredentials({ pid, uid, gid }: Credentials): ControlMessage {
  * if the receive had MSG_CMSG_CLOEXEC.
  */
 export function rightsOf(messages: readonly ControlMessage[]): number[] {
+  requireObjects("messages", messages);
   return messages
     .filter(({ level, type }) => level === SOL_SOCKET && type === SCM_RIGHTS)
-    .flatMap(({ data }) => [...new Int32Array(data.slice().buffer, 0, data.length >> 2)]);
+    .flatMap((message) => {
+      const data = dataOf(message);
+      return [...new Int32Array(data.slice().buffer, 0, data.length >> 2)];
+    });
 }
 
 /** Returns the sender's credentials, if the socket has SO_PASSCRED. */
@@ -177,8 +196,14 @@ function wordsOf(
   type: number,
   bytes: number,
 ): DataView | undefined {
-  const data = messages.find((message) => message.level === level && message.type === type)?.data;
-  return data === undefined || data.length < bytes
-    ? undefined
-    : new DataView(data.buffer, data.byteOffset, data.length);
+  requireObjects("messages", messages);
+  const found = messages.find((message) => message.level === level && message.type === type);
+  if (found === undefined) return undefined;
+  const data = dataOf(found);
+  return data.length < bytes ? undefined : new DataView(data.buffer, data.byteOffset, data.length);
+}
+
+function dataOf({ data }: ControlMessage): Uint8Array {
+  requireBytes("data", data);
+  return data;
 }

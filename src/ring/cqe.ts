@@ -2,6 +2,7 @@
  * One entry of the completion queue, read in place in the mapped ring. It is valid until `cqeSeen`
  * or `cqAdvance` passes it. Copy values that are needed for longer.
  */
+import { withCode } from "../sys/check.ts";
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_MORE } from "../sys/abi.ts";
 
 export class Cqe {
@@ -60,7 +61,11 @@ export class Cqe {
    * for a ring without that flag.
    */
   get bigCqe(): [bigint, bigint] {
-    if (!this.big) throw new TypeError("bigCqe must be read of a ring with IORING_SETUP_CQE32, not of one without");
+    if (!this.big)
+      throw withCode(
+        "ERR_INVALID_STATE",
+        new TypeError("bigCqe must be read of a ring with IORING_SETUP_CQE32, not of one without"),
+      );
     const wide = (word: number): bigint =>
       (BigInt(this.words[this.base + word + 1]! >>> 0) << 32n) | BigInt(this.words[this.base + word]! >>> 0);
     return [wide(4), wide(6)];

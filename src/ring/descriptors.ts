@@ -8,7 +8,16 @@
  * of node:fs, `prepClose`).
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../sys/abi.ts";
-import { I32_MAX, outOfRange, requireInteger, requireNumber, requireText, U32_MAX } from "../sys/check.ts";
+import {
+  I32_MAX,
+  outOfRange,
+  requireBytes,
+  requireInteger,
+  requireNumber,
+  requireObject,
+  requireText,
+  U32_MAX,
+} from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { CLOCK_MONOTONIC, EFD_CLOEXEC, MFD_CLOEXEC, TFD_TIMER_ABSTIME } from "../sys/linux.ts";
@@ -64,6 +73,7 @@ export interface TimerTimes {
 export function timerfdSettime(fd: number, times: TimerTimes & { isAbsolute?: boolean }, flags = 0): void {
   requireDescriptor(fd);
   requireFlags(flags);
+  requireObject("times", times);
   const { valueMs, intervalMs = 0, isAbsolute = false } = times;
   const words = new BigInt64Array(4);
   for (const [at, name, ms] of [[0, "intervalMs", intervalMs] as const, [2, "valueMs", valueMs] as const]) {
@@ -162,6 +172,7 @@ const EVENT_BYTES = 16;
  * bytes that are not whole events.
  */
 export function inotifyEvents(bytes: Uint8Array): InotifyEvent[] {
+  requireBytes("bytes", bytes);
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const events: InotifyEvent[] = [];
   for (let at = 0; at < view.length;) {

@@ -1,5 +1,6 @@
 /** Features of the kernel: names of its feature bits, and trials of single features. */
 import * as abi from "../sys/abi.ts";
+import { invalidType } from "../sys/check.ts";
 import { check, EINVAL, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { MSG_DONTWAIT } from "../sys/linux.ts";
@@ -18,6 +19,7 @@ function namesOf(prefix: string, bits: number): string[] {
  * no prefix.
  */
 export function featureNames(ring: Ring): { setup: string[]; features: string[] } {
+  if (!(ring instanceof Ring)) throw invalidType("ring", "a Ring", ring);
   return { setup: namesOf("IORING_SETUP_", ring.flags), features: namesOf("IORING_FEAT_", ring.features) };
 }
 

@@ -15,8 +15,18 @@ import {
 import { type ControlMessage, decodeControl } from "./control-messages.ts";
 import { lazily } from "../sys/lazily.ts";
 import { type Place, Region } from "./region.ts";
-import { invalidType, invalidValue, outOfRange, requireInteger, U16_MAX, U32_MAX } from "../sys/check.ts";
-import type { Iovec } from "./structs.ts";
+import {
+  invalidType,
+  invalidValue,
+  outOfRange,
+  requireBytes,
+  requireInteger,
+  requireObject,
+  requireString,
+  U16_MAX,
+  U32_MAX,
+} from "../sys/check.ts";
+import { Iovec } from "./structs.ts";
 
 const net = lazily(() => require("node:net") as typeof import("node:net"));
 
@@ -26,6 +36,16 @@ export interface MessageParts {
   iovec: Iovec;
   /** Ancillary data (cmsg(3)), or room for it. */
   control?: Region;
+}
+
+/** Throws a TypeError for parts that are no pieces of mapped memory. */
+export function requireMessageParts(parts: MessageParts): void {
+  requireObject("parts", parts);
+  const { name, iovec, control } = parts;
+  if (!(iovec instanceof Iovec)) throw invalidType("parts.iovec", "an Iovec of RingMemory", iovec);
+  for (const [key, part] of Object.entries({ name, control }))
+    if (part !== undefined && !(part instanceof Region))
+      throw invalidType(`parts.${key}`, "a Region of RingMemory", part);
 }
 
 export class Msghdr extends Region {
@@ -94,9 +114,13 @@ export function sockaddrBytes(options: SockaddrOptions, name = "address"): Uint8
   const isAddress = typeof options === "object" && options !== null;
   if (!isAddress || !("unix" in options || "hostname" in options || "address" in options))
     throw invalidType(name, "an address: { hostname, port } or { unix }", options);
-  if ("unix" in options) return encodeUnixAddress(options.unix);
+  if ("unix" in options) {
+    requireString("unix", options.unix);
+    return encodeUnixAddress(options.unix);
+  }
   const { port } = options;
   const hostname = "address" in options ? options.address : options.hostname;
+  requireString("hostname", hostname);
   if (net().isIP(hostname) === 0) throw invalidValue("hostname", "a numeric IPv4 or IPv6 address", hostname);
   requireInteger("port", port, 0, U16_MAX);
   return encodeAddress(hostname, port);
@@ -118,6 +142,7 @@ export class RoomForSockaddr extends Region {
    * (`Msghdr.nameBytes`).
    */
   sockaddr(bytes: number = this.buffer.readUInt32LE(SOCKADDR_BYTES_MAX)): Uint8Array {
+    requireInteger("bytes", bytes, 0, U32_MAX);
     return this.buffer.subarray(0, Math.min(bytes, SOCKADDR_BYTES_MAX));
   }
 
@@ -166,6 +191,8 @@ export class RecvmsgOut {
    * io_uring_recvmsg_validate(3).
    */
   constructor(buffer: Uint8Array, message: Msghdr) {
+    requireBytes("buffer", buffer);
+    if (!(message instanceof Msghdr)) throw invalidType("message", "the Msghdr of the operation", message);
     const nameAt = RECVMSG_OUT_BYTES;
     const controlAt = nameAt + message.nameBytes;
     const payloadAt = controlAt + message.controlBytes;

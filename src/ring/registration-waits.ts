@@ -11,7 +11,7 @@ import {
 } from "../sys/abi.ts";
 import { Registrations } from "./registration.ts";
 import { type BufferPiece, bytesOf, scratch } from "./registration-arguments.ts";
-import { requireInteger, U32_MAX, wideOf } from "../sys/check.ts";
+import { requireBoolean, requireInteger, requireObject, U32_MAX, wideOf } from "../sys/check.ts";
 
 /** struct io_uring_napi. */
 export interface Napi {
@@ -32,7 +32,10 @@ export abstract class WaitRegistrations extends Registrations {
    * Linux 6.9, with CONFIG_NET_RX_BUSY_POLL (EINVAL without it). Not for a ring with
    * IORING_SETUP_IOPOLL. It has no effect on the loopback device, which has no queues.
    */
-  registerNapi({ busyPollUs, preferBusyPoll = false }: Napi): Required<Napi> {
+  registerNapi(napi: Napi): Required<Napi> {
+    requireObject("napi", napi);
+    const { busyPollUs, preferBusyPoll = false } = napi;
+    requireBoolean("preferBusyPoll", preferBusyPoll);
     requireInteger("busyPollUs", busyPollUs, 0, U32_MAX);
     return this.napi(IORING_REGISTER_NAPI, busyPollUs, preferBusyPoll);
   }
@@ -65,7 +68,9 @@ export abstract class WaitRegistrations extends Registrations {
    * (`RingMemory.waitArguments`). The ring must be set up with IORING_SETUP_R_DISABLED and not be
    * enabled yet (EINVAL).
    */
-  registerRegion({ address, bytes }: BufferPiece, flags = 0): void {
+  registerRegion(piece: BufferPiece, flags = 0): void {
+    requireObject("piece", piece);
+    const { address, bytes } = piece;
     requireInteger("flags", flags, 0, U32_MAX);
     using memory = scratch();
     const region = memory.allocate(REGION_BYTES);

@@ -40,29 +40,24 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_PERSONALITY,
 } from "../sys/abi.ts";
-import { I32_MIN, invalidType, invalidValue, requireInteger, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
+import { I32_MIN, invalidType, requireInteger, requireObject, U16_MAX, U32_MAX, wideOf } from "../sys/check.ts";
 import { Probe } from "./probe.ts";
 import {
   type BufferPiece,
   bufRingArgument,
   bytesOf,
+  cpuMask,
   descriptors,
   iovecs,
   oneDescriptor,
   requireSameLength,
+  type Restriction,
+  restrictionBytes,
   scratch,
   tagsOf,
 } from "./registration-arguments.ts";
 
-export type { BufferPiece } from "./registration-arguments.ts";
-
-/**
- * A rule of io_uring_register_restrictions(3): IORING_RESTRICTION_*; an opcode or IOSQE_* flags.
- */
-export interface Restriction {
-  type: number;
-  value: number;
-}
+export type { BufferPiece, Restriction } from "./registration-arguments.ts";
 
 /** struct io_uring_sync_cancel_reg: the operations to cancel, and the time to wait for them. */
 export interface SyncCancel {
@@ -117,7 +112,7 @@ export abstract class Registrations {
    * buffer is no longer in use.
    */
   registerBuffersTags(buffers: readonly BufferPiece[], tags: readonly (number | bigint)[]): void {
-    requireSameLength(buffers, tags);
+    requireSameLength("buffers", buffers, tags);
     this.registerResources(IORING_REGISTER_BUFFERS2, buffers.length, 0, iovecs(buffers), tags);
   }
 
@@ -136,7 +131,7 @@ export abstract class Registrations {
     buffers: readonly BufferPiece[],
     tags: readonly (number | bigint)[],
   ): number {
-    requireSameLength(buffers, tags);
+    requireSameLength("buffers", buffers, tags);
     return this.updateResources(IORING_REGISTER_BUFFERS_UPDATE, offset, buffers.length, iovecs(buffers), tags);
   }
 
@@ -176,7 +171,7 @@ export abstract class Registrations {
 
   /** io_uring_register_files_tags. The tags work as in registerBuffersTags. */
   registerFilesTags(fds: readonly number[], tags: readonly (number | bigint)[]): void {
-    requireSameLength(fds, tags);
+    requireSameLength("fds", fds, tags);
     this.registerResources(IORING_REGISTER_FILES2, fds.length, 0, descriptors(fds), tags);
   }
 
@@ -202,7 +197,7 @@ export abstract class Registrations {
 
   /** io_uring_register_files_update_tag. Returns the number of slots. */
   registerFilesUpdateTag(offset: number, fds: readonly number[], tags: readonly (number | bigint)[]): number {
-    requireSameLength(fds, tags);
+    requireSameLength("fds", fds, tags);
     return this.updateResources(IORING_REGISTER_FILES_UPDATE2, offset, fds.length, descriptors(fds), tags);
   }
 
@@ -263,13 +258,7 @@ export abstract class Registrations {
    * IORING_SETUP_R_DISABLED, once.
    */
   registerRestrictions(restrictions: readonly Restriction[]): void {
-    const bytes = new Uint8Array(Math.max(1, restrictions.length) * 16);
-    for (const [i, { type, value }] of restrictions.entries()) {
-      requireInteger(`restrictions[${i}].type`, type, 0, U16_MAX);
-      requireInteger(`restrictions[${i}].value`, value, 0, 255);
-      bytes.set([type & 0xff, type >> 8, value], i * 16);
-    }
-    this.register(IORING_REGISTER_RESTRICTIONS, bytes, restrictions.length);
+    this.register(IORING_REGISTER_RESTRICTIONS, restrictionBytes(restrictions), restrictions.length);
   }
 
   /** io_uring_enable_rings. Starts a ring that was set up with IORING_SETUP_R_DISABLED. */
@@ -279,10 +268,7 @@ export abstract class Registrations {
 
   /** io_uring_register_iowq_aff(3). Sets the CPUs that worker threads run on. */
   registerIowqAff(cpus: readonly number[]): void {
-    if (cpus.length === 0) throw invalidValue("cpus", "a list of at least one CPU", cpus);
-    for (const cpu of cpus) requireInteger("cpus", cpu, 0, 8191);
-    const mask = new Uint8Array((Math.max(...cpus) >> 3) + 1);
-    for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);
+    const mask = cpuMask(cpus);
     this.register(IORING_REGISTER_IOWQ_AFF, mask, mask.length);
   }
 
@@ -308,7 +294,9 @@ export abstract class Registrations {
    * io_uring_register_buf_ring(3). Registers a ring of provided buffers in the caller's memory.
    * `setupBufRing` and `BufferRing` make their own memory.
    */
-  registerBufRing({ address, entries, bgid, flags = 0 }: BufRingRegistration): void {
+  registerBufRing(registration: BufRingRegistration): void {
+    requireObject("registration", registration);
+    const { address, entries, bgid, flags = 0 } = registration;
     this.register(IORING_REGISTER_PBUF_RING, bufRingArgument(address, entries, bgid, flags), 1);
   }
 
@@ -334,7 +322,9 @@ export abstract class Registrations {
    * ENOENT if no operation matches, and ETIME. With IORING_ASYNC_CANCEL_ALL or _ANY, returns the
    * number of operations; otherwise 0. Linux 6.0.
    */
-  registerSyncCancel({ low = 0, high = 0, fd, opcode, flags = 0, timeoutMs }: SyncCancel): number {
+  registerSyncCancel(operations: SyncCancel): number {
+    requireObject("operations", operations);
+    const { low = 0, high = 0, fd, opcode, flags = 0, timeoutMs } = operations;
     using memory = scratch();
     const argument = memory.allocate(64);
     requireInteger("high", high, I32_MIN, typeof low === "bigint" ? 0 : U32_MAX);

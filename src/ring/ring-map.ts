@@ -21,7 +21,7 @@ import {
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { asPointer, Mapping, PAGE_BYTES, viewMemory } from "../sys/memory.ts";
-import { invalidType, requireInteger, U32_MAX } from "../sys/check.ts";
+import { invalidType, requireInteger, U32_MAX, withCode } from "../sys/check.ts";
 
 /** Parameters of io_uring_queue_init_params(3). */
 export interface RingParams {
@@ -225,7 +225,11 @@ function validFlags(entries: number, { flags = 0 }: RingParams): number {
   )
     throw invalidType("entries", "an integer from 1 to 32768", entries);
   const mixed = Object.entries(mixedFlags).find(([, bit]) => (flags & bit) !== 0);
-  if (mixed) throw new TypeError(`flags must not have ${mixed[0]}, which mixes entries of two sizes in a queue`);
+  if (mixed)
+    throw withCode(
+      "ERR_INVALID_ARG_VALUE",
+      new TypeError(`flags must not have ${mixed[0]}, which mixes entries of two sizes in a queue`),
+    );
   return flags;
 }
 

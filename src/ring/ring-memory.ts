@@ -12,9 +12,25 @@
  */
 import { Mapping, PAGE_BYTES } from "../sys/memory.ts";
 import { type ControlMessage, encodeControl } from "./control-messages.ts";
-import { type MessageParts, Msghdr, RoomForSockaddr, sockaddrBytes, type SockaddrOptions } from "./messages.ts";
+import {
+  type MessageParts,
+  Msghdr,
+  requireMessageParts,
+  RoomForSockaddr,
+  sockaddrBytes,
+  type SockaddrOptions,
+} from "./messages.ts";
 import { type Place, Region } from "./region.ts";
-import { outOfRange, requireInteger, requirePath, requirePowerOfTwo, U32_MAX } from "../sys/check.ts";
+import {
+  invalidType,
+  outOfRange,
+  requireInteger,
+  requireObject,
+  requireObjects,
+  requirePath,
+  requirePowerOfTwo,
+  U32_MAX,
+} from "../sys/check.ts";
 import { EpollEvents, Int32s, Iovec, OpenHow, Siginfo, Statx, Timespec, WaitArguments } from "./structs.ts";
 
 const BYTES_DEFAULT = 65536;
@@ -52,6 +68,8 @@ export class RingMemory {
 
   /** Copies bytes, or text as UTF-8 without a NUL. */
   copy(data: Uint8Array | string): Region {
+    if (typeof data !== "string" && !(data instanceof Uint8Array))
+      throw invalidType("data", "a string or a Uint8Array", data);
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     const region = this.allocate(bytes.length);
     region.buffer.set(bytes);
@@ -72,6 +90,7 @@ export class RingMemory {
    * must live as long as the iovec.
    */
   iovec(pieces: readonly { address: number | bigint; bytes: number | bigint }[]): Iovec {
+    requireObjects("pieces", pieces);
     return this.place(Iovec.bytesFor(pieces), ALIGNMENT_BYTES, (place) => new Iovec(place, pieces));
   }
 
@@ -98,6 +117,7 @@ export class RingMemory {
    * default.
    */
   openHow(how: { flags?: number; mode?: number; resolve?: number }): OpenHow {
+    requireObject("how", how);
     return this.place(OpenHow.bytes, ALIGNMENT_BYTES, (place) => new OpenHow(place, how));
   }
 
@@ -110,6 +130,7 @@ export class RingMemory {
    * Makes a struct msghdr of sendmsg(2) and recvmsg(2). Its parts must live as long as the message.
    */
   msghdr(parts: MessageParts): Msghdr {
+    requireMessageParts(parts);
     return this.place(Msghdr.bytes, ALIGNMENT_BYTES, (place) => new Msghdr(place, parts));
   }
 
@@ -163,6 +184,7 @@ export class RingMemory {
    * `flags`: FUTEX2_*.
    */
   futexWaitv(waiters: readonly { address: number; value: number; flags: number }[]): Region {
+    requireObjects("waiters", waiters);
     const region = this.allocate(waiters.length * 24);
     for (const [i, { address, value, flags }] of waiters.entries()) {
       region.writeU64(i * 24, value, `waiters[${i}].value`);

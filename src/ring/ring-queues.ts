@@ -14,8 +14,8 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_NEED_WAKEUP,
 } from "../sys/abi.ts";
-import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
-import { EAGAIN, EBADF, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
+import { invalidType, outOfRange, requireFunction, requireInteger, U32_MAX } from "../sys/check.ts";
+import { EAGAIN, EBUSY, EINTR, SystemError } from "../sys/errno.ts";
 import { type Native, native } from "../sys/library.ts";
 import { Cqe } from "./cqe.ts";
 import { WaitRegistrations } from "./registration-waits.ts";
@@ -111,7 +111,6 @@ export abstract class RingQueues extends WaitRegistrations {
   getSqe(): Sqe | null {
     const tail = this.localTail;
     if ((tail - this.seenHead) >>> 0 > this.sqMask) {
-      this.requireOpen("io_uring_get_sqe");
       this.seenHead = Atomics.load(this.sqHead, 0);
       if ((tail - this.seenHead) >>> 0 > this.sqMask) return null;
     }
@@ -170,9 +169,17 @@ export abstract class RingQueues extends WaitRegistrations {
    * kernel has consumed, or -errno. The caller handles -ETIME, -EINTR and -EBUSY.
    */
   enter(toSubmit: number, minComplete: number, flags: number, timeoutUs = -1): number {
-    if (toSubmit >>> 0 !== toSubmit || minComplete >>> 0 !== minComplete || (timeoutUs | 0) !== timeoutUs) {
+    // Integers come first: the operators throw for a BigInt.
+    if (
+      !(Number.isInteger(toSubmit) && Number.isInteger(minComplete) && Number.isInteger(timeoutUs)) ||
+      !Number.isInteger(flags) ||
+      toSubmit >>> 0 !== toSubmit ||
+      minComplete >>> 0 !== minComplete ||
+      (timeoutUs | 0) !== timeoutUs
+    ) {
       requireInteger("toSubmit", toSubmit, 0, U32_MAX);
       requireInteger("minComplete", minComplete, 0, U32_MAX);
+      requireInteger("flags", flags, 0, U32_MAX);
       requireInteger("timeoutUs", timeoutUs, -1, TIMEOUT_US_MAX);
     }
     this.enters++;
@@ -233,6 +240,7 @@ export abstract class RingQueues extends WaitRegistrations {
    * number, for `cqAdvance`.
    */
   forEachCqe(visit: (cqe: Cqe) => void): number {
+    requireFunction("visit", visit);
     const ready = this.cqReady;
     const head = this.localCqHead;
     for (let i = 0; i < ready; i++) visit(this.cqeAt(head + i));
@@ -257,6 +265,7 @@ export abstract class RingQueues extends WaitRegistrations {
    * four words: user data low and high, res, flags. Returns the number of completions.
    */
   reap(into: Int32Array): number {
+    if (!(into instanceof Int32Array)) throw invalidType("into", "an Int32Array", into);
     const head = this.localCqHead;
     const count = Math.min((Atomics.load(this.cqTail, 0) - head) >>> 0, into.length >>> 2);
     if (count === 0) return 0;
@@ -283,14 +292,5 @@ export abstract class RingQueues extends WaitRegistrations {
     const result = this.enter(0, 0, IORING_ENTER_GETEVENTS);
     if (result < 0 && result !== -EINTR && result !== -EBUSY && result !== -EAGAIN)
       throw new SystemError(-result, "io_uring_enter");
-  }
-
-  /** Makes `getSqe` find the queue full, so that it throws the reason. */
-  protected endQueues(): void {
-    this.seenHead = (this.localTail - this.sqEntries) >>> 0;
-  }
-
-  protected requireOpen(syscall: string): void {
-    if (this.closed) throw new SystemError(EBADF, syscall);
   }
 }

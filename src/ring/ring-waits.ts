@@ -118,7 +118,6 @@ export abstract class RingWaits extends RingQueues {
 
   /** io_uring_sqring_wait(3). Blocks until the SQPOLL thread has made room in a full queue. */
   sqringWait(): void {
-    this.requireOpen("io_uring_enter");
     if (!this.sqpoll) return;
     // A signal, or task work of another ring, ends the kernel's wait early. The result is not EINTR
     // then.

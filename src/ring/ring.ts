@@ -1,8 +1,8 @@
 /**
  * One io_uring instance under liburing's names: setting up, resizing and closing.
  *
- * Guarantees: the ring's memory is detached before it is unmapped, so late use throws.
- * ring-queues.ts has its queues, ring-waits.ts submitting and waiting, registration.ts the
+ * Guarantees: the ring's memory is detached before it is unmapped, and members of a closed ring throw
+ * EBADF (closed-ring.ts). ring-queues.ts has its queues, ring-waits.ts submitting and waiting, registration.ts the
  * registrations. Leaves to others: the meaning of an operation (reactor/), and the ownership of its
  * memory (arena.ts, buffer-ring.ts).
  */
@@ -17,13 +17,16 @@ import {
   IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_UNREGISTER_RING_FDS,
 } from "../sys/abi.ts";
-import { invalidType, invalidValue, requireInteger, U32_MAX } from "../sys/check.ts";
+import { invalidType, invalidValue, requireInteger, U32_MAX, withCode } from "../sys/check.ts";
 import { check, EINVAL, EOPNOTSUPP, SystemError } from "../sys/errno.ts";
 import { pointerTo } from "../sys/library.ts";
 import { asPointer, detach, type Mapping } from "../sys/memory.ts";
+import { lazily } from "../sys/lazily.ts";
 import { owned } from "../sys/owned.ts";
 import { BufRing } from "./buf-ring.ts";
+import { closedPrototypeOf } from "./closed-ring.ts";
 import { openMappedRing, resizeMappedRing, type MappedRing, type RingParams } from "./ring-map.ts";
+import { RingQueues } from "./ring-queues.ts";
 import { RingWaits } from "./ring-waits.ts";
 
 export type { RingParams } from "./ring-map.ts";
@@ -43,6 +46,9 @@ const ringsOwn = new Map([
   [IORING_UNREGISTER_RING_FDS, "IORING_UNREGISTER_RING_FDS: call unregisterRingFd()"],
 ]);
 
+/** Made at the first close, since most processes close no ring. */
+const closedRing = lazily(() => closedPrototypeOf(Ring.prototype, [RingWaits.prototype, RingQueues.prototype]));
+
 export class Ring extends RingWaits {
   /** The ring's descriptor; -1 with IORING_SETUP_REGISTERED_FD_ONLY. */
   readonly fd: number;
@@ -53,7 +59,8 @@ export class Ring extends RingWaits {
   /**
    * io_uring_queue_init_params(3); or io_uring_queue_init(3), where `params` is a number of
    * IORING_SETUP_* flags. `entries` is rounded up to a power of two, and at most 32768. With
-   * IORING_SETUP_CLAMP, a larger number is allowed and cut. Throws SystemError.
+   * IORING_SETUP_CLAMP, a larger number is allowed and cut. Unknown names in `params` are ignored.
+   * Throws SystemError, and TypeError or RangeError for a wrong value.
    */
   static queueInit(entries: number, params: RingParams | number = 0): Ring {
     if (typeof params === "number") return new Ring(openMappedRing(entries, { flags: params }));
@@ -81,7 +88,6 @@ export class Ring extends RingWaits {
    * (Linux 5.18). Returns whether the kernel has accepted it.
    */
   registerRingFd(): boolean {
-    this.requireOpen("io_uring_register");
     if (this.fd < 0) return true;
     const index = this.native.rl_ring_register_fd(asPointer(this.handle));
     if (index < 0) return false;
@@ -99,7 +105,6 @@ export class Ring extends RingWaits {
    * Throws SystemError.
    */
   unregisterRingFd(): void {
-    this.requireOpen("io_uring_register");
     if (this.fd < 0 || !this.entersByIndex) throw new SystemError(EINVAL, "io_uring_register");
     check(this.native.rl_ring_unregister_fd(asPointer(this.handle)), "io_uring_register");
     this.enterFd = this.fd;
@@ -121,9 +126,11 @@ export class Ring extends RingWaits {
    * queues (ENOMEM), the ring is closed.
    */
   resizeRings(entries: number, cqEntries?: number): void {
-    this.requireOpen("io_uring_register");
     if ((this.flags & IORING_SETUP_NO_SQARRAY) === 0)
-      throw new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not");
+      throw withCode(
+        "ERR_INVALID_STATE",
+        new TypeError("a ring that is resized must be set up with IORING_SETUP_NO_SQARRAY, which this one is not"),
+      );
     this.publish(); // The kernel moves what it has been told of.
     const { buffers } = this;
     const map = resizeMappedRing(this, entries, cqEntries, () => this.close());
@@ -161,7 +168,6 @@ export class Ring extends RingWaits {
     const kept = ringsOwn.get(opcode);
     if (kept !== undefined)
       throw invalidValue("opcode", `none that changes the ring behind its own back (${kept})`, opcode);
-    this.requireOpen("io_uring_register");
     const pointer = argument && pointerTo(argument);
     const result =
       this.fd >= 0
@@ -186,7 +192,12 @@ export class Ring extends RingWaits {
     this.close();
   }
 
-  /** Closes the ring, as `queueExit` does, which is liburing's name. Further calls do nothing. */
+  /**
+   * Closes the ring, as `queueExit` does, which is liburing's name. Further calls do nothing. After
+   * it, every other method, and every getter that would read the queues, throws SystemError with the
+   * code EBADF. Only `enter` returns -EBADF, and `fd`, `flags`, `features` and the sizes of the queues
+   * keep their values.
+   */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -194,10 +205,10 @@ export class Ring extends RingWaits {
     if (this.fd >= 0 && this.entersByIndex) this.native.rl_ring_unregister_fd(asPointer(this.handle));
     this.enterFd = -1; // The number may belong to another ring already.
     this.enterFlags = 0;
-    this.endQueues();
     owned().deleteRing(this.handle);
     this.native.rl_ring_close(asPointer(this.handle));
     for (const mapping of this.memory) mapping.release();
+    Object.setPrototypeOf(this, closedRing());
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@
  */
 import { EPOLL_EVENT_BYTES, IORING_REG_WAIT_TS, IOVEC_BYTES } from "../sys/abi.ts";
 import { type Place, Region } from "./region.ts";
-import { I32_MIN, requireInteger, requireNumber, U32_MAX } from "../sys/check.ts";
+import { I32_MIN, requireInteger, requireNumber, requireObject, U32_MAX } from "../sys/check.ts";
 
 export class Iovec extends Region {
   /** Number of pieces: an argument of prepReadv and prepWritev, besides the address. */
@@ -63,7 +63,9 @@ export class WaitArguments extends Region {
    * - `minWaitUs`: time in microseconds for which a wait for several completions waits for all of
    *   them (`Ring.submitAndWaitMinTimeout`). Default 0: until the limit.
    */
-  set(index: number, { timeoutMs, minWaitUs = 0 }: { timeoutMs?: number; minWaitUs?: number }): this {
+  set(index: number, times: { timeoutMs?: number; minWaitUs?: number }): this {
+    requireObject("times", times);
+    const { timeoutMs, minWaitUs = 0 } = times;
     requireInteger("index", index, 0, this.count - 1);
     requireInteger("minWaitUs", minWaitUs, 0, U32_MAX);
     const at = index * WaitArguments.bytesEach;
@@ -235,6 +237,7 @@ export class EpollEvents extends Region {
 
   /** EPOLL*. */
   events(index: number): number {
+    requireInteger("index", index, 0, this.count - 1);
     return this.buffer.readUInt32LE(index * EPOLL_EVENT_BYTES);
   }
 

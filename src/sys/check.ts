@@ -142,6 +142,12 @@ export function requireArray(name: string, value: unknown, allowed = "an array")
   if (!Array.isArray(value)) throw invalidType(name, allowed, value);
 }
 
+/** Checks an array of objects. An error names the element. */
+export function requireObjects(name: string, value: unknown): asserts value is object[] {
+  requireArray(name, value, "an array of objects");
+  for (let i = 0; i < value.length; i++) requireObject(`${name}[${i}]`, value[i]);
+}
+
 /** Checks a typed array or a DataView. */
 export function requireView(name: string, value: unknown): asserts value is NodeJS.ArrayBufferView {
   if (!ArrayBuffer.isView(value)) throw invalidType(name, "an ArrayBuffer's view", value);
@@ -154,6 +160,10 @@ export function requireBytes(name: string, value: unknown): asserts value is Uin
 /** Checks a signal that may be undefined. */
 export function requireSignal(name: string, value: unknown): asserts value is AbortSignal | undefined {
   if (value !== undefined && !(value instanceof AbortSignal)) throw invalidType(name, "an AbortSignal", value);
+}
+
+export function requireString(name: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") throw invalidType(name, "a string", value);
 }
 
 /** Checks a text for the kernel, where a NUL would end it. */

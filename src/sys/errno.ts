@@ -3,6 +3,7 @@
  * `errno` (negative), `syscall`. The numbers are those of asm-generic, which x86-64 and arm64
  * share. Names and messages are Node's.
  */
+import { invalidType } from "./check.ts";
 import { lazily } from "./lazily.ts";
 
 export const EPERM = 1;
@@ -13,6 +14,7 @@ export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EBUSY = 16;
+export const EEXIST = 17;
 export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
@@ -57,6 +59,7 @@ function namedOf(errno: number): Named | undefined {
  * `"E<number>"`.
  */
 export function errnoName(errno: number): string {
+  if (typeof errno !== "number") throw invalidType("errno", "a number", errno);
   return namedOf(errno)?.[0] ?? `E${errno}`;
 }
 

@@ -3,6 +3,7 @@
  * call of Bun's node:fs/promises.
  */
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import * as node from "node:fs";
 import * as oracle from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -51,6 +52,19 @@ async function onHandle<T>(fs: Api, path: string, flags: string, run: (handle: a
   } finally {
     await handle.close();
   }
+}
+
+/** Runs calls one after the other. Returns their values, or the properties of their errors. */
+async function each(...calls: (() => Promise<unknown>)[]): Promise<unknown[]> {
+  const outcomes: unknown[] = [];
+  for (const call of calls)
+    try {
+      outcomes.push(await call());
+    } catch (error: any) {
+      const { code, syscall, name } = error;
+      outcomes.push({ code, syscall, name: error instanceof TypeError || error instanceof RangeError ? name : 0 });
+    }
+  return outcomes;
 }
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -137,7 +151,17 @@ test.skipIf(isBun)("writable() takes each kind of piece, and no other", async ()
     expect(await write(chunk)).toMatchObject({ code: "ERR_INVALID_ARG_TYPE", f: "" });
 });
 
+const { O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_SYNC } = node.constants;
+/** Flags that an atomic write has, too. */
+const replacing: unknown[] = [
+  ...["", "w", "w+", "wx", "xw", "wx+", "xw+", null, undefined],
+  O_WRONLY | O_CREAT | O_TRUNC | O_SYNC,
+  O_RDWR | O_CREAT | O_EXCL,
+];
 const flags = [
+  ...replacing.filter((each) => typeof each === "number"),
+  O_WRONLY | O_CREAT,
+  O_WRONLY | O_TRUNC,
   ...["r", "rs", "sr", "r+", "rs+", "sr+", "w", "wx", "xw", "w+", "wx+", "xw+", "a", "ax", "xa", "as", "sa"],
   ...[
     "a+",
@@ -176,6 +200,33 @@ describe.each(flags.map((each) => [typeof each === "string" ? `"${each}"` : Bun.
       });
     same("readFile", (fs, at) => fs.readFile(join(at, "f"), { flag, encoding: "utf8" }));
     same("writeFile", (fs, at) => fs.writeFile(join(at, "f"), "z", { flag }));
+    same("readFile and writeFile of a handle, and the permissions of what readFile makes", (fs, at) =>
+      each(
+        () => onHandle(fs, join(at, "f"), "r", (file) => fs.readFile(file, { flag, encoding: "utf8" })),
+        () => onHandle(fs, join(at, "f"), "r+", (file) => fs.writeFile(file, "z", { flag })),
+        // A limit takes the other way: open, read, close.
+        ...[{}, { signal: new AbortController().signal }].map((limits, i) => async () => {
+          await fs.readFile(join(at, `new ${i}`), { flag, ...limits });
+          return node.statSync(join(at, `new ${i}`)).mode.toString(8);
+        }),
+      ),
+    );
+
+    describe.skipIf(isBun)("writeFile with atomic: true", () => {
+      const writes = (name: string, options: object): Call => {
+        return async (fs, at) => {
+          await fs.writeFile(join(at, name), "z", { flag, ...options });
+          return node.readdirSync(at).map((each) => [each, node.readFileSync(join(at, each), "utf8")]);
+        };
+      };
+      test.each(["f", "new"])("does to %p what it does without, or is refused", async (name) => {
+        const plain: any = await outcomeOf(ours, writes(name, {}));
+        const atomic: any = await outcomeOf(ours, writes(name, { atomic: true }));
+        const canBe = replacing.includes(flag) || /ERR_/.test(plain.code);
+        if (canBe) expect(atomic).toEqual(plain);
+        else expect(atomic).toMatchObject({ code: "ERR_INVALID_ARG_VALUE", name: "TypeError", f: "abcdef" });
+      });
+    });
   },
 );
 
@@ -202,9 +253,21 @@ describe.each(modes.map((each) => [typeof each === "string" ? `"${each}"` : Bun.
       await fs.mkdir(join(at, "new"), { mode });
       return modeOf(at);
     });
-    if (mode !== 1.5) same("copyFile", (fs, at) => fs.copyFile(join(at, "f"), join(at, "new"), mode));
+    same("copyFile", (fs, at) => fs.copyFile(join(at, "f"), join(at, "new"), mode));
+    same("copyFile over a file", (fs, at) => {
+      node.writeFileSync(join(at, "new"), "");
+      return fs.copyFile(join(at, "f"), join(at, "new"), mode);
+    });
   },
 );
+
+test.each([[true], [6n], [[]], [Symbol("s")], [() => {}]])("mode: mkdir ignores %p, as Bun's", async (value) => {
+  const call: Call = async (fs, at) => {
+    await fs.mkdir(join(at, "d"), value as never);
+    return node.statSync(join(at, "d")).mode.toString(8);
+  };
+  expect(await outcomeOf(ours, call)).toEqual(await outcomeOf(oracle, call));
+});
 
 same("mode: that of stat is taken as it is", async (fs, at) => {
   const { mode } = await fs.stat(join(at, "f"));
@@ -415,7 +478,64 @@ describe("a descriptor as a target:", () => {
     onDescriptor("a", (fs, fd) => fs.appendFile(fd, "more")),
   );
   same("writeFile of one that is closed", (fs) => fs.writeFile(987_654 as never, "x"));
-  same("readFile of none", (fs) => fs.readFile(1.5 as never));
+  const none: any[] = [987_654, -1, 1.5, NaN, 2 ** 31, 5n];
+  same("readFile, writeFile and appendFile of what is none", (fs) =>
+    each(
+      ...none.flatMap((fd) => [
+        async () => fs.readFile(fd),
+        async () => fs.writeFile(fd, "x"),
+        async () => fs.appendFile(fd, "x"),
+      ]),
+    ),
+  );
+  same(
+    "readFile of one that is not open for it",
+    onDescriptor("a", (fs, fd) => fs.readFile(fd)),
+  );
+  same("readFile of a directory's", async (fs, at) => {
+    const fd = node.openSync(at, "r");
+    try {
+      return await fs.readFile(fd as never);
+    } finally {
+      node.closeSync(fd);
+    }
+  });
+});
+
+describe.each([[undefined], [null], ["nope"], [5], [true], [{}]])(
+  "streams of a handle with %p as options",
+  (options) => {
+    same("createReadStream", (fs, at) =>
+      onHandle(fs, join(at, "f"), "r", async (file) => {
+        const chunks: unknown[] = [];
+        for await (const chunk of file.createReadStream(options)) chunks.push(chunk);
+        return chunks;
+      }),
+    );
+    same("readLines", (fs, at) =>
+      onHandle(fs, join(at, "f"), "r", async (file) => {
+        const lines: unknown[] = [];
+        for await (const line of file.readLines(options)) lines.push(line);
+        return lines;
+      }),
+    );
+    same("createWriteStream", (fs, at) =>
+      onHandle(fs, join(at, "f"), "r+", async (file) => {
+        const stream = file.createWriteStream(options);
+        stream.end("AB");
+        await once(stream, "close");
+      }),
+    );
+  },
+);
+
+test.skipIf(isBun)('text is written as UTF-8 where the encoding is "buffer"', async () => {
+  for (const write of [
+    (fs: any, at: string) => fs.writeFile(join(at, "f"), "\u65e5\u00e9", "buffer"),
+    (fs: any, at: string) => fs.writeFile(join(at, "f"), "\u65e5\u00e9", { encoding: "buffer" }),
+    (fs: any, at: string) => onHandle(fs, join(at, "f"), "w", (file) => file.writeFile("\u65e5\u00e9", "buffer")),
+  ])
+    expect(await outcomeOf(ours, write)).toMatchObject({ f: Buffer.from("\u65e5\u00e9").toString("latin1") });
 });
 
 const calls: Record<string, (file: any) => Promise<unknown>> = {
@@ -506,6 +626,49 @@ describe("a wrong number", () => {
     );
   }
 
+  const positions = [null, undefined, 0, -0, 2, 7, -1, -2, -5, -1n, -2n, -(2 ** 53) + 1];
+  const bad = [NaN, 1.5, -1.5, Infinity, -Infinity, 2 ** 53, 2 ** 60, 2n ** 63n, 2n ** 64n, "3", "-1", {}, [], true];
+  for (const value of [...positions, 3n, ...bad]) {
+    same(`as read's position: ${Bun.inspect(value)}`, (fs, at) =>
+      onHandle(fs, join(at, "f"), "r", (file) => {
+        const into = Buffer.alloc(3);
+        return each(
+          () => file.read(into, 0, 3, value),
+          () => file.read({ buffer: into, position: value }),
+          () => file.read(into, { position: value }),
+          async () => (await file.read({ position: value })).bytesRead,
+          () => (fs as any).read(file.fd, into, 0, 3, value),
+          () => file.readFile("latin1"),
+        );
+      }),
+    );
+  }
+  // Bun ignores what is no number here, and fractions.
+  for (const value of positions)
+    same(`as the position of write, writev and readv: ${Bun.inspect(value)}`, (fs, at) =>
+      onHandle(fs, join(at, "f"), "r+", (file) => {
+        const into = Buffer.alloc(2);
+        return each(
+          () => file.read(Buffer.alloc(1)), // The file's own position is not its start.
+          async () => (await file.write(bytesOf("AB"), 0, 2, value)).bytesWritten,
+          async () => (await file.write(bytesOf("C"), { position: value })).bytesWritten,
+          async () => (await file.write("D", value)).bytesWritten,
+          async () => (await file.writev([bytesOf("E")], value)).bytesWritten,
+          async () => [(await file.readv([into], value)).bytesRead, into.toString("latin1")],
+          () => file.readFile("latin1"),
+        );
+      }),
+    );
+
+  test.skipIf(isBun)("as readv's position reads nothing", async () => {
+    for (const value of bad) {
+      const into = Buffer.from("??");
+      const read: Call = (fs, at) => onHandle(fs, join(at, "f"), "r", (file) => file.readv([into], value));
+      expect(await outcomeOf(ours, read)).toMatchObject({ code: expect.stringContaining("ERR_") });
+      expect(into.toString()).toBe("??");
+    }
+  });
+
   test.skipIf(isBun)("as write's position overwrites nothing", async () => {
     for (const value of [NaN, 1.5, Infinity, 2 ** 60, "1", {}, true])
       for (const write of [
@@ -530,6 +693,27 @@ describe.skipIf(isBun)("descriptors", () => {
       expect(Number.parseInt(flags, 8) & 0o2000000).not.toBe(0);
       await used.closeFd(fd);
     }
+  });
+
+  test.each([
+    ["openat", (used: any, path: string, flags: number) => used.openat(-100, path, flags)],
+    ["openat2", (used: any, path: string, flags: number) => used.openat2(-100, path, { flags })],
+  ])("of files that reactor.%s makes have the permissions that Bun's have", async (_, open) => {
+    const directory = node.mkdtempSync(join(tmpdir(), "ringloop-arguments-"));
+    const { O_CREAT, O_RDWR, O_DIRECTORY } = node.constants;
+    const modes: number[] = [];
+    for (const [path, flags] of [
+      [join(directory, "made"), O_CREAT | O_RDWR],
+      [directory, 0o20000000 | O_DIRECTORY | O_RDWR], // O_TMPFILE.
+    ] as const) {
+      const fd = await open(reactor()!, path, flags);
+      modes.push(node.fstatSync(fd).mode & 0o777);
+      node.closeSync(fd);
+    }
+    node.writeFileSync(join(directory, "of Bun"), "");
+    const expected = node.statSync(join(directory, "of Bun")).mode & 0o777;
+    expect(modes).toEqual([expected, expected]);
+    node.rmSync(directory, { recursive: true });
   });
 
   test("of handles that nobody closed are closed when those are collected, with a warning", async () => {

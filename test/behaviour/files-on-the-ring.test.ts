@@ -3,6 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as node from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NodeBackend } from "../../src/fs/node-backend.ts";
+import { RingBackend } from "../../src/fs/ring-backend.ts";
+import { EINVAL, SystemError } from "../../src/sys/errno.ts";
 import { attempt } from "./process.ts";
 import { files, isBun, reactor, reactorStats, settled } from "./subject.ts";
 
@@ -20,6 +23,12 @@ afterEach(() => {
 });
 
 const text = (bytes: number): Buffer => Buffer.alloc(bytes, "0123456789abcdef-");
+
+/** A reactor whose renameat(2) knows no flags. Its other operations are the thread's own. */
+function withoutNoReplace(): object {
+  const renameat = (): Promise<never> => Promise.reject(new SystemError(EINVAL, "rename"));
+  return isBun ? {} : Object.create(reactor()!, { renameat: { value: renameat } });
+}
 
 async function failure(promise: Promise<unknown>): Promise<any> {
   const outcome = await promise.then(
@@ -42,6 +51,18 @@ describe.skipIf(isBun)("a file on the ring", () => {
         expect(buffer.equals(text(100_000).subarray(7, 7 + length))).toBe(true);
       }
     }
+  });
+
+  test("refuses options that are none", async () => {
+    node.writeFileSync(at("f"), "x");
+    await using file = await files.open(at("f"), "r+");
+    const calls = [(options: any) => file.readable(options), (options: any) => file.writable(options)];
+    const refusal = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
+    for (const options of [null, 5, "x"]) {
+      for (const call of calls) expect(await failure((async () => call(options))())).toMatchObject(refusal);
+      expect(await failure(files.copyFile(at("f"), at("g"), 0, options as never))).toMatchObject(refusal);
+    }
+    expect(node.readdirSync(directory)).toEqual(["f"]);
   });
 
   test("is read from its position on by readAll, by an async iterator and as a stream", async () => {
@@ -172,6 +193,80 @@ describe.skipIf(isBun)("writeFile with atomic: true", () => {
     expect(node.readdirSync(directory).toSorted()).toEqual(["d", "f"]);
   });
 
+  describe.each([["wx"], ["wx+"], [node.constants.O_WRONLY | node.constants.O_CREAT | node.constants.O_EXCL]])(
+    "and the flag %p",
+    (flag) => {
+      const options = { atomic: true, flag, mode: 0o600 };
+
+      test("makes a new file, once, for one of many", async () => {
+        const writers = Array.from({ length: 20 }, (_, i) => files.writeFile(at("f"), `writer ${i}`, options));
+        const outcomes = await Promise.allSettled(writers);
+        const winner = outcomes.findIndex(({ status }) => status === "fulfilled");
+        for (const [i, outcome] of outcomes.entries())
+          if (i !== winner)
+            expect(outcome).toMatchObject({ reason: { code: "EEXIST", syscall: "open", path: at("f") } });
+        expect(node.readFileSync(at("f"), "utf8")).toBe(`writer ${winner}`);
+        expect(node.statSync(at("f")).mode & 0o777).toBe(0o600);
+        expect(node.readdirSync(directory)).toEqual(["f"]);
+      });
+
+      test("leaves what another has made meanwhile", async () => {
+        const late = (async function* () {
+          yield "half of ";
+          node.writeFileSync(at("f"), "the other's", { flag: "wx" });
+          yield "it";
+        })();
+        expect(await failure(files.writeFile(at("f"), late, options))).toMatchObject({ code: "EEXIST" });
+        expect(node.readFileSync(at("f"), "utf8")).toBe("the other's");
+        expect(node.readdirSync(directory)).toEqual(["f"]);
+      });
+
+      test("leaves a link that leads nowhere", async () => {
+        node.symlinkSync("nothing", at("link"));
+        expect(await failure(files.writeFile(at("link"), "x", options))).toMatchObject({ code: "EEXIST" });
+        expect(node.readlinkSync(at("link"))).toBe("nothing");
+        expect(node.readdirSync(directory)).toEqual(["link"]);
+      });
+    },
+  );
+
+  test.each([
+    ["a ring, on a file system that cannot rename so", new RingBackend(withoutNoReplace() as never)],
+    ["node:fs", new NodeBackend()],
+  ])("gives a name that nothing has, by %s", async (_, used) => {
+    node.writeFileSync(at("temporary"), "new");
+    node.writeFileSync(at("taken"), "old");
+    expect(await failure(used.renameNew(at("temporary"), at("taken")))).toMatchObject({ code: "EEXIST" });
+    expect(node.readFileSync(at("taken"), "utf8")).toBe("old");
+    await used.renameNew(at("temporary"), at("f"));
+    expect(node.readFileSync(at("f"), "utf8")).toBe("new");
+    expect(node.readdirSync(directory).toSorted()).toEqual(["f", "taken"]);
+  });
+
+  test("is refused for what cannot be atomic, and changes nothing", async () => {
+    node.writeFileSync(at("f"), "old");
+    const atomic = { atomic: true };
+    const says = async (promise: Promise<unknown>): Promise<unknown> => {
+      const { code, message } = await failure(promise);
+      return [code, message];
+    };
+    expect(await says(files.writeFile(at("f"), "x", { atomic: true, flag: "a" }))).toEqual([
+      "ERR_INVALID_ARG_VALUE",
+      'flag must be "w", "w+", "wx" or "wx+" with atomic: true, or O_* of them, not "a"',
+    ]);
+    const refused = ["ERR_INVALID_ARG_VALUE", "atomic must be false for appendFile, not true"];
+    expect(await says(files.appendFile(at("f"), "x", atomic))).toEqual(refused);
+    expect(await says(files.appendFile(at("f"), "x", { atomic: true, flag: "w" }))).toEqual(refused);
+    await using file = await files.open(at("f"), "r+");
+    const open = ["ERR_INVALID_ARG_VALUE", "atomic must be false for a file that is open, not true"];
+    expect(await says(files.writeFile(file, "x", atomic))).toEqual(open);
+    expect(await says(files.writeFile(file.fd, "x", atomic))).toEqual(open);
+    expect(await says(file.writeFile("x", atomic as object))).toEqual(open);
+    expect(await says(file.appendFile("x", atomic as object))).toEqual(open);
+    expect(node.readFileSync(at("f"), "utf8")).toBe("old");
+    expect(node.readdirSync(directory)).toEqual(["f"]);
+  });
+
   test("is never seen half done", async () => {
     const versions = ["a", "b"].map((letter) => Buffer.alloc(300_000, letter));
     await files.writeFile(at("f"), versions[0]!, { atomic: true });
@@ -203,6 +298,9 @@ describe.skipIf(isBun)("walk", () => {
     expect((await failure(walked({ signal: AbortSignal.abort() }))).name).toBe("AbortError");
     expect((await failure(walked({ depthMax: -1 }))).message).toBe("depthMax must be at least 0, not -1");
     expect((await failure(files.walk(at("nothing")).next())).code).toBe("ENOENT");
+    for (const wrong of [{ signal: {} }, { signal: "x" }, { depthMax: "1" }, null, 5] as any[])
+      expect(await failure(walked(wrong))).toMatchObject({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" });
+    expect(await walked({ signal: null })).toHaveLength(7);
   });
 });
 

@@ -463,7 +463,7 @@ describe.skipIf(isBun)("an operation of the reactor", () => {
       );
       expect(reactorStats().sendBytesInUse).toBe(sendBytesInUse);
       expect((await failure(reactor.chain("x" as never))).message).toStartWith(
-        "the operations of a chain must be made by reactor.op",
+        "operations[0] must be made by reactor.op",
       );
     });
   });

@@ -1,11 +1,11 @@
 /** The programs of examples/ that use a ring work as they promise. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../bench/runner/free-port.ts";
-import { Program, run } from "../behaviour/process.ts";
+import { attempt, Program, run } from "../behaviour/process.ts";
 
 const example = (name: string): string => join(import.meta.dir, "../../examples", name);
 let directory: string;
@@ -44,6 +44,24 @@ describe("ring-cp.ts", () => {
     expect(stdout).toBe(`${content.length} bytes copied\n`);
     expect(readFileSync(copy).equals(content)).toBe(true);
   });
+
+  test.each([["by its name"], ["through a symbolic link"], ["through another name of it"]])(
+    "does not copy a file over itself, %s",
+    async (how) => {
+      const [from, other] = [join(directory, `itself ${how}`), join(directory, `other ${how}`)];
+      writeFileSync(from, "kept");
+      if (how !== "by its name") (how === "through a symbolic link" ? symlinkSync : linkSync)(from, other);
+      const to = how === "by its name" ? from : other;
+      for (const [source, target] of [
+        [from, to],
+        [to, from],
+      ]) {
+        const { exitCode, stderr } = await attempt([process.execPath, example("ring-cp.ts"), source!, target!]);
+        expect([exitCode, stderr]).toEqual([1, expect.stringContaining(`${source} and ${target} are the same file`)]);
+      }
+      expect(readFileSync(from, "utf8")).toBe("kept");
+    },
+  );
 
   test("copies a file of nothing", async () => {
     const [empty, copy] = [join(directory, "empty"), join(directory, "nothing")];

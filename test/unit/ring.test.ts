@@ -535,10 +535,13 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
       expect(() => ring.peekCqe()).toThrow();
     });
 
+    /** Arguments that are right, where the kind of argument is asked for first. */
     const uses: Record<string, (closed: Ring) => unknown> = {
       getSqe: (closed) => closed.getSqe(),
       sqReady: (closed) => closed.sqReady,
+      sqSpaceLeft: (closed) => closed.sqSpaceLeft,
       dropped: (closed) => closed.dropped,
+      publish: (closed) => closed.publish(),
       needsWakeup: (closed) => closed.needsWakeup,
       kernelFlags: (closed) => closed.kernelFlags,
       submit: (closed) => closed.submit(),
@@ -551,17 +554,47 @@ describe.each(ringKinds)("a %s ring", (_, flags) => {
       waitCqe: (closed) => closed.waitCqe(),
       forEachCqe: (closed) => closed.forEachCqe(() => {}),
       cqeSeen: (closed) => closed.cqeSeen(),
+      cqAdvance: (closed) => closed.cqAdvance(0),
       reap: (closed) => closed.reap(new Int32Array(4)),
       getEvents: (closed) => closed.getEvents(),
       registerEventfd: (closed) => closed.registerEventfd(0),
+      cqEventfdEnabled: (closed) => closed.cqEventfdEnabled,
       cqEventfdToggle: (closed) => closed.cqEventfdToggle(true),
+      setIowait: (closed) => closed.setIowait(true),
     };
+    const refusal = { code: "EBADF", errno: -EBADF, syscall: expect.stringMatching(/^io_uring_/) };
 
-    test.each(Object.keys(uses))("%s throws", (name) => {
+    test.each(Object.keys(uses))("%s throws EBADF", (name) => {
       ring.getSqe()!.prepNop();
       ring.submitAndWait(1);
       ring.close();
-      expect(() => uses[name]!(ring)).toThrow();
+      expect(thrownBy(() => uses[name]!(ring))).toMatchObject(refusal);
+    });
+
+    test("every other member throws EBADF, but for what a closed ring keeps", () => {
+      ring.close();
+      const remaining: PropertyKey[] = [];
+      for (let owner: object = Ring.prototype; owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+        for (const name of Reflect.ownKeys(owner)) {
+          try {
+            const member = (ring as unknown as Record<PropertyKey, unknown>)[name];
+            if (typeof member === "function" && name !== "constructor") member.call(ring, 1, 0, 0);
+            remaining.push(name);
+          } catch (error) {
+            expect([name, error]).toMatchObject([name, refusal]);
+          }
+        }
+      }
+      expect(new Set(remaining)).toEqual(
+        new Set<PropertyKey>([
+          ...["constructor", "close", "queueExit", Symbol.dispose],
+          ...["sqEntries", "cqEntries", "unpublished", "enter"],
+        ]),
+      );
+      expect(ring).toBeInstanceOf(Ring);
+      expect(Bun.inspect(ring)).toContain("Ring");
+      expect(`${ring}`).toBe("[object Object]");
+      expect(ring.enter(1, 0, 0)).toBe(-EBADF);
     });
 
     test("entries that were handed out before are dead", () => {
@@ -624,6 +657,10 @@ describe("a closed ring does not reach the ring that its descriptor now belongs 
   });
 
   afterEach(() => heir.close());
+
+  test("by cloneBuffers of it", () => {
+    expect(thrownBy(() => heir.cloneBuffers(closed))).toMatchObject({ code: "EBADF" });
+  });
 
   test("by registerRingFd", () => {
     expect(() => closed.registerRingFd()).toThrow();
