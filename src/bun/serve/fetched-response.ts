@@ -11,19 +11,23 @@
 import { estimateShallowMemoryUsageOf } from "bun:jsc";
 import { NativeResponse } from "./native-globals.ts";
 
+/** Not the own `url` of a Response of `server.fetch`. */
+const { get: getUrl } = Object.getOwnPropertyDescriptor(NativeResponse.prototype, "url") as {
+  get(this: Response): string;
+};
 /** Memory of a Response without a body, a URL and a status text. */
 let emptyBytes: number | undefined;
 
 /** Whether `fetch` made the Response of an answer to a request over a network. */
 export function isFetched(response: Response): boolean {
-  return response.url.startsWith("http");
+  return getUrl.call(response).startsWith("http");
 }
 
 /** Returns the number of bytes of the body that are in memory: all of the body, or 0. */
 export function bytesInMemory(response: Response): number {
   emptyBytes ??= estimateShallowMemoryUsageOf(new NativeResponse(null));
-  const { url, statusText } = response;
-  return Math.max(0, estimateShallowMemoryUsageOf(response) - emptyBytes - url.length - statusText.length);
+  const textBytes = getUrl.call(response).length + response.statusText.length;
+  return Math.max(0, estimateShallowMemoryUsageOf(response) - emptyBytes - textBytes);
 }
 
 /** Whether the bytes in memory are as many as the Content-Length field promises. */
