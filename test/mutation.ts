@@ -14,7 +14,17 @@ const directory = mkdtempSync(join(tmpdir(), "ringloop-mutation-"));
 const chosen = mutations.filter(({ what }) => what.includes(process.argv[2] ?? ""));
 let survived = 0;
 try {
-  for (const part of ["src", "test", "ffi", "examples", "docs", "package.json", "tsconfig.json", "bunfig.toml"])
+  for (const part of [
+    "src",
+    "test",
+    "bench",
+    "ffi",
+    "examples",
+    "docs",
+    "package.json",
+    "tsconfig.json",
+    "bunfig.toml",
+  ])
     cpSync(join(root, part), join(directory, part), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   for (const { what, file, from, to, tests, env } of chosen) {

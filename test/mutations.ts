@@ -731,4 +731,25 @@ export const mutations: Mutation[] = [
     to: '"body"',
     tests: ["behaviour/metrics.test.ts"],
   },
+  {
+    what: "the length of memory that grows is read twice",
+    file: "ring/arena.ts",
+    from: "    chunk.length = length;\n    this.usedBytes",
+    to: "    chunk.length = bytes.length;\n    this.usedBytes",
+    tests: ["unit/arena.test.ts"],
+  },
+  {
+    what: "a body of fetch that still arrives is taken for a whole one",
+    file: "bun/serve/fetched-response.ts",
+    from: 'return bytes > 0 && headers.get("content-length") === String(bytes) &&',
+    to: 'return headers.has("content-length") &&',
+    tests: ["behaviour/fetched-responses.test.ts"],
+  },
+  {
+    what: "a Response whose stream was used is an error",
+    file: "bun/serve/response.ts",
+    from: 'if (stream !== null && !stream.locked) return { kind: "stream", stream };',
+    to: "",
+    tests: ["behaviour/fetched-responses.test.ts"],
+  },
 ];
