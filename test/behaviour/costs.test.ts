@@ -30,8 +30,7 @@ async function writePieces(client: RawClient, pieces: Iterable<string>): Promise
 const headLimit = isBun ? {} : { headerBytesMax: 1 << 23 };
 
 function start(fetch: (request: Request) => Response | Promise<Response>): Server {
-  // On a busy machine, a client may be idle for longer than the default time.
-  return serve({ port: 0, hostname: "127.0.0.1", idleTimeout: 0, fetch, ...headLimit });
+  return serve({ port: 0, hostname: "127.0.0.1", fetch, ...headLimit });
 }
 
 for (const kind of ["text", "binary"] as const) {

@@ -107,7 +107,7 @@ describe("a process", () => {
     const limitMs = 20 + 5 * usualMs.toSorted((a, b) => a - b)[usualMs.length >> 1]!;
     // There was load: more than one request for each connection.
     expect(served).toBeGreaterThan(50);
-    expect(rounds).toBeGreaterThan(2);
+    expect(rounds).toBeGreaterThan(1);
     // The limit for the median is generous, because the load generator uses the same cores. bench/
     // measures the exact values.
     for (const name of ["timer", "sleep", "immediate"]) {

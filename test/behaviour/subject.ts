@@ -72,7 +72,17 @@ function withoutFallback<T>(options: T): T {
 /** The subject's `serve`, without a fallback to Bun's. */
 export function serve(options: ServeOptions): Server {
   const start = (ring ? ring.serve : Bun.serve) as unknown as (options: ServeOptions) => Server;
-  return start(ring ? withoutFallback(options) : options);
+  return start(ring ? withoutFallback(patient(options)) : patient(options));
+}
+
+/**
+ * Adds time limits that no client of a test reaches, not even on a very busy machine. A test of the
+ * limits sets its own.
+ */
+function patient(options: ServeOptions): ServeOptions {
+  return typeof options === "object" && options !== null
+    ? { idleTimeout: 240, ...(ring && { headerTimeout: 240 }), ...options }
+    : options;
 }
 
 /** The subject's `listen`, without a fallback to Bun's. */
