@@ -36,6 +36,12 @@ function withEnvironment<Function extends Spawn>(own: Function, environment: Nod
     if (typeof options !== "object" || (options as { env?: unknown }).env) return options;
     return { ...options, env: environment };
   };
-  return ((first: unknown, second?: unknown) =>
-    Array.isArray(first) ? call(first, complete(second)) : call(first && complete(first))) as unknown as Function;
+  const wrapped = (first: unknown, second?: unknown): unknown =>
+    Array.isArray(first) ? call(first, complete(second)) : call(first && complete(first));
+  const { name, length } = own;
+  Object.defineProperties(wrapped, {
+    name: { value: name, configurable: true },
+    length: { value: length, configurable: true },
+  });
+  return wrapped as unknown as Function;
 }
