@@ -14,7 +14,7 @@ export function reachChildren(path: string): void {
   const word = `"--preload=${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   const options = process.env.BUN_OPTIONS ?? "";
   // The parent process has set it, and children inherit it.
-  if (options.includes(word)) return;
+  if (options.includes(word)) return hideOption(path);
   // In front of the other options: Bun reads a quoted word after an option as the value of that
   // option.
   process.env.BUN_OPTIONS = options === "" ? word : `${word} ${options}`;
@@ -23,6 +23,16 @@ export function reachChildren(path: string): void {
   const environment = { ...process.env };
   Bun.spawn = withEnvironment(Bun.spawn, environment);
   Bun.spawnSync = withEnvironment(Bun.spawnSync, environment);
+}
+
+/**
+ * Removes the option that the parent process has added from `process.execArgv`. There, the program
+ * expects what it was started with. fork() of node:child_process passes the list on, so the option
+ * would be there once more in each generation.
+ */
+function hideOption(path: string): void {
+  const at = process.execArgv.indexOf(`--preload=${path}`);
+  if (at >= 0) process.execArgv.splice(at, 1);
 }
 
 /**
@@ -36,6 +46,12 @@ function withEnvironment<Function extends Spawn>(own: Function, environment: Nod
     if (typeof options !== "object" || (options as { env?: unknown }).env) return options;
     return { ...options, env: environment };
   };
-  return ((first: unknown, second?: unknown) =>
-    Array.isArray(first) ? call(first, complete(second)) : call(first && complete(first))) as unknown as Function;
+  const wrapped = (first: unknown, second?: unknown): unknown =>
+    Array.isArray(first) ? call(first, complete(second)) : call(first && complete(first));
+  const { name, length } = own;
+  Object.defineProperties(wrapped, {
+    name: { value: name, configurable: true },
+    length: { value: length, configurable: true },
+  });
+  return wrapped as unknown as Function;
 }

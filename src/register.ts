@@ -34,6 +34,7 @@ function redirect(name: keyof typeof originals, module?: string, option?: string
     }
     return (parts()[name]() as Redirected)(options);
   };
+  Object.defineProperty(redirected, "name", { value: name, configurable: true });
   (Bun as unknown as Record<string, unknown>)[name] = redirected;
 }
 

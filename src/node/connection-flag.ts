@@ -22,4 +22,6 @@ export const Flag = {
   Gated: 0x40,
   /** The client has sent FIN, and still gets its responses (`httpAllowHalfOpen`). */
   HalfOpen: 0x80,
+  /** No request was dispatched yet. The deadline of the first one is running. */
+  Fresh: 0x100,
 } as const;

@@ -42,7 +42,7 @@ export class NodeConnection implements Consumer {
   /** The response that is being sent, or the last one. Null if there is none. */
   response: ResponseHandle | null = null;
 
-  private flags = 0;
+  private flags: number = Flag.Fresh;
   /** Start of the bytes that the transport has offered last. */
   private packetStart = 0;
   /** The body that is still arriving. */
@@ -50,7 +50,7 @@ export class NodeConnection implements Consumer {
   /** Dispatched requests whose response waits for an earlier one. */
   private queued: ResponseHandle[] = none;
   private begunHead: HeadReader | null = null;
-  /** Start of the arriving request, at first of the connection, in milliseconds; 0 for none. */
+  /** Start of the arriving request, at first of the connection. 0: none. Infinity: reported as late. */
   startedMs: number;
 
   constructor(host: NodeHost) {
@@ -179,6 +179,7 @@ export class NodeConnection implements Consumer {
   /** Closes after all bytes. A client that still sends can read them, and gets no reset. */
   private finish(timeoutMs: number): void {
     const peerSends = this.body !== null || this.has(Flag.Deaf);
+    this.flags &= ~Flag.Fresh;
     this.stopReading();
     this.transport.finish(peerSends ? "linger" : "close");
     this.transport.setTimeout(timeoutMs);
@@ -236,8 +237,9 @@ export class NodeConnection implements Consumer {
     if (socket.ondrain !== undefined) callProgram(socket.ondrain);
   }
 
-  /** Ends the connection if its last bytes make no progress. */
+  /** Ends the connection if its first request has not come, or its last bytes make no progress. */
   onTimeout(): void {
+    if (this.has(Flag.Fresh)) return this.close(false);
     const timeoutMs = this.socket.closed ? DESTROYED_TIMEOUT_MS : LAST_BYTES_TIMEOUT_MS;
     if (this.transport.takeProgress()) this.transport.setTimeout(timeoutMs);
     else this.transport.destroy();
@@ -280,6 +282,10 @@ export class NodeConnection implements Consumer {
       host.reactor.lane.traffic.countNodeRefusal(MISSING_HOST);
       if (socket.duplex?.writable) callProgram(host.inContext, replyWithoutHost, socket.duplex);
       return end;
+    }
+    if (this.has(Flag.Fresh)) {
+      this.flags &= ~Flag.Fresh;
+      this.transport.clearTimeout();
     }
     const text = memory.latin1Slice(start, headEnd);
     const hasBody = chunked || contentLength > 0 || isEndless;

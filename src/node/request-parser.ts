@@ -112,7 +112,7 @@ export class NodeRequestParser extends RequestParser {
       this.method = "GET";
       at += 3;
     } else {
-      while (at < end && isTokenByte(bytes[at]!)) at++;
+      while (at < end && isMethodByte(bytes[at]!)) at++;
       if (at - from > METHOD_BYTES_MAX) return this.refuse(Fault.Method);
       if (at === end) return INCOMPLETE;
       const method = bytes[at] === SP ? methods.find((name) => matches(bytes, from, at, name)) : undefined;
@@ -264,6 +264,11 @@ export class NodeRequestParser extends RequestParser {
     this.keepAlive = this.minorVersion > 0 && (this.bits & Bit.ConnectionClose) === 0;
     return 0;
   }
+}
+
+/** Whether a method that node:http knows may contain the byte. Any other byte is refused at once. */
+function isMethodByte(byte: number): boolean {
+  return (byte >= 65 && byte <= 90) || byte === 45; // A to Z, and "-" of M-SEARCH.
 }
 
 function matchesAll(bytes: Uint8Array, start: number, end: number, text: string): boolean {

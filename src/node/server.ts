@@ -31,6 +31,8 @@ import { AutoFields } from "./response-head.ts";
  * second. Bun sets the same option.
  */
 const TCP_DEFER_ACCEPT = 9;
+/** Time for the head of a connection's first request. Bun's own server has the same limit. */
+const FIRST_HEAD_TIMEOUT_MS = 10_000;
 
 type NativeServer = Pick<Bun.Server<undefined>, "stop" | "unref">;
 
@@ -113,6 +115,7 @@ export class NodeServer implements NodeHost {
   private accept(fd: number): void {
     const connection = new NodeConnection(this);
     connection.transport = new Connection(this.reactor.lane, fd, connection);
+    connection.transport.setTimeout(FIRST_HEAD_TIMEOUT_MS);
     if (!this.referenced) connection.transport.setReferenced(false);
     this.connections.add(connection);
     callProgram(this.inContext, present, this, connection);

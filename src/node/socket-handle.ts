@@ -100,12 +100,20 @@ export class SocketHandle {
     if (response !== null) response.responseTrailers = lines;
   }
 
+  /**
+   * Whether the arriving request takes too long. Answers true only once for each request: node:http
+   * emits 'clientError' each time, and the program may let the client go on.
+   */
   isRequestTimedOut(headersTimeoutMs: number, requestTimeoutMs: number): boolean {
-    const { startedMs, isBodyComing, host } = this.connection;
+    const { connection } = this;
+    const { startedMs, isBodyComing, host } = connection;
     if (startedMs === 0) return false;
     const elapsedMs = host.reactor.nowMs - startedMs;
-    if (requestTimeoutMs > 0 && elapsedMs > requestTimeoutMs) return true;
-    return !isBodyComing && headersTimeoutMs > 0 && elapsedMs > headersTimeoutMs;
+    const isLate =
+      (requestTimeoutMs > 0 && elapsedMs > requestTimeoutMs) ||
+      (!isBodyComing && headersTimeoutMs > 0 && elapsedMs > headersTimeoutMs);
+    if (isLate) connection.startedMs = Infinity;
+    return isLate;
   }
 
   startPipelinedResponse(handle: ResponseHandle, _isHttp10: boolean, _closes: boolean): boolean {

@@ -24,6 +24,7 @@ const nowhere = {
   destroy() {},
   finish() {},
   setTimeout() {},
+  clearTimeout() {},
   setReferenced() {},
   hold() {},
   release() {},

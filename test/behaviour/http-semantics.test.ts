@@ -909,26 +909,39 @@ describe("a handler that fails", () => {
   }
 
   // bun:test counts a report of Bun.serve as a failure of the test.
-  test.skipIf(isBun)("and whose error handler fails too: 500", async () => {
-    const fetch = (): Response => {
-      throw new Error("first");
-    };
-    const errorHandlers: NonNullable<ServeOptions["error"]>[] = [
-      () => {
-        throw new Error("second");
-      },
-      async () => {
-        await Bun.sleep(1);
-        throw new Error("second");
-      },
-      () => {},
-      async () => {},
-    ];
-    for (const error of errorHandlers) {
-      using server = start(fetch, { error });
-      await quietly(async () => expect((await ask(server.port, get("/"))).status).toBe(500));
-    }
-  });
+  test.skipIf(isBun)(
+    "and whose error handler fails too, or has nothing that can be sent: 500 and the error page",
+    async () => {
+      const fetch = (): Response => {
+        throw new Error("first");
+      };
+      const errorHandlers: NonNullable<ServeOptions["error"]>[] = [
+        () => {
+          throw new Error("second");
+        },
+        async () => {
+          await Bun.sleep(1);
+          throw new Error("second");
+        },
+        () => {},
+        async () => {},
+        () => Response.error(),
+        async () => Response.error(),
+        async () => {
+          const used = new Response("used");
+          await used.text();
+          return used;
+        },
+      ];
+      for (const error of errorHandlers) {
+        using server = start(fetch, { error, development: false });
+        await quietly(async () => {
+          const { status, text } = await ask(server.port, get("/"));
+          expect({ status, text }).toEqual({ status: 500, text: "Something went wrong!" });
+        });
+      }
+    },
+  );
 
   test("is answered by an error handler that takes its time", async () => {
     using server = start(() => Promise.reject(new Error("why")), {

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attempt, run } from "./process.ts";
-import { isBun, listen, serve, subject } from "./subject.ts";
+import { connect, isBun, listen, serve, subject, udpSocket } from "./subject.ts";
 
 const serveWith = (options: object): void => {
   serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(), ...options }).stop(true);
@@ -31,6 +31,8 @@ interface Case {
   bunAccepts?: true;
 }
 
+const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"];
+const tlsHandlerNames = ["handshake", "session", "keylog", "serverName"];
 const seconds = "seconds from 0 to 86400";
 const serveCases: Case[] = [
   { name: "hostname", value: "a\0b", allowed: "string" },
@@ -51,7 +53,7 @@ const listenCases: Case[] = [
   { name: "hostname", value: "a\0b", allowed: "string" },
   { name: "socket", value: undefined, allowed: "object" },
   { name: "socket", value: 5, allowed: "object" },
-  ...["open", "data", "drain", "end", "close", "error", "timeout"].map((name) => ({
+  ...[...handlerNames, ...tlsHandlerNames].map((name) => ({
     name: `socket.${name}`,
     value: 5,
     allowed: "function",
@@ -187,6 +189,31 @@ test("tls with nothing in it is none", async () => {
   } as never);
   expect(server.protocol).toBe("http");
   expect(await (await fetch(server.url)).text()).toBe("plain");
+});
+
+test("an option that is null counts as not given", async () => {
+  const none = (names: string[]): object => Object.fromEntries(names.map((name) => [name, null]));
+  serveWith({
+    ...none(["error", "idleTimeout", "maxRequestBodySize", "websocket", "unix", "tls"]),
+    fetch: null,
+    routes: { "/": new Response() },
+  });
+  const handlers = { ...none([...handlerNames, ...tlsHandlerNames]), data() {} };
+  listenWith({ ...none(["unix", "data", "tls"]), socket: handlers });
+  using listener = listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = listener;
+  const client = await connect({
+    hostname: "127.0.0.1",
+    port,
+    ...none(["unix", "data", "tls"]),
+    socket: handlers,
+  } as never);
+  client.end();
+  const udp = await udpSocket({
+    ...none(["binaryType", "connect"]),
+    socket: none(["data", "drain", "error"]),
+  } as never);
+  udp.close();
 });
 
 // The following tests are about ringloop's own options.

@@ -70,6 +70,19 @@ describe.skipIf(isBun)("under the preload", () => {
     }
   });
 
+  test("execArgv of children that fork() starts is that of the program, in each generation", async () => {
+    const forking = join(directory, "forks.cjs");
+    writeFileSync(
+      forking,
+      `const left = Number(process.argv[2] ?? 2);
+      console.log(JSON.stringify(process.execArgv));
+      if (left > 0) require("node:child_process").fork(__filename, [String(left - 1)]);`,
+    );
+    const [own, ...forked] = (await underPreload(["--smol", forking])).split("\n");
+    expect(JSON.parse(own!)).toEqual(["--preload", register, "--smol"]);
+    expect(forked).toEqual([own!, own!]);
+  });
+
   test("the children of a Worker that has it are redirected, those of another are not", async () => {
     for (const [preload, answer] of [
       [register, "yes"],

@@ -70,8 +70,10 @@ describe.skipIf(isBun)("a process under the preload loads", () => {
 });
 
 describe.skipIf(isBun)("under the preload the globals", () => {
-  test("are values from their first use on, like Bun's", async () => {
+  test("are values from their first use on, like Bun's, and functions of Bun have their names", async () => {
     const text = `
+      const functions = [Bun.serve, Bun.listen, Bun.connect, Bun.udpSocket, Bun.spawn, Bun.spawnSync];
+      console.log(functions.map(({ name, length }) => [name, length]));
       const names = ["Response", "Request", "ReadableStream", "fetch"];
       const flags = () => names.map((name) => {
         const { enumerable, configurable, writable } = Object.getOwnPropertyDescriptor(globalThis, name);

@@ -479,6 +479,24 @@ describe("a client that does not read", () => {
     expect((await calls.reach(2))[1]![0]).toBe("drain");
   });
 
+  test("has a program that waits while getBufferedAmount is above 0, and drain lets it go on", async () => {
+    const message = Buffer.alloc(1 << 14, "m");
+    let left = 64;
+    const fill = (socket: Socket): void => {
+      while (left > 0) {
+        left--;
+        socket.send(message);
+        if (socket.getBufferedAmount() > 0) return;
+      }
+    };
+    using server = serveWebSocket({ open: fill, drain: fill });
+    using client = await slow(server);
+    client.socket.resume();
+    await client.readUntil("\r\n\r\n");
+    const received = await client.readBytes(64 * (message.length + 4));
+    expect(received.subarray(-message.length).equals(message)).toBe(true);
+  });
+
   for (const how of ["send", "publish", "server.publish"] as const) {
     for (const closes of [false, true]) {
       test(`is told by -1 before 0, and by ${closes ? "close" : "drain"}, whatever the size: ${how}`, async () => {

@@ -284,7 +284,7 @@ export class FetchResponder implements Responder, RequestOrigin {
 
   /**
    * Answers with the error handler's response: the handler failed before any byte of the response
-   * was sent.
+   * was sent. If this response cannot be sent either, the client gets the error page.
    */
   private failResponse(request: RingRequest, error: unknown): void {
     const { host, exchange } = this;
@@ -294,7 +294,7 @@ export class FetchResponder implements Responder, RequestOrigin {
       return;
     }
     const result = host.handlers.handleError(error);
-    const answer = (response: Response): void => {
+    const answer = (response: Response, isPage = false): void => {
       if (this.request !== request) return;
       exchange.resume();
       const { transport } = exchange;
@@ -302,11 +302,17 @@ export class FetchResponder implements Responder, RequestOrigin {
       try {
         this.send(request, response);
       } catch (failure) {
-        exchange.fail(failure, transport.queuedBytes !== queuedBytes);
+        const hasBegun = transport.queuedBytes !== queuedBytes;
+        if (isPage || hasBegun) exchange.fail(failure, hasBegun);
+        else answer(host.handlers.report(failure), true);
       }
     };
     if (isResponse(result)) answer(result);
-    else result.then(answer, (failure) => this.breakResponse(request, failure));
+    else
+      result.then(
+        (response) => answer(response),
+        (failure) => this.breakResponse(request, failure),
+      );
   }
 
   /**

@@ -76,7 +76,8 @@ export class Handlers {
     );
   }
 
-  private report(error: unknown): Response {
+  /** Shows an error for which there is no error handler. Returns the error page. */
+  report(error: unknown): Response {
     showUncaught(error);
     return errorResponse(error, this.server.development);
   }

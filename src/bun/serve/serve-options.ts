@@ -157,7 +157,7 @@ export function readLimits(options: Options): HttpLimits {
   return {
     headerBytesMax,
     readHeaderBytesMax: options.headerBytesMax === undefined ? readNodesHeaderBytes : undefined,
-    requestBodyBytesMax: readByteCount("maxRequestBodySize", options.maxRequestBodySize, 134217728, 0),
+    requestBodyBytesMax: readByteCount("maxRequestBodySize", options.maxRequestBodySize ?? undefined, 134217728, 0),
     writeQueueBytesMax: readByteCount("writeQueueBytesMax", options.writeQueueBytesMax, 1048576, 4096),
     idleTimeoutMs: readSeconds("idleTimeout", options.idleTimeout ?? 10) * 1000,
     headerTimeoutMs: readSeconds("headerTimeout", options.headerTimeout ?? 30) * 1000,

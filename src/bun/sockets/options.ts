@@ -124,7 +124,7 @@ export function readListenEndpoint(options: Endpoint): Pick<ListenTarget, "hostn
 export function readEndpoint(options: Endpoint): Pick<ListenTarget, "hostname" | "port" | "unix"> & { fd?: number } {
   const { fd, unix, port } = options;
   if (fd !== undefined) return { fd: requireDescriptor(fd as number) };
-  if (unix !== undefined) {
+  if (unix !== undefined && unix !== null) {
     if (typeof unix !== "string" || unix === "")
       throw invalidOption("SocketOptions.unix", "string", "a string, a path or an abstract name", unix);
     return { unix };

@@ -32,6 +32,8 @@ export interface SocketHandlers<Data = undefined> {
 }
 
 const handlerNames = ["open", "data", "drain", "end", "close", "error", "timeout", "connectError"] as const;
+/** Handlers of TLS. Bun checks them for every socket. The ring calls none, because it has no TLS. */
+const tlsHandlerNames = ["handshake", "session", "keylog", "serverName"] as const;
 const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer"];
 
 /**
@@ -41,6 +43,7 @@ const binaryTypes: readonly BinaryType[] = ["buffer", "uint8array", "arraybuffer
 export function readHandlers<Data>(handlers: SocketHandlers<Data>): SocketHandlers<Data> {
   requireObject("socket", handlers, "an object with handlers");
   const binaryType = requireBinaryType("socket.binaryType", handlers.binaryType);
+  for (const name of tlsHandlerNames) requireHandler(name, (handlers as Record<string, unknown>)[name]);
   return { binaryType, ...takeHandlers(handlerNames, handlers) };
 }
 
@@ -55,10 +58,15 @@ export function takeHandlers<Name extends string>(
   const taken: Record<string, unknown> = {};
   for (const name of names) {
     const handler = handlers[name];
-    if (handler !== undefined) requireFunction(`socket.${name}`, handler);
-    taken[name] = inCurrentContext(handler as Function | undefined);
+    requireHandler(name, handler);
+    taken[name] = inCurrentContext((handler ?? undefined) as Function | undefined);
   }
   return taken;
+}
+
+/** Checks a handler. As in Bun, null means that the program has none. */
+function requireHandler(name: string, handler: unknown): void {
+  if (handler !== undefined && handler !== null) requireFunction(`socket.${name}`, handler);
 }
 
 export function requireBinaryType(name: string, value: BinaryType | undefined): BinaryType | undefined {

@@ -109,10 +109,10 @@ export class UdpSocket {
     const hostname = readText("hostname", options.hostname) ?? "0.0.0.0";
     const port = requireDatagramPort("port", options.port ?? 0, 0);
     this.handlers = readHandlers(options.socket);
-    this.binaryType = requireDatagramType(options.binaryType) as typeof this.binaryType;
+    this.binaryType = requireDatagramType(options.binaryType ?? undefined) as typeof this.binaryType;
     const { connect } = options;
     let remote: Uint8Array | undefined;
-    if (connect !== undefined) {
+    if (connect !== undefined && connect !== null) {
       requireObject("connect", connect);
       const peer = readText("connect.hostname", connect.hostname);
       if (peer === undefined) throw invalidOption("connect.hostname", "string", "a non-empty string", connect.hostname);

@@ -131,9 +131,14 @@ export class ServerWebSocket implements Consumer, receiving.Receiving, sending.S
     return callback.call(this, this);
   }
 
-  /** Returns the bytes that wait to be sent, including those of this turn. */
+  /**
+   * Returns the bytes that wait to be sent, including those of this turn. If it is more than 0,
+   * `drain` follows: programs stop sending by this number, as well as by the result of `send`.
+   */
   getBufferedAmount(): number {
-    return this.transport?.queuedBytes ?? 0;
+    const bytes = this.transport?.queuedBytes ?? 0;
+    if (bytes > 0 && isOpen(this)) this.transport!.requestDrain();
+    return bytes;
   }
 
   // ---- topics -----------------------------------------------------------------------------------
