@@ -28,7 +28,7 @@ import {
 } from "../sys/check.ts";
 import { atomicOpenFile, oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf, readPositionOf } from "./arguments.ts";
+import { encodingOf, openFlags, positionOf, readPositionOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -37,7 +37,7 @@ import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from ".
 import type { OpenFile } from "./open-file.ts";
 import { type Batch, type IterationOptions, type PullOptions, pullOf, pullSyncOf, type Transform } from "./pull.ts";
 import type { ReadOptions, WriteResult } from "./read-options.ts";
-import { readToEnd, writeAll } from "./sequences.ts";
+import { flushed, readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
 
@@ -179,6 +179,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     requireView("buffer", data);
     const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
     const byteLength = byteLengthOf(data);
+    // As in Node, where an empty view is written whatever the numbers, on a handle of any mode.
+    if (byteLength === 0) return { bytesWritten: 0, buffer: data };
     const from = named.offset ?? 0;
     requireNodeInteger("offset", from, 0, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
@@ -193,8 +195,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     buffers: Views,
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: Views }> {
-    const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("readv");
+    const views = this.viewsOf(buffers);
     return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
   }
 
@@ -203,8 +205,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     buffers: Views,
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: Views }> {
-    const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("writev");
+    const views = this.viewsOf(buffers);
     return {
       bytesWritten: await abortable(undefined, this.backend.writev(file, views, positionOf(position))),
       buffers,
@@ -227,9 +229,16 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** Reads like `readAll`. Returns a buffer, or text with `"utf8"` or `{ encoding }`. */
   async readFile(
-    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
+    options?:
+      | BufferEncoding
+      | null
+      | ({ encoding?: BufferEncoding | null; flag?: string | number | null } & OperationOptions),
   ): Promise<any> {
-    const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    this.file.requireOpen("readFile");
+    const given = typeof options === "object" && options !== null ? options : { encoding: options };
+    const { encoding, flag, ...limits } = given as { encoding?: unknown; flag?: string | number } & OperationOptions;
+    // As in Node, the flag has no effect.
+    if (flag !== "") openFlags(flag);
     const named = encodingOf(encoding);
     const bytes = await this.readAll(limits);
     return named === undefined ? bytes : bytes.toString(named);
@@ -240,12 +249,13 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     data: FileData,
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null; flush?: boolean } & OperationOptions),
   ): Promise<void> {
+    this.file.requireOpen("writeFile");
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
     if ((limits as { atomic?: unknown }).atomic === true) throw atomicOpenFile();
     requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
-    if (flush) await this.sync();
+    if (flush) await flushed(this.sync());
   }
 
   /** Writes as `writeFile` does, as in Node. To append to a file, open it with "a". */
@@ -290,9 +300,10 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   stat(options: { bigint: true }): Promise<BigIntStats>;
   stat(options?: { bigint?: boolean } | null): Promise<Stats>;
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
+    const file = this.file.requireOpen("fstat");
     const bigint = options?.bigint;
     requireOptionalBoolean("bigint", bigint);
-    return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
+    return await abortable(undefined, this.backend.fstat(file, bigint ?? false));
   }
 
   /** fsync(2). */
@@ -307,16 +318,18 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** ftruncate(2) to `bytes`. Default 0; as in Node, a negative number means 0. */
   async truncate(bytes = 0): Promise<void> {
+    const file = this.file.requireOpen("ftruncate");
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
     requireNodeInteger("bytes", length, 0, BYTES_MAX);
-    return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
+    return await abortable(undefined, this.backend.truncate(file, length));
   }
 
   /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
+    const file = this.file.requireOpen("fallocate");
     requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
     requireNodeInteger("position", position, 0, BYTES_MAX);
-    return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
+    return await abortable(undefined, this.backend.allocate(file, mode, position, bytes));
   }
 
   /** fchmod(2), by Bun's own function. */

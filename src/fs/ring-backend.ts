@@ -5,10 +5,11 @@
  * Memory that nobody else has yet (`readFresh`) is the exception: from ADOPTED_BYTES_MIN on, the
  * kernel reads into it directly.
  */
-import { ftruncate } from "node:fs";
+import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { SystemError } from "../sys/errno.ts";
+import { IOSQE_ASYNC, POLLIN } from "../sys/abi.ts";
+import { ENXIO, ESPIPE, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -27,7 +28,7 @@ import { openKind, statKind } from "../operations/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../operations/operation.ts";
 import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
-import type { Path } from "./arguments.ts";
+import { O_CLOEXEC, type Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
@@ -39,6 +40,11 @@ import { WholeWrite } from "./whole-write.ts";
 /** lseek(2). */
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
+const SEEK_END = 2;
+
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } = constants;
+/** Bytes of a piece for a descriptor that takes few bytes at a time: the usual size of a pipe. */
+const PIPE_BYTES = 65536;
 
 /** Largest number of bytes of one read or write in the kernel: MAX_RW_COUNT. */
 const BYTES_MAX = 0x7ffff000;
@@ -56,6 +62,13 @@ const ownedOpen: Kind<number> = {
     owned().add(fd);
     return fd;
   },
+};
+
+/** Opens a file on a worker thread of the kernel, which may wait for the other end of a FIFO. */
+const waitingOpen: Kind<number> = {
+  ...ownedOpen,
+  prepare: (sqe, { fd, address, flags, mode }) =>
+    void sqe.prepOpenat(fd, address, flags, mode).setFlags(IOSQE_ASYNC),
 };
 
 /** A read with the value of Node's FileHandle.read. */
@@ -92,11 +105,33 @@ function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<Big
   };
 }
 
-/** Throws the error of a piece as an error of the whole operation. */
-function throwAs(syscall: string, error: unknown): never {
+/**
+ * Handles the error of a piece. After a part, the result is that part, as from write(2); the next
+ * call meets the error. Without one, the error is one of the whole operation.
+ */
+function partBefore(error: unknown, total: number, syscall: string, options?: OperationOptions): number {
   if (!(error instanceof SystemError)) throw error;
+  const isLimit = error.errno === -ETIMEDOUT && options?.timeoutMs !== undefined;
+  if (total > 0 && !isLimit) return total;
   throw new SystemError(-error.errno, syscall);
 }
+
+/**
+ * Returns whether write(2) on a descriptor returns only when everything is written. The ring
+ * completes a write when the pipe or the socket is full. `flags`: the descriptor's O_*.
+ */
+function takesAll(fd: number, flags: number): boolean {
+  return (flags & O_NONBLOCK) === 0 && !fstatSync(fd).isFile();
+}
+
+function isFifo(fd: number): boolean {
+  return native().rl_seek(fd, 0, SEEK_CUR) === -ESPIPE && fstatSync(fd).isFIFO();
+}
+
+const sumOf = (lengths: number[]): number => lengths.reduce((sum, bytes) => sum + bytes, 0);
+
+/** Moves bytes of a view, from `offset` on. Returns their number. */
+type MovePiece = (view: NodeJS.ArrayBufferView, offset: number, bytes: number, position: number) => Promise<number>;
 
 const identity = (bytes: number): number => bytes;
 
@@ -118,8 +153,57 @@ export class RingBackend implements Backend {
     return operation;
   }
 
-  open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
-    const operation = this.reactor.pooled.describe(ownedOpen, options);
+  /**
+   * The ring opens a FIFO without O_CREAT and O_TRUNC like one with O_NONBLOCK: a reader does not
+   * wait for a writer, and a writer without a reader gets ENXIO.
+   */
+  async open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+    const access = (flags & (O_CREAT | O_TRUNC | O_NONBLOCK)) === 0 ? flags & (O_WRONLY | O_RDWR) : -1;
+    let fd: number;
+    try {
+      fd = await this.openBy(ownedOpen, path, flags, mode, options);
+    } catch (error) {
+      if (access !== O_WRONLY || !(error instanceof SystemError && error.errno === -ENXIO)) throw error;
+      return await this.openBy(waitingOpen, path, flags, mode, options);
+    }
+    if (access === O_RDONLY && isFifo(fd)) await this.writerOf(fd, path, options);
+    return fd;
+  }
+
+  /**
+   * Waits until a FIFO that is open for reading has a writer, or has had one. A second open waits
+   * for a writer, and poll(2) tells of one that has come and gone before. Closes the descriptor if
+   * the wait fails.
+   */
+  private async writerOf(fd: number, path: Path, options: OperationOptions | undefined): Promise<void> {
+    const over = new AbortController();
+    const signal = options?.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
+    const limits = { ...options, signal };
+    const again = this.openBy(waitingOpen, `/proc/self/fd/${fd}`, O_RDONLY | O_CLOEXEC, 0, limits);
+    const heard = this.reactor.poll(fd, POLLIN, limits);
+    again.then(
+      (second) => this.close(second),
+      () => {},
+    );
+    try {
+      await Promise.any([heard, again]);
+    } catch (errors) {
+      await this.close(fd);
+      const [error] = (errors as AggregateError).errors as unknown[];
+      throw error instanceof SystemError ? new SystemError(-error.errno, "open", { path: path.toString() }) : error;
+    } finally {
+      over.abort();
+    }
+  }
+
+  private async openBy(
+    kind: Kind<number>,
+    path: Path,
+    flags: number,
+    mode: number,
+    options: OperationOptions | undefined,
+  ): Promise<number> {
+    const operation = this.reactor.pooled.describe(kind, options);
     operation.fd = AT_FDCWD;
     operation.path = path;
     operation.flags = flags;
@@ -162,6 +246,7 @@ export class RingBackend implements Backend {
       const readAt = (at: number) => this.read(file, view, offset, length, at, options);
       return direct.advance(length, readAt, ({ bytesRead }) => bytesRead);
     }
+    file.requirePosition(position, "read");
     if (length > CHUNK_BYTES_MAX)
       return file.during(() => this.readPieces(file, view, offset, length, position, options));
     const operation = this.on(file, handleRead, position, options);
@@ -193,6 +278,7 @@ export class RingBackend implements Backend {
   readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>> {
     const { length } = bytes;
     if (length < ADOPTED_BYTES_MIN || file.direct !== null) return this.read(file, bytes, 0, length, position, options);
+    file.requirePosition(position, "read");
     const operation = this.on(file, adoptedRead, position, options);
     operation.data = bytes;
     operation.length = Math.min(length, BYTES_MAX);
@@ -208,43 +294,77 @@ export class RingBackend implements Backend {
     options?: OperationOptions,
   ): Promise<number> {
     const { direct, fd } = file;
-    if (direct !== null && position < 0)
-      return direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
+    file.requirePosition(position, "write");
+    const flags = native().rl_status_flags(fd);
+    const isOwn = position < 0;
+    const appends = isOwn && flags >= 0 && (flags & O_APPEND) !== 0;
+    if (direct !== null && isOwn) {
+      const advance = direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
+      return appends ? await this.atEnd(file, advance) : advance;
+    }
     // If an error follows a written part, for example on a full disk, the kernel does not move the
     // file's position for that part. So the position is moved before the write, and corrected if
-    // less was written. A file without seeking, such as a pipe, has no position.
+    // less was written. A file without seeking, such as a pipe, has no position. An append needs
+    // none, and moves it to the end.
     let from = position;
-    if (position < 0) {
+    if (isOwn && !appends) {
       const end = native().rl_seek(fd, length, SEEK_CUR);
       if (end >= 0) from = end - length;
     }
     let total = 0;
+    let most = CHUNK_BYTES_MAX;
     file.retain();
     try {
       for (;;) {
         const operation = this.on(file, writeKind, from < 0 ? -1 : from + total, options);
         operation.data = view;
         operation.offset = offset + total;
-        const bytes = (operation.length = Math.min(length - total, CHUNK_BYTES_MAX));
+        const bytes = (operation.length = Math.min(length - total, most));
         const written = await operation.start();
         total += written;
-        if (written < bytes || total === length) return total;
+        if (total === length || written === 0) return total;
+        if (written === bytes) continue;
+        if (!takesAll(fd, flags)) return total;
+        most = PIPE_BYTES;
       }
+    } catch (error) {
+      return partBefore(error, total, "write", options);
     } finally {
-      if (position < 0 && from >= 0 && total < length) native().rl_seek(fd, from + total, SEEK_SET);
+      if (appends && total > 0) native().rl_seek(fd, 0, SEEK_END);
+      else if (isOwn && from >= 0 && total < length) native().rl_seek(fd, from + total, SEEK_SET);
       file.release();
     }
   }
 
+  /** Moves a file's own position to the end after an append: the ring does it only at times. */
+  private async atEnd(file: OpenFile, appending: Promise<number>): Promise<number> {
+    return file.during(async () => {
+      const bytes = await appending;
+      if (bytes > 0 && file.direct !== null) file.direct.moveTo(fstatSync(file.fd).size);
+      else if (bytes > 0) native().rl_seek(file.fd, 0, SEEK_END);
+      return bytes;
+    });
+  }
+
   readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return this.vector(file, readvKind, views, position, async (view, bytes, at) => {
-      const { bytesRead } = await this.read(file, view, 0, bytes, at);
+    return this.vector(file, readvKind, views, position, async (view, offset, bytes, at) => {
+      const { bytesRead } = await this.read(file, view, offset, bytes, at);
       return bytesRead;
     });
   }
 
-  writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return this.vector(file, writevKind, views, position, (view, bytes, at) => this.write(file, view, 0, bytes, at));
+  async writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    const write = (view: NodeJS.ArrayBufferView, offset: number, bytes: number, at: number): Promise<number> =>
+      this.write(file, view, offset, bytes, at);
+    const flags = native().rl_status_flags(file.fd);
+    const appends = position < 0 && flags >= 0 && (flags & O_APPEND) !== 0;
+    const lengths = views.map(byteLengthOf);
+    return file.during(async () => {
+      const writing = this.vector(file, writevKind, views, position, write);
+      const written = await (appends ? this.atEnd(file, writing) : writing);
+      if (written === 0 || written >= sumOf(lengths) || !takesAll(file.fd, flags)) return written;
+      return this.pieces("writev", views, lengths, written, position, write);
+    });
   }
 
   /**
@@ -256,30 +376,47 @@ export class RingBackend implements Backend {
     kind: Kind<number>,
     views: NodeJS.ArrayBufferView[],
     position: number,
-    each: (view: NodeJS.ArrayBufferView, bytes: number, position: number) => Promise<number>,
+    each: MovePiece,
   ): Promise<number> {
     const { direct } = file;
     const lengths = views.map(byteLengthOf);
-    if (direct !== null && position < 0) {
-      const length = lengths.reduce((sum, bytes) => sum + bytes, 0);
-      return direct.advance(length, (at) => this.vector(file, kind, views, at, each), identity);
-    }
+    if (direct !== null && position < 0)
+      return direct.advance(sumOf(lengths), (at) => this.vector(file, kind, views, at, each), identity);
+    file.requirePosition(position, kind.syscall);
     if (views.length <= VECTOR_PIECES_MAX && lengths.every((bytes) => bytes <= CHUNK_BYTES_MAX)) {
       const operation = this.on(file, kind, position);
       operation.data = views;
       return operation.start();
     }
-    return file.during(async () => {
-      let total = 0;
-      for (const [i, view] of views.entries()) {
-        const bytes = lengths[i]!;
-        const at = position < 0 ? -1 : position + total;
-        const moved = bytes === 0 ? 0 : await each(view, bytes, at).catch((error) => throwAs(kind.syscall, error));
-        total += moved;
-        if (moved < bytes) break;
+    return file.during(() => this.pieces(kind.syscall, views, lengths, 0, position, each));
+  }
+
+  /** Moves the pieces of a vector after the first `moved` bytes. Returns the number of all moved bytes. */
+  private async pieces(
+    syscall: string,
+    views: NodeJS.ArrayBufferView[],
+    lengths: number[],
+    moved: number,
+    position: number,
+    each: MovePiece,
+  ): Promise<number> {
+    let total = moved;
+    let skipped = moved;
+    for (const [i, view] of views.entries()) {
+      const offset = Math.min(skipped, lengths[i]!);
+      skipped -= offset;
+      const bytes = lengths[i]! - offset;
+      if (bytes === 0) continue;
+      const at = position < 0 ? -1 : position + total;
+      try {
+        const done = await each(view, offset, bytes, at);
+        total += done;
+        if (done < bytes) break;
+      } catch (error) {
+        return partBefore(error, total, syscall);
       }
-      return total;
-    });
+    }
+    return total;
   }
 
   sync(file: OpenFile): Promise<void> {
