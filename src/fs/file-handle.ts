@@ -154,7 +154,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     requireNumber("length", bytes);
     if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
     requireNodeInteger("length", bytes, 0, byteLength - from);
-    return abortable(options, this.backend.read(this.file, view, from, bytes, readPositionOf(position), options));
+    const at = readPositionOf(position);
+    if (bytes === 0 && options === undefined) return Promise.resolve({ bytesRead: 0, buffer: view });
+    return abortable(options, this.backend.read(this.file, view, from, bytes, at, options));
   }
 
   /** write(2), pwrite(2), with Node's arguments, for bytes or text. */
@@ -177,7 +179,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       };
     }
     requireView("buffer", data);
-    const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
+    // As in Node, null is an object without options, and what follows it is ignored.
+    const named = typeof offset === "object" ? (offset ?? {}) : { offset, length, position };
     const byteLength = byteLengthOf(data);
     // As in Node, where an empty view is written whatever the numbers, on a handle of any mode.
     if (byteLength === 0) return { bytesWritten: 0, buffer: data };
@@ -197,7 +200,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<{ bytesRead: number; buffers: Views }> {
     const file = this.file.requireOpen("readv");
     const views = this.viewsOf(buffers);
-    return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
+    const at = positionOf(position);
+    if (views.length === 0) return { bytesRead: 0, buffers };
+    return { bytesRead: await abortable(undefined, this.backend.readv(file, views, at)), buffers };
   }
 
   /** pwritev(2). Writes several views. */
@@ -207,10 +212,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   ): Promise<{ bytesWritten: number; buffers: Views }> {
     const file = this.file.requireOpen("writev");
     const views = this.viewsOf(buffers);
-    return {
-      bytesWritten: await abortable(undefined, this.backend.writev(file, views, positionOf(position))),
-      buffers,
-    };
+    const at = positionOf(position);
+    if (views.length === 0) return { bytesWritten: 0, buffers };
+    return { bytesWritten: await abortable(undefined, this.backend.writev(file, views, at)), buffers };
   }
 
   /** A copy, because the caller may change the array while the operation is under way. */

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import * as node from "node:fs/promises";
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType, invalidValue, requireNodeInteger, requireOptionalBoolean } from "../sys/check.ts";
+import { invalidType, invalidValue, requireNodeInteger, requireOptionalBoolean, U32_MAX } from "../sys/check.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
 import { modeOf, type Path, type PathArgument, pathOf } from "./arguments.ts";
@@ -84,16 +84,17 @@ export interface RmdirOptions extends OperationOptions {
   retryDelay?: number;
 }
 
-const U32_MAX = 0xffffffff;
+/** As in Bun. */
+const RETRY_DELAY_MS = 100;
 
 /** rmdir(2). Removes an empty directory, or with `recursive` any directory. */
 export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Promise<void> {
   if (!isObject(options)) throw invalidType("options", "an object", options);
-  const { recursive, force, maxRetries, retryDelay, ...limits } = options;
+  const { recursive, force = false, maxRetries = 0, retryDelay = RETRY_DELAY_MS, ...limits } = options;
   requireOptionalBoolean("recursive", recursive);
   requireOptionalBoolean("force", force);
-  if (maxRetries !== undefined) requireNodeInteger("maxRetries", maxRetries, 0, U32_MAX);
-  if (retryDelay !== undefined) requireNodeInteger("retryDelay", retryDelay, 0, U32_MAX);
+  requireNodeInteger("maxRetries", maxRetries, 0, U32_MAX);
+  requireNodeInteger("retryDelay", retryDelay, 0, U32_MAX);
   const name = pathOf(path);
   if (recursive) return removeAll(name, { recursive, force, maxRetries, retryDelay });
   return await abortable(options, backend().rmdir(name, limits));

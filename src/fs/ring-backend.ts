@@ -8,7 +8,7 @@
 import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { IOSQE_ASYNC, POLLIN } from "../sys/abi.ts";
+import { POLLIN } from "../sys/abi.ts";
 import { ENXIO, ESPIPE, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,
@@ -28,7 +28,7 @@ import { openKind, statKind } from "../operations/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../operations/operation.ts";
 import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
-import { O_CLOEXEC, type Path } from "./arguments.ts";
+import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
@@ -42,7 +42,9 @@ const SEEK_SET = 0;
 const SEEK_CUR = 1;
 const SEEK_END = 2;
 
-const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } = constants;
+/** Missing in node:fs. The value is asm-generic's, which x86-64 and arm64 share. */
+const O_PATH = 0o10000000;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK, O_NOFOLLOW } = constants;
 /** Bytes of a piece for a descriptor that takes few bytes at a time: the usual size of a pipe. */
 const PIPE_BYTES = 65536;
 
@@ -62,13 +64,6 @@ const ownedOpen: Kind<number> = {
     owned().add(fd);
     return fd;
   },
-};
-
-/** Opens a file on a worker thread of the kernel, which may wait for the other end of a FIFO. */
-const waitingOpen: Kind<number> = {
-  ...ownedOpen,
-  prepare: (sqe, { fd, address, flags, mode }) =>
-    void sqe.prepOpenat(fd, address, flags, mode).setFlags(IOSQE_ASYNC),
 };
 
 /** A read with the value of Node's FileHandle.read. */
@@ -124,6 +119,11 @@ function takesAll(fd: number, flags: number): boolean {
   return (flags & O_NONBLOCK) === 0 && !fstatSync(fd).isFile();
 }
 
+/** Names the caller's path in an error of another open. */
+function asOpen(error: unknown, path: Path): unknown {
+  return error instanceof SystemError ? new SystemError(-error.errno, "open", { path: path.toString() }) : error;
+}
+
 function isFifo(fd: number): boolean {
   return native().rl_seek(fd, 0, SEEK_CUR) === -ESPIPE && fstatSync(fd).isFIFO();
 }
@@ -161,12 +161,12 @@ export class RingBackend implements Backend {
     const access = (flags & (O_CREAT | O_TRUNC | O_NONBLOCK)) === 0 ? flags & (O_WRONLY | O_RDWR) : -1;
     let fd: number;
     try {
-      fd = await this.openBy(ownedOpen, path, flags, mode, options);
+      fd = await this.openOnce(path, flags, mode, options);
     } catch (error) {
       if (access !== O_WRONLY || !(error instanceof SystemError && error.errno === -ENXIO)) throw error;
-      return await this.openBy(waitingOpen, path, flags, mode, options);
+      return await this.openForReader(path, flags, error, options);
     }
-    if (access === O_RDONLY && isFifo(fd)) await this.writerOf(fd, path, options);
+    if (access === O_RDONLY && isFifo(fd)) await this.writerOf(fd, path, flags, options);
     return fd;
   }
 
@@ -175,11 +175,16 @@ export class RingBackend implements Backend {
    * for a writer, and poll(2) tells of one that has come and gone before. Closes the descriptor if
    * the wait fails.
    */
-  private async writerOf(fd: number, path: Path, options: OperationOptions | undefined): Promise<void> {
+  private async writerOf(
+    fd: number,
+    path: Path,
+    flags: number,
+    options: OperationOptions | undefined,
+  ): Promise<void> {
     const over = new AbortController();
     const signal = options?.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
     const limits = { ...options, signal };
-    const again = this.openBy(waitingOpen, `/proc/self/fd/${fd}`, O_RDONLY | O_CLOEXEC, 0, limits);
+    const again = this.openAgain(fd, flags, limits);
     const heard = this.reactor.poll(fd, POLLIN, limits);
     again.then(
       (second) => this.close(second),
@@ -189,21 +194,45 @@ export class RingBackend implements Backend {
       await Promise.any([heard, again]);
     } catch (errors) {
       await this.close(fd);
-      const [error] = (errors as AggregateError).errors as unknown[];
-      throw error instanceof SystemError ? new SystemError(-error.errno, "open", { path: path.toString() }) : error;
+      throw asOpen((errors as AggregateError).errors[0], path);
     } finally {
       over.abort();
     }
   }
 
-  private async openBy(
-    kind: Kind<number>,
+  /** Opens a FIFO for writing, and waits for its reader. `error`: that of an open that does not wait. */
+  private async openForReader(
+    path: Path,
+    flags: number,
+    error: SystemError,
+    options: OperationOptions | undefined,
+  ): Promise<number> {
+    const place = await this.openOnce(path, O_PATH | (flags & O_NOFOLLOW), 0, options);
+    try {
+      if (!fstatSync(place).isFIFO()) throw error;
+      return await this.openAgain(place, flags, options);
+    } catch (reason) {
+      throw asOpen(reason, path);
+    } finally {
+      await this.close(place);
+    }
+  }
+
+  /**
+   * Opens the file of a descriptor once more, as open(2) does: with O_CREAT, one of the kernel's
+   * threads opens it, and waits. The name is the file's alone, so nothing is made.
+   */
+  private openAgain(fd: number, flags: number, options: OperationOptions | undefined): Promise<number> {
+    return this.openOnce(`/proc/self/fd/${fd}`, (flags & ~O_NOFOLLOW) | O_CREAT, 0, options);
+  }
+
+  private async openOnce(
     path: Path,
     flags: number,
     mode: number,
     options: OperationOptions | undefined,
   ): Promise<number> {
-    const operation = this.reactor.pooled.describe(kind, options);
+    const operation = this.reactor.pooled.describe(ownedOpen, options);
     operation.fd = AT_FDCWD;
     operation.path = path;
     operation.flags = flags;
@@ -382,7 +411,7 @@ export class RingBackend implements Backend {
     const lengths = views.map(byteLengthOf);
     if (direct !== null && position < 0)
       return direct.advance(sumOf(lengths), (at) => this.vector(file, kind, views, at, each), identity);
-    file.requirePosition(position, kind.syscall);
+    file.requirePosition(position, `p${kind.syscall}`); // preadv(2), as in Bun.
     if (views.length <= VECTOR_PIECES_MAX && lengths.every((bytes) => bytes <= CHUNK_BYTES_MAX)) {
       const operation = this.on(file, kind, position);
       operation.data = views;
