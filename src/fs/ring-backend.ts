@@ -119,6 +119,22 @@ function takesAll(fd: number, flags: number): boolean {
   return (flags & O_NONBLOCK) === 0 && !fstatSync(fd).isFile();
 }
 
+/**
+ * Limits of a wait for the other end of a FIFO. A linked timeout does not end an open that waits on
+ * a thread of the kernel, so the time limit is a signal.
+ */
+function waitLimits(options: OperationOptions | undefined): {
+  over: AbortController;
+  limits: OperationOptions;
+  timer: ReturnType<typeof setTimeout> | undefined;
+} {
+  const { signal, timeoutMs } = options ?? {};
+  const over = new AbortController();
+  const expire = (): void => over.abort(new SystemError(ETIMEDOUT, "open"));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
+  return { over, timer, limits: { signal: signal ? AbortSignal.any([signal, over.signal]) : over.signal } };
+}
+
 /** Names the caller's path in an error of another open. */
 function asOpen(error: unknown, path: Path): unknown {
   return error instanceof SystemError ? new SystemError(-error.errno, "open", { path: path.toString() }) : error;
@@ -181,9 +197,7 @@ export class RingBackend implements Backend {
     flags: number,
     options: OperationOptions | undefined,
   ): Promise<void> {
-    const over = new AbortController();
-    const signal = options?.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
-    const limits = { ...options, signal };
+    const { over, limits, timer } = waitLimits(options);
     const again = this.openAgain(fd, flags, limits);
     const heard = this.reactor.poll(fd, POLLIN, limits);
     again.then(
@@ -196,6 +210,7 @@ export class RingBackend implements Backend {
       await this.close(fd);
       throw asOpen((errors as AggregateError).errors[0], path);
     } finally {
+      clearTimeout(timer);
       over.abort();
     }
   }
@@ -208,12 +223,14 @@ export class RingBackend implements Backend {
     options: OperationOptions | undefined,
   ): Promise<number> {
     const place = await this.openOnce(path, O_PATH | (flags & O_NOFOLLOW), 0, options);
+    const { limits, timer } = waitLimits(options);
     try {
       if (!fstatSync(place).isFIFO()) throw error;
-      return await this.openAgain(place, flags, options);
+      return await this.openAgain(place, flags, limits);
     } catch (reason) {
       throw asOpen(reason, path);
     } finally {
+      clearTimeout(timer);
       await this.close(place);
     }
   }
