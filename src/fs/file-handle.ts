@@ -234,9 +234,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   /** Reads like `readAll`. Returns a buffer, or text with `"utf8"` or `{ encoding }`. */
   async readFile(
     options?:
-      | BufferEncoding
-      | null
-      | ({ encoding?: BufferEncoding | null; flag?: string | number | null } & OperationOptions),
+      BufferEncoding | null | ({ encoding?: BufferEncoding | null; flag?: string | number | null } & OperationOptions),
   ): Promise<any> {
     this.file.requireOpen("readFile");
     const given = typeof options === "object" && options !== null ? options : { encoding: options };

@@ -191,12 +191,7 @@ export class RingBackend implements Backend {
    * for a writer, and poll(2) tells of one that has come and gone before. Closes the descriptor if
    * the wait fails.
    */
-  private async writerOf(
-    fd: number,
-    path: Path,
-    flags: number,
-    options: OperationOptions | undefined,
-  ): Promise<void> {
+  private async writerOf(fd: number, path: Path, flags: number, options: OperationOptions | undefined): Promise<void> {
     const { over, limits, timer } = waitLimits(options);
     const again = this.openAgain(fd, flags, limits);
     const heard = this.reactor.poll(fd, POLLIN, limits);

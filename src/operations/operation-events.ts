@@ -137,7 +137,10 @@ const entry: Kind<number> = {
     // What comes after an `await` would change an entry that is already copied.
     if (given instanceof Promise) {
       given.catch(() => {});
-      throw withCode("ERR_INVALID_RETURN_VALUE", new TypeError("prepare must not return a promise: it has the entry only while it is called"));
+      throw withCode(
+        "ERR_INVALID_RETURN_VALUE",
+        new TypeError("prepare must not return a promise: it has the entry only while it is called"),
+      );
     }
     // A copy, since the program may have kept the entry that it was given.
     const own = new Sqe(new Uint32Array(16), 0).copyFrom(prepared);
