@@ -210,8 +210,8 @@ async function writeAtomically(
 
 /** Returns an error of the temporary file as one of the caller's file, whose name the caller knows. */
 function withPath(error: unknown, path: Path): unknown {
-  const { errno, syscall, path: named, dest } = error as Partial<SystemError>;
-  if (errno === undefined || syscall === undefined || named === undefined) return error;
+  const { errno, syscall, path: where, dest } = error as Partial<SystemError>;
+  if (errno === undefined || syscall === undefined || where === undefined) return error;
   // rename(2): the target is the caller's file.
   return new SystemError(-errno, dest === undefined ? syscall : "open", { path: path.toString() });
 }
