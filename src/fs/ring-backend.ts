@@ -9,7 +9,7 @@ import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { POLLIN } from "../sys/abi.ts";
-import { ENXIO, ESPIPE, ETIMEDOUT, SystemError } from "../sys/errno.ts";
+import { ENXIO, ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -32,6 +32,7 @@ import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
+import { type FifoOpener, isFifo, openForReader, writerOf } from "./fifo.ts";
 import type { OpenFile } from "./open-file.ts";
 import { BigIntStats, Stats } from "./stats.ts";
 import { WholeRead } from "./whole-read.ts";
@@ -42,9 +43,7 @@ const SEEK_SET = 0;
 const SEEK_CUR = 1;
 const SEEK_END = 2;
 
-/** Missing in node:fs. The value is asm-generic's, which x86-64 and arm64 share. */
-const O_PATH = 0o10000000;
-const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK, O_NOFOLLOW } = constants;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } = constants;
 /** Bytes of a piece for a descriptor that takes few bytes at a time: the usual size of a pipe. */
 const PIPE_BYTES = 65536;
 
@@ -119,31 +118,6 @@ function takesAll(fd: number, flags: number): boolean {
   return (flags & O_NONBLOCK) === 0 && !fstatSync(fd).isFile();
 }
 
-/**
- * Limits of a wait for the other end of a FIFO. A linked timeout does not end an open that waits on
- * a thread of the kernel, so the time limit is a signal.
- */
-function waitLimits(options: OperationOptions | undefined): {
-  over: AbortController;
-  limits: OperationOptions;
-  timer: ReturnType<typeof setTimeout> | undefined;
-} {
-  const { signal, timeoutMs } = options ?? {};
-  const over = new AbortController();
-  const expire = (): void => over.abort(new SystemError(ETIMEDOUT, "open"));
-  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
-  return { over, timer, limits: { signal: signal ? AbortSignal.any([signal, over.signal]) : over.signal } };
-}
-
-/** Names the caller's path in an error of another open. */
-function asOpen(error: unknown, path: Path): unknown {
-  return error instanceof SystemError ? new SystemError(-error.errno, "open", { path: path.toString() }) : error;
-}
-
-function isFifo(fd: number): boolean {
-  return native().rl_seek(fd, 0, SEEK_CUR) === -ESPIPE && fstatSync(fd).isFIFO();
-}
-
 const sumOf = (lengths: number[]): number => lengths.reduce((sum, bytes) => sum + bytes, 0);
 
 /** Moves bytes of a view, from `offset` on. Returns their number. */
@@ -180,63 +154,17 @@ export class RingBackend implements Backend {
       fd = await this.openOnce(path, flags, mode, options);
     } catch (error) {
       if (access !== O_WRONLY || !(error instanceof SystemError && error.errno === -ENXIO)) throw error;
-      return await this.openForReader(path, flags, error, options);
+      return await openForReader(this.fifoOpener, path, flags, error, options);
     }
-    if (access === O_RDONLY && isFifo(fd)) await this.writerOf(fd, path, flags, options);
+    if (access === O_RDONLY && isFifo(fd)) await writerOf(this.fifoOpener, fd, path, flags, options);
     return fd;
   }
 
-  /**
-   * Waits until a FIFO that is open for reading has a writer, or has had one. A second open waits
-   * for a writer, and poll(2) tells of one that has come and gone before. Closes the descriptor if
-   * the wait fails.
-   */
-  private async writerOf(fd: number, path: Path, flags: number, options: OperationOptions | undefined): Promise<void> {
-    const { over, limits, timer } = waitLimits(options);
-    const again = this.openAgain(fd, flags, limits);
-    const heard = this.reactor.poll(fd, POLLIN, limits);
-    again.then(
-      (second) => this.close(second),
-      () => {},
-    );
-    try {
-      await Promise.any([heard, again]);
-    } catch (errors) {
-      await this.close(fd);
-      throw asOpen((errors as AggregateError).errors[0], path);
-    } finally {
-      clearTimeout(timer);
-      over.abort();
-    }
-  }
-
-  /** Opens a FIFO for writing, and waits for its reader. `error`: that of an open that does not wait. */
-  private async openForReader(
-    path: Path,
-    flags: number,
-    error: SystemError,
-    options: OperationOptions | undefined,
-  ): Promise<number> {
-    const place = await this.openOnce(path, O_PATH | (flags & O_NOFOLLOW), 0, options);
-    const { limits, timer } = waitLimits(options);
-    try {
-      if (!fstatSync(place).isFIFO()) throw error;
-      return await this.openAgain(place, flags, limits);
-    } catch (reason) {
-      throw asOpen(reason, path);
-    } finally {
-      clearTimeout(timer);
-      await this.close(place);
-    }
-  }
-
-  /**
-   * Opens the file of a descriptor once more, as open(2) does: with O_CREAT, one of the kernel's
-   * threads opens it, and waits. The name is the file's alone, so nothing is made.
-   */
-  private openAgain(fd: number, flags: number, options: OperationOptions | undefined): Promise<number> {
-    return this.openOnce(`/proc/self/fd/${fd}`, (flags & ~O_NOFOLLOW) | O_CREAT, 0, options);
-  }
+  private readonly fifoOpener: FifoOpener = {
+    open: (path, flags, options) => this.openOnce(path, flags, 0, options),
+    close: (fd) => this.close(fd),
+    poll: (fd, options) => this.reactor.poll(fd, POLLIN, options),
+  };
 
   private async openOnce(
     path: Path,
