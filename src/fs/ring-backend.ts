@@ -9,7 +9,7 @@ import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
 import { POLLIN } from "../sys/abi.ts";
-import { ENXIO, ETIMEDOUT, SystemError } from "../sys/errno.ts";
+import { ENXIO, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -34,6 +34,7 @@ import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
 import { type FifoOpener, isFifo, openForReader, writerOf } from "./fifo.ts";
 import type { OpenFile } from "./open-file.ts";
+import { type MovePiece, partBefore, pieces, sumOf, takesAll } from "./pieces.ts";
 import { BigIntStats, Stats } from "./stats.ts";
 import { WholeRead } from "./whole-read.ts";
 import { WholeWrite } from "./whole-write.ts";
@@ -98,30 +99,6 @@ function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<Big
     bigints: statKind(syscall, (statx) => new BigIntStats(statx)),
   };
 }
-
-/**
- * Handles the error of a piece. After a part, the result is that part, as from write(2); the next
- * call meets the error. Without one, the error is one of the whole operation.
- */
-function partBefore(error: unknown, total: number, syscall: string, options?: OperationOptions): number {
-  if (!(error instanceof SystemError)) throw error;
-  const isLimit = error.errno === -ETIMEDOUT && options?.timeoutMs !== undefined;
-  if (total > 0 && !isLimit) return total;
-  throw new SystemError(-error.errno, syscall);
-}
-
-/**
- * Returns whether write(2) on a descriptor returns only when everything is written. The ring
- * completes a write when the pipe or the socket is full. `flags`: the descriptor's O_*.
- */
-function takesAll(fd: number, flags: number): boolean {
-  return (flags & O_NONBLOCK) === 0 && !fstatSync(fd).isFile();
-}
-
-const sumOf = (lengths: number[]): number => lengths.reduce((sum, bytes) => sum + bytes, 0);
-
-/** Moves bytes of a view, from `offset` on. Returns their number. */
-type MovePiece = (view: NodeJS.ArrayBufferView, offset: number, bytes: number, position: number) => Promise<number>;
 
 const identity = (bytes: number): number => bytes;
 
@@ -332,7 +309,7 @@ export class RingBackend implements Backend {
       const writing = this.vector(file, writevKind, views, position, write);
       const written = await (appends ? this.atEnd(file, writing) : writing);
       if (written === 0 || written >= sumOf(lengths) || !takesAll(file.fd, flags)) return written;
-      return this.pieces("writev", views, lengths, written, position, write);
+      return pieces("writev", views, lengths, written, position, write);
     });
   }
 
@@ -357,35 +334,7 @@ export class RingBackend implements Backend {
       operation.data = views;
       return operation.start();
     }
-    return file.during(() => this.pieces(kind.syscall, views, lengths, 0, position, each));
-  }
-
-  /** Moves the pieces of a vector after the first `moved` bytes. Returns the number of all moved bytes. */
-  private async pieces(
-    syscall: string,
-    views: NodeJS.ArrayBufferView[],
-    lengths: number[],
-    moved: number,
-    position: number,
-    each: MovePiece,
-  ): Promise<number> {
-    let total = moved;
-    let skipped = moved;
-    for (const [i, view] of views.entries()) {
-      const offset = Math.min(skipped, lengths[i]!);
-      skipped -= offset;
-      const bytes = lengths[i]! - offset;
-      if (bytes === 0) continue;
-      const at = position < 0 ? -1 : position + total;
-      try {
-        const done = await each(view, offset, bytes, at);
-        total += done;
-        if (done < bytes) break;
-      } catch (error) {
-        return partBefore(error, total, syscall);
-      }
-    }
-    return total;
+    return file.during(() => pieces(kind.syscall, views, lengths, 0, position, each));
   }
 
   sync(file: OpenFile): Promise<void> {
