@@ -22,9 +22,8 @@ import {
 import { native } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../operations/operation-data.ts";
+import { readvKind, writeKind, writevKind } from "../operations/operation-data.ts";
 import { VECTOR_PIECES_MAX } from "../operations/operation-files.ts";
-import { openKind, statKind } from "../operations/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../operations/operation.ts";
 import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
@@ -32,10 +31,11 @@ import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
+import { adoptedRead, handleRead, ownedOpen, statKinds } from "./file-kinds.ts";
 import { type FifoOpener, isFifo, openForReader, writerOf } from "./fifo.ts";
 import type { OpenFile } from "./open-file.ts";
 import { type MovePiece, partBefore, pieces, sumOf, takesAll } from "./pieces.ts";
-import { BigIntStats, Stats } from "./stats.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
 import { WholeRead } from "./whole-read.ts";
 import { WholeWrite } from "./whole-write.ts";
 
@@ -56,49 +56,6 @@ const BYTES_MAX = 0x7ffff000;
  * completions wait to be handled.
  */
 const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
-
-/** Opens a file. The thread owns the descriptor until it is closed. */
-const ownedOpen: Kind<number> = {
-  ...openKind,
-  finish(_operation, fd) {
-    owned().add(fd);
-    return fd;
-  },
-};
-
-/** A read with the value of Node's FileHandle.read. */
-const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
-  syscall: "read",
-  place: placeRoom,
-  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
-  moves: true,
-  finish(operation, bytesRead) {
-    const view = operation.data as NodeJS.ArrayBufferView;
-    giveBack(operation.chunk!, bytesRead, view, operation.offset);
-    return { bytesRead, buffer: view };
-  },
-};
-
-const adoptedRead: Kind<ReadResult<Buffer>> = {
-  syscall: "read",
-  place(operation) {
-    operation.address = operation.adopt(operation.data as Buffer).address;
-    operation.lent = operation.length;
-  },
-  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
-  moves: true,
-  finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
-};
-
-/** Kinds by system call, and by numbers or BigInts. */
-const statKinds = { stat: statKindsOf("stat"), lstat: statKindsOf("lstat"), fstat: statKindsOf("fstat") };
-
-function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
-  return {
-    numbers: statKind(syscall, (statx) => new Stats(statx)),
-    bigints: statKind(syscall, (statx) => new BigIntStats(statx)),
-  };
-}
 
 const identity = (bytes: number): number => bytes;
 
