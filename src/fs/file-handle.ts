@@ -19,7 +19,6 @@ import { byteLengthOf } from "../sys/views.ts";
 import {
   invalidType,
   invalidValue,
-  requireArray,
   requireNodeInteger,
   requireNumber,
   requireObject,
@@ -28,7 +27,7 @@ import {
 } from "../sys/check.ts";
 import { atomicOpenFile, oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, openFlags, positionOf, readPositionOf } from "./arguments.ts";
+import { encodingOf, openFlags, positionOf, readPositionOf, viewsOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -179,10 +178,8 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       };
     }
     requireView("buffer", data);
-    // As in Node, null is an object without options, and what follows it is ignored.
     const named = typeof offset === "object" ? (offset ?? {}) : { offset, length, position };
     const byteLength = byteLengthOf(data);
-    // As in Node, where an empty view is written whatever the numbers, on a handle of any mode.
     if (byteLength === 0) return { bytesWritten: 0, buffer: data };
     const from = named.offset ?? 0;
     requireNodeInteger("offset", from, 0, byteLength);
@@ -199,7 +196,7 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: Views }> {
     const file = this.file.requireOpen("readv");
-    const views = this.viewsOf(buffers);
+    const views = viewsOf(buffers);
     const at = positionOf(position);
     if (views.length === 0) return { bytesRead: 0, buffers };
     return { bytesRead: await abortable(undefined, this.backend.readv(file, views, at)), buffers };
@@ -211,19 +208,10 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: Views }> {
     const file = this.file.requireOpen("writev");
-    const views = this.viewsOf(buffers);
+    const views = viewsOf(buffers);
     const at = positionOf(position);
     if (views.length === 0) return { bytesWritten: 0, buffers };
     return { bytesWritten: await abortable(undefined, this.backend.writev(file, views, at)), buffers };
-  }
-
-  /** A copy, because the caller may change the array while the operation is under way. */
-  private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    requireArray("buffers", buffers, "an array of views");
-    return buffers.map((view, i) => {
-      requireView(`buffers[${i}]`, view);
-      return view;
-    });
   }
 
   /** Reads from the file's position to the end. Returns one new buffer. */
