@@ -1,7 +1,8 @@
 /**
  * cp(1) on a ring. Each block is a read and a write that are linked, so this program does nothing
  * between them. The buffers and both files are registered. With --direct, the bytes do not go
- * through the page cache (O_DIRECT). A file is not copied over itself, by whatever name.
+ * through the page cache (O_DIRECT). A file is not copied over itself, by whatever name. A source
+ * without a size, such as a pipe or a file of /proc, is read to its end.
  *
  *   bun examples/ring-cp.ts [--direct] FROM TO
  */
@@ -34,7 +35,8 @@ if (from === undefined || to === undefined) throw new Error("usage: ring-cp.ts [
 const flags = isDirect ? constants.O_DIRECT : 0;
 const source = openSync(from, constants.O_RDONLY | flags);
 const target = openSync(to, constants.O_WRONLY | constants.O_CREAT | flags);
-const { size, dev, ino } = fstatSync(source);
+const stats = fstatSync(source);
+const { size, dev, ino } = stats;
 const old = fstatSync(target);
 if (old.dev === dev && old.ino === ino) throw new Error(`${from} and ${to} are the same file`);
 // Emptied only now: another name of the source would be emptied, too. A device has no length.
@@ -112,8 +114,34 @@ function copyRest(offset: number): void {
   ftruncateSync(target, size);
 }
 
-copyBlocks(wholeBytes);
-if (wholeBytes < size) copyRest(wholeBytes);
+/** Copies a source that does not know its size: block by block, up to a read that finds the end. */
+function copyToEnd(): number {
+  const { address } = buffers[0]!;
+  const run = (path: string, prepare: (sqe: Sqe) => Sqe): number => {
+    prepare(ring.getSqe()!).fixedFile();
+    ring.submitAndWait(1);
+    const { res } = ring.peekCqe()!;
+    ring.cqeSeen();
+    if (res < 0) throw new Error(`${path}: ${errnoName(-res)}`);
+    return res;
+  };
+  for (let total = 0; ;) {
+    const bytes = run(from!, (sqe) => sqe.prepReadFixed(FROM, address, BLOCK_BYTES, -1, 0));
+    if (bytes === 0) return total;
+    for (let done = 0; done < bytes;) {
+      const left = bytes - done;
+      done += run(to!, (sqe) => sqe.prepWriteFixed(TO, address + done, left, -1, 0));
+    }
+    total += bytes;
+  }
+}
+
+let copied = size;
+if (!stats.isFile() || size === 0) copied = copyToEnd();
+else {
+  copyBlocks(wholeBytes);
+  if (wholeBytes < size) copyRest(wholeBytes);
+}
 closeSync(source);
 closeSync(target);
-console.log(`${size} bytes copied`);
+console.log(`${copied} bytes copied`);

@@ -653,6 +653,9 @@ EXPORT int rl_unmask(uint8_t *bytes, uint32_t length, uint32_t key) {
   return (seen & 0x8080808080808080ULL) == 0;
 }
 
+/* Returns the file's status flags: O_APPEND, O_NONBLOCK and so on. */
+EXPORT int rl_status_flags(int fd) { return result(fcntl(fd, F_GETFL)); }
+
 EXPORT double rl_seek(int file, double offset, int whence) {
   off_t at = lseek(file, (off_t)offset, whence);
   return at < 0 ? -errno : (double)at;

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { invalidType, invalidValue, outOfRange, requirePath } from "../sys/check.ts";
+import { invalidType, invalidValue, outOfRange, requireArray, requirePath, requireView } from "../sys/check.ts";
 import { plainBytes } from "../sys/views.ts";
 
 /** A path as Bun's node:fs accepts it: text, bytes, or a `file:` URL. */
@@ -129,4 +129,13 @@ function exactPosition(position: number | bigint): number {
   const value = Number(position);
   if (!Number.isSafeInteger(value)) throw outOfRange("position", "an integer up to 2^53, or null", position);
   return value;
+}
+
+/** A copy, because the caller may change the array while the operation is under way. */
+export function viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
+  requireArray("buffers", buffers, "an array of views");
+  return buffers.map((view, i) => {
+    requireView(`buffers[${i}]`, view);
+    return view;
+  });
 }

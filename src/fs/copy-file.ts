@@ -83,12 +83,12 @@ async function copy(source: Path, target: Path, mode: number, options?: Operatio
     if (dev === stats.dev && ino === stats.ino) return;
     await promisify(fchmod)(output.fd, stats.mode & 0o7777);
     await used.truncate(output, 0);
-    for (let position = 0; ;) {
+    for (;;) {
       const piece = Buffer.allocUnsafeSlow(COPY_BYTES);
-      const { bytesRead } = await used.readFresh(input, piece, position, options);
+      // Not at a position: a FIFO has none.
+      const { bytesRead } = await used.readFresh(input, piece, -1, options);
       if (bytesRead === 0) return;
-      await writeAll(used, output, piece.subarray(0, bytesRead), position, options);
-      position += bytesRead;
+      await writeAll(used, output, piece.subarray(0, bytesRead), -1, options);
     }
   } catch (error) {
     if (!(error instanceof Error) || !("syscall" in error)) throw error;

@@ -22,4 +22,9 @@ export class DirectPosition {
       if (this.next === start + length) this.next = start + done;
     }
   }
+
+  /** Moves the position. Operations under way keep theirs. */
+  moveTo(position: number): void {
+    this.next = position;
+  }
 }

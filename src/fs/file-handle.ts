@@ -19,7 +19,6 @@ import { byteLengthOf } from "../sys/views.ts";
 import {
   invalidType,
   invalidValue,
-  requireArray,
   requireNodeInteger,
   requireNumber,
   requireObject,
@@ -28,7 +27,7 @@ import {
 } from "../sys/check.ts";
 import { atomicOpenFile, oddHex } from "./state-errors.ts";
 import { abortable } from "./abort.ts";
-import { encodingOf, positionOf, readPositionOf } from "./arguments.ts";
+import { encodingOf, openFlags, positionOf, readPositionOf, viewsOf } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { type Mode, type Time, fchmod, fchown, futimes } from "./bun-own.ts";
 import { type FileChunk, type FileData, readData, type ReadyData } from "./file-data.ts";
@@ -37,7 +36,7 @@ import { byteStreamOf, type Held, linesOf, readStreamOf, writeStreamOf } from ".
 import type { OpenFile } from "./open-file.ts";
 import { type Batch, type IterationOptions, type PullOptions, pullOf, pullSyncOf, type Transform } from "./pull.ts";
 import type { ReadOptions, WriteResult } from "./read-options.ts";
-import { readToEnd, writeAll } from "./sequences.ts";
+import { flushed, readToEnd, writeAll } from "./sequences.ts";
 import type { BigIntStats, Stats } from "./stats.ts";
 import { chunksOf, type ReadableOptions, readableOf, type WritableOptions, writableOf } from "./streams.ts";
 
@@ -154,7 +153,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     requireNumber("length", bytes);
     if (bytes > 0 && byteLength === 0) throw invalidValue("buffer", "a view with room", view);
     requireNodeInteger("length", bytes, 0, byteLength - from);
-    return abortable(options, this.backend.read(this.file, view, from, bytes, readPositionOf(position), options));
+    const at = readPositionOf(position);
+    if (bytes === 0 && options === undefined) return Promise.resolve({ bytesRead: 0, buffer: view });
+    return abortable(options, this.backend.read(this.file, view, from, bytes, at, options));
   }
 
   /** write(2), pwrite(2), with Node's arguments, for bytes or text. */
@@ -177,8 +178,9 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
       };
     }
     requireView("buffer", data);
-    const named = typeof offset === "object" && offset !== null ? offset : { offset, length, position };
+    const named = typeof offset === "object" ? (offset ?? {}) : { offset, length, position };
     const byteLength = byteLengthOf(data);
+    if (byteLength === 0) return { bytesWritten: 0, buffer: data };
     const from = named.offset ?? 0;
     requireNodeInteger("offset", from, 0, byteLength);
     const count = (named.length as number | null | undefined) ?? byteLength - from;
@@ -193,9 +195,11 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     buffers: Views,
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: Views }> {
-    const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("readv");
-    return { bytesRead: await abortable(undefined, this.backend.readv(file, views, positionOf(position))), buffers };
+    const views = viewsOf(buffers);
+    const at = positionOf(position);
+    if (views.length === 0) return { bytesRead: 0, buffers };
+    return { bytesRead: await abortable(undefined, this.backend.readv(file, views, at)), buffers };
   }
 
   /** pwritev(2). Writes several views. */
@@ -203,21 +207,11 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     buffers: Views,
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: Views }> {
-    const views = this.viewsOf(buffers);
     const file = this.file.requireOpen("writev");
-    return {
-      bytesWritten: await abortable(undefined, this.backend.writev(file, views, positionOf(position))),
-      buffers,
-    };
-  }
-
-  /** A copy, because the caller may change the array while the operation is under way. */
-  private viewsOf(buffers: readonly NodeJS.ArrayBufferView[]): NodeJS.ArrayBufferView[] {
-    requireArray("buffers", buffers, "an array of views");
-    return buffers.map((view, i) => {
-      requireView(`buffers[${i}]`, view);
-      return view;
-    });
+    const views = viewsOf(buffers);
+    const at = positionOf(position);
+    if (views.length === 0) return { bytesWritten: 0, buffers };
+    return { bytesWritten: await abortable(undefined, this.backend.writev(file, views, at)), buffers };
   }
 
   /** Reads from the file's position to the end. Returns one new buffer. */
@@ -227,9 +221,14 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** Reads like `readAll`. Returns a buffer, or text with `"utf8"` or `{ encoding }`. */
   async readFile(
-    options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null } & OperationOptions),
+    options?:
+      BufferEncoding | null | ({ encoding?: BufferEncoding | null; flag?: string | number | null } & OperationOptions),
   ): Promise<any> {
-    const { encoding, ...limits } = typeof options === "object" && options !== null ? options : { encoding: options };
+    this.file.requireOpen("readFile");
+    const given = typeof options === "object" && options !== null ? options : { encoding: options };
+    const { encoding, flag, ...limits } = given as { encoding?: unknown; flag?: string | number } & OperationOptions;
+    // As in Node, the flag has no effect.
+    if (flag !== "") openFlags(flag);
     const named = encodingOf(encoding);
     const bytes = await this.readAll(limits);
     return named === undefined ? bytes : bytes.toString(named);
@@ -240,12 +239,13 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
     data: FileData,
     options?: BufferEncoding | null | ({ encoding?: BufferEncoding | null; flush?: boolean } & OperationOptions),
   ): Promise<void> {
+    this.file.requireOpen("writeFile");
     const given = typeof options === "object" && options !== null ? options : { encoding: options };
     const { encoding, flush, ...limits } = given;
     if ((limits as { atomic?: unknown }).atomic === true) throw atomicOpenFile();
     requireOptionalBoolean("flush", flush ?? undefined);
     await this.writeData(readData(data, encodingOf(encoding)), limits);
-    if (flush) await this.sync();
+    if (flush) await flushed(this.sync());
   }
 
   /** Writes as `writeFile` does, as in Node. To append to a file, open it with "a". */
@@ -290,9 +290,10 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
   stat(options: { bigint: true }): Promise<BigIntStats>;
   stat(options?: { bigint?: boolean } | null): Promise<Stats>;
   async stat(options?: { bigint?: boolean } | null): Promise<Stats | BigIntStats> {
+    const file = this.file.requireOpen("fstat");
     const bigint = options?.bigint;
     requireOptionalBoolean("bigint", bigint);
-    return await abortable(undefined, this.backend.fstat(this.file.requireOpen("fstat"), bigint ?? false));
+    return await abortable(undefined, this.backend.fstat(file, bigint ?? false));
   }
 
   /** fsync(2). */
@@ -307,16 +308,18 @@ export class FileHandle extends EventEmitter implements AsyncDisposable {
 
   /** ftruncate(2) to `bytes`. Default 0; as in Node, a negative number means 0. */
   async truncate(bytes = 0): Promise<void> {
+    const file = this.file.requireOpen("ftruncate");
     const length = typeof bytes === "number" && bytes < 0 ? 0 : bytes;
     requireNodeInteger("bytes", length, 0, BYTES_MAX);
-    return await abortable(undefined, this.backend.truncate(this.file.requireOpen("ftruncate"), length));
+    return await abortable(undefined, this.backend.truncate(file, length));
   }
 
   /** fallocate(2) from `position` on. `mode`: FALLOC_FL_*. Throws EOPNOTSUPP without a ring. */
   async allocate(bytes: number, position = 0, mode = 0): Promise<void> {
+    const file = this.file.requireOpen("fallocate");
     requireNodeInteger("bytes", bytes, 0, BYTES_MAX);
     requireNodeInteger("position", position, 0, BYTES_MAX);
-    return await abortable(undefined, this.backend.allocate(this.file.requireOpen("fallocate"), mode, position, bytes));
+    return await abortable(undefined, this.backend.allocate(file, mode, position, bytes));
   }
 
   /** fchmod(2), by Bun's own function. */

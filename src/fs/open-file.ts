@@ -7,11 +7,17 @@
  * limit) uses it until its last completion. A stream uses it from its creation to its end.
  */
 import type { Holder, OperationOptions } from "../operations/operation.ts";
+import { fstatSync } from "node:fs";
+import { isatty } from "node:tty";
 import { invalidState } from "./state-errors.ts";
-import { EBADF, SystemError } from "../sys/errno.ts";
+import { EBADF, ESPIPE, SystemError } from "../sys/errno.ts";
+import { native } from "../sys/library.ts";
 import type { Path } from "./arguments.ts";
 import type { Backend } from "./backend.ts";
 import { DirectPosition } from "./direct-position.ts";
+
+/** lseek(2). */
+const SEEK_CUR = 1;
 
 export class OpenFile implements Holder {
   readonly fd: number;
@@ -29,6 +35,8 @@ export class OpenFile implements Holder {
   /** The part of `uses` that belongs to streams. */
   private holds = 0;
   private isLocked = false;
+  /** Whether bytes have positions in the file; undefined until somebody asks. */
+  private hasPositions: boolean | undefined;
   private closed: PromiseWithResolvers<void> | undefined;
 
   static async open(
@@ -133,6 +141,16 @@ export class OpenFile implements Holder {
     return this;
   }
 
+  /**
+   * Checks the position of a read or write; -1 is the file's own. Throws ESPIPE for a pipe, a socket
+   * or a terminal, as pread(2) does. The ring would ignore the position.
+   */
+  requirePosition(position: number, syscall: string): void {
+    if (position < 0) return;
+    this.hasPositions ??= !isStream(this.fd);
+    if (!this.hasPositions) throw new SystemError(ESPIPE, syscall);
+  }
+
   /** Closes the file after the operations that use it. Further calls return the same promise. */
   close(): Promise<void> {
     if (this.closed === undefined) {
@@ -146,4 +164,10 @@ export class OpenFile implements Holder {
     if (this.isBorrowed) resolve();
     else this.backend.close(this.fd).then(resolve, reject);
   }
+}
+
+function isStream(fd: number): boolean {
+  if (native().rl_seek(fd, 0, SEEK_CUR) !== -ESPIPE) return false;
+  const stats = fstatSync(fd);
+  return stats.isFIFO() || stats.isSocket() || isatty(fd);
 }

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import * as node from "node:fs/promises";
 import type { OperationOptions } from "../operations/operation.ts";
-import { invalidType, invalidValue, requireOptionalBoolean } from "../sys/check.ts";
+import { invalidType, invalidValue, requireNodeInteger, requireOptionalBoolean, U32_MAX } from "../sys/check.ts";
 import type { SystemError } from "../sys/errno.ts";
 import { abortable } from "./abort.ts";
 import { modeOf, type Path, type PathArgument, pathOf } from "./arguments.ts";
@@ -68,7 +68,7 @@ export async function unlink(path: PathArgument, options?: OperationOptions): Pr
 }
 
 /** The types follow Node, which has removed this option. Bun has kept it. */
-const removeAll = node.rmdir as (path: Path, options: { recursive: true }) => Promise<void>;
+const removeAll = node.rmdir as (path: Path, options: RmdirOptions) => Promise<void>;
 
 export interface RmdirOptions extends OperationOptions {
   /**
@@ -76,15 +76,28 @@ export interface RmdirOptions extends OperationOptions {
    * `signal` and `timeoutMs` have no effect then. Default false.
    */
   recursive?: boolean;
+  /** With `recursive`: whether a path that is not there is no error. Default false. */
+  force?: boolean;
+  /** With `recursive`: number of further tries. Default 0. */
+  maxRetries?: number;
+  /** Milliseconds before the first further try. Default 100. */
+  retryDelay?: number;
 }
+
+/** As in Bun. */
+const RETRY_DELAY_MS = 100;
 
 /** rmdir(2). Removes an empty directory, or with `recursive` any directory. */
 export async function rmdir(path: PathArgument, options: RmdirOptions = {}): Promise<void> {
   if (!isObject(options)) throw invalidType("options", "an object", options);
-  requireOptionalBoolean("recursive", options.recursive);
+  const { recursive, force = false, maxRetries = 0, retryDelay = RETRY_DELAY_MS, ...limits } = options;
+  requireOptionalBoolean("recursive", recursive);
+  requireOptionalBoolean("force", force);
+  requireNodeInteger("maxRetries", maxRetries, 0, U32_MAX);
+  requireNodeInteger("retryDelay", retryDelay, 0, U32_MAX);
   const name = pathOf(path);
-  if (options.recursive) return removeAll(name, { recursive: true });
-  return await abortable(options, backend().rmdir(name, options));
+  if (recursive) return removeAll(name, { recursive, force, maxRetries, retryDelay });
+  return await abortable(options, backend().rmdir(name, limits));
 }
 
 /**
@@ -139,15 +152,28 @@ async function mkdirAll(path: Path, mode: number, options: OperationOptions): Pr
   } catch (error) {
     const { code } = error as SystemError;
     if (code === "EEXIST") {
-      const found = await backend().stat(path, true, false, options);
-      if (found.isDirectory()) return undefined;
+      if (await isDirectory(path, options)) return undefined;
       throw error;
     }
     const parent = parentOf(path);
     if (code !== "ENOENT" || parent.toString() === path.toString()) throw error;
-    const first = await mkdirAll(parent, mode, options);
+    const first = await mkdirAll(parent, mode, options).catch((reason: SystemError) => {
+      // A parent that is a link to nothing: there is a name, and no directory.
+      throw reason.code === "EEXIST" || reason.code === "ENOENT" ? error : reason;
+    });
     const own = await mkdirAll(path, mode, options);
     return first ?? own;
+  }
+}
+
+/** Returns whether a path that is there leads to a directory. A link may lead nowhere, or to itself. */
+async function isDirectory(path: Path, options: OperationOptions): Promise<boolean> {
+  try {
+    return (await backend().stat(path, true, false, options)).isDirectory();
+  } catch (error) {
+    const { code } = error as SystemError;
+    if (code === "ENOENT" || code === "ELOOP") return false;
+    throw error;
   }
 }
 

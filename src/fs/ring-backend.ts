@@ -5,10 +5,11 @@
  * Memory that nobody else has yet (`readFresh`) is the exception: from ADOPTED_BYTES_MIN on, the
  * kernel reads into it directly.
  */
-import { ftruncate } from "node:fs";
+import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { SystemError } from "../sys/errno.ts";
+import { POLLIN } from "../sys/abi.ts";
+import { ENXIO, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -21,9 +22,8 @@ import {
 import { native } from "../sys/library.ts";
 import { owned } from "../sys/owned.ts";
 import { byteLengthOf } from "../sys/views.ts";
-import { giveBack, placeRoom, readvKind, writeKind, writevKind } from "../operations/operation-data.ts";
+import { readvKind, writeKind, writevKind } from "../operations/operation-data.ts";
 import { VECTOR_PIECES_MAX } from "../operations/operation-files.ts";
-import { openKind, statKind } from "../operations/operation-paths.ts";
 import type { Kind, Operation, OperationOptions } from "../operations/operation.ts";
 import type { OperatingReactor } from "../operations/operating-reactor.ts";
 import { EARLY_SUBMIT_BYTES } from "../reactor/turn.ts";
@@ -31,14 +31,22 @@ import type { Path } from "./arguments.ts";
 import type { Backend, ReadResult } from "./backend.ts";
 import { PATH_LENGTH_MAX } from "./direct-file.ts";
 import { DirectFiles } from "./direct-files.ts";
+import { adoptedRead, handleRead, ownedOpen, statKinds } from "./file-kinds.ts";
+import { type FifoOpener, isFifo, openForReader, writerOf } from "./fifo.ts";
 import type { OpenFile } from "./open-file.ts";
-import { BigIntStats, Stats } from "./stats.ts";
+import { type MovePiece, partBefore, pieces, sumOf, takesAll } from "./pieces.ts";
+import type { BigIntStats, Stats } from "./stats.ts";
 import { WholeRead } from "./whole-read.ts";
 import { WholeWrite } from "./whole-write.ts";
 
 /** lseek(2). */
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
+const SEEK_END = 2;
+
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } = constants;
+/** Bytes of a piece for a descriptor that takes few bytes at a time: the usual size of a pipe. */
+const PIPE_BYTES = 65536;
 
 /** Largest number of bytes of one read or write in the kernel: MAX_RW_COUNT. */
 const BYTES_MAX = 0x7ffff000;
@@ -48,55 +56,6 @@ const BYTES_MAX = 0x7ffff000;
  * completions wait to be handled.
  */
 const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
-
-/** Opens a file. The thread owns the descriptor until it is closed. */
-const ownedOpen: Kind<number> = {
-  ...openKind,
-  finish(_operation, fd) {
-    owned().add(fd);
-    return fd;
-  },
-};
-
-/** A read with the value of Node's FileHandle.read. */
-const handleRead: Kind<ReadResult<NodeJS.ArrayBufferView>> = {
-  syscall: "read",
-  place: placeRoom,
-  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
-  moves: true,
-  finish(operation, bytesRead) {
-    const view = operation.data as NodeJS.ArrayBufferView;
-    giveBack(operation.chunk!, bytesRead, view, operation.offset);
-    return { bytesRead, buffer: view };
-  },
-};
-
-const adoptedRead: Kind<ReadResult<Buffer>> = {
-  syscall: "read",
-  place(operation) {
-    operation.address = operation.adopt(operation.data as Buffer).address;
-    operation.lent = operation.length;
-  },
-  prepare: (sqe, { fd, address, lent, position }) => void sqe.prepRead(fd, address, lent, position),
-  moves: true,
-  finish: (operation, bytesRead) => ({ bytesRead, buffer: operation.data as Buffer }),
-};
-
-/** Kinds by system call, and by numbers or BigInts. */
-const statKinds = { stat: statKindsOf("stat"), lstat: statKindsOf("lstat"), fstat: statKindsOf("fstat") };
-
-function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
-  return {
-    numbers: statKind(syscall, (statx) => new Stats(statx)),
-    bigints: statKind(syscall, (statx) => new BigIntStats(statx)),
-  };
-}
-
-/** Throws the error of a piece as an error of the whole operation. */
-function throwAs(syscall: string, error: unknown): never {
-  if (!(error instanceof SystemError)) throw error;
-  throw new SystemError(-error.errno, syscall);
-}
 
 const identity = (bytes: number): number => bytes;
 
@@ -118,7 +77,35 @@ export class RingBackend implements Backend {
     return operation;
   }
 
-  open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+  /**
+   * The ring opens a FIFO without O_CREAT and O_TRUNC like one with O_NONBLOCK: a reader does not
+   * wait for a writer, and a writer without a reader gets ENXIO.
+   */
+  async open(path: Path, flags: number, mode: number, options?: OperationOptions): Promise<number> {
+    const access = (flags & (O_CREAT | O_TRUNC | O_NONBLOCK)) === 0 ? flags & (O_WRONLY | O_RDWR) : -1;
+    let fd: number;
+    try {
+      fd = await this.openOnce(path, flags, mode, options);
+    } catch (error) {
+      if (access !== O_WRONLY || !(error instanceof SystemError && error.errno === -ENXIO)) throw error;
+      return await openForReader(this.fifoOpener, path, flags, error, options);
+    }
+    if (access === O_RDONLY && isFifo(fd)) await writerOf(this.fifoOpener, fd, path, flags, options);
+    return fd;
+  }
+
+  private readonly fifoOpener: FifoOpener = {
+    open: (path, flags, options) => this.openOnce(path, flags, 0, options),
+    close: (fd) => this.close(fd),
+    poll: (fd, options) => this.reactor.poll(fd, POLLIN, options),
+  };
+
+  private async openOnce(
+    path: Path,
+    flags: number,
+    mode: number,
+    options: OperationOptions | undefined,
+  ): Promise<number> {
     const operation = this.reactor.pooled.describe(ownedOpen, options);
     operation.fd = AT_FDCWD;
     operation.path = path;
@@ -162,6 +149,7 @@ export class RingBackend implements Backend {
       const readAt = (at: number) => this.read(file, view, offset, length, at, options);
       return direct.advance(length, readAt, ({ bytesRead }) => bytesRead);
     }
+    file.requirePosition(position, "read");
     if (length > CHUNK_BYTES_MAX)
       return file.during(() => this.readPieces(file, view, offset, length, position, options));
     const operation = this.on(file, handleRead, position, options);
@@ -193,6 +181,7 @@ export class RingBackend implements Backend {
   readFresh(file: OpenFile, bytes: Buffer, position: number, options?: OperationOptions): Promise<ReadResult<Buffer>> {
     const { length } = bytes;
     if (length < ADOPTED_BYTES_MIN || file.direct !== null) return this.read(file, bytes, 0, length, position, options);
+    file.requirePosition(position, "read");
     const operation = this.on(file, adoptedRead, position, options);
     operation.data = bytes;
     operation.length = Math.min(length, BYTES_MAX);
@@ -208,43 +197,77 @@ export class RingBackend implements Backend {
     options?: OperationOptions,
   ): Promise<number> {
     const { direct, fd } = file;
-    if (direct !== null && position < 0)
-      return direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
+    file.requirePosition(position, "write");
+    const flags = native().rl_status_flags(fd);
+    const isOwn = position < 0;
+    const appends = isOwn && flags >= 0 && (flags & O_APPEND) !== 0;
+    if (direct !== null && isOwn) {
+      const advance = direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
+      return appends ? await this.atEnd(file, advance) : advance;
+    }
     // If an error follows a written part, for example on a full disk, the kernel does not move the
     // file's position for that part. So the position is moved before the write, and corrected if
-    // less was written. A file without seeking, such as a pipe, has no position.
+    // less was written. A file without seeking, such as a pipe, has no position. An append needs
+    // none, and moves it to the end.
     let from = position;
-    if (position < 0) {
+    if (isOwn && !appends) {
       const end = native().rl_seek(fd, length, SEEK_CUR);
       if (end >= 0) from = end - length;
     }
     let total = 0;
+    let most = CHUNK_BYTES_MAX;
     file.retain();
     try {
       for (;;) {
         const operation = this.on(file, writeKind, from < 0 ? -1 : from + total, options);
         operation.data = view;
         operation.offset = offset + total;
-        const bytes = (operation.length = Math.min(length - total, CHUNK_BYTES_MAX));
+        const bytes = (operation.length = Math.min(length - total, most));
         const written = await operation.start();
         total += written;
-        if (written < bytes || total === length) return total;
+        if (total === length || written === 0) return total;
+        if (written === bytes) continue;
+        if (!takesAll(fd, flags)) return total;
+        most = PIPE_BYTES;
       }
+    } catch (error) {
+      return partBefore(error, total, "write", options);
     } finally {
-      if (position < 0 && from >= 0 && total < length) native().rl_seek(fd, from + total, SEEK_SET);
+      if (appends && total > 0) native().rl_seek(fd, 0, SEEK_END);
+      else if (isOwn && from >= 0 && total < length) native().rl_seek(fd, from + total, SEEK_SET);
       file.release();
     }
   }
 
+  /** Moves a file's own position to the end after an append: the ring does it only at times. */
+  private async atEnd(file: OpenFile, appending: Promise<number>): Promise<number> {
+    return file.during(async () => {
+      const bytes = await appending;
+      if (bytes > 0 && file.direct !== null) file.direct.moveTo(fstatSync(file.fd).size);
+      else if (bytes > 0) native().rl_seek(file.fd, 0, SEEK_END);
+      return bytes;
+    });
+  }
+
   readv(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return this.vector(file, readvKind, views, position, async (view, bytes, at) => {
-      const { bytesRead } = await this.read(file, view, 0, bytes, at);
+    return this.vector(file, readvKind, views, position, async (view, offset, bytes, at) => {
+      const { bytesRead } = await this.read(file, view, offset, bytes, at);
       return bytesRead;
     });
   }
 
-  writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
-    return this.vector(file, writevKind, views, position, (view, bytes, at) => this.write(file, view, 0, bytes, at));
+  async writev(file: OpenFile, views: NodeJS.ArrayBufferView[], position: number): Promise<number> {
+    const write = (view: NodeJS.ArrayBufferView, offset: number, bytes: number, at: number): Promise<number> =>
+      this.write(file, view, offset, bytes, at);
+    const flags = native().rl_status_flags(file.fd);
+    const appends = position < 0 && flags >= 0 && (flags & O_APPEND) !== 0;
+    const lengths = views.map(byteLengthOf);
+    return file.during(async () => {
+      const writing = this.vector(file, writevKind, views, position, write);
+      const written = await (appends ? this.atEnd(file, writing) : writing);
+      if (written === 0 || written >= sumOf(lengths) || !takesAll(file.fd, flags)) return written;
+      return pieces("writev", views, lengths, written, position, write);
+    });
   }
 
   /**
@@ -256,30 +279,19 @@ export class RingBackend implements Backend {
     kind: Kind<number>,
     views: NodeJS.ArrayBufferView[],
     position: number,
-    each: (view: NodeJS.ArrayBufferView, bytes: number, position: number) => Promise<number>,
+    each: MovePiece,
   ): Promise<number> {
     const { direct } = file;
     const lengths = views.map(byteLengthOf);
-    if (direct !== null && position < 0) {
-      const length = lengths.reduce((sum, bytes) => sum + bytes, 0);
-      return direct.advance(length, (at) => this.vector(file, kind, views, at, each), identity);
-    }
+    if (direct !== null && position < 0)
+      return direct.advance(sumOf(lengths), (at) => this.vector(file, kind, views, at, each), identity);
+    file.requirePosition(position, `p${kind.syscall}`); // preadv(2), as in Bun.
     if (views.length <= VECTOR_PIECES_MAX && lengths.every((bytes) => bytes <= CHUNK_BYTES_MAX)) {
       const operation = this.on(file, kind, position);
       operation.data = views;
       return operation.start();
     }
-    return file.during(async () => {
-      let total = 0;
-      for (const [i, view] of views.entries()) {
-        const bytes = lengths[i]!;
-        const at = position < 0 ? -1 : position + total;
-        const moved = bytes === 0 ? 0 : await each(view, bytes, at).catch((error) => throwAs(kind.syscall, error));
-        total += moved;
-        if (moved < bytes) break;
-      }
-      return total;
-    });
+    return file.during(() => pieces(kind.syscall, views, lengths, 0, position, each));
   }
 
   sync(file: OpenFile): Promise<void> {

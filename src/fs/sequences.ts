@@ -69,3 +69,12 @@ export function writeAll(
     }
   });
 }
+
+/** Waits for the sync of a written file. A pipe or a device that cannot be synced (EINVAL) has nothing to sync. */
+export async function flushed(sync: Promise<void>): Promise<void> {
+  try {
+    await sync;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
+  }
+}

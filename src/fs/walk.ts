@@ -4,6 +4,7 @@
  */
 import type { Dirent } from "node:fs";
 import { join } from "node:path";
+import { AbortError } from "./abort.ts";
 import { type PathArgument, pathOf } from "./arguments.ts";
 import { readdir } from "./bun-own.ts";
 import { requireNumber, requireObject, requireSignal } from "../sys/check.ts";
@@ -11,7 +12,7 @@ import { requireNumber, requireObject, requireSignal } from "../sys/check.ts";
 export interface WalkOptions {
   /** Largest depth; 0 means the entries of the directory itself. Default Infinity. */
   depthMax?: number;
-  /** Signal that ends the walk with its reason. */
+  /** Signal that ends the walk with an AbortError. */
   signal?: AbortSignal | null;
 }
 
@@ -40,12 +41,16 @@ async function* walkFrom(
   depthMax: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<WalkEntry, void> {
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const entries = await readdir(directory, { withFileTypes: true });
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const path = join(directory, entry.name);
     yield { path, entry, depth };
     if (entry.isDirectory() && depth < depthMax) yield* walkFrom(path, depth + 1, depthMax, signal);
   }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError(signal.reason);
 }

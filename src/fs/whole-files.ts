@@ -22,7 +22,7 @@ import { type FileData, readData, type ReadyData } from "./file-data.ts";
 import { requireDescriptor } from "./descriptors.ts";
 import { FileHandle } from "./file-handle.ts";
 import { OpenFile } from "./open-file.ts";
-import { readToEnd, writeAll } from "./sequences.ts";
+import { flushed, readToEnd, writeAll } from "./sequences.ts";
 import { atomicOpenFile } from "./state-errors.ts";
 
 /** Permissions of a new file until it gets its final ones. It gets them before its first byte. */
@@ -106,7 +106,7 @@ export async function writeFile(
   if (atomic && (file instanceof FileHandle || typeof file === "number")) throw atomicOpenFile();
   if (file instanceof FileHandle) {
     await file.writeData(ready, limits);
-    if (flush) await file.sync();
+    if (flush) await flushed(file.sync());
     return;
   }
   const bits = modeOf(given(mode), MODE_DEFAULT);
@@ -121,7 +121,7 @@ export async function writeFile(
   if (whole !== undefined) return await abortable(limits, whole);
   const writing = withFile(used, place!, flags, bits, limits, async (opened) => {
     await opened.during(() => ready.write((view, length) => writeAll(used, opened, view, -1, limits, length), limits));
-    if (flush) await used.sync(opened);
+    if (flush) await flushed(used.sync(opened));
   });
   return await abortable(limits, writing);
 }
@@ -175,9 +175,15 @@ async function writeAtomically(
   if (isNew && (await exists(path))) throw new SystemError(EEXIST, "open", { path: path.toString() });
   const replaced = mode === undefined && !isNew ? await promisify(stat)(path).catch(() => undefined) : undefined;
   const modeAtFirst = replaced === undefined ? (mode ?? MODE_DEFAULT) : OWNER_ALONE;
-  const file = await OpenFile.open(used, temporary, openFlags("wx"), modeAtFirst, options);
+  const asFor = (error: unknown): unknown => withPath(error, path);
+  options.signal?.throwIfAborted();
+  // Without limits: a file that an abandoned open makes later would stay. It is removed below.
+  const file = await OpenFile.open(used, temporary, openFlags("wx"), modeAtFirst).catch((error) => {
+    throw asFor(error);
+  });
   try {
     try {
+      options.signal?.throwIfAborted();
       if (replaced !== undefined) await takeOver(file, replaced);
       await data.write((view, length) => writeAll(used, file, view, -1, options, length), options);
       await used.sync(file);
@@ -192,7 +198,7 @@ async function writeAtomically(
     // The caller gets the first error, which tells why there is no file.
     await used.unlink(temporary).catch(() => {});
     const isTaken = isNew && error instanceof Error && (error as NodeJS.ErrnoException).code === "EEXIST";
-    throw isTaken ? new SystemError(EEXIST, "open", { path: path.toString() }) : error;
+    throw isTaken ? new SystemError(EEXIST, "open", { path: path.toString() }) : asFor(error);
   }
   const opened = await OpenFile.open(used, directory, openFlags(constants.O_RDONLY | constants.O_DIRECTORY), 0);
   try {
@@ -200,6 +206,14 @@ async function writeAtomically(
   } finally {
     await opened.close();
   }
+}
+
+/** Returns an error of the temporary file as one of the caller's file, whose name the caller knows. */
+function withPath(error: unknown, path: Path): unknown {
+  const { errno, syscall, path: where, dest } = error as Partial<SystemError>;
+  if (errno === undefined || syscall === undefined || where === undefined) return error;
+  // rename(2): the target is the caller's file.
+  return new SystemError(-errno, dest === undefined ? syscall : "open", { path: path.toString() });
 }
 
 /** Returns whether there is anything of this name, also a symbolic link that leads nowhere. */

@@ -133,7 +133,15 @@ const entry: Kind<number> = {
   // The program prepares an entry of no ring: its function may submit other operations meanwhile.
   place(operation) {
     const prepared = new Sqe(new Uint32Array(16), 0);
-    (operation.data as (sqe: Sqe) => unknown)(prepared);
+    const given = (operation.data as (sqe: Sqe) => unknown)(prepared);
+    // What comes after an `await` would change an entry that is already copied.
+    if (given instanceof Promise) {
+      given.catch(() => {});
+      throw withCode(
+        "ERR_INVALID_RETURN_VALUE",
+        new TypeError("prepare must not return a promise: it has the entry only while it is called"),
+      );
+    }
     // A copy, since the program may have kept the entry that it was given.
     const own = new Sqe(new Uint32Array(16), 0).copyFrom(prepared);
     operation.data = own;

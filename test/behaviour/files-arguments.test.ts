@@ -757,3 +757,70 @@ describe.skipIf(isBun)("descriptors", () => {
     expect((await attempt([process.execPath, "-e", program])).stdout).toBe("20 20\n");
   });
 });
+
+describe("options and numbers that are checked, or not:", () => {
+  const wrong = [1.5, -1, NaN, "1", null, 2 ** 32];
+  const remove = (recursive: boolean, name: string) => async (fs: Api, directory: string) => {
+    const path = join(directory, "d");
+    node.mkdirSync(path);
+    const calls = wrong.map((value) => () => (fs.rmdir as any)(path, { recursive, [name]: value }));
+    return [await each(...calls), node.existsSync(path)];
+  };
+  for (const recursive of [true, false])
+    for (const name of ["maxRetries", "retryDelay", "force"])
+      same(`rmdir, recursive ${recursive}, ${name}`, remove(recursive, name));
+
+  same("rmdir by force of what is not there", (fs, directory) =>
+    (fs.rmdir as any)(join(directory, "no"), { recursive: true, force: true }),
+  );
+  same("mkdir through links that lead nowhere", async (fs, directory) => {
+    node.symlinkSync("no", join(directory, "dangling"));
+    node.symlinkSync("loop", join(directory, "loop"));
+    const errors: unknown[] = [];
+    for (const name of ["dangling", "dangling/z", "dangling/z/y", "loop", "loop/z", "f", "f/z"])
+      errors.push(
+        await fs.mkdir(join(directory, name), { recursive: true }).catch(({ code, syscall, path }: any) => {
+          return { code, syscall, path: path.slice(directory.length) };
+        }),
+      );
+    return errors;
+  });
+  same("a handle's readFile with a flag that is none", (fs, directory) =>
+    onHandle(fs, join(directory, "f"), "r", (handle) =>
+      each(
+        () => handle.readFile({ flag: "zz" }),
+        () => handle.readFile({ flag: 5.5 }),
+        async () => `${await handle.readFile({ flag: "w" })}`,
+      ),
+    ),
+  );
+  same("nothing, read from and written to handles of the wrong mode", async (fs, directory) => {
+    const nothing = Buffer.alloc(0);
+    const all = (handle: any): Promise<unknown[]> =>
+      each(
+        async () => (await handle.write(nothing)).bytesWritten,
+        async () => (await handle.write(nothing, 0, 1, 0)).bytesWritten,
+        async () => (await handle.write(nothing, 1)).bytesWritten,
+        async () => (await handle.writev([])).bytesWritten,
+        async () => (await handle.read(nothing)).bytesRead,
+        async () => (await handle.read(Buffer.alloc(3), 0, 0, 0)).bytesRead,
+        async () => (await handle.readv([])).bytesRead,
+      );
+    return [
+      await onHandle(fs, join(directory, "f"), "r", all),
+      await onHandle(fs, join(directory, "f"), "r+", async (handle) => [
+        (await handle.write(Buffer.from("xyz"), null, 2, 1)).bytesWritten,
+      ]),
+      await onHandle(fs, join(directory, "g"), "w", all),
+    ];
+  });
+  same("a closed handle, before its arguments", async (fs, directory) => {
+    const handle: any = await fs.open(join(directory, "f"), "r+");
+    await handle.close();
+    const codes: unknown[] = [];
+    for (const name of ["readv", "writev", "readFile", "writeFile", "appendFile", "truncate"])
+      codes.push(await handle[name]("bad", "bad").catch(({ code, syscall }: any) => `${code} ${syscall}`));
+    codes.push(await handle.stat({ bigint: 5 }).catch(({ code }: any) => code));
+    return codes;
+  });
+});

@@ -225,6 +225,9 @@ describe.skipIf(isBun)("the promise layer", () => {
     expect(await used.entry((sqe) => sqe.prepNop().setUserData(0xffffffff, 0xffffffff))).toBe(0);
     expect(await used.entry((sqe) => sqe.prepRead(-1, 0, 1)).catch(({ code }) => code)).toBe("EBADF");
     expect(await used.entry((sqe) => sqe.prepNop().link()).catch(({ name }) => name)).toBe("TypeError");
+    expect(await used.entry(async (sqe) => void sqe.prepNop()).catch(({ code }) => code)).toBe(
+      "ERR_INVALID_RETURN_VALUE",
+    );
     expect(await used.entry((sqe) => sqe.prepRead(0, 0, -1)).catch(({ name }) => name)).toBe("RangeError");
     let kept: Sqe | undefined;
     const entry = used.op.entry((sqe) => void (kept = sqe.prepNop()));

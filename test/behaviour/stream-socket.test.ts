@@ -219,7 +219,10 @@ describe("a stream socket", () => {
     expect(await rejection(connectStream({ unix }))).toMatchObject({
       code: expect.stringMatching(/ECONNREFUSED|ENOENT/),
     });
-    expect(await rejection(socket.write("late"))).toMatchObject({ message: "the socket is closed for writing" });
+    expect(await rejection(socket.write("late"))).toMatchObject({
+      code: "ERR_SOCKET_CLOSED",
+      message: "the socket is closed for writing",
+    });
   });
 
   test("is iterated over, chunk by chunk, to the peer's end", async () => {

@@ -490,6 +490,7 @@ static void files(const char *path) {
   EXPECT(file >= 0);
 
   EXPECT(DRIVE(rl_seek, file, 0, SEEK_END) == FILE_BYTES && DRIVE(rl_seek, file, 5, SEEK_SET) == 5);
+  EXPECT((DRIVE(rl_status_flags, file) & O_ACCMODE) == (fcntl(file, F_GETFL) & O_ACCMODE) && DRIVE(rl_status_flags, -1) == -EBADF);
   EXPECT(DRIVE(rl_seek, file, -1, SEEK_SET) == -EINVAL && DRIVE(rl_seek, -1, 0, SEEK_SET) == -EBADF);
 
   int pair[2];

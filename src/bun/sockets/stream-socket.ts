@@ -24,7 +24,7 @@ import { lazily } from "../../sys/lazily.ts";
 import { native } from "../../sys/library.ts";
 import type { Mode } from "../../reactor/mode.ts";
 import { readByteCount, readEndpoint, readListenEndpoint } from "./options.ts";
-import { requireObject } from "../../sys/check.ts";
+import { requireObject, withCode } from "../../sys/check.ts";
 import { toBytes, type Writable } from "./socket-data.ts";
 import type { SocketAddress } from "../../transport/address.ts";
 import type { Outbox } from "../../transport/outbox.ts";
@@ -123,11 +123,11 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
   }
 
   /**
-   * Queues all of the data. Resolves when there is room for more. Rejects if the connection has
-   * ended or breaks.
+   * Queues all of the data. Resolves when there is room for more. Rejects if the connection breaks,
+   * and with ERR_SOCKET_CLOSED if it has ended.
    */
   async write(data: Writable): Promise<void> {
-    if (!this.connection.isOpen) throw this.failure ?? new Error("the socket is closed for writing");
+    if (!this.connection.isOpen) throw this.failure ?? closedError("the socket is closed for writing");
     this.connection.outbox.write(toBytes(data, 0, undefined));
     if (this.connection.queuedBytes < this.writeQueueBytesMax) return;
     await this.drained();
@@ -258,7 +258,7 @@ export class StreamSocket implements StreamUser, AsyncDisposable {
     else this.reader?.resolve({ done: true, value: undefined });
     this.reader = undefined;
     for (const writer of this.writers)
-      writer.reject(error ?? new Error("the socket was closed before everything was sent"));
+      writer.reject(error ?? closedError("the socket was closed before everything was sent"));
     this.writers = [];
     if (error) this.closing.reject(error);
     else this.closing.resolve();
@@ -384,4 +384,9 @@ export function listenStream(
       },
     }),
   };
+}
+
+/** Node's code for a write to a socket that is closed. */
+function closedError(message: string): Error {
+  return withCode("ERR_SOCKET_CLOSED", new Error(message));
 }
