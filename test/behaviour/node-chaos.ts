@@ -16,10 +16,13 @@ import { type NodeServer, start } from "./node-subject.ts";
  */
 export async function startNodeChaosServer(directory: string, report: (what: string) => void): Promise<NodeServer> {
   writeFiles(directory);
-  const started = await start((request, response) => {
-    watch(request, response, report);
-    void answer(directory, request, response).catch(() => {}); // The client has left.
-  });
+  const started = await start(
+    (request, response) => {
+      watch(request, response, report);
+      void answer(directory, request, response).catch(() => {}); // The client has left.
+    },
+    { keepAliveTimeout: 240_000 }, // On a busy machine, a client is idle for longer than the default.
+  );
   // As in chaos.ts, a client that has closed its side still gets its answers.
   (started.server as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
   const open = new Set<Socket>();
