@@ -259,7 +259,7 @@ describe.skipIf(isBun)("the metrics of a process", () => {
     const kinds = ["http", "node_http", "socket"].map((kind) => `connections{kind="${kind}"}`);
     const open = async (): Promise<void> => {
       for (const port of [ports.http, ports.node, ports.echo]) clients.push(await RawClient.connect(port));
-      await clients[1]!.write("x"); // Servers of node:http see a connection with its first byte.
+      await clients[1]!.write("G"); // Servers of node:http see a connection with its first byte.
     };
     const opened = { accepts_total: 3, 'received_bytes_total{transport="stream"}': 1 };
     await expectChanges(open, { ...Object.fromEntries(kinds.map((kind) => [kind, 1])), ...opened });
