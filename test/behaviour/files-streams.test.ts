@@ -11,7 +11,7 @@ import { files, isBun } from "./subject.ts";
 
 const directory = node.mkdtempSync(join(tmpdir(), "ringloop-streams-"));
 const at = (name: string): string => join(directory, name);
-await attempt(["mkfifo", at("fifo"), at("other"), at("third")]);
+await attempt(["mkfifo", ...["fifo", "other", "third", "alone0", "alone1", "alone2"].map(at)]);
 afterAll(() => node.rmSync(directory, { recursive: true }));
 
 type Handle = Awaited<ReturnType<typeof files.open>>;
@@ -125,14 +125,16 @@ test("a FIFO whose writer has gone is open, and has its bytes", async () => {
 });
 
 test.skipIf(isBun)("a signal and a time limit end the wait for the other end of a FIFO", async () => {
-  for (const flags of ["r", node.constants.O_WRONLY, "w"]) {
+  for (const [i, flags] of ["r", node.constants.O_WRONLY, "w"].entries()) {
+    // Another FIFO each: an open that was given up is the other end until the kernel has ended it.
+    const path = at(`alone${i}`);
     const abort = new AbortController();
-    const opening = files.open(at("other"), flags, { signal: abort.signal } as never);
+    const opening = files.open(path, flags, { signal: abort.signal } as never);
     setImmediate(() => abort.abort());
     expect(await codeOf(opening)).toBe("ABORT_ERR");
     if (flags === "w") continue; // A linked timeout does not end this open.
-    const error = await files.open(at("other"), flags, { timeoutMs: 1 } as never).catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: "ETIMEDOUT", syscall: "open", path: at("other") });
+    const error = await files.open(path, flags, { timeoutMs: 1 } as never).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "ETIMEDOUT", syscall: "open", path });
   }
 });
 
