@@ -1,15 +1,13 @@
 /** Opens of a FIFO that wait for the other end, as open(2) does; the ring's own open does not wait. */
 import { constants, fstatSync } from "node:fs";
 import type { OperationOptions } from "../operations/operation-options.ts";
-import { ESPIPE, ETIMEDOUT, SystemError } from "../sys/errno.ts";
-import { native } from "../sys/library.ts";
+import { ETIMEDOUT, SystemError } from "../sys/errno.ts";
 import type { Path } from "./arguments.ts";
+import { cannotSeek } from "./open-file.ts";
 
 /** Missing in node:fs. The value is asm-generic's, which x86-64 and arm64 share. */
 const O_PATH = 0o10000000;
 const { O_CREAT, O_NOFOLLOW } = constants;
-/** lseek(2). */
-const SEEK_CUR = 1;
 
 /** The operations that a wait needs. */
 export interface FifoOpener {
@@ -19,7 +17,7 @@ export interface FifoOpener {
 }
 
 export function isFifo(fd: number): boolean {
-  return native().rl_seek(fd, 0, SEEK_CUR) === -ESPIPE && fstatSync(fd).isFIFO();
+  return cannotSeek(fd) && fstatSync(fd).isFIFO();
 }
 
 /**

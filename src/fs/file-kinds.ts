@@ -42,7 +42,7 @@ export const adoptedRead: Kind<ReadResult<Buffer>> = {
 /** Kinds by system call, and by numbers or BigInts. */
 export const statKinds = { stat: statKindsOf("stat"), lstat: statKindsOf("lstat"), fstat: statKindsOf("fstat") };
 
-export function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
+function statKindsOf(syscall: string): { numbers: Kind<Stats>; bigints: Kind<BigIntStats> } {
   return {
     numbers: statKind(syscall, (statx) => new Stats(statx)),
     bigints: statKind(syscall, (statx) => new BigIntStats(statx)),

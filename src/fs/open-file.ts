@@ -166,8 +166,13 @@ export class OpenFile implements Holder {
   }
 }
 
+/** Whether lseek(2) refuses the file: a pipe, a FIFO, a socket, and some devices. */
+export function cannotSeek(fd: number): boolean {
+  return native().rl_seek(fd, 0, SEEK_CUR) === -ESPIPE;
+}
+
 function isStream(fd: number): boolean {
-  if (native().rl_seek(fd, 0, SEEK_CUR) !== -ESPIPE) return false;
+  if (!cannotSeek(fd)) return false;
   const stats = fstatSync(fd);
   return stats.isFIFO() || stats.isSocket() || isatty(fd);
 }

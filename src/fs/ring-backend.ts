@@ -59,6 +59,9 @@ const DIRECT_READ_WEIGHT_BYTES = EARLY_SUBMIT_BYTES / 12;
 
 const identity = (bytes: number): number => bytes;
 
+/** `flags`: the descriptor's O_*, or -errno. A write at a position is none. */
+const isAppend = (flags: number, position: number): boolean => position < 0 && flags >= 0 && (flags & O_APPEND) !== 0;
+
 export class RingBackend implements Backend {
   private readonly reactor: OperatingReactor;
   private readonly directFiles: DirectFiles;
@@ -200,7 +203,7 @@ export class RingBackend implements Backend {
     file.requirePosition(position, "write");
     const flags = native().rl_status_flags(fd);
     const isOwn = position < 0;
-    const appends = isOwn && flags >= 0 && (flags & O_APPEND) !== 0;
+    const appends = isAppend(flags, position);
     if (direct !== null && isOwn) {
       const advance = direct.advance(length, (at) => this.write(file, view, offset, length, at, options), identity);
       return appends ? await this.atEnd(file, advance) : advance;
@@ -260,7 +263,7 @@ export class RingBackend implements Backend {
     const write = (view: NodeJS.ArrayBufferView, offset: number, bytes: number, at: number): Promise<number> =>
       this.write(file, view, offset, bytes, at);
     const flags = native().rl_status_flags(file.fd);
-    const appends = position < 0 && flags >= 0 && (flags & O_APPEND) !== 0;
+    const appends = isAppend(flags, position);
     const lengths = views.map(byteLengthOf);
     return file.during(async () => {
       const writing = this.vector(file, writevKind, views, position, write);
