@@ -18,15 +18,15 @@ const { get: getUrl } = Object.getOwnPropertyDescriptor(NativeResponse.prototype
 /** Memory of a Response without a body, a URL and a status text. */
 let emptyBytes: number | undefined;
 
-/** Whether `fetch` made the Response of an answer to a request over a network. */
-export function isFetched(response: Response): boolean {
-  return getUrl.call(response).startsWith("http");
-}
-
-/** Returns the number of bytes of the body that are in memory: all of the body, or 0. */
-export function bytesInMemory(response: Response): number {
+/**
+ * Returns the number of bytes in memory of the body of a Response that `fetch` got over a network:
+ * all of the body, or 0. Returns undefined for any other Response.
+ */
+export function fetchedBytesInMemory(response: Response): number | undefined {
+  const url = getUrl.call(response);
+  if (!url.startsWith("http")) return undefined;
   emptyBytes ??= estimateShallowMemoryUsageOf(new NativeResponse(null));
-  const textBytes = getUrl.call(response).length + response.statusText.length;
+  const textBytes = url.length + response.statusText.length;
   return Math.max(0, estimateShallowMemoryUsageOf(response) - emptyBytes - textBytes);
 }
 

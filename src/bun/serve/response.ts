@@ -8,7 +8,7 @@ import { withCode } from "../../sys/check.ts";
 import { isAscii } from "node:buffer";
 import { lazily } from "../../sys/lazily.ts";
 import { type Place, placeOf } from "./blob-place.ts";
-import { bytesInMemory, isFetched, isWhole } from "./fetched-response.ts";
+import { fetchedBytesInMemory, isWhole } from "./fetched-response.ts";
 import type { FileBody } from "./file-plan.ts";
 import { BodyIterable, type DirectSource, directSourceOf } from "./body-iterable.ts";
 import {
@@ -153,7 +153,8 @@ function typeOfUntyped(bytes: Uint8Array): string {
  * `Bun.inspect`, which costs much more, tells what another body is.
  */
 function takeUnknownBody(response: Response): BodySource {
-  if (isFetched(response)) return takeFetchedBody(response);
+  const bytes = fetchedBytesInMemory(response);
+  if (bytes !== undefined) return takeFetchedBody(response, bytes);
   if (/^ {2}(?:Blob|FileRef|S3Ref) \(/m.test(Bun.inspect(response))) {
     const blob = Bun.peek(response.clone().blob());
     if (blob instanceof Blob) return takeBlob(response, blob);
@@ -161,9 +162,8 @@ function takeUnknownBody(response: Response): BodySource {
   return takeStream(response);
 }
 
-/** Takes the body of a Response of `fetch`: whole, or as a stream. */
-function takeFetchedBody(response: Response): BodySource {
-  const bytes = bytesInMemory(response);
+/** Takes the body of a Response of `fetch` with so many bytes in memory: whole, or as a stream. */
+function takeFetchedBody(response: Response, bytes: number): BodySource {
   // As in Bun, a body that has arrived has a type, and one that still arrives has none.
   const type = bytes > 0 ? BYTES_TYPE : undefined;
   if (isWhole(response, bytes)) {

@@ -10,7 +10,7 @@
  */
 
 import { BodyIterable, rememberIterable } from "./body-iterable.ts";
-import { bytesInMemory, isFetched, isWhole } from "./fetched-response.ts";
+import { fetchedBytesInMemory, isWhole } from "./fetched-response.ts";
 import { NativeReadableStream, NativeResponse } from "./native-globals.ts";
 
 /** Stands for a body that native code made of a value in memory. */
@@ -169,8 +169,8 @@ export const sourceOf = Source.of;
 
 /** Remembers of the stream of a fetched Response that all of it is in memory, if it is. */
 function markWhole(stream: ReadableStream, response: Response): void {
-  if (Memory.has(response) || nativeBody.call(response) !== stream || !isFetched(response)) return;
-  if (isWhole(response, bytesInMemory(response))) Source.mark(stream, inMemory);
+  if (Memory.has(response) || nativeBody.call(response) !== stream) return;
+  if (isWhole(response, fetchedBytesInMemory(response) ?? 0)) Source.mark(stream, inMemory);
 }
 
 /** Whether `takePlain` can take a body of this type. */
