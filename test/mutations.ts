@@ -81,7 +81,7 @@ export const mutations: Mutation[] = [
   {
     what: "a receive without a buffer waits for nothing",
     file: "transport/receiving.ts",
-    from: "      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection);",
+    from: "      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection, buffers);",
     to: "",
     tests: ["behaviour/http-messages.test.ts"],
     env: disturbed,
@@ -751,5 +751,19 @@ export const mutations: Mutation[] = [
     from: 'if (stream !== null && !stream.locked) return { kind: "stream", stream };',
     to: "",
     tests: ["behaviour/fetched-responses.test.ts"],
+  },
+  {
+    what: "receive buffers never grow in number",
+    file: "reactor/lane.ts",
+    from: "if (starved.length > buffers.circulating * MISSING_PART) buffers.grow();",
+    to: "",
+    tests: ["behaviour/receive-buffers.test.ts"],
+  },
+  {
+    what: "one fast sender makes the receive buffers grow in number",
+    file: "reactor/lane.ts",
+    from: "if (starved.length > buffers.circulating * MISSING_PART) buffers.grow();",
+    to: "buffers.grow();",
+    tests: ["behaviour/receive-buffers.test.ts"],
   },
 ];

@@ -27,7 +27,21 @@ import { Submission } from "./submission.ts";
 import { Traffic } from "./traffic.ts";
 
 const RECEIVE_GROUP = 0;
-const INITIAL_RECEIVE_BUFFERS = 128;
+/** Not the group of datagrams, which is 1. */
+const BULK_GROUP = 2;
+/** A bulk buffer is as large as so many others. */
+const BULK_FACTOR = 4;
+/**
+ * Bytes of the buffers of a group that circulate at first. They lie in a second-level cache while
+ * one sender fills them again and again. An SQ thread fills some while the program reads others.
+ */
+const CIRCULATING_BYTES = 524288;
+const SQPOLL_CIRCULATING_BYTES = 4194304;
+/**
+ * More buffers circulate when more than this part of them was missing. A few fast senders fill any
+ * number of buffers, and gain nothing from more.
+ */
+const MISSING_PART = 1 / 8;
 const BATCH_COMPLETIONS = 2048;
 
 export class Lane {
@@ -45,6 +59,7 @@ export class Lane {
   readonly owned = owned();
   /** Memory that the kernel receives into. */
   readonly receiveBuffers: BufferRing;
+  private bulk: BufferRing | undefined;
   /** Counters for `ReactorStats`. The code that sees an event increments its counter. */
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
   /** Counters for ringloop/metrics. */
@@ -60,7 +75,8 @@ export class Lane {
   private readonly submission: Submission;
   private readonly bufferGroups = new Map<number, BufferRing>();
   private readonly batch: Batch;
-  private starved: Flushable[] = [];
+  /** Those who wait for a buffer of a group. */
+  private readonly starved = new Map<BufferRing, Flushable[]>();
 
   /** Throws SystemError where io_uring is not available. */
   constructor(reactor: Reactor, options: LaneOptions, faults: Faults | undefined) {
@@ -75,7 +91,7 @@ export class Lane {
         bgid: RECEIVE_GROUP,
         count: options.receiveBuffersMax,
         bytes: options.receiveBufferBytes,
-        initial: INITIAL_RECEIVE_BUFFERS,
+        initial: this.circulating(options.receiveBufferBytes),
       });
       if (!receivesMultishot(this.ring, RECEIVE_GROUP)) throw new SystemError(ENOSYS, "io_uring_enter");
     } catch (error) {
@@ -135,6 +151,7 @@ export class Lane {
   submit(waitUs: number, limited: boolean): void {
     if (this.ring.cqHasOverflow) this.counters.overflows++;
     this.receiveBuffers.publish();
+    this.bulk?.publish();
     this.submission.submit(waitUs, limited);
   }
 
@@ -162,23 +179,61 @@ export class Lane {
   }
 
   /**
-   * Calls `target.flush()` when receive buffers have come back. For a receive that ended with
-   * ENOBUFS.
+   * Larger buffers for connections that receive much. Such a connection needs fewer receives, and
+   * its consumer gets larger pieces. The others would only be further apart in memory.
    */
-  awaitBuffers(target: Flushable): void {
+  get bulkBuffers(): BufferRing {
+    return (this.bulk ??= this.makeBulkBuffers());
+  }
+
+  /** Returns the number of buffers of this size that circulate at first. */
+  private circulating(bytes: number): number {
+    const all = this.ring.sqpoll ? SQPOLL_CIRCULATING_BYTES : CIRCULATING_BYTES;
+    return Math.max(2, Math.floor(all / bytes));
+  }
+
+  /** Number of buffers of both sizes that the kernel can fill. */
+  get buffersAvailable(): number {
+    const { receiveBuffers, bulk = receiveBuffers } = this;
+    return receiveBuffers.available + (bulk === receiveBuffers ? 0 : bulk.available);
+  }
+
+  private makeBulkBuffers(): BufferRing {
+    const { count, bytes: otherBytes } = this.receiveBuffers;
+    const bytes = otherBytes * BULK_FACTOR;
+    try {
+      return this.bufferGroup({
+        bgid: BULK_GROUP,
+        count: Math.max(2, count / BULK_FACTOR),
+        bytes,
+        initial: this.circulating(bytes),
+      });
+    } catch {
+      return this.receiveBuffers; // The system has no memory for them, or they are too large.
+    }
+  }
+
+  /** Calls `target.flush()` when buffers have come back. For a receive that ended with ENOBUFS. */
+  awaitBuffers(target: Flushable, buffers = this.receiveBuffers): void {
     this.counters.enobufs++;
-    this.starved.push(target);
+    const starved = this.starved.get(buffers);
+    if (starved === undefined) this.starved.set(buffers, [target]);
+    else starved.push(target);
     this.reactor.wake();
   }
 
   /**
-   * Wakes the receives that wait for buffers. At the end of a dispatch every buffer is back; from
-   * now on twice as many buffers circulate.
+   * Wakes the receives that wait for buffers. At the end of a dispatch every buffer is back. If many
+   * receives wait, twice as many buffers circulate from now on.
    */
   feedStarved(): void {
-    if (this.starved.length === 0) return;
-    this.receiveBuffers.grow();
-    for (const target of this.starved.splice(0)) this.reactor.flushes.add(target);
+    if (this.starved.size === 0) return;
+    for (const [buffers, starved] of this.starved) {
+      if (starved.length > buffers.circulating * MISSING_PART) buffers.grow();
+      // The first one may have taken all buffers before. It comes last, so that each gets its turn.
+      for (let i = 1; i <= starved.length; i++) this.reactor.flushes.add(starved[i % starved.length]!);
+    }
+    this.starved.clear();
   }
 
   // ---- completions ------------------------------------------------------------------------------
@@ -276,7 +331,9 @@ export class Lane {
   /** Gives back memory that is not needed while idle. */
   trim(): void {
     // In defer the kernel writes only during a system call. An SQ thread might be writing now.
-    if (!this.ring.sqpoll) this.receiveBuffers.trim();
+    if (this.ring.sqpoll) return;
+    this.receiveBuffers.trim();
+    this.bulk?.trim();
   }
 
   /** Closes the ring and its buffers. Nothing may be in flight. */

@@ -16,7 +16,10 @@ export interface ReactorOptions {
    * cost address space only.
    */
   receiveBuffersMax?: number;
-  /** Size of each receive buffer in bytes. Default 16384. */
+  /**
+   * Size of each receive buffer in bytes. Default 16384. A connection that receives much gets
+   * buffers of four times this size. There are up to a quarter as many of these.
+   */
   receiveBufferBytes?: number;
   /**
    * Microseconds for which an sqpoll reactor looks for completions before it blocks. Default 20, or

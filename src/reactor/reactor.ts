@@ -117,7 +117,7 @@ export class Reactor {
       operationsInFlight: lane.operations.inFlight,
       slotsInUse: lane.operations.slotsInUse,
       sendBytesInUse: this.arena.bytesInUse,
-      receiveBuffersAvailable: lane.receiveBuffers.available,
+      receiveBuffersAvailable: lane.buffersAvailable,
     };
   }
 

@@ -66,8 +66,8 @@ export class BufferRing {
   private readonly owners: Uint8Array;
   private tail = 0;
   private publishedTail = 0;
-  /** Buffers with a smaller id circulate. */
-  private circulating = 0;
+  /** Number of buffers that circulate: those with a smaller id. */
+  circulating = 0;
   private readonly initial: number;
   /** Whether buffers beyond the initial ones have been filled since `trim()`. */
   private touched = false;

@@ -67,6 +67,10 @@ export const Flag = {
   Unreferenced: 0x20000,
   /** The inbox contains more than may wait for the consumer: the connection receives nothing. */
   Backlogged: 0x80000,
+  /** A receive has filled a whole buffer: the next one gets larger buffers. */
+  ReceivesMuch: 0x1000000,
+  /** The last receive has got larger buffers. */
+  ReceivesBulk: 0x2000000,
 } as const;
 
 /** The bits of the holds. While one is set, the connection receives nothing and offers nothing. */

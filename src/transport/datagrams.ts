@@ -280,7 +280,7 @@ export class Datagrams implements OperationOwner, Flushable {
       }
     } else if (result > 0) throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
     if (this.isClosed) return;
-    if (result === -ENOBUFS) return this.lane.awaitBuffers(this);
+    if (result === -ENOBUFS) return this.lane.awaitBuffers(this, this.buffers);
     if (result < 0 && result !== -ECANCELED && result !== -EAGAIN && result !== -EINTR) this.report(result, "recv");
     this.continueReceiving();
   }

@@ -11,7 +11,7 @@ import { assert } from "../sys/assert.ts";
 import { EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
 import type { Lane } from "../reactor/lane.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
-import { RingIntegrityError } from "../ring/buffer-ring.ts";
+import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { Flag, HELD, Kind } from "./connection-state.ts";
 import * as intake from "./intake.ts";
 
@@ -34,7 +34,14 @@ export function arm(connection: Receiving): void {
     "a connection has one receive in flight, and none after the end",
   );
   connection.bits |= Flag.ReceiveArmed;
-  lane.tag(lane.nextSqe().prepRecvMultishot(connection.fd, lane.receiveBuffers.bgid), connection.slot, Kind.Receive);
+  if ((connection.bits & Flag.ReceivesMuch) !== 0) connection.bits |= Flag.ReceivesBulk;
+  const { bgid } = buffersOf(connection);
+  lane.tag(lane.nextSqe().prepRecvMultishot(connection.fd, bgid), connection.slot, Kind.Receive);
+}
+
+/** Returns the buffers of the last receive. */
+function buffersOf({ bits, lane }: Receiving): BufferRing {
+  return (bits & Flag.ReceivesBulk) === 0 ? lane.receiveBuffers : lane.bulkBuffers;
 }
 
 export function cancel(connection: Receiving): void {
@@ -51,14 +58,15 @@ export function isDue({ bits }: { bits: number }): boolean {
 /** Handles one completion of the receive. */
 export function received(connection: Receiving, result: number, flags: number): void {
   const { lane } = connection;
+  const buffers = buffersOf(connection);
   if ((flags & IORING_CQE_F_MORE) === 0) connection.bits &= ~Flag.ReceiveArmed;
   if (result > 0) {
     if ((flags & IORING_CQE_F_BUFFER) === 0)
       throw new RingIntegrityError(`completion receives ${result} bytes without a buffer`);
     lane.traffic.receivedBytes += result;
-    const buffers = lane.receiveBuffers;
     const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
     const start = buffers.take(bid, result);
+    if (result === buffers.bytes && !connection.isClosing) noteFull(connection);
     // Comes before the consumer, which may run the event loop until more arrives.
     if ((connection.bits & Flag.ReceiveArmed) === 0) goOn(connection);
     try {
@@ -71,17 +79,17 @@ export function received(connection: Receiving, result: number, flags: number): 
   // A receive that ends without data may still have picked a buffer.
   if ((flags & IORING_CQE_F_BUFFER) !== 0) {
     const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
-    lane.receiveBuffers.take(bid, 0);
-    lane.receiveBuffers.recycle(bid);
+    buffers.take(bid, 0);
+    buffers.recycle(bid);
   }
   if (connection.isClosing) return connection.settle();
   switch (-result) {
     case 0:
       return connection.endedByPeer();
     case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
-      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection);
+      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection, buffers);
       return;
-    case ECANCELED: // A hold has cancelled it, and may have been released since.
+    case ECANCELED: // By a hold, which may have been released since, or for larger buffers.
     case EINTR:
     case EAGAIN:
       return goOn(connection);
@@ -89,6 +97,16 @@ export function received(connection: Receiving, result: number, flags: number): 
       // ECONNRESET and others: the peer is gone, and so are the bytes that it has not read.
       return connection.destroy(new SystemError(-result, "recv"));
   }
+}
+
+/**
+ * Notes that the receive has filled a buffer. The second full buffer ends it, and the next receive
+ * gets larger buffers. A request that fills one buffer is not worth a cancellation.
+ */
+function noteFull(connection: Receiving): void {
+  const { bits } = connection;
+  connection.bits |= Flag.ReceivesMuch;
+  if ((bits & (Flag.ReceivesMuch | Flag.ReceivesBulk)) === Flag.ReceivesMuch) cancel(connection);
 }
 
 /**
