@@ -144,6 +144,12 @@ const largeUploads: Record<string, string> = {
   "upload/buffer": "upload of 4 MiB, read at once",
 };
 
+/** Returns the seconds after which all connections have had a whole answer. */
+function secondsMinOf(path: string, connections: number): number {
+  if (path === "file/1GiB") return connections > 1 ? 20 : 3;
+  return path === "memory/16MiB" && connections > 16 ? 5 : 0;
+}
+
 function largeWorkloads(): Workload[] {
   return [1, 16, 50].flatMap((connections) => {
     const large = (title: string, load: Workload["load"], more: Partial<Workload> = {}): Workload => ({
@@ -158,16 +164,7 @@ function largeWorkloads(): Workload[] {
     const answers = Object.entries(largeAnswers)
       .filter(([path]) => path !== "file/1GiB" || connections < 50)
       .map(([path, title]) =>
-        large(
-          title,
-          { by: "wrk", path: `/${path}` },
-          // In one second, 50 connections do not get a whole answer of 16 MiB.
-          path === "file/1GiB"
-            ? { secondsMin: connections > 1 ? 20 : 3 }
-            : path === "memory/16MiB" && connections > 16
-              ? { secondsMin: 5 }
-              : {},
-        ),
+        large(title, { by: "wrk", path: `/${path}` }, { secondsMin: secondsMinOf(path, connections) }),
       );
     const uploads = Object.entries(largeUploads).map(([path, title]) =>
       large(title, { by: "wrk", path: `/${path}`, postBytes: 4 * 1048576 }),
