@@ -744,14 +744,15 @@ describe.skipIf(isBun)("descriptors", () => {
       import { open } from "${join(import.meta.dir, "../../src/fs/index.ts")}";
       import { readFileSync, rmSync, mkdtempSync } from "node:fs";
       process.on("warning", ({ message }) => { throw new Error(message); });
-      const path = mkdtempSync("/tmp/ringloop-gone-") + "/f";
+      const directory = mkdtempSync("/tmp/ringloop-gone-");
+      const path = directory + "/f";
       const writer = await (async () => (await open(path, "w")).writable().getWriter())();
       for (let i = 0; i < 20; i++) { Bun.gc(true); await new Promise(setImmediate); await writer.write("x"); }
       const chunks = await (async () => (await open(path)).readable({ chunkBytes: 1 }).getReader())();
       let read = 0;
       for (; !(await chunks.read()).done; read++) { Bun.gc(true); await new Promise(setImmediate); }
       console.log(readFileSync(path, "utf8").length, read);
-      rmSync(path, { recursive: true });
+      rmSync(directory, { recursive: true });
       process.exit(0);
     `;
     expect((await attempt([process.execPath, "-e", program])).stdout).toBe("20 20\n");
