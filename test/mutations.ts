@@ -237,8 +237,8 @@ export const mutations: Mutation[] = [
   {
     what: "the mask of a frame begins anew with each piece",
     file: "websocket/frame-parser.ts",
-    from: "    const isAscii = unmask(memory, at, at + part, this.key, this.payloadDone);",
-    to: "    const isAscii = unmask(memory, at, at + part, this.key, 0);",
+    from: "unmask(memory, at, at + part, key, payloadDone, message.memory, message.end);",
+    to: "unmask(memory, at, at + part, key, 0, message.memory, message.end);",
     tests: ["unit/websocket-frames.test.ts"],
   },
   {
@@ -349,7 +349,7 @@ export const mutations: Mutation[] = [
   {
     what: "unmasking goes on behind the last byte",
     file: "../ffi/ringloop.c",
-    from: "at + 8 <= length",
+    from: "length - at >= sizeof mask",
     to: "at < length",
     tests: ["unit/memory-safety.test.ts"],
   },

@@ -44,10 +44,10 @@ export function missedReliance(native: Native): string | undefined {
 function showsMemory(native: Native): boolean {
   return withPage(native, (page, address) => {
     const own = new Uint8Array([1, 2, 3, 4]);
-    native.rl_unmask(ptr(own), 4, 0x04030201);
+    native.rl_unmask(ptr(own), ptr(own), 4, 0x04030201);
     const view = new Uint8Array(page);
     view[0] = 7;
-    const isAscii = native.rl_unmask(address as never, 1, 0x87);
+    const isAscii = native.rl_unmask(address as never, address as never, 1, 0x87);
     const cells = new Int32Array(page);
     Atomics.store(cells, 1, 5);
     return own.every((byte) => byte === 0) && view[0] === 0x80 && isAscii === 0 && Atomics.load(cells, 1) === 5;

@@ -62,7 +62,7 @@ const symbols = {
   rl_open_within: { args: [i32, pointer], returns: i32 },
   rl_send_file: { args: [i32, pointer, u32, i32, f64, u32], returns: i32 },
   rl_send_now: { args: [i32, f64, u32, f64], returns: i32 },
-  rl_unmask: { args: [pointer, u32, u32], returns: i32 },
+  rl_unmask: { args: [pointer, pointer, u32, u32], returns: i32 },
   rl_status_flags: { args: [i32], returns: i32 },
   rl_seek: { args: [i32, f64, i32], returns: f64 },
   rl_close: { args: [i32], returns: i32 },

@@ -4,10 +4,16 @@
  *
  * Guarantees: n bytes in k pieces cost O(n + k), for any sizes of pieces. The memory doubles when
  * it is full. The unread bytes are moved to the front only after at least as many bytes have been
- * read since the last move. The memory is at most four times the highest number of queued bytes.
+ * read since the last move. The memory is at most four times the highest number of queued bytes, or
+ * eight times if the writer knows how many bytes will come.
  */
 
 const MEMORY_BYTES_MIN = 64;
+/**
+ * The queue gets memory for all the bytes that are expected once this part of them has arrived. A
+ * peer that only promises a long message takes no memory for it.
+ */
+const ARRIVED_PART = 1 / 8;
 const NO_MEMORY: Buffer = Buffer.alloc(0);
 
 export class ByteQueue {
@@ -20,15 +26,20 @@ export class ByteQueue {
     return this.end - this.start;
   }
 
-  /**
-   * Copies bytes to the end. `bytesMax` is the highest number of bytes that the queue will contain,
-   * if that is known: the memory does not grow beyond it.
-   */
-  append(bytes: Buffer, start: number, end: number, bytesMax = Infinity): void {
-    const added = end - start;
-    if (this.end + added > this.memory.length) this.makeRoom(added, bytesMax);
+  /** Copies bytes to the end. */
+  append(bytes: Buffer, start: number, end: number): void {
+    this.reserve(end - start);
     bytes.copy(this.memory, this.end, start, end);
-    this.end += added;
+    this.end += end - start;
+  }
+
+  /**
+   * Makes room for `bytes` bytes behind the end. The caller writes them there and moves `end`.
+   * `expected` is the number of bytes that the queue is expected to contain; 0 if it is not known.
+   * `bytesMax` is the highest number of them, if that is known: the memory does not grow beyond it.
+   */
+  reserve(bytes: number, expected = 0, bytesMax = Infinity): void {
+    if (this.end + bytes > this.memory.length) this.makeRoom(bytes, expected, bytesMax);
   }
 
   /** Drops the bytes and the memory. */
@@ -37,12 +48,13 @@ export class ByteQueue {
     this.start = this.end = 0;
   }
 
-  private makeRoom(added: number, bytesMax: number): void {
+  private makeRoom(added: number, expected: number, bytesMax: number): void {
     const { memory, start, end } = this;
     const needed = end - start + added;
     if (needed * 2 <= memory.length) memory.copyWithin(0, start, end);
     else {
-      const larger = Math.min(Math.max(needed * 2, MEMORY_BYTES_MIN), bytesMax);
+      const doubled = Math.min(Math.max(needed * 2, MEMORY_BYTES_MIN), bytesMax);
+      const larger = needed >= expected * ARRIVED_PART ? Math.max(expected, doubled) : doubled;
       this.memory = Buffer.allocUnsafeSlow(Math.max(needed, larger));
       memory.copy(this.memory, 0, start, end);
     }

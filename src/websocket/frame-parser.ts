@@ -258,20 +258,21 @@ export class FrameParser implements Message {
 
   private takeData(memory: Buffer, at: number, end: number): number {
     const part = Math.min(this.payloadLeft, end - at);
-    const isAscii = unmask(memory, at, at + part, this.key, this.payloadDone);
+    const { message, key, payloadDone } = this;
     this.payloadDone += part;
     this.payloadLeft -= part;
     const isWhole = this.payloadLeft === 0 && this.isFinal;
-    const { message } = this;
     if (isWhole && message.length === 0) {
+      this.isAscii = unmask(memory, at, at + part, key, payloadDone);
       this.state = State.Head;
       this.messageOpcode = 0;
-      this.isAscii = isAscii;
       this.isChecked = this.isOwn = false;
       this.sink.onMessage(this, memory, at, at + part);
       return at + part;
     }
-    this.append(memory, at, part);
+    this.reserve(part);
+    unmask(memory, at, at + part, key, payloadDone, message.memory, message.end);
+    message.end += part;
     if (this.isText && !this.isCompressed && !this.checkText(isWhole)) {
       this.violate(CloseCode.Data, "Received invalid UTF-8");
       return end;
@@ -288,11 +289,11 @@ export class FrameParser implements Message {
     return at + part;
   }
 
-  /** Stores a part of a message. `readHead` has checked the length of its frame. */
-  private append(memory: Buffer, at: number, bytes: number): void {
+  /** Makes room for a part of a message. `readHead` has checked the length of its frame. */
+  private reserve(bytes: number): void {
     const { message, isFinal, sink } = this;
     const expected = message.length + bytes + this.payloadLeft;
-    message.append(memory, at, at + bytes, isFinal ? expected : Math.max(expected, sink.messageBytesMax));
+    message.reserve(bytes, expected, isFinal ? expected : Math.max(expected, sink.messageBytesMax));
   }
 
   /** Whether the stored text is valid UTF-8, or can still become valid if the message goes on. */

@@ -44,10 +44,22 @@ test("bytes one by one cost what they cost, whether they are read meanwhile or n
   }
 });
 
+/** Adds bytes to a queue whose writer knows how many will come. */
+function add(queue: ByteQueue, bytes: number, expected: number, max = expected): number {
+  queue.reserve(bytes, expected, max);
+  queue.memory.fill(7, queue.end, (queue.end += bytes));
+  return queue.memory.length;
+}
+
 test("memory is no larger than what will come, where that is known", () => {
   const queue = new ByteQueue();
-  queue.append(Buffer.alloc(700), 0, 700, 1000);
-  expect(queue.memory.length).toBe(1000);
-  queue.append(Buffer.alloc(300), 0, 300, 1000);
-  expect([queue.memory.length, queue.length]).toEqual([1000, 1000]);
+  expect([add(queue, 700, 1000), add(queue, 300, 1000)]).toEqual([1000, 1000]);
+  expect(queue.memory.every((byte) => byte === 7)).toBe(true);
+});
+
+test("memory for all that is expected is there once an eighth of it has come, and not before", () => {
+  const queue = new ByteQueue();
+  expect(Array.from({ length: 4 }, () => add(queue, 400, 8000))).toEqual([800, 800, 8000, 8000]);
+  // More than was expected.
+  expect([add(queue, 6400, 8000), add(queue, 1, 8001, 10_000)]).toEqual([8000, 10_000]);
 });

@@ -626,20 +626,23 @@ static void threads(void) {
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
+/* In place, and from memory to other memory. */
 static void unmasking(void) {
   const uint32_t key = 0x84736251;
   for (uint32_t length = 0; length < 100; length++) {
     for (int offset = 0; offset < 8; offset++) {
-      uint8_t *memory = malloc(offset + length), *bytes = memory + offset;
+      uint8_t *memory = malloc(offset + length), *bytes = memory + offset, *copy = malloc(length);
       int ascii = 1;
       for (uint32_t i = 0; i < length; i++) {
         uint8_t plain = (uint8_t)(i * 31 + offset);
         ascii &= plain < 128;
         bytes[i] = plain ^ (uint8_t)(key >> (i & 3) * 8);
       }
-      EXPECT(DRIVE(rl_unmask, bytes, length, key) == ascii);
+      EXPECT(DRIVE(rl_unmask, bytes, copy, length, key) == ascii);
+      EXPECT(DRIVE(rl_unmask, bytes, bytes, length, key) == ascii);
       for (uint32_t i = 0; i < length; i++)
-        EXPECT(bytes[i] == (uint8_t)(i * 31 + offset));
+        EXPECT(bytes[i] == (uint8_t)(i * 31 + offset) && copy[i] == bytes[i]);
+      free(copy);
       free(memory);
     }
   }

@@ -57,6 +57,9 @@ test("masking is undone at every place, length and phase, and nothing around it 
         const plain = Buffer.alloc(length, "plain");
         const memory = Buffer.alloc(start + length + 5, 0xee);
         for (let i = 0; i < length; i++) memory[start + i] = plain[i]! ^ key[(phase + i) & 3]!;
+        const copy = Buffer.alloc(length + 3, 0xee);
+        expect(unmask(memory, start, start + length, key, phase, copy, 2)).toBe(true);
+        expect(copy.equals(Buffer.concat([Buffer.of(0xee, 0xee), plain, Buffer.of(0xee)]))).toBe(true);
         expect(unmask(memory, start, start + length, key, phase)).toBe(true);
         expect(memory.subarray(start, start + length).equals(plain)).toBe(true);
         expect(memory.subarray(0, start).every((byte) => byte === 0xee)).toBe(true);
