@@ -6,9 +6,9 @@
  * this file never uses the name as a path.
  *
  * Guarantees: the path and the part come from the Blob's own store, or the answer is undefined. The
- * inspected object is a new native Blob over the same store. It has no name, no properties of its
- * own and no subclass. If the text does not have exactly the expected form, the answer is
- * undefined, and the caller reads the Blob through Bun.
+ * inspected object is a native Blob without properties of its own and without a subclass: the Blob
+ * itself, or a new one over the same store that has no name. If the text does not have exactly the
+ * expected form, the answer is undefined, and the caller reads the Blob through Bun.
  */
 
 /** Where the bytes are. "elsewhere" means behind a descriptor, or in S3. */
@@ -62,6 +62,20 @@ export function placeOf(blob: Blob): Place {
  * certain.
  */
 export function fileOf(blob: Blob): BlobFile | undefined {
+  return wholeFileOf(blob) ?? partOf(blob);
+}
+
+/** The text of a file from its first byte on, with a type that cannot be mistaken for more lines. */
+const WHOLE = /^FileRef \("([^\p{Cc}\ufffd]+)"\)(?: \{\n {2}type: "[\w+./;= -]*"\n\})?$/u;
+
+/** Most Blobs of files are as Bun.file() has made them. */
+function wholeFileOf(blob: Blob): BlobFile | undefined {
+  if (Object.getPrototypeOf(blob) !== NativeBlob.prototype || Reflect.ownKeys(blob).length > 0) return undefined;
+  const path = WHOLE.exec(inspect(blob))?.[1];
+  return path === undefined ? undefined : { path, offset: 0, bytesMax: bytesMaxOf(blob) };
+}
+
+function partOf(blob: Blob): BlobFile | undefined {
   const bare = new NativeBlob([blob], { type: "" });
   setName.call(bare, "");
   const picture = inspect(bare);
@@ -78,8 +92,14 @@ export function fileOf(blob: Blob): BlobFile | undefined {
     if (fields === null) return undefined;
     offset = Number(fields[1] ?? 0);
   }
-  // A Blob of a file remembers the size that it once returned. A slice longer than any file shows
-  // the length that the program has chosen.
-  const { size } = slice.call(bare, 0, LENGTH_MAX);
-  return { path, offset, bytesMax: size >= LENGTH_MAX ? Infinity : size };
+  return { path, offset, bytesMax: bytesMaxOf(bare) };
+}
+
+/**
+ * A Blob of a file remembers the size that it once returned. A slice longer than any file shows the
+ * length that the program has chosen.
+ */
+function bytesMaxOf(blob: Blob): number {
+  const { size } = slice.call(blob, 0, LENGTH_MAX);
+  return size >= LENGTH_MAX ? Infinity : size;
 }

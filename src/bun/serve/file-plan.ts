@@ -51,9 +51,11 @@ export function planHandlersFile(
   // These values are read before the file is opened, because a getter of the program may run. The
   // name is only shown to the client. The path comes from the Blob's store.
   const { name: label, type } = blob as { name?: unknown; type: string };
-  const knownMs = knownLastModified(blob);
   const part = fileOf(blob);
-  const file = part && openPart(part);
+  if (part === undefined) return undefined;
+  const isWhole = part.offset === 0 && part.bytesMax === Infinity;
+  const knownMs = isWhole ? Infinity : knownLastModified(blob);
+  const file = openPart(part);
   if (file === undefined) return undefined;
   const plan = new FilePlan(file, parts, context, date);
   const { fields } = parts;
@@ -251,5 +253,6 @@ function partOf(file: OpenFile, { offset: begin, bytesMax }: BlobFile): OpenFile
  * contain becomes "_".
  */
 function quotable(text: string): string {
+  if (/^[\w .-]*$/.test(text)) return text;
   return text.replace(/[^\t\x20-\x7e]/g, "_").replace(/["\\]/g, "\\$&");
 }
