@@ -54,6 +54,7 @@ const appHandlers: Record<string, string> = {
   pg: "pg, one row",
   postgres: "postgres.js, one row",
   sqlite: "SQLite, one row",
+  fetch: "fetch of 4 KiB, returned",
   proxy: "fetch of 4 KiB, passed on",
   file: "fs.promises.readFile, 4 KiB",
   immediate: "setImmediate",

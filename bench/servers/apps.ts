@@ -63,6 +63,7 @@ const handlers: Record<string, (request: Request) => Response | Promise<Response
   "/pg": async () => Response.json((await pool().query({ name: "user", text: QUERY, values: [nextId()] })).rows),
   "/postgres": async () => Response.json(await postgresJs()`select id, name from users where id = ${nextId()}`),
   "/sqlite": () => Response.json(sqlite().get(nextId())),
+  "/fetch": () => fetch(`${upstream}/`),
   "/proxy": async (request) => {
     const { body, status, headers } = await fetch(`${upstream}/`, {
       headers: { accept: request.headers.get("accept") ?? "*/*" },
