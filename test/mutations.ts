@@ -766,4 +766,19 @@ export const mutations: Mutation[] = [
     to: "buffers.grow();",
     tests: ["behaviour/receive-buffers.test.ts"],
   },
+  {
+    what: "the connection that has taken the last receive buffers is served first again",
+    file: "reactor/lane.ts",
+    from: "starved[i % starved.length]!",
+    to: "starved[i - 1]!",
+    tests: ["behaviour/receive-buffers.test.ts"],
+    env: { RINGLOOP_TEST_SUBJECT: "sqpoll" },
+  },
+  {
+    what: "a message gets all of its memory as soon as it is promised",
+    file: "transport/byte-queue.ts",
+    from: "needed >= expected * ARRIVED_PART",
+    to: "true",
+    tests: ["unit/byte-queue.test.ts"],
+  },
 ];
