@@ -1,7 +1,7 @@
 /**
  * What ringloop needs of the kernel's headers: names of constants, structures and their members.
- * generate-abi.ts finds their values, and writes src/sys/abi.ts, src/sys/linux.ts,
- * src/sys/layout.ts and layout.h.
+ * generate-abi.ts finds their values, and writes src/sys/abi.ts, src/sys/socket-abi.ts,
+ * src/sys/linux.ts, src/sys/layout.ts and layout.h.
  *
  * Values are here only where a header may lack them: constants that are newer than liburing 2.3 or
  * Linux 6.1, ringloop's own constants, and what differs between machines.
@@ -241,6 +241,10 @@ export const abi: readonly Group[] = [
       RECVMSG_OUT_BYTES: "sizeof(struct io_uring_recvmsg_out)",
     },
   },
+];
+
+/** src/sys/socket-abi.ts. layout.h has each of these, too. */
+export const sockets: readonly Group[] = [
   {
     title: "Sockets.",
     names: {

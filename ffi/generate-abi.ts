@@ -1,7 +1,7 @@
 /**
  * Writes the constants and layouts of abi-table.ts with the values that the C compiler sees in the
- * headers: `npm run abi`. TypeScript gets src/sys/abi.ts, src/sys/linux.ts and src/sys/layout.ts,
- * and ringloop.c gets layout.h.
+ * headers: `npm run abi`. TypeScript gets src/sys/abi.ts, src/sys/socket-abi.ts,
+ * src/sys/linux.ts and src/sys/layout.ts, and ringloop.c gets layout.h.
  *
  * Guarantees: the files are the same on every machine and with every liburing from 2.3 on. A value
  * of the table that the headers contradict is an error.
@@ -17,6 +17,7 @@ import {
   linux,
   linuxHeaders,
   members,
+  sockets,
   types,
   words,
 } from "./abi-table.ts";
@@ -51,7 +52,7 @@ function constantsOf({ own = {}, names = {}, newer = {}, measured = {} }: Group)
 }
 
 /** Sizes and offsets of types. `layout` starts with those that have no name of their own. */
-const named = new Set(abi.flatMap(constantsOf).map(({ expression }) => expression));
+const named = new Set([...abi, ...sockets].flatMap(constantsOf).map(({ expression }) => expression));
 const layouts: Value[] = [
   ...[...types, ...Object.keys(members)].map((type) => `sizeof(${type})`),
   ...Object.entries(members).flatMap(([type, list]) => words(list).map((member) => `offsetof(${type}, ${member})`)),
@@ -59,9 +60,12 @@ const layouts: Value[] = [
   .filter((expression) => !named.has(expression))
   .map((expression) => ({ expression }));
 
-const constants = abi.flatMap(constantsOf);
-/** The entries of `layout`. A module lists its exports, the constants, in alphabetical order. */
-const compared: Value[] = [...layouts, ...constants.toSorted((a, b) => (a.name < b.name ? -1 : 1))];
+const constants = [...abi, ...sockets].flatMap(constantsOf);
+/** Returns the constants of a module in the order in which the module lists its exports. */
+const exportsOf = (groups: readonly Group[]): Constant[] =>
+  groups.flatMap(constantsOf).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+/** The entries of `layout`. */
+const compared: Value[] = [...layouts, ...exportsOf(abi), ...exportsOf(sockets)];
 const all: Value[] = [...compared, ...linux.flatMap(constantsOf)];
 const included = (files: readonly string[]): string => files.map((file) => `#include <${file}>\n`).join("");
 const includes = `#define _GNU_SOURCE\n${included([...headers, ...linuxHeaders])}`;
@@ -148,13 +152,13 @@ function constantsModule(groups: readonly Group[], values: Map<string, number>):
 }
 
 function layoutModule(values: Map<string, number>): string {
-  return `import * as abi from "./abi.ts";
+  return `import * as abi from "./abi.ts";\nimport * as sockets from "./socket-abi.ts";
 
 /** C expression or name, and expected value, of every entry of \`layout\` in ffi/layout.h. */
 export const layout: readonly (readonly [name: string, value: number])[] = [
 ${layouts.map(({ expression }) => `  ["${expression}", ${literal(expression, values)}],\n`).join("")}\
   // A module lists its exports in alphabetical order.
-  ...Object.entries(abi).map(([name, value]) => [name, value >>> 0] as const),
+  ...[...Object.entries(abi), ...Object.entries(sockets)].map(([name, value]) => [name, value >>> 0] as const),
 ];
 `;
 }
@@ -188,9 +192,13 @@ ${compared.map(entry).join("")}\
 export function generate(values: Map<string, number>): Record<string, string> {
   const abiOpening = opening(
     "/**",
-    `Constants and sizes of io_uring under the kernel's names (include/uapi/linux/io_uring.h), and
-those of sockets that ringloop uses itself. They are the same on x86-64 and arm64, except where a
-value says otherwise.`,
+    `Constants and sizes of io_uring under the kernel's names (include/uapi/linux/io_uring.h). They are
+the same on x86-64 and arm64, except where a value says otherwise.`,
+    "Guarantees: layout.ts compares each with the C compiler's value before a ring is set up.",
+  );
+  const socketOpening = opening(
+    "/**",
+    "Constants of sockets that ringloop uses itself, under their C names. They are the same on x86-64\nand arm64.",
     "Guarantees: layout.ts compares each with the C compiler's value before a ring is set up.",
   );
   const linuxOpening = opening(
@@ -212,6 +220,7 @@ src/sys/layout.ts compares with TypeScript's.`,
   );
   return {
     "src/sys/abi.ts": `${abiOpening}${constantsModule(abi, values)}`,
+    "src/sys/socket-abi.ts": `${socketOpening}${constantsModule(sockets, values)}`,
     "src/sys/linux.ts": `${linuxOpening}${constantsModule(linux, values)}`,
     "src/sys/layout.ts": `${layoutOpening}${layoutModule(values)}`,
     "ffi/layout.h": `${headerOpening}${cHeader(values)}`,

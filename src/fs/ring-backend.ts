@@ -8,7 +8,7 @@
 import { constants, fstatSync, ftruncate } from "node:fs";
 import { promisify } from "node:util";
 import { ADOPTED_BYTES_MIN, CHUNK_BYTES_MAX } from "../ring/arena.ts";
-import { POLLIN } from "../sys/abi.ts";
+import { POLLIN } from "../sys/socket-abi.ts";
 import { ENXIO, SystemError } from "../sys/errno.ts";
 import {
   AT_EMPTY_PATH,

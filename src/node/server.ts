@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { isIP } from "node:net";
 import type { Socket } from "node:net";
-import { IPPROTO_TCP } from "../sys/abi.ts";
+import { IPPROTO_TCP } from "../sys/socket-abi.ts";
 import { inCurrentContext } from "../sys/async-context.ts";
 import { originals } from "../sys/bun-originals.ts";
 import { native } from "../sys/library.ts";

@@ -1,7 +1,8 @@
 /** The kinds of operations that `Multishot` runs. They give connections, events, bytes or times. */
 import { RingIntegrityError } from "../ring/buffer-ring.ts";
 import { outOfRange, requireInteger, U32_MAX } from "../sys/check.ts";
-import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER } from "../sys/abi.ts";
+import { SOCK_CLOEXEC } from "../sys/socket-abi.ts";
 import { native } from "../sys/library.ts";
 import { Multishot, type MultishotKind, type MultishotOptions } from "./multishot.ts";
 import { DESCRIPTOR_KIND, MULTISHOT_KIND } from "../reactor/op-table.ts";

@@ -14,7 +14,8 @@ import {
 } from "../sys/check.ts";
 import { Sqe } from "../ring/sqe.ts";
 import { Siginfo, Timespec } from "../ring/structs.ts";
-import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { IOSQE_ASYNC, IOSQE_BUFFER_SELECT, IOSQE_FIXED_FILE } from "../sys/abi.ts";
+import { SOCK_CLOEXEC } from "../sys/socket-abi.ts";
 import { ETIME } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";
 import {

@@ -17,7 +17,7 @@ import {
 import { type Place, Region } from "../ring/region.ts";
 import { invalidType, requireInteger, requireObject } from "../sys/check.ts";
 import { Iovec } from "../ring/structs.ts";
-import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/socket-abi.ts";
 import { native } from "../sys/library.ts";
 import { MSG_CMSG_CLOEXEC } from "../sys/linux.ts";
 import { SOCKADDR_BYTES_MAX } from "../sys/sockaddr.ts";

@@ -4,7 +4,7 @@
  */
 import { sockaddrBytes, type SockaddrOptions } from "../ring/messages.ts";
 import { requireInteger } from "../sys/check.ts";
-import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { MSG_NOSIGNAL, MSG_TRUNC, SOCK_CLOEXEC } from "../sys/socket-abi.ts";
 import { closeResult, giveBack, noResult, placeData, readKind, theResult } from "./operation-data.ts";
 import type { Kind, Operation, OperationOptions } from "./operation.ts";
 import { PathOperations } from "./operation-paths.ts";

@@ -6,7 +6,7 @@
  * clock for each wait costs about as much as the wait itself. While the reactor is parked, none of
  * these operations may be in flight.
  */
-import { POLLIN } from "../sys/abi.ts";
+import { POLLIN } from "../sys/socket-abi.ts";
 import type { Sqe } from "../ring/sqe.ts";
 import { Mapping } from "../sys/memory.ts";
 import type { OperationOwner } from "./op-table.ts";

@@ -6,7 +6,7 @@
  * RangeError. Leaves to others: closing received descriptors (SCM_RIGHTS). The code that decodes
  * them owns them.
  */
-import { SOL_SOCKET } from "../sys/abi.ts";
+import { SOL_SOCKET } from "../sys/socket-abi.ts";
 import {
   I32_MIN,
   outOfRange,

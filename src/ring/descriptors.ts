@@ -7,7 +7,7 @@
  * SystemError with the system call's name. Leaves to others: closing the descriptors (`closeSync`
  * of node:fs, `prepClose`).
  */
-import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../sys/abi.ts";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../sys/socket-abi.ts";
 import {
   I32_MAX,
   outOfRange,

@@ -4,6 +4,7 @@ import { invalidType } from "../sys/check.ts";
 import { check, EINVAL, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { MSG_DONTWAIT } from "../sys/linux.ts";
+import { AF_INET, SOCK_STREAM } from "../sys/socket-abi.ts";
 import { BufferRing } from "./buffer-ring.ts";
 import type { Probe } from "./probe.ts";
 import { Ring } from "./ring.ts";
@@ -86,7 +87,7 @@ function opens(flags: number): boolean {
 
 /** An accept that the kernel knows waits for a connection. The end of the ring cancels it. */
 function acceptsMultishot(ring: Ring): boolean {
-  const fd = check(native().rl_socket(abi.AF_INET, abi.SOCK_STREAM), "socket");
+  const fd = check(native().rl_socket(AF_INET, SOCK_STREAM), "socket");
   try {
     // The socket is unbound, so the kernel picks a port.
     check(native().rl_listen(fd, 1), "listen");

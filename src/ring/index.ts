@@ -5,6 +5,7 @@
  */
 export * from "../sys/abi.ts";
 export * from "../sys/linux.ts";
+export * from "../sys/socket-abi.ts";
 export { errnoName, SystemError } from "../sys/errno.ts";
 export { LibraryError } from "../sys/library.ts";
 export { Mapping } from "../sys/memory.ts";

@@ -3,7 +3,8 @@
  * message in a provided buffer. `RingMemory` makes them, and says who may use them and for how
  * long.
  */
-import { AF_INET, AF_INET6, AF_UNIX, MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
+import { MSGHDR_BYTES, RECVMSG_OUT_BYTES } from "../sys/abi.ts";
+import { AF_INET, AF_INET6, AF_UNIX } from "../sys/socket-abi.ts";
 import {
   decodeAddress,
   encodeAddress,

@@ -6,6 +6,7 @@
  * Guarantees: the same values in the same order as `layout` in ffi/layout.h.
  */
 import * as abi from "./abi.ts";
+import * as sockets from "./socket-abi.ts";
 
 /** C expression or name, and expected value, of every entry of `layout` in ffi/layout.h. */
 export const layout: readonly (readonly [name: string, value: number])[] = [
@@ -53,5 +54,5 @@ export const layout: readonly (readonly [name: string, value: number])[] = [
   ["offsetof(siginfo_t, si_status)", 24],
   ["offsetof(struct epoll_event, data)", process.arch === "x64" ? 4 : 8],
   // A module lists its exports in alphabetical order.
-  ...Object.entries(abi).map(([name, value]) => [name, value >>> 0] as const),
+  ...[...Object.entries(abi), ...Object.entries(sockets)].map(([name, value]) => [name, value >>> 0] as const),
 ];

@@ -3,7 +3,7 @@
  * Node's and Bun's terms.
  */
 import { invalidValue } from "./check.ts";
-import { AF_INET, AF_UNIX } from "./abi.ts";
+import { AF_INET, AF_UNIX } from "./socket-abi.ts";
 import { check } from "./errno.ts";
 import { native, pointerTo, withPointer } from "./library.ts";
 

@@ -1,5 +1,5 @@
 /** Addresses of open sockets. sys/sockaddr.ts has their form in bytes. */
-import { AF_INET, AF_INET6 } from "../sys/abi.ts";
+import { AF_INET, AF_INET6 } from "../sys/socket-abi.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { decodeAddress, familyOf, SOCKADDR_BYTES_MAX, type SocketAddress } from "../sys/sockaddr.ts";
 

@@ -9,7 +9,7 @@
  * Leaves to others: how much may be queued (the writer looks at `outbox.queuedBytes`), and what the
  * bytes mean.
  */
-import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../sys/abi.ts";
+import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import { native, withPointer } from "../sys/library.ts";

@@ -15,21 +15,23 @@ import type { Chunk } from "../ring/arena.ts";
 import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
 import { writeU64 } from "../ring/region.ts";
 import {
-  AF_INET,
-  AF_INET6,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
   IOVEC_BYTES,
+  MSGHDR_BYTES,
+  RECVMSG_OUT_BYTES,
+} from "../sys/abi.ts";
+import {
+  AF_INET,
+  AF_INET6,
   IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_RECVERR,
   MSG_TRUNC,
-  MSGHDR_BYTES,
-  RECVMSG_OUT_BYTES,
   SOCK_DGRAM,
-} from "../sys/abi.ts";
+} from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import {
   check,

@@ -4,7 +4,8 @@
  * Guarantees: the socket is bound and listens when the constructor returns. Without free
  * descriptors, the listener neither spins nor dies, and it continues when some are free again.
  */
-import { IORING_CQE_F_MORE, SHUT_RDWR, SOCK_CLOEXEC } from "../sys/abi.ts";
+import { IORING_CQE_F_MORE } from "../sys/abi.ts";
+import { SHUT_RDWR, SOCK_CLOEXEC } from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import { ECANCELED, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, SystemError } from "../sys/errno.ts";
 import { native } from "../sys/library.ts";

@@ -21,7 +21,7 @@ import {
   IPV6_MULTICAST_IF,
   IPV6_MULTICAST_LOOP,
   IPV6_UNICAST_HOPS,
-} from "../sys/abi.ts";
+} from "../sys/socket-abi.ts";
 import { invalidOption } from "../sys/check.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";

@@ -16,7 +16,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_NODELAY,
-} from "../sys/abi.ts";
+} from "../sys/socket-abi.ts";
 import { check } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import { encodeAddress, familyOf } from "./address.ts";

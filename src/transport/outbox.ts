@@ -8,7 +8,7 @@
  * all of it, or with the connection.
  * Leaves to others: how much may be queued (the writer looks at `queuedBytes`), and when to send.
  */
-import { MSG_NOSIGNAL } from "../sys/abi.ts";
+import { MSG_NOSIGNAL } from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import { native } from "../sys/library.ts";
 import { byteLengthOf, copyAll } from "../sys/views.ts";

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { POLLIN } from "../../src/sys/abi.ts";
+import { POLLIN } from "../../src/sys/socket-abi.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../../src/sys/linux.ts";
 import { SystemError } from "../../src/sys/errno.ts";
 import type { Reactor } from "../../src/index.ts";

@@ -11,7 +11,7 @@
  */
 import type { Reactor } from "../../reactor/reactor.ts";
 import { runJobs } from "../../sys/program.ts";
-import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../../sys/abi.ts";
+import { IPPROTO_TCP, SHUT_RD, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY } from "../../sys/socket-abi.ts";
 import { invalidOption } from "../../sys/check.ts";
 import { EBADF, type SystemError } from "../../sys/errno.ts";
 import { native } from "../../sys/library.ts";

@@ -1,6 +1,6 @@
 /** A socket's type of service (ip(7)) or traffic class (ipv6(7)). Both are the same field. */
 import { shown, withCode } from "../../sys/check.ts";
-import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS } from "../../sys/abi.ts";
+import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS } from "../../sys/socket-abi.ts";
 import { native } from "../../sys/library.ts";
 
 type Family = "IPv4" | "IPv6";

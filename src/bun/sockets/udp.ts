@@ -11,7 +11,7 @@ import { enterProgram, leaveProgram, runJobs } from "../../sys/program.ts";
 import { leavesToBun, markAsBuns, reactorFor } from "../../operations/fallback.ts";
 import type { Mode } from "../../reactor/mode.ts";
 import type { Reactor } from "../../reactor/reactor.ts";
-import { AF_INET, AF_INET6, SO_BROADCAST, SOL_SOCKET } from "../../sys/abi.ts";
+import { AF_INET, AF_INET6, SO_BROADCAST, SOL_SOCKET } from "../../sys/socket-abi.ts";
 import { originals } from "../../sys/bun-originals.ts";
 import { check, EMSGSIZE, SystemError } from "../../sys/errno.ts";
 import { native } from "../../sys/library.ts";
