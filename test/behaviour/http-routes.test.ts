@@ -594,6 +594,44 @@ describe("a file that a handler returns", () => {
     expect([field(told, "content-disposition"), field(told, "content-type")]).toEqual(["attachment", "x/y"]);
   });
 
+  test("has its name unless a browser shows its type, whoever gives the type", async () => {
+    const named = async (type: string): Promise<(string | undefined)[]> => {
+      const data = Bun.file(file("data.bin"));
+      const answers = [
+        await send(() => new Response(Bun.file(file("data.bin"), { type }))),
+        await send(() => new Response(data, { headers: { "Content-Type": type } })),
+      ];
+      return answers.map((answer) => field(answer, "content-disposition"));
+    };
+    for (const type of ["application/pdf", "application/json2", "model/x", "texts/x", "image"])
+      expect([type, ...(await named(type))]).toEqual([type, 'filename="data.bin"', 'filename="data.bin"']);
+    for (const type of ["text/x", "image/png", "audio/x", "video/x", "font/x", "application/json", "application/wasm"])
+      expect([type, ...(await named(type))]).toEqual([type, undefined, undefined]);
+  });
+
+  test("has a name in UTF-8", async () => {
+    const response = await send(() => new Response(new File([Bun.file(file("data.bin"))], "a/日本 ü😀.bin")));
+    expect(Buffer.from(field(response, "content-disposition")!, "latin1").toString()).toBe('filename="日本 ü😀.bin"');
+  });
+
+  test("is bytes with its name, if it has no type", async () => {
+    for (const make of [
+      () => Bun.file(file("a.txt"), { type: "a/b" }).slice(2, 5),
+      () => new File([Bun.file(file("a.txt"))], "a.txt", { type: "" }),
+    ]) {
+      const response = await send(() => new Response(make()));
+      expect([field(response, "content-type"), field(response, "content-disposition")]).toEqual([
+        "application/octet-stream",
+        'filename="a.txt"',
+      ]);
+    }
+  });
+
+  test("is a part, if its type has spaces around it", async () => {
+    const part = await send(() => new Response(Bun.file(file("data.bin")).slice(2, 5, " a/b ")));
+    expect([part.status, field(part, "content-range"), part.text]).toEqual([206, "bytes 2-4/*", "234"]);
+  });
+
   test("is sent as the range that is asked for", async () => {
     const make = (): Response => new Response(Bun.file(file("data.bin")));
     const part = await send(make, "Range: bytes=1-2");

@@ -57,9 +57,12 @@ export function planHandlersFile(
   const knownMs = isWhole ? Infinity : knownLastModified(blob);
   const file = openPart(part);
   if (file === undefined) return undefined;
+  // As in Bun, a part of a file with a type of its own has no type, and is sent as bytes.
+  parts.defaultType ||= BYTES_TYPE;
   const plan = new FilePlan(file, parts, context, date);
   const { fields } = parts;
-  if (type === BYTES_TYPE && typeof label === "string" && fields["content-disposition"] === undefined)
+  const isNamed = !SHOWN.test(String(fields["content-type"] ?? parts.defaultType));
+  if (isNamed && typeof label === "string" && fields["content-disposition"] === undefined)
     plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
   if (file.bytes < file.fileBytes) labelPart(plan, file, type, knownMs, parts);
   else if (parts.status === 200 && fields["content-range"] === undefined) {
@@ -67,6 +70,12 @@ export function planHandlersFile(
   }
   return plan.finish();
 }
+
+/**
+ * Types of what a browser shows, or what a page loads. As in Bun, a file of any other type is sent
+ * with its name.
+ */
+const SHOWN = /^(?:(?:text|image|audio|video|font)\/|application\/(?:json|wasm)(?:;|$))/;
 
 /**
  * Decides whether a part of a file is sent with status 206.
@@ -83,7 +92,7 @@ function labelPart(plan: FilePlan, file: OpenFile, type: string, knownMs: number
     if (isSuccess) plan.status = 206;
     return;
   }
-  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== type);
+  const hasOwnFields = Object.keys(fields).some((name) => name !== "content-type" || fields[name] !== type.trim());
   if (hasOwnFields || (status !== 200 && status !== 206)) return;
   if (file.offset === 0 && status === 200 && knownMs < Math.floor(file.lastModifiedMs)) return;
   plan.status = 206;
@@ -249,10 +258,11 @@ function partOf(file: OpenFile, { offset: begin, bytesMax }: BlobFile): OpenFile
 }
 
 /**
- * Makes the content of a quoted-string (RFC 9110 section 5.6.4). A character that a field cannot
- * contain becomes "_".
+ * Makes the content of a quoted-string (RFC 9110 section 5.6.4). A control character becomes "_".
+ * As in Bun, other characters are sent in UTF-8. A head has one character for each byte.
  */
 function quotable(text: string): string {
   if (/^[\w .-]*$/.test(text)) return text;
-  return text.replace(/[^\t\x20-\x7e]/g, "_").replace(/["\\]/g, "\\$&");
+  const quoted = text.replace(/[^\P{Cc}\t]/gu, "_").replace(/["\\]/g, "\\$&");
+  return Buffer.from(quoted).latin1Slice();
 }
