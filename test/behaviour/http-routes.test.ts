@@ -627,6 +627,21 @@ describe("a file that a handler returns", () => {
     }
   });
 
+  test("is what a writer writes that has waited for a reader, if it is a pipe", async () => {
+    for (const name of ["one.pdf", "two.pdf"]) {
+      const pipe = file(name);
+      Bun.spawnSync(["mkfifo", pipe]);
+      await using _writer = Bun.spawn(["sh", "-c", 'echo from a pipe > "$0"', pipe]);
+      const response = await send(() => new Response(Bun.file(pipe)));
+      expect([response.text, field(response, "content-disposition")]).toEqual(["from a pipe\n", `filename="${name}"`]);
+    }
+  });
+
+  test("has its name, if it can only be read as a stream", async () => {
+    const response = await send(() => new Response(Bun.file("/proc/version")));
+    expect(field(response, "content-disposition")).toBe('filename="version"');
+  });
+
   test("is a part, if its type has spaces around it", async () => {
     const part = await send(() => new Response(Bun.file(file("data.bin")).slice(2, 5, " a/b ")));
     expect([part.status, field(part, "content-range"), part.text]).toEqual([206, "bytes 2-4/*", "234"]);

@@ -28,6 +28,9 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     '/(?:W\\/)?"[^"]*"/g': { client: "begins at a quote or before one, and goes to the next" },
   },
   "src/bun/serve/blob-place.ts": {
+    '/^FileRef \\("([^\\p{Cc}\\ufffd]+)"\\)(?: \\{\\n {2}type: "[\\w+./;= -]*"\\n\\})?$/u': {
+      other: "Bun's picture of a Blob",
+    },
     "/^(?:FileRef|S3Ref) \\(/": { other: "Bun's picture of a Blob" },
     '/^FileRef \\("([^\\p{Cc}\\ufffd]+)"\\)(?: \\{)?$/u': { other: "Bun's picture of a Blob without its name" },
     '/^\\n(?: {2}name: "",?\\n)?(?: {2}offset: (\\d+)\\n,?\\n)?(?: {2}lastModified: \\d+\\n)?\\}$/': {
@@ -38,7 +41,11 @@ const listed: Record<string, Record<string, { client: string } | { other: string
     "/^[!-~]*[A-Z][!-~]*$/": { other: "the program's name of a field" },
   },
   "src/bun/serve/file-plan.ts": {
-    "/[^\\t\\x20-\\x7e]/g": { other: "the name of the program's file" },
+    "/^(?:(?:text|image|audio|video|font)\\/|application\\/(?:json|wasm)(?:;|$))/": {
+      other: "the type of the program's file",
+    },
+    "/^[\\w .-]*$/": { other: "the name of the program's file" },
+    "/[^\\P{Cc}\\t]/gu": { other: "the name of the program's file" },
     '/["\\\\]/g': { other: "the name of the program's file" },
   },
   "src/bun/serve/own-fields.ts": {

@@ -6,7 +6,7 @@
  * BunFile remembers. A descriptor that does not go into the plan is closed. A missing file throws
  * (ENOENT) before any byte is sent.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
 import { basename } from "node:path";
 import { type BlobFile, fileOf, knownLastModified } from "./blob-place.ts";
 import { judgeConditions, requestedRange, type Validators } from "./conditions.ts";
@@ -38,9 +38,9 @@ interface OpenFile {
  * As in Bun, a slice of a file is sent as a part (206).
  *
  * The response gets no Last-Modified field, because the next request for this URL may be answered
- * with another file. Returns undefined for a file that only a stream can send: a pipe, a device, a
- * file of /proc, and a file whose path is not certain. Throws an Error with `code` (ENOENT, EACCES,
- * EISDIR...).
+ * with another file. Adds the type and the name of the file to `parts`. Returns undefined for a file
+ * that only a stream can send: a pipe, a device, a file of /proc, and a file whose path is not
+ * certain. Throws an Error with `code` (ENOENT, EACCES, EISDIR...).
  */
 export function planHandlersFile(
   blob: Blob,
@@ -51,19 +51,19 @@ export function planHandlersFile(
   // These values are read before the file is opened, because a getter of the program may run. The
   // name is only shown to the client. The path comes from the Blob's store.
   const { name: label, type } = blob as { name?: unknown; type: string };
+  const { fields } = parts;
+  // As in Bun, a part of a file with a type of its own has no type, and is sent as bytes.
+  parts.defaultType ||= BYTES_TYPE;
+  const isNamed = !SHOWN.test(String(fields["content-type"] ?? parts.defaultType));
+  if (isNamed && typeof label === "string" && fields["content-disposition"] === undefined)
+    parts.moreLines += `Content-Disposition: filename="${quotable(basename(label))}"\r\n`;
   const part = fileOf(blob);
   if (part === undefined) return undefined;
   const isWhole = part.offset === 0 && part.bytesMax === Infinity;
   const knownMs = isWhole ? Infinity : knownLastModified(blob);
   const file = openPart(part);
   if (file === undefined) return undefined;
-  // As in Bun, a part of a file with a type of its own has no type, and is sent as bytes.
-  parts.defaultType ||= BYTES_TYPE;
   const plan = new FilePlan(file, parts, context, date);
-  const { fields } = parts;
-  const isNamed = !SHOWN.test(String(fields["content-type"] ?? parts.defaultType));
-  if (isNamed && typeof label === "string" && fields["content-disposition"] === undefined)
-    plan.addLine("Content-Disposition", `filename="${quotable(basename(label))}"`);
   if (file.bytes < file.fileBytes) labelPart(plan, file, type, knownMs, parts);
   else if (parts.status === 200 && fields["content-range"] === undefined) {
     plan.applyRange({ etag: fields["etag"] as string | undefined, lastModifiedMs: ownLastModified(fields) });
@@ -227,6 +227,7 @@ class FilePlan {
 
 function openPart(part: BlobFile): OpenFile | undefined {
   const { path } = part;
+  if (isPipe(path)) return undefined;
   // O_NONBLOCK: opening a pipe that has no writer does not block.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -245,6 +246,18 @@ function openPart(part: BlobFile): OpenFile | undefined {
   } catch (error) {
     closeSync(fd);
     throw error;
+  }
+}
+
+/**
+ * Whether a path is that of a named pipe. Such a path must be opened once only: a writer that waits
+ * for a reader writes to the first one, and its bytes are lost if that one closes the pipe.
+ */
+function isPipe(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
+  } catch {
+    return false; // To open it gives the error.
   }
 }
 
