@@ -51,8 +51,10 @@ function constantsOf({ own = {}, names = {}, newer = {}, measured = {} }: Group)
   ];
 }
 
+/** The constants that layout.h has, too. */
+const constants = [...abi, ...sockets].flatMap(constantsOf);
+const named = new Set(constants.map(({ expression }) => expression));
 /** Sizes and offsets of types. `layout` starts with those that have no name of their own. */
-const named = new Set([...abi, ...sockets].flatMap(constantsOf).map(({ expression }) => expression));
 const layouts: Value[] = [
   ...[...types, ...Object.keys(members)].map((type) => `sizeof(${type})`),
   ...Object.entries(members).flatMap(([type, list]) => words(list).map((member) => `offsetof(${type}, ${member})`)),
@@ -60,7 +62,6 @@ const layouts: Value[] = [
   .filter((expression) => !named.has(expression))
   .map((expression) => ({ expression }));
 
-const constants = [...abi, ...sockets].flatMap(constantsOf);
 /** Returns the constants of a module in the order in which the module lists its exports. */
 const exportsOf = (groups: readonly Group[]): Constant[] =>
   groups.flatMap(constantsOf).toSorted((a, b) => (a.name < b.name ? -1 : 1));

@@ -9,6 +9,7 @@
  * once. A stream runs in the async context of the code that asked for it.
  */
 import { withCode } from "../sys/check.ts";
+import { ARRIVED_PART } from "../transport/byte-queue.ts";
 import { Hold } from "../transport/transport.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import { type AsyncContext, currentContext } from "../sys/async-context.ts";
@@ -32,11 +33,6 @@ const SMALL_PIECE_BYTES = 1024;
 /** Sizes of blocks: small at first, and then as large as what arrives. */
 const BLOCK_BYTES_MIN = 4096;
 const BLOCK_BYTES_MAX = 262144;
-/**
- * A body that is collected gets memory for its whole length once this part of it has arrived. A
- * client that only promises a long body takes no memory for it.
- */
-const ARRIVED_PART = 1 / 8;
 
 export class RequestBody implements Flushable {
   /** Whether the body is being read or was read. */

@@ -10,10 +10,10 @@
 
 const MEMORY_BYTES_MIN = 64;
 /**
- * The queue gets memory for all the bytes that are expected once this part of them has arrived. A
- * peer that only promises a long message takes no memory for it.
+ * Bytes whose number is known get memory for all of them once this part of them has arrived. A peer
+ * that only promises a long message, or a long body, takes no memory for it.
  */
-const ARRIVED_PART = 1 / 8;
+export const ARRIVED_PART = 1 / 8;
 const NO_MEMORY: Buffer = Buffer.alloc(0);
 
 export class ByteQueue {

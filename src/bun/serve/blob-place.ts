@@ -62,7 +62,7 @@ export function placeOf(blob: Blob): Place {
  * certain.
  */
 export function fileOf(blob: Blob): BlobFile | undefined {
-  return wholeFileOf(blob) ?? partOf(blob);
+  return wholeFileOf(blob) ?? fileOfBare(blob);
 }
 
 /** The text of a file from its first byte on, with a type that cannot be mistaken for more lines. */
@@ -75,7 +75,8 @@ function wholeFileOf(blob: Blob): BlobFile | undefined {
   return path === undefined ? undefined : { path, offset: 0, bytesMax: bytesMaxOf(blob) };
 }
 
-function partOf(blob: Blob): BlobFile | undefined {
+/** The same for a name, a slice, a subclass, or an unusual type: looks at a new Blob without them. */
+function fileOfBare(blob: Blob): BlobFile | undefined {
   const bare = new NativeBlob([blob], { type: "" });
   setName.call(bare, "");
   const picture = inspect(bare);
