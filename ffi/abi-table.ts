@@ -46,7 +46,7 @@ export const byMachine: Record<string, { x64: number; arm64: number }> = {
 export const abi: readonly Group[] = [
   {
     title: "ringloop's own constants, shared with ffi/ringloop.c.",
-    own: { RL_ABI_VERSION: 6, RL_OWNED_RINGS: 64, RL_OWNED_DESCRIPTORS: 1048576, RL_DESCRIPTOR_KIND: 7 },
+    own: { RL_ABI_VERSION: 7, RL_OWNED_RINGS: 64, RL_OWNED_DESCRIPTORS: 1048576, RL_DESCRIPTOR_KIND: 7 },
   },
   {
     title: "Opcodes (enum io_uring_op).",

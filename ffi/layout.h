@@ -25,7 +25,7 @@
 #endif
 
 /* Changes with every signature and with the meaning of every out parameter in ffi/ringloop.c. */
-#define RL_ABI_VERSION 6
+#define RL_ABI_VERSION 7
 /* Number of rings that a thread's end closes: see owned.ts. */
 #define RL_OWNED_RINGS 64
 /* The same number of descriptors. It is the system's usual limit, fs.nr_open. */

@@ -26,6 +26,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -293,6 +294,67 @@ EXPORT int rl_discard(double address, double bytes) {
   return result(madvise((void *)(uintptr_t)address, (size_t)bytes, MADV_DONTNEED));
 }
 
+/*
+ * A block: memory for bytes that are still arriving. The garbage collector does not see it. An
+ * ArrayBuffer gets it when it is full, and frees it.
+ */
+struct block {
+  struct block *previous, *next;
+};
+/* Blocks of the thread that no ArrayBuffer has got. */
+static _Thread_local struct block *blocks;
+
+static void unlink_block(struct block *block) {
+  if (block->previous != NULL)
+    block->previous->next = block->next;
+  else
+    blocks = block->next;
+  if (block->next != NULL)
+    block->next->previous = block->previous;
+}
+
+/* Allocates a block. Returns the address of its memory, which is not cleared, or -errno. */
+EXPORT double rl_block_allocate(double bytes) {
+  struct block *block = malloc(sizeof(*block) + (size_t)bytes);
+  if (block == NULL)
+    return -ENOMEM;
+  *block = (struct block){.next = blocks};
+  if (blocks != NULL)
+    blocks->previous = block;
+  blocks = block;
+  return (double)(uintptr_t)(block + 1);
+}
+
+/* Frees the block whose memory is at `address`, on the thread that has allocated it. */
+EXPORT void rl_block_free(double address) {
+  struct block *block = (struct block *)(uintptr_t)address - 1;
+  unlink_block(block);
+  free(block);
+}
+
+/* An ArrayBuffer gets the block, on the thread that has allocated it. It calls rl_block_dispose. */
+EXPORT void rl_block_give(double address) { unlink_block((struct block *)(uintptr_t)address - 1); }
+
+/*
+ * Frees the block of an ArrayBuffer, on any thread: a JSTypedArrayBytesDeallocator. If `calls` is
+ * not NULL, it counts the call there.
+ */
+EXPORT void rl_block_dispose(void *address, uint32_t *calls) {
+  free((struct block *)address - 1);
+  if (calls != NULL)
+    ++*calls;
+}
+
+EXPORT void rl_copy(double to, const void *from, uint32_t length) { memcpy((void *)(uintptr_t)to, from, length); }
+
+static void free_blocks(void) {
+  while (blocks != NULL) {
+    struct block *next = blocks->next;
+    free(blocks);
+    blocks = next;
+  }
+}
+
 /* ---- threads ---- */
 
 /*
@@ -391,6 +453,7 @@ static void close_owned(void *address) {
     for (uint32_t *bits = &owned->descriptors[i]; *bits != 0; *bits &= *bits - 1)
       close((int)(i * 32 + (uint32_t)__builtin_ctz(*bits)));
   discard_mappings();
+  free_blocks();
   munmap(owned, sizeof(*owned));
 }
 
@@ -401,7 +464,7 @@ static void make_owned_key(void) { owned_key_failed = pthread_key_create(&owned_
  * or 0; the batch of each ring that belongs to a reactor, or 0; and a bit for each descriptor.
  *
  * When the thread ends before the process, its rings and descriptors are closed, the pages of its
- * mappings are returned to the system, and the struct is unmapped.
+ * mappings are returned to the system, and its blocks and the struct are freed.
  */
 EXPORT double rl_owned(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -631,6 +694,17 @@ EXPORT int rl_send_now(int socket, double bytes, uint32_t length, double message
   ssize_t sent = message != 0 ? sendmsg(socket, (const struct msghdr *)(uintptr_t)message, flags)
                               : send(socket, (const void *)(uintptr_t)bytes, length, flags);
   return result(sent);
+}
+
+/* Returns the number of bytes that a socket has received and that nobody has read, or -errno. */
+EXPORT int rl_received_bytes(int socket) {
+  int bytes = 0;
+  return ioctl(socket, FIONREAD, &bytes) < 0 ? -errno : bytes;
+}
+
+/* Receives what a socket has, up to `capacity` bytes. Returns how many, 0 at the end, or -errno. */
+EXPORT int rl_receive_now(int socket, double to, double capacity) {
+  return result(recv(socket, (void *)(uintptr_t)to, (size_t)capacity, MSG_DONTWAIT));
 }
 
 /* Two words, at any address. */

@@ -2,13 +2,15 @@
  * A request's body on its way from the connection to its reader: at once, later, as a stream, or
  * never.
  *
- * Guarantees: bytes are copied once, out of the receive buffer; the ends of blocks are copied once
- * more. A body that is not read uses at most BUFFERED_BYTES_MAX before its connection is held, a
+ * Guarantees: bytes are copied once, out of the receive buffer; the ends of pieces are copied once
+ * more. The rest of a long body goes from the kernel into the memory of its reader. A body that is not read uses at most BUFFERED_BYTES_MAX before its connection is held, a
  * stream that is read slowly at most STREAM_BYTES_MAX. A body in tiny pieces uses no more memory
  * than one in large pieces: a stream gets the tiny pieces of one turn together. A body can be read
  * once. A stream runs in the async context of the code that asked for it.
  */
 import { withCode } from "../sys/check.ts";
+import { Block, BLOCK_BYTES_MIN } from "../sys/block.ts";
+import { pointerTo } from "../sys/library.ts";
 import { ARRIVED_PART } from "../transport/byte-queue.ts";
 import { Hold } from "../transport/transport.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
@@ -20,6 +22,8 @@ export interface BodySource {
   readonly reactor: { scheduleFlush(target: Flushable): void };
   hold(reason: Hold): void;
   release(reason: Hold): void;
+  receiveDirectly(wanted: boolean): void;
+  receiveInto(address: number, bytes: number): number;
 }
 
 /** Bytes that wait for a reader before the connection is held. */
@@ -30,9 +34,11 @@ const STREAM_BYTES_MAX = 524288;
 const PIECE_BYTES = 256;
 /** Pieces that are smaller than this wait in a stream for the end of the turn. */
 const SMALL_PIECE_BYTES = 1024;
-/** Sizes of blocks: small at first, and then as large as what arrives. */
-const BLOCK_BYTES_MIN = 4096;
-const BLOCK_BYTES_MAX = 262144;
+/** Sizes of buffers: small at first, and then as large as what arrives. */
+const BUFFER_BYTES_MIN = 4096;
+const BUFFER_BYTES_MAX = 262144;
+/** A reader takes the rest of a body out of the kernel itself if the rest is at least so long. */
+const DIRECT_BYTES_MIN = 262144;
 
 export class RequestBody implements Flushable {
   /** Whether the body is being read or was read. */
@@ -41,12 +47,14 @@ export class RequestBody implements Flushable {
   private readonly source: BodySource;
   /** The Content-Length; 0 if it is not known. */
   private readonly length: number;
-  /** Blocks that are full. */
-  private blocks: Buffer[] = [];
-  /** The block that is being filled, and its bytes in use. */
-  private block: Buffer | null = null;
+  /** Buffers that are full. */
+  private buffers: Buffer[] = [];
+  /** The buffer that is being filled, and its bytes in use. */
+  private buffer: Buffer | null = null;
   private filled = 0;
-  /** Bytes of the body so far, and those of them that wait in blocks. */
+  /** Memory for all of the body, if the body is long and somebody waits for all of it. */
+  private whole: Block | null = null;
+  /** Bytes of the body so far, and those of them that wait in buffers. */
   private arrived = 0;
   private bufferedBytes = 0;
   private flushScheduled = false;
@@ -72,7 +80,7 @@ export class RequestBody implements Flushable {
   /** Returns a body that has come whole, as most small bodies do. */
   static whole(source: BodySource, memory: Buffer, start: number, end: number): RequestBody {
     const body = new RequestBody(source);
-    body.blocks.push(copyOf(memory, start, end));
+    body.buffers.push(copyOf(memory, start, end));
     body.bufferedBytes = end - start;
     body.ended = true;
     return body;
@@ -83,48 +91,101 @@ export class RequestBody implements Flushable {
   push(memory: Buffer, start: number, end: number): void {
     if (this.discarding || start === end) return;
     if (this.controller && end - start >= SMALL_PIECE_BYTES) {
+      this.arrived += end - start;
       this.giveFilled();
       if (this.controller) this.give(copyOf(memory, start, end));
+      if (this.controller) this.wishDirect();
       return;
     }
-    for (let at = start; at < end;) {
-      const block = (this.block ??= this.makeBlock(end - at));
-      const part = Math.min(block.length - this.filled, end - at);
-      memory.copy(block, this.filled, at, at + part);
-      this.filled += part;
-      this.arrived += part;
-      this.bufferedBytes += part;
-      at += part;
-      if (this.filled === block.length) this.shelve(block);
-      if (this.discarding) return; // The reader has cancelled the stream meanwhile.
-    }
+    if (this.whole === null && this.isWorthBlock) this.makeWhole();
+    if (this.whole !== null) {
+      this.whole.append(memory, start, end);
+      this.arrived += end - start;
+    } else this.fill(memory, start, end);
+    if (this.discarding) return; // The reader has cancelled the stream meanwhile.
+    if (this.whole !== null || this.controller) this.wishDirect();
     if (this.controller) return this.scheduleFlush();
     if (!this.collector && this.bufferedBytes >= BUFFERED_BYTES_MAX) this.pause();
   }
 
-  /** Makes a block for at least some of the `coming` bytes, and no larger than the body's rest. */
-  private makeBlock(coming: number): Buffer {
-    const { length, arrived, bufferedBytes } = this;
-    const left = length === 0 ? Infinity : length - arrived;
-    if (this.collector && length > 0 && bufferedBytes === arrived && arrived >= length * ARRIVED_PART && arrived > 0) {
-      const whole = Buffer.allocUnsafeSlow(length);
-      let at = 0;
-      for (const block of this.blocks) at += block.copy(whole, at);
-      this.blocks = [];
-      this.filled = at;
-      return whole;
-    }
-    const bytes = Math.max(coming, arrived, BLOCK_BYTES_MIN);
-    return Buffer.allocUnsafeSlow(Math.min(bytes, BLOCK_BYTES_MAX, left));
+  private get left(): number {
+    return this.length === 0 ? Infinity : this.length - this.arrived;
   }
 
-  /** The block is full: the stream gets it, or it waits. */
-  private shelve(block: Buffer): void {
-    this.block = null;
+  /** Whether so much of a long body has come that all of it gets memory. */
+  private get isWorthBlock(): boolean {
+    const { length, arrived, collector } = this;
+    return collector !== undefined && length >= BLOCK_BYTES_MIN && arrived >= length * ARRIVED_PART;
+  }
+
+  /** Takes memory for the whole body. What has come is in buffers, since nobody has read any of it. */
+  private makeWhole(): void {
+    const whole = new Block(this.length);
+    for (const buffer of this.buffers) whole.append(buffer, 0, buffer.length);
+    if (this.filled > 0) whole.append(this.buffer!, 0, this.filled);
+    this.drop();
+    this.whole = whole;
+  }
+
+  private fill(memory: Buffer, start: number, end: number): void {
+    for (let at = start; at < end;) {
+      const buffer = (this.buffer ??= this.makeBuffer(end - at));
+      const part = Math.min(buffer.length - this.filled, end - at);
+      memory.copy(buffer, this.filled, at, at + part);
+      this.filled += part;
+      this.arrived += part;
+      this.bufferedBytes += part;
+      at += part;
+      if (this.filled === buffer.length) this.shelve(buffer);
+      if (this.discarding) return;
+    }
+  }
+
+  /** Makes a buffer for at least some of the `coming` bytes, and no larger than the body's rest. */
+  private makeBuffer(coming: number): Buffer {
+    const bytes = Math.max(coming, this.arrived, BUFFER_BYTES_MIN);
+    return Buffer.allocUnsafeSlow(Math.min(bytes, BUFFER_BYTES_MAX, this.left));
+  }
+
+  /** The buffer is full: the stream gets it, or it waits. */
+  private shelve(buffer: Buffer): void {
+    this.buffer = null;
     this.filled = 0;
-    if (!this.controller) return void this.blocks.push(block);
-    this.bufferedBytes -= block.length;
-    this.give(block);
+    if (!this.controller) return void this.buffers.push(buffer);
+    this.bufferedBytes -= buffer.length;
+    this.give(buffer);
+  }
+
+  /** Asks to receive directly if that pays for the rest of the body. Each piece repeats the wish. */
+  private wishDirect(): void {
+    const { left } = this;
+    if (left >= DIRECT_BYTES_MIN && left < Infinity) this.source.receiveDirectly(true);
+    else if (left === 0) this.source.receiveDirectly(false);
+  }
+
+  /** Takes some of the `available` bytes out of the kernel. Returns the result of the receive. */
+  receive(available: number): number {
+    const { source, whole } = this;
+    const received = whole === null ? this.receivePiece(available) : source.receiveInto(whole.end, whole.room);
+    if (received <= 0) return received;
+    if (whole !== null) {
+      whole.filled += received;
+      this.arrived += received;
+    }
+    if (this.left === 0) source.receiveDirectly(false);
+    return received;
+  }
+
+  /** Receives a piece as large as what the kernel has, and puts it into the stream. */
+  private receivePiece(available: number): number {
+    const { source, left } = this;
+    const piece = Buffer.allocUnsafeSlow(Math.min(Math.max(available, 1), BUFFER_BYTES_MAX, left));
+    const received = source.receiveInto(pointerTo(piece), piece.length);
+    if (received <= 0) return received;
+    this.arrived += received;
+    this.giveFilled();
+    if (this.controller) this.give(received === piece.length ? piece : copyOf(piece, 0, received));
+    return received;
   }
 
   /** Puts bytes into the stream. */
@@ -147,13 +208,13 @@ export class RequestBody implements Flushable {
     runJobs();
   }
 
-  /** Gives the stream a copy of the bytes in the block, which is filled again. */
+  /** Gives the stream a copy of the bytes in the buffer, which is filled again. */
   private giveFilled(): void {
     const { filled } = this;
     if (filled === 0) return;
     this.filled = 0;
     this.bufferedBytes -= filled;
-    this.give(copyOf(this.block!, 0, filled));
+    this.give(copyOf(this.buffer!, 0, filled));
   }
 
   finish(): void {
@@ -180,6 +241,7 @@ export class RequestBody implements Flushable {
   /** Drops the bytes that are still to come: nobody will read them. */
   discard(): void {
     this.discarding = true;
+    if (!this.ended) this.source.receiveDirectly(false);
     this.drop();
     this.resume();
   }
@@ -256,27 +318,34 @@ export class RequestBody implements Flushable {
   }
 
   private takeAll(): Buffer {
+    const { whole } = this;
+    if (whole !== null) {
+      this.whole = null;
+      return whole.toBuffer();
+    }
     const pieces = this.pieces();
     this.drop();
     if (pieces.length === 1) return pieces[0]!;
-    const whole = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
+    const all = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
-    for (const piece of pieces) at += piece.copy(whole, at);
-    return whole;
+    for (const piece of pieces) at += piece.copy(all, at);
+    return all;
   }
 
   /** Returns the bytes that wait, each piece with memory of its own. */
   private pieces(): Buffer[] {
-    const { blocks, block, filled } = this;
-    if (filled === 0) return blocks;
-    return [...blocks, filled === block!.length ? block! : copyOf(block!, 0, filled)];
+    const { buffers, buffer, filled } = this;
+    if (filled === 0) return buffers;
+    return [...buffers, filled === buffer!.length ? buffer! : copyOf(buffer!, 0, filled)];
   }
 
   private drop(): void {
-    this.blocks = [];
-    this.block = null;
+    this.buffers = [];
+    this.buffer = null;
     this.filled = 0;
     this.bufferedBytes = 0;
+    this.whole?.free();
+    this.whole = null;
   }
 
   private pause(): void {

@@ -14,7 +14,6 @@ import { type Consumer, Hold, type Transport } from "../transport/transport.ts";
 import { DIRECT_BYTES_MIN } from "../transport/outbox.ts";
 import { assert } from "../sys/assert.ts";
 import { runJobs } from "../sys/program.ts";
-import type { RequestBody } from "./body.ts";
 import type { BodySender, BodyTarget } from "./body-sender.ts";
 import { BODY_COMING, DUE, ExchangePhase, Phase, SENDING, UNANSWERED, WHOLE } from "./exchange-phase.ts";
 import type { ExchangeHost } from "./host.ts";
@@ -73,6 +72,7 @@ export class Exchange implements Consumer, BodyTarget {
     let headBytes = 0;
     let queuedBytes = 0;
     try {
+      if (this.phase.is(BODY_COMING) && this.incoming.isWhole) this.endBody(); // After onReadable.
       while (at < end) {
         if (this.phase.is(BODY_COMING)) {
           at = this.receiveBody(memory, at, end);
@@ -198,6 +198,10 @@ export class Exchange implements Consumer, BodyTarget {
     return this.read(memory, start, end);
   }
 
+  onReadable(_transport: Transport, available: number): number {
+    return this.incoming.receive(available);
+  }
+
   onEnd(): void {
     // The body will never be whole. A handler that waits for it must hear of that.
     if (this.phase.is(BODY_COMING)) return this.abort();
@@ -252,14 +256,10 @@ export class Exchange implements Consumer, BodyTarget {
     this.serial++;
     this.keepAlive = parser.keepAlive;
     this.http10 = parser.minorVersion === 0;
-    let at = bodyStart;
-    let body: RequestBody | null = null;
-    if (chunked || contentLength > 0) {
-      body = incoming.begin(transport, parser, memory, bodyStart, end);
-      ({ at } = incoming);
-    }
+    const body = chunked || contentLength > 0 ? incoming.begin(transport, parser, memory, bodyStart, end) : null;
+    const at = body === null ? bodyStart : incoming.at;
     this.move(Phase.Head, incoming.isComing ? Phase.Receiving : Phase.Due);
-    if (at < 0) return this.refuse(-at, reasonOfBody(-at), end);
+    if (at < 0) return this.refuse(-at, reasons().reasonOfBody(-at), end);
     this.responder.onRequest(text, start - base, bodyStart - base, body);
     return at;
   }
@@ -271,7 +271,7 @@ export class Exchange implements Consumer, BodyTarget {
       this.finish(true); // Its request is answered.
       return end;
     }
-    if (at < 0) return this.refuse(-at, reasonOfBody(-at), start);
+    if (at < 0) return this.refuse(-at, reasons().reasonOfBody(-at), start);
     if (this.incoming.isWhole) this.endBody();
     return at;
   }
@@ -319,8 +319,7 @@ export class Exchange implements Consumer, BodyTarget {
     if (transport.queuedBytes >= this.host.limits.writeQueueBytesMax) {
       this.move(Phase.Head, Phase.Stalled);
       transport.requestDrain();
-      transport.hold(Hold.Exchange);
-      return;
+      return transport.hold(Hold.Exchange);
     }
     if (transport.isOffering) return; // `read` goes on.
     this.idleTimeout.extend(this.transport);
@@ -376,8 +375,4 @@ export class Exchange implements Consumer, BodyTarget {
   private move(from: number, to: Phase): void {
     if (this.phase.move(from, to)) this.idleTimeout.endRequest(this.transport);
   }
-}
-
-function reasonOfBody(status: number): RefusalReason {
-  return status === 431 ? "trailers" : "body";
 }

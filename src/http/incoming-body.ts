@@ -6,6 +6,7 @@
  * limit is found at once.
  * Leaves to others: who reads the body, and when (body.ts).
  */
+import { assert } from "../sys/assert.ts";
 import { lazily } from "../sys/lazily.ts";
 import type { Transport } from "../transport/transport.ts";
 import { RequestBody } from "./body.ts";
@@ -75,6 +76,14 @@ export class IncomingBody implements ChunkSink {
     this.bytesLeft -= part;
     this.onBody(memory, start, start + part);
     return start + part;
+  }
+
+  /** Takes some of the `available` bytes out of the kernel. Returns the result of the receive. */
+  receive(available: number): number {
+    assert(this.body !== null, "only a body is received directly");
+    const received = this.body.receive(available);
+    if (received > 0) this.bytesLeft -= received;
+    return received;
   }
 
   /** Called by the decoder. */

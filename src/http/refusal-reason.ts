@@ -52,3 +52,8 @@ function reasonOfLine(parser: RequestParser, bytes: Uint8Array, line: number, st
     return chunked && (contentLength >= 0 || minorVersion === 0) ? "transfer_encoding" : "host";
   return fields.find(([prefix]) => matchesFolded(bytes, line, stop, prefix))?.[1] ?? "field";
 }
+
+/** Why a body is refused with this status. */
+export function reasonOfBody(status: number): RefusalReason {
+  return status === 431 ? "trailers" : "body";
+}

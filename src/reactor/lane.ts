@@ -23,6 +23,7 @@ import { openRing } from "./mode.ts";
 import { MULTISHOT_KIND, type OperationOwner, OpTable } from "./op-table.ts";
 import type { LaneOptions } from "./options.ts";
 import type { Reactor } from "./reactor.ts";
+import { Scratch } from "./scratch.ts";
 import { Submission } from "./submission.ts";
 import { Traffic } from "./traffic.ts";
 
@@ -60,6 +61,7 @@ export class Lane {
   /** Memory that the kernel receives into. */
   readonly receiveBuffers: BufferRing;
   private bulk: BufferRing | undefined;
+  private ownScratch: Scratch | undefined;
   /** Counters for `ReactorStats`. The code that sees an event increments its counter. */
   readonly counters = { overflows: 0, enobufs: 0, rearms: 0, shortSends: 0, staleCompletions: 0 };
   /** Counters for ringloop/metrics. */
@@ -184,6 +186,11 @@ export class Lane {
    */
   get bulkBuffers(): BufferRing {
     return (this.bulk ??= this.makeBulkBuffers());
+  }
+
+  /** Memory for receives that are system calls. Throws SystemError (ENOMEM). */
+  get scratch(): Scratch {
+    return (this.ownScratch ??= new Scratch());
   }
 
   /** Returns the number of buffers of this size that circulate at first. */
@@ -334,6 +341,7 @@ export class Lane {
     if (this.ring.sqpoll) return;
     this.receiveBuffers.trim();
     this.bulk?.trim();
+    this.ownScratch?.trim();
   }
 
   /** Closes the ring and its buffers. Nothing may be in flight. */
@@ -341,6 +349,7 @@ export class Lane {
     for (const group of this.bufferGroups.values()) group.close();
     this.ring.close();
     this.batch.close();
+    this.ownScratch?.close();
   }
 }
 

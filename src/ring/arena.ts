@@ -7,7 +7,7 @@
  */
 import { outOfRange } from "../sys/check.ts";
 import { pointerTo } from "../sys/library.ts";
-import { Mapping } from "../sys/memory.ts";
+import { freeNow, Mapping } from "../sys/memory.ts";
 
 /** Chunk sizes in bytes. A larger write takes several chunks of the last size. */
 export const chunkSizes = [4096, 16384, 65536, 262144, 1048576] as const;
@@ -188,7 +188,7 @@ export class Arena {
     chunk.free = true;
     this.usedBytes -= chunk.capacity;
     if (chunk.slab === null) {
-      if (chunk.dispose) (chunk.buffer.buffer as ArrayBuffer & { transfer(bytes: number): unknown }).transfer(0);
+      if (chunk.dispose) freeNow(chunk.buffer.buffer);
       return;
     }
     chunk.slab.used--;

@@ -8,7 +8,7 @@
 
 // ringloop's own constants, shared with ffi/ringloop.c.
 /** Changes with every signature and with the meaning of every out parameter in ffi/ringloop.c. */
-export const RL_ABI_VERSION = 6;
+export const RL_ABI_VERSION = 7;
 /** Number of rings that a thread's end closes: see owned.ts. */
 export const RL_OWNED_RINGS = 64;
 /** The same number of descriptors. It is the system's usual limit, fs.nr_open. */

@@ -11,6 +11,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { ptr, toArrayBuffer } from "bun:ffi";
 import { drainMicrotasks } from "bun:jsc";
+import { ownBlock } from "./block.ts";
+import { freeNow } from "./memory.ts";
 import type { Native } from "./library.ts";
 
 /** Size of a page of memory outside of JavaScript's heap. */
@@ -19,6 +21,7 @@ const PAGE_BYTES = 4096;
 const reliances: Record<string, (native: Native) => boolean> = {
   "bun:ffi shows memory outside of the heap, and gives the addresses of memory in it": showsMemory,
   "structuredClone detaches memory outside of the heap": detaches,
+  "an ArrayBuffer over memory outside of the heap frees it": freesMemory,
   "bun:jsc has drainMicrotasks": () => typeof drainMicrotasks === "function",
   "process.nextTick can be replaced": () => isReplaceable(process, "nextTick"),
   "AsyncLocalStorage.snapshot enters the context it was taken in": entersContexts,
@@ -60,6 +63,15 @@ function detaches(native: Native): boolean {
     structuredClone(page, { transfer: [page] });
     return view.length === 0;
   });
+}
+
+function freesMemory(native: Native): boolean {
+  const bytes = 64;
+  const address = native.rl_block_allocate(bytes);
+  if (address < 0) return true;
+  const calls = new Uint32Array(1);
+  freeNow(ownBlock(native, address, bytes, calls));
+  return calls[0] === 1;
 }
 
 function withPage(native: Native, use: (page: ArrayBuffer, address: number) => boolean): boolean {

@@ -33,6 +33,12 @@ export function detach(buffer: ArrayBuffer): void {
   structuredClone(buffer, { transfer: [buffer] });
 }
 
+/** Frees the memory of an ArrayBuffer now. Every view of it becomes empty. */
+export function freeNow(buffer: ArrayBufferLike): void {
+  // TypeScript's library does not have `transfer` yet.
+  (buffer as ArrayBuffer & { transfer(bytes: number): unknown }).transfer(0);
+}
+
 /** Private memory, zeroed and page-aligned. */
 export class Mapping {
   readonly address: number;

@@ -11,19 +11,21 @@ export const enum Kind {
   Poll,
   Cancel,
   Close,
+  /** A poll for POLLIN. */
+  Readable,
   /** A multishot receive: see MULTISHOT_KIND. */
   Receive = 6,
 }
 
 /** States of a connection, in their order in time. Each comment says what may be in flight. */
 export const ConnectionState = {
-  /** A receive, a send, a poll. */
+  /** A receive or a poll for it, a send, a poll. */
   Open: 0,
-  /** A receive, a send, a poll. `finish()` was called: something follows the last queued byte. */
+  /** A receive or a poll for it, a send, a poll. `finish()` was called: something follows the last queued byte. */
   Ending: 1,
-  /** A receive. FIN is sent. */
+  /** A receive or a poll for it. FIN is sent. */
   Ended: 2,
-  /** A receive. Its bytes are dropped until the peer closes or the time is over. */
+  /** A receive or a poll for it. Its bytes are dropped until the peer closes or the time is over. */
   Lingering: 3,
   /** The close, the cancellations, and the last completions of the operations before them. */
   Closing: 4,
@@ -65,13 +67,21 @@ export const Flag = {
   FlushScheduled: 0x10000,
   /** The connection does not keep the process alive. */
   Unreferenced: 0x20000,
+  /** A poll for POLLIN is in flight, in place of a receive. */
+  ReadableArmed: 0x40000,
   /** The inbox contains more than may wait for the consumer: the connection receives nothing. */
   Backlogged: 0x80000,
-  /** A receive has filled a whole buffer: the next one gets larger buffers. */
+  /** The consumer wants to receive directly: see `receiveDirectly()`. */
+  Direct: 0x800000,
+  /** Several whole buffers have arrived one after the other: see receiving.ts. */
   ReceivesMuch: 0x1000000,
   /** The last receive has got larger buffers. */
   ReceivesBulk: 0x2000000,
 } as const;
+
+/** The bits that count the whole buffers that have arrived one after the other: 0 to 3. */
+export const FULL_BUFFERS = 0xc000000;
+export const ONE_FULL_BUFFER = 0x4000000;
 
 /** The bits of the holds. While one is set, the connection receives nothing and offers nothing. */
 export const HELD = Hold.Program | Hold.Reader | Hold.Exchange;

@@ -9,7 +9,7 @@
  * Leaves to others: how much may be queued (the writer looks at `outbox.queuedBytes`), and what the
  * bytes mean.
  */
-import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../sys/socket-abi.ts";
+import { SO_LINGER, SOL_SOCKET } from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EBADF, SystemError } from "../sys/errno.ts";
 import { native, withPointer } from "../sys/library.ts";
@@ -139,7 +139,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   }
 
   get isDrained(): boolean {
-    return this.isEmpty && !this.has(Flag.SendInFlight);
+    return (this.queue === null || this.queue.isEmpty) && !this.has(Flag.SendInFlight);
   }
 
   takeProgress(): boolean {
@@ -159,10 +159,6 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     this.lane.tag(this.lane.nextSqe().prepPollAdd(this.fd, POLLOUT), this.slot, Kind.Poll);
   }
 
-  private get isEmpty(): boolean {
-    return this.queue === null || this.queue.isEmpty;
-  }
-
   /** Does what has waited until nothing was queued and no send was in flight. */
   drained(): void {
     // A writer asked for the outbox and wrote nothing.
@@ -175,7 +171,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
         this.scheduleFlush(); // The next flush does what follows `onDrain`.
         throw error;
       }
-      if (!this.isEmpty || this.isClosing) return;
+      if (!this.isDrained || this.isClosing) return;
     }
     if (this.state === ConnectionState.Lingering) return;
     switch (this.bits & AT_DRAIN) {
@@ -185,15 +181,10 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
         return this.linger();
       case AtDrain.fin:
         if (this.state === ConnectionState.Ended) return;
-        this.sendFin();
+        sending.sendFin(this);
         this.move(ConnectionState.Ended);
         if (this.peerEnded) this.destroy();
     }
-  }
-
-  /** Sends FIN by a system call: the ring's shutdown always needs a kernel worker thread. */
-  private sendFin(): void {
-    native().rl_shutdown(this.fd, SHUT_WR);
   }
 
   // ---- receiving --------------------------------------------------------------------------------
@@ -210,6 +201,15 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     if (this.has(Flag.OfferDue) || !this.has(Flag.ReceiveArmed)) this.scheduleFlush();
   }
 
+  receiveDirectly(wanted: boolean): void {
+    this.bits = wanted ? this.bits | Flag.Direct : this.bits & ~Flag.Direct;
+  }
+
+  receiveInto(address: number, bytes: number): number {
+    assert(this.has(Flag.Offering) && bytes > 0, "a consumer receives when it is called for that");
+    return native().rl_receive_now(this.fd, address, bytes);
+  }
+
   /** Called by the intake. */
   cancelReceive(): void {
     receiving.cancel(this);
@@ -219,7 +219,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
 
   setConsumer(consumer: Consumer): void {
     this.consumer = consumer;
-    this.clear(Flag.EndTold);
+    this.clear(Flag.EndTold | Flag.Direct);
     if (this.has(Flag.Offering) || (this.inbox === null && !this.peerEnded)) return;
     this.set(Flag.OfferDue);
     this.scheduleFlush();
@@ -264,17 +264,18 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
 
   private linger(): void {
     if (this.peerEnded) return this.destroy();
-    if (this.state < ConnectionState.Ended) this.sendFin();
+    if (this.state < ConnectionState.Ended) sending.sendFin(this);
     this.move(ConnectionState.Lingering);
-    this.clear(HELD | Flag.Backlogged);
+    this.clear(HELD | Flag.Backlogged | Flag.Direct);
     this.inbox = null;
-    if (!this.has(Flag.ReceiveArmed)) receiving.arm(this);
+    if (receiving.isDue(this)) receiving.arm(this);
     this.reactor.setDeadline(this, LINGER_MS);
   }
 
   private cancelAll(): void {
     const { lane, slot } = this;
     if (this.has(Flag.ReceiveArmed)) lane.cancel(slot, Kind.Receive, Kind.Cancel);
+    if (this.has(Flag.ReadableArmed)) lane.cancel(slot, Kind.Readable, Kind.Cancel);
     if (this.has(Flag.SendInFlight)) lane.cancel(slot, Kind.Send, Kind.Cancel);
     if (this.has(Flag.PollArmed)) lane.cancel(slot, Kind.Poll, Kind.Cancel);
   }
@@ -308,13 +309,9 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
 
   setReferenced(referenced: boolean): void {
     if (this.has(Flag.Unreferenced) !== referenced || this.state === ConnectionState.Closed) return;
-    if (referenced) {
-      this.clear(Flag.Unreferenced);
-      this.reactor.ref();
-    } else {
-      this.set(Flag.Unreferenced);
-      this.reactor.unref();
-    }
+    this.bits ^= Flag.Unreferenced;
+    if (referenced) this.reactor.ref();
+    else this.reactor.unref();
   }
 
   // ---- from the reactor -------------------------------------------------------------------------
@@ -338,6 +335,8 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     switch (kind) {
       case Kind.Receive:
         return receiving.received(this, result, flags);
+      case Kind.Readable:
+        return receiving.readable(this, result);
       case Kind.Send:
         return sending.sent(this, result);
       case Kind.Poll:

@@ -15,6 +15,8 @@ import { ConnectionState, Flag, HELD, STATE } from "./connection-state.ts";
 import * as inboxes from "./inbox.ts";
 import type { Consumer, Transport } from "./transport.ts";
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** The members of a connection that the intake needs. */
 export interface Intake extends Transport {
   readonly consumer: Consumer;
@@ -48,6 +50,26 @@ export function arrived(intake: Intake, memory: Buffer, start: number, end: numb
   // A cancellation that missed its receive is repeated.
   if ((intake.bits & HELD) !== 0) intake.cancelReceive();
   limitBacklog(intake);
+}
+
+/** Whether the consumer may take bytes out of the kernel: it wants to, and none wait before them. */
+export function mayReceiveDirectly({ bits, inbox, isGone }: Intake): boolean {
+  return (bits & (Flag.Direct | Flag.Offering | Flag.Backlogged)) === Flag.Direct && inbox === null && !isGone;
+}
+
+/**
+ * Lets the consumer take bytes out of the kernel, and then go on. Returns the result of its receive.
+ */
+export function receiveDirectly(intake: Intake, available: number): number {
+  const { consumer } = intake;
+  intake.bits |= Flag.Offering;
+  try {
+    const received = consumer.onReadable!(intake, available);
+    if (received > 0 && intake.consumer === consumer && !intake.isGone) consumer.consume(NO_BYTES, 0, 0, intake);
+    return received;
+  } finally {
+    intake.bits &= ~Flag.Offering;
+  }
 }
 
 /** Offers the inbox until the consumer has seen all of it. */

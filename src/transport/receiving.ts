@@ -2,18 +2,31 @@
  * The receive of a connection: a multishot receive into the lane's provided buffers. It is armed
  * again whenever it ends, unless the connection is held.
  *
- * Guarantees: at most one receive is in flight, and none after the peer's end. Every buffer that
- * the kernel has picked goes back to the kernel.
+ * A connection that receives much gets its bytes in larger pieces. Without an SQ thread, a poll
+ * takes the place of the receive. When bytes are there, they are received by a system call, like
+ * large writes: into the memory of the consumer, or into memory that stays in the processor's
+ * cache. With an SQ thread, which does the copying, the receive gets larger buffers.
+ *
+ * Guarantees: at most one receive or poll is in flight, and none after the peer's end. Every buffer
+ * that the kernel has picked goes back to the kernel.
  * Leaves to others: who is offered the bytes (intake.ts).
  */
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { POLLIN } from "../sys/socket-abi.ts";
 import type { Lane } from "../reactor/lane.ts";
+import { native } from "../sys/library.ts";
+import type { Scratch } from "../reactor/scratch.ts";
 import type { Flushable } from "../reactor/flush-queue.ts";
 import { type BufferRing, RingIntegrityError } from "../ring/buffer-ring.ts";
-import { Flag, HELD, Kind } from "./connection-state.ts";
+import { Flag, FULL_BUFFERS, HELD, Kind, ONE_FULL_BUFFER } from "./connection-state.ts";
 import * as intake from "./intake.ts";
+
+/** Bytes of one receive of a consumer that has not taken what came before. */
+const BEHIND_BYTES = 65536;
+/** A connection receives much as long as it receives at least so many bytes at a time. */
+const MUCH_BYTES = 32768;
 
 /** The members of a connection that its receive needs. */
 export interface Receiving extends intake.Intake, Flushable {
@@ -30,11 +43,17 @@ export interface Receiving extends intake.Intake, Flushable {
 export function arm(connection: Receiving): void {
   const { lane } = connection;
   assert(
-    (connection.bits & (Flag.ReceiveArmed | Flag.PeerEnded)) === 0,
+    (connection.bits & (Flag.ReceiveArmed | Flag.ReadableArmed | Flag.PeerEnded)) === 0,
     "a connection has one receive in flight, and none after the end",
   );
+  if ((connection.bits & Flag.ReceivesMuch) !== 0) {
+    if (!lane.ring.sqpoll) {
+      connection.bits |= Flag.ReadableArmed;
+      return lane.tag(lane.nextSqe().prepPollAdd(connection.fd, POLLIN), connection.slot, Kind.Readable);
+    }
+    connection.bits |= Flag.ReceivesBulk;
+  }
   connection.bits |= Flag.ReceiveArmed;
-  if ((connection.bits & Flag.ReceivesMuch) !== 0) connection.bits |= Flag.ReceivesBulk;
   const { bgid } = buffersOf(connection);
   lane.tag(lane.nextSqe().prepRecvMultishot(connection.fd, bgid), connection.slot, Kind.Receive);
 }
@@ -52,7 +71,7 @@ export function cancel(connection: Receiving): void {
 
 /** Returns whether a receive must be armed: none is in flight, and nothing forbids one. */
 export function isDue({ bits }: { bits: number }): boolean {
-  return (bits & (Flag.ReceiveArmed | Flag.PeerEnded | Flag.Backlogged | HELD)) === 0;
+  return (bits & (Flag.ReceiveArmed | Flag.ReadableArmed | Flag.PeerEnded | Flag.Backlogged | HELD)) === 0;
 }
 
 /** Handles one completion of the receive. */
@@ -66,7 +85,7 @@ export function received(connection: Receiving, result: number, flags: number): 
     lane.traffic.receivedBytes += result;
     const bid = flags >>> IORING_CQE_BUFFER_SHIFT;
     const start = buffers.take(bid, result);
-    if (result === buffers.bytes && !connection.isClosing) noteFull(connection);
+    if (!connection.isClosing) countFull(connection, result === buffers.bytes);
     // Comes before the consumer, which may run the event loop until more arrives.
     if ((connection.bits & Flag.ReceiveArmed) === 0) goOn(connection);
     try {
@@ -83,13 +102,17 @@ export function received(connection: Receiving, result: number, flags: number): 
     buffers.recycle(bid);
   }
   if (connection.isClosing) return connection.settle();
+  if (result !== -ENOBUFS) return ended(connection, result);
+  // The pool is empty. Waits for buffers to come back, not for a timer.
+  if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection, buffers);
+}
+
+/** Handles the result of a receive that has received nothing: 0 at the peer's end, or -errno. */
+function ended(connection: Receiving, result: number): void {
   switch (-result) {
     case 0:
       return connection.endedByPeer();
-    case ENOBUFS: // The pool is empty. Waits for buffers to come back, not for a timer.
-      if ((connection.bits & HELD) === 0) lane.awaitBuffers(connection, buffers);
-      return;
-    case ECANCELED: // By a hold, which may have been released since, or for larger buffers.
+    case ECANCELED: // By a hold, which may have been released since, or for another kind of receive.
     case EINTR:
     case EAGAIN:
       return goOn(connection);
@@ -99,14 +122,60 @@ export function received(connection: Receiving, result: number, flags: number): 
   }
 }
 
+/** Handles the completion of the poll: receives what is there. */
+export function readable(connection: Receiving, polled: number): void {
+  connection.bits &= ~Flag.ReadableArmed;
+  if (connection.isClosing) return connection.settle();
+  if ((connection.bits & (Flag.PeerEnded | Flag.Backlogged | HELD)) !== 0) return; // Armed again later.
+  if (polled < 0) return receiveLittle(connection);
+  if (intake.mayReceiveDirectly(connection)) return receiveDirectly(connection);
+  const { scratch } = connection.lane;
+  // A handler runs the event loop, and reads the memory.
+  if (!scratch.borrow()) return receiveLittle(connection);
+  try {
+    receiveIntoScratch(connection, scratch);
+  } finally {
+    scratch.giveBack();
+  }
+}
+
+function receiveDirectly(connection: Receiving): void {
+  const { lane, fd } = connection;
+  goOn(connection); // Before the consumer, as above.
+  const result = intake.receiveDirectly(connection, native().rl_received_bytes(fd));
+  if (result <= 0) return ended(connection, result);
+  lane.traffic.receivedBytes += result;
+}
+
+function receiveIntoScratch(connection: Receiving, { address, memory }: Scratch): void {
+  const { lane, fd, inbox } = connection;
+  const result = native().rl_receive_now(fd, address, inbox === null ? memory.length : BEHIND_BYTES);
+  if (result <= 0) return ended(connection, result);
+  lane.traffic.receivedBytes += result;
+  if (result < MUCH_BYTES) connection.bits &= ~Flag.ReceivesMuch;
+  goOn(connection); // Before the consumer, as above.
+  intake.arrived(connection, memory, 0, result);
+}
+
+/** Receives by a multishot receive again. */
+function receiveLittle(connection: Receiving): void {
+  connection.bits &= ~Flag.ReceivesMuch;
+  goOn(connection);
+}
+
 /**
- * Notes that the receive has filled a buffer. The second full buffer ends it, and the next receive
- * gets larger buffers. A request that fills one buffer is not worth a cancellation.
+ * Counts whole buffers that arrive one after the other. The fourth one ends the receive: from then
+ * on, the connection receives much.
  */
-function noteFull(connection: Receiving): void {
+function countFull(connection: Receiving, isFull: boolean): void {
   const { bits } = connection;
-  connection.bits |= Flag.ReceivesMuch;
-  if ((bits & (Flag.ReceivesMuch | Flag.ReceivesBulk)) === Flag.ReceivesMuch) cancel(connection);
+  if (!isFull) {
+    if ((bits & FULL_BUFFERS) !== 0) connection.bits &= ~FULL_BUFFERS;
+  } else if ((bits & FULL_BUFFERS) !== FULL_BUFFERS) connection.bits += ONE_FULL_BUFFER;
+  else if ((bits & Flag.ReceivesMuch) === 0) {
+    connection.bits |= Flag.ReceivesMuch;
+    cancel(connection);
+  }
 }
 
 /**

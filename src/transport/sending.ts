@@ -5,6 +5,7 @@
  * connection only when nothing of this connection is in it and no send is in flight.
  * Leaves to others: what follows the last byte (connection.ts).
  */
+import { SHUT_WR } from "../sys/socket-abi.ts";
 import { assert } from "../sys/assert.ts";
 import { EAGAIN, ECONNRESET, EINTR, EPIPE, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
@@ -104,4 +105,9 @@ export function dropQueue(connection: Sending): void {
   connection.queue = null;
   queue.clear();
   Outbox.give(queue);
+}
+
+/** Sends FIN by a system call: the ring's shutdown always needs a kernel worker thread. */
+export function sendFin({ fd }: { fd: number }): void {
+  native().rl_shutdown(fd, SHUT_WR);
 }

@@ -28,6 +28,12 @@ export interface Consumer {
    */
   consume(memory: Buffer, start: number, end: number, transport: Transport): number;
   /**
+   * Called after `receiveDirectly(true)`, when the kernel has `available` bytes, or the peer's end.
+   * The consumer calls `transport.receiveInto()` once, and returns what that has returned. If it
+   * has received bytes, `consume` is called next, with none.
+   */
+  onReadable?(transport: Transport, available: number): number;
+  /**
    * Whether the consumer always takes everything. Such a consumer may be offered more inside of its
    * own `consume`, if a handler runs the event loop.
    */
@@ -122,6 +128,17 @@ export interface Transport {
   hold(reason: Hold): void;
   /** Ends the hold with this reason, and no other hold. */
   release(reason: Hold): void;
+  /**
+   * Sets whether the consumer wants to take bytes out of the kernel itself, into its own memory.
+   * This pays for many bytes. The transport may still offer bytes, so the consumer repeats its wish
+   * with each of them. A new consumer has no such wish.
+   */
+  receiveDirectly(wanted: boolean): void;
+  /**
+   * Receives at most `bytes` bytes to `address`. Returns their number, 0 for the peer's end, or
+   * -errno. Only inside of `onReadable`, once. The transport handles the end and the errors.
+   */
+  receiveInto(address: number, bytes: number): number;
   /** Asks for `onDrain` when everything queued has left. */
   requestDrain(): void;
   /** Asks for `onDrain` when the socket accepts bytes again. */

@@ -366,3 +366,40 @@ test("turns inside turns inside turns", async () => {
   for (const client of clients) await client.readUntil("out");
   for (const client of clients) client[Symbol.dispose]();
 });
+
+testRing("requests of a client that sends much wait unchanged while a handler runs the loop", async () => {
+  const COUNT = 4000;
+  const ROUNDS = 4;
+  const all = Array.from({ length: COUNT * ROUNDS }, (_, i) => i);
+  const seen: Record<string, number[]> = { a: [], b: [] };
+  const sawMuch = Promise.withResolvers<void>();
+  const roundOf = (sender: string, round: number): string =>
+    all
+      .slice(round * COUNT, (round + 1) * COUNT)
+      .map((i) => `GET /${i} HTTP/1.1\r\nHost: a\r\nName: ${sender}\r\n\r\n`)
+      .join("");
+  using server = serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch({ url, headers }) {
+      const sender = headers.get("name")!;
+      const numbers = seen[sender]!;
+      numbers.push(Number(new URL(url).pathname.slice(1)));
+      if (seen["b"]!.length === all.length) sawMuch.resolve();
+      // In the last round, the rest of what this client has sent waits where it was received.
+      if (sender === "a" && numbers.length === all.length - COUNT / 2) {
+        second.write(roundOf("b", ROUNDS - 1));
+        block(sawMuch.promise);
+      }
+      return new Response(sender);
+    },
+  });
+  using first = await RawClient.connect(server.port);
+  using second = await RawClient.connect(server.port);
+  for (let round = 0; round < ROUNDS; round++) {
+    await first.write(roundOf("a", round));
+    if (round < ROUNDS - 1) await second.write(roundOf("b", round));
+    for (const client of [first, second]) for (let i = 0; i < COUNT; i++) await client.readResponse();
+  }
+  expect(seen).toEqual({ a: all, b: all });
+});

@@ -278,6 +278,27 @@ static void mapped_memory(void) {
   EXPECT(DRIVE(rl_map, 9007199254740991.0) < 0); /* Under valgrind it is EINVAL. */
 }
 
+static void blocks_of_memory(void) {
+  double addresses[3];
+  for (int i = 0; i < 3; i++) {
+    addresses[i] = DRIVE(rl_block_allocate, 100 + i);
+    memset(as_pointer(addresses[i]), i, 100 + i);
+  }
+  const char *text = "four";
+  DRIVE(rl_copy, addresses[0] + 96, text, 4);
+  EXPECT(memcmp((char *)as_pointer(addresses[0]) + 96, text, 4) == 0);
+  DRIVE(rl_block_give, addresses[1]);
+  DRIVE(rl_block_free, addresses[0]);
+  DRIVE(rl_block_free, addresses[2]);
+  EXPECT(blocks == NULL);
+  uint32_t calls = 0;
+  DRIVE(rl_block_dispose, as_pointer(addresses[1]), &calls);
+  EXPECT(calls == 1);
+  double last = rl_block_allocate(1);
+  rl_block_give(last);
+  DRIVE(rl_block_dispose, as_pointer(last), NULL);
+}
+
 /* ---- descriptors and sockets ----------------------------------------------------------------- */
 
 static void descriptors(void) {
@@ -508,6 +529,12 @@ static void files(const char *path) {
   struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
   EXPECT(DRIVE(rl_send_now, pair[0], 0, 0, (double)(uintptr_t)&message) == 100);
   EXPECT(read(pair[1], received, FILE_BYTES) == 200 && memcmp(received + 100, head, 4) == 0);
+  EXPECT(DRIVE(rl_received_bytes, pair[1]) == 0 && DRIVE(rl_received_bytes, -1) == -EBADF);
+  EXPECT(DRIVE(rl_receive_now, pair[1], (double)(uintptr_t)received, 10) == -EAGAIN);
+  EXPECT(write(pair[0], bytes + 50, 30) == 30 && DRIVE(rl_received_bytes, pair[1]) == 30);
+  EXPECT(DRIVE(rl_receive_now, pair[1], (double)(uintptr_t)received, 10) == 10);
+  EXPECT(DRIVE(rl_receive_now, pair[1], (double)(uintptr_t)(received + 10), 100) == 20);
+  EXPECT(memcmp(received, bytes + 50, 30) == 0);
   while (DRIVE(rl_send_file, pair[0], head, 4, file, 0, FILE_BYTES) > 0)
     ;
   while (DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, FILE_BYTES, 0) > 0)
@@ -520,6 +547,7 @@ static void files(const char *path) {
   EXPECT(DRIVE(rl_send_file, pair[0], head, 4, file, 0, 10) == -EPIPE);
   EXPECT(DRIVE(rl_send_now, pair[0], (double)(uintptr_t)bytes, 10, 0) == -EPIPE);
   EXPECT(DRIVE(rl_send_file, -1, head, 4, file, 0, 10) == -EBADF && DRIVE(rl_send_file, pair[0], head, 4, -1, 0, 10) < 0);
+  EXPECT(DRIVE(rl_receive_now, -1, (double)(uintptr_t)received, 10) == -EBADF);
   EXPECT(DRIVE(rl_close, pair[0]) == 0 && DRIVE(rl_close, file) == 0);
   EXPECT(unlinkat(directory, "file", 0) == 0 && unlinkat(directory, "out", 0) == 0);
   EXPECT(DRIVE(rl_close, directory) == 0 && rmdir(path) == 0);
@@ -531,11 +559,13 @@ static void files(const char *path) {
 
 static uint8_t *left;
 
-/* Leaves a ring, two of three descriptors and memory. The end of the thread must free them. */
+/* Leaves a ring, two of three descriptors, memory and blocks. The end of the thread must free them. */
 static void *ends(void *out) {
   double kept = DRIVE(rl_map, 8192), undone = DRIVE(rl_map, 4096);
   left = as_pointer(kept);
   memset(left, 1, 8192);
+  rl_block_allocate(100);
+  rl_block_allocate(100);
   EXPECT(DRIVE(rl_unmap, undone, 4096) == 0);
   struct owned *owned = as_pointer(DRIVE(rl_owned));
   EXPECT(as_pointer(DRIVE(rl_owned)) == owned);
@@ -664,6 +694,7 @@ int main(int argc, char **argv) {
   }
   refused_rings();
   mapped_memory();
+  blocks_of_memory();
   descriptors();
   makers();
   epolls();

@@ -20,6 +20,12 @@ class Source {
   release(): void {
     this.paused = false;
   }
+
+  receiveDirectly(): void {}
+
+  receiveInto(): number {
+    throw new Error("no body here is long");
+  }
 }
 
 const memory = Buffer.alloc(4096, "0123456789");

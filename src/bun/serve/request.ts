@@ -11,6 +11,7 @@
  * the body as a stream, and the first copy, make a native Request.
  */
 import type { RequestBody } from "../../http/body.ts";
+import { takeText } from "../../http/body-text.ts";
 import { lazily } from "../../sys/lazily.ts";
 import { NativeRequest, NativeResponse } from "./native-globals.ts";
 
@@ -268,9 +269,9 @@ export class RingRequest {
   #convert(bytes: Buffer, as: BodyForm): unknown {
     switch (as) {
       case "text":
-        return textOf(bytes);
+        return takeText(bytes);
       case "json": {
-        const text = textOf(bytes);
+        const text = takeText(bytes);
         if (text === "") throw new SyntaxError("Unexpected end of JSON input");
         return JSON.parse(text);
       }
@@ -379,15 +380,6 @@ function needsNormalizing(origin: string, path: string): boolean {
     !/^http:\/\/(?:[a-z][a-z0-9.-]*|127\.0\.0\.1)(?::[1-9]\d{2,4})?$/.test(origin) ||
     /\/\.|%2e|["'<>\\^`{|}]|[^\0-\x7f]/i.test(path)
   );
-}
-
-/**
- * Decodes UTF-8 without its byte order mark. Invalid bytes become U+FFFD (the Encoding standard's
- * "UTF-8 decode").
- */
-function textOf(bytes: Buffer): string {
-  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  return bytes.utf8Slice(hasMark ? 3 : 0, bytes.length);
 }
 
 function isBlank(code: number): boolean {
