@@ -1,5 +1,5 @@
 /**
- * Builds ffi/ringloop.c and ffi/layout.h into ffi/build/libringloop-<platform>-<arch>.so: `bun
+ * Builds ffi/ringloop.c, with the parts that it includes, into ffi/build/libringloop-<platform>-<arch>.so: `bun
  * ffi/build.ts`.
  *
  * Links liburing statically if the system has liburing.a, so the result needs only libc. Otherwise,
@@ -12,7 +12,8 @@ import { flags } from "./flags.ts";
 
 const directory = import.meta.dir;
 const source = join(directory, "ringloop.c");
-const header = join(directory, "layout.h");
+/** The source, the parts that it includes, and how they are compiled. */
+const inputs = [...new Bun.Glob("*.{c,h}").scanSync(directory), "flags.ts"].map((name) => join(directory, name));
 const output = join(directory, "build", `libringloop-${process.platform}-${process.arch}.so`);
 
 function fail(message: string): never {
@@ -23,9 +24,7 @@ function fail(message: string): never {
 function isFresh(): boolean {
   if (!existsSync(output)) return false;
   const built = statSync(output).mtimeMs;
-  return [source, header, join(directory, "flags.ts"), import.meta.path].every(
-    (file) => statSync(file).mtimeMs <= built,
-  );
+  return [...inputs, import.meta.path].every((file) => statSync(file).mtimeMs <= built);
 }
 
 if (isFresh() && !process.argv.includes("--force")) process.exit(0);

@@ -341,14 +341,14 @@ export const mutations: Mutation[] = [
   },
   {
     what: "an address is written into less memory than it takes",
-    file: "../ffi/ringloop.c",
+    file: "../ffi/ringloop/sockets.c",
     from: "  socklen_t length = capacity;",
     to: "  socklen_t length = capacity + 28;",
     tests: ["unit/memory-safety.test.ts"],
   },
   {
     what: "unmasking goes on behind the last byte",
-    file: "../ffi/ringloop.c",
+    file: "../ffi/ringloop/frames.c",
     from: "length - at >= sizeof mask",
     to: "at < length",
     tests: ["unit/memory-safety.test.ts"],
@@ -376,7 +376,7 @@ export const mutations: Mutation[] = [
   },
   {
     what: "a thread that ends keeps its blocks",
-    file: "../ffi/ringloop.c",
+    file: "../ffi/ringloop/threads.c",
     from: "  free_blocks();\n",
     to: "",
     tests: ["unit/memory-safety.test.ts"],
@@ -418,14 +418,14 @@ export const mutations: Mutation[] = [
   },
   {
     what: "a thread that ends keeps its memory",
-    file: "../ffi/ringloop.c",
+    file: "../ffi/ringloop/threads.c",
     from: "  discard_mappings();\n",
     to: "",
     tests: ["unit/memory-safety.test.ts"],
   },
   {
     what: "a ring that is closed keeps its memory",
-    file: "../ffi/ringloop.c",
+    file: "../ffi/ringloop/rings.c",
     from: "    close(ring->ring_fd);\n  free(ring);",
     to: "    close(ring->ring_fd);",
     tests: ["unit/memory-safety.test.ts"],

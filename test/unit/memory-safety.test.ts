@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TIMEOUT } from "../timeout.ts";
 import { withCompiledC } from "./compiled-c.ts";
-import { liburing, ringloopC, sanitizers, withSanitizedLibrary } from "./sanitized-library.ts";
+import { liburing, sanitizers, sourcesOfLibrary, withSanitizedLibrary } from "./sanitized-library.ts";
 
 const driver = join(import.meta.dir, "memory-safety.c");
 
@@ -29,7 +29,9 @@ function drive(command: string[], flags: readonly string[]): string[] {
   );
 }
 
-const exported = [...readFileSync(ringloopC, "utf8").matchAll(/^EXPORT .*?(rl_\w+)\(/gm)].map(([, name]) => name!);
+const exported = sourcesOfLibrary.flatMap((source) =>
+  [...readFileSync(source, "utf8").matchAll(/^EXPORT .*?(rl_\w+)\(/gm)].map(([, name]) => name!),
+);
 
 test("every exported function is driven under AddressSanitizer and UndefinedBehaviorSanitizer", () => {
   expect(drive([], sanitizers).toSorted()).toEqual(exported.toSorted());

@@ -5,7 +5,10 @@
 import { join } from "node:path";
 import { compiler, withCompiledC } from "./compiled-c.ts";
 
-export const ringloopC = join(import.meta.dir, "../../ffi/ringloop.c");
+const ffi = join(import.meta.dir, "../../ffi");
+export const ringloopC = join(ffi, "ringloop.c");
+/** The source with the parts that it includes. */
+export const sourcesOfLibrary = [...new Bun.Glob("**/*.c").scanSync(ffi)].map((name) => join(ffi, name));
 export const sanitizers = [
   "-O1",
   "-g",
