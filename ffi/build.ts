@@ -13,7 +13,7 @@ import { flags } from "./flags.ts";
 const directory = import.meta.dir;
 const source = join(directory, "ringloop.c");
 /** The source, the parts that it includes, and how they are compiled. */
-const inputs = [...new Bun.Glob("*.{c,h}").scanSync(directory), "flags.ts"].map((name) => join(directory, name));
+const inputs = [...new Bun.Glob("**/*.{c,h}").scanSync(directory), "flags.ts"].map((name) => join(directory, name));
 const output = join(directory, "build", `libringloop-${process.platform}-${process.arch}.so`);
 
 function fail(message: string): never {
