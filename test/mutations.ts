@@ -403,13 +403,6 @@ export const mutations: Mutation[] = [
     tests: ["behaviour/nested-loop.test.ts"],
   },
   {
-    what: "bytes in the kernel overtake those that wait for the consumer",
-    file: "transport/intake.ts",
-    from: "inbox === null && !isGone;",
-    to: "!isGone;",
-    tests: ["behaviour/uploads.test.ts"],
-  },
-  {
     what: "a body that is received directly takes bytes of the next request",
     file: "http/body.ts",
     from: "BUFFER_BYTES_MAX, left));\n    const received",
