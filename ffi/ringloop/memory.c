@@ -48,8 +48,11 @@ EXPORT int rl_discard(double address, double bytes) {
  */
 struct block {
   struct block *previous, *next;
+  /* The list that the block is in: that of the thread that has allocated it, or NULL. */
+  struct block **list;
+  uint64_t unused; /* The memory behind it is aligned like that of malloc(3). */
 };
-/* Blocks of the thread that no ArrayBuffer has got. */
+/* Blocks of the thread that are not given to an ArrayBuffer. */
 static _Thread_local struct block *blocks;
 
 static void unlink_block(struct block *block) {
@@ -59,6 +62,7 @@ static void unlink_block(struct block *block) {
     blocks = block->next;
   if (block->next != NULL)
     block->next->previous = block->previous;
+  block->list = NULL;
 }
 
 /* Allocates a block. Returns the address of its memory, which is not cleared, or -errno. */
@@ -66,7 +70,7 @@ EXPORT double rl_block_allocate(double bytes) {
   struct block *block = malloc(sizeof(*block) + (size_t)bytes);
   if (block == NULL)
     return -ENOMEM;
-  *block = (struct block){.next = blocks};
+  *block = (struct block){.next = blocks, .list = &blocks};
   if (blocks != NULL)
     blocks->previous = block;
   blocks = block;
@@ -80,15 +84,22 @@ EXPORT void rl_block_free(double address) {
   free(block);
 }
 
-/* An ArrayBuffer gets the block, on the thread that has allocated it. It calls rl_block_dispose. */
+/* An ArrayBuffer has got the block, on the thread that has allocated it. It calls rl_block_dispose. */
 EXPORT void rl_block_give(double address) { unlink_block((struct block *)(uintptr_t)address - 1); }
 
 /*
  * Frees the block of an ArrayBuffer, on any thread: a JSTypedArrayBytesDeallocator. If `calls` is
  * not NULL, it counts the call there.
+ *
+ * A Worker may be terminated before rl_block_give. Its ArrayBuffers are freed on its thread, before
+ * the thread ends.
  */
 EXPORT void rl_block_dispose(void *address, uint32_t *calls) {
-  free((struct block *)address - 1);
+  struct block *block = (struct block *)address - 1;
+  if (block->list == &blocks)
+    unlink_block(block);
+  if (block->list == NULL)
+    free(block);
   if (calls != NULL)
     ++*calls;
 }

@@ -294,9 +294,12 @@ static void blocks_of_memory(void) {
   uint32_t calls = 0;
   DRIVE(rl_block_dispose, as_pointer(addresses[1]), &calls);
   EXPECT(calls == 1);
-  double last = rl_block_allocate(1);
+  double last = rl_block_allocate(1), terminated = rl_block_allocate(1), first = rl_block_allocate(1);
   rl_block_give(last);
   DRIVE(rl_block_dispose, as_pointer(last), NULL);
+  DRIVE(rl_block_dispose, as_pointer(terminated), NULL);
+  EXPECT(blocks == (struct block *)as_pointer(first) - 1 && blocks->next == NULL);
+  rl_block_free(first);
 }
 
 /* ---- descriptors and sockets ----------------------------------------------------------------- */
