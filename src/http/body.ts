@@ -9,7 +9,7 @@
  * once. A stream runs in the async context of the code that asked for it.
  */
 import { withCode } from "../sys/check.ts";
-import { Block, BLOCK_BYTES_MIN } from "../sys/block.ts";
+import { Block, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN } from "../sys/block.ts";
 import { pointerTo } from "../sys/library.ts";
 import { ARRIVED_PART } from "../transport/byte-queue.ts";
 import { Hold } from "../transport/transport.ts";
@@ -115,7 +115,8 @@ export class RequestBody implements Flushable {
   /** Whether so much of a long body has come that all of it gets memory. */
   private get isWorthBlock(): boolean {
     const { length, arrived, collector } = this;
-    return collector !== undefined && length >= BLOCK_BYTES_MIN && arrived >= length * ARRIVED_PART;
+    const fits = length >= BLOCK_BYTES_MIN && length <= BLOCK_BYTES_MAX;
+    return collector !== undefined && fits && arrived >= length * ARRIVED_PART;
   }
 
   /** Takes memory for the whole body. What has come is in buffers, since nobody has read any of it. */
@@ -221,8 +222,13 @@ export class RequestBody implements Flushable {
     if (this.ended) return;
     this.ended = true;
     this.resume(); // Bytes that come from now on belong to the next request.
-    this.collector?.resolve(this.takeAll());
+    const { collector } = this;
     this.collector = undefined;
+    try {
+      collector?.resolve(this.takeAll());
+    } catch (error) {
+      collector!.reject(error as Error); // There is no memory for all of it.
+    }
     this.closeStream();
   }
 

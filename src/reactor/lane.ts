@@ -188,9 +188,17 @@ export class Lane {
     return (this.bulk ??= this.makeBulkBuffers());
   }
 
-  /** Memory for receives that are system calls. Throws SystemError (ENOMEM). */
-  get scratch(): Scratch {
-    return (this.ownScratch ??= new Scratch());
+  /**
+   * Returns memory for a receive that is a system call, until its `giveBack`. Returns undefined if it
+   * is lent, or if the system has no memory.
+   */
+  borrowScratch(): Scratch | undefined {
+    try {
+      this.ownScratch ??= new Scratch();
+    } catch {
+      return undefined;
+    }
+    return this.ownScratch.borrow() ? this.ownScratch : undefined;
   }
 
   /** Returns the number of buffers of this size that circulate at first. */

@@ -26,6 +26,9 @@ const toOwningBuffer = toArrayBuffer as (
 /** Smallest number of bytes for which a block pays. */
 export const BLOCK_BYTES_MIN = 262144;
 
+/** Largest number of bytes that an ArrayBuffer may have. */
+export const BLOCK_BYTES_MAX = 2 ** 32 - 1;
+
 /** Number of blocks of this thread that are neither freed nor full and given away. */
 let arriving = 0;
 

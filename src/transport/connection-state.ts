@@ -13,6 +13,8 @@ export const enum Kind {
   Close,
   /** A poll for POLLIN. */
   Readable,
+  /** A poll for POLLERR. */
+  Reset,
   /** A multishot receive: see MULTISHOT_KIND. */
   Receive = 6,
 }
@@ -73,6 +75,8 @@ export const Flag = {
   Backlogged: 0x80000,
   /** The consumer wants to receive directly: see `receiveDirectly()`. */
   Direct: 0x800000,
+  /** A poll for POLLERR is in flight, since the first hold: see receiving.ts. */
+  ResetWatched: 0x10000000,
   /** Several whole buffers have arrived one after the other: see receiving.ts. */
   ReceivesMuch: 0x1000000,
   /** The last receive has got larger buffers. */

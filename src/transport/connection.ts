@@ -192,7 +192,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   hold(reason: Hold): void {
     if (this.has(reason) || this.isGone) return;
     this.set(reason);
-    receiving.cancel(this);
+    receiving.hold(this);
   }
 
   release(reason: Hold): void {
@@ -212,7 +212,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
 
   /** Called by the intake. */
   cancelReceive(): void {
-    receiving.cancel(this);
+    receiving.hold(this);
   }
 
   // ---- the consumer -----------------------------------------------------------------------------
@@ -276,6 +276,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
     const { lane, slot } = this;
     if (this.has(Flag.ReceiveArmed)) lane.cancel(slot, Kind.Receive, Kind.Cancel);
     if (this.has(Flag.ReadableArmed)) lane.cancel(slot, Kind.Readable, Kind.Cancel);
+    if (this.has(Flag.ResetWatched)) lane.cancel(slot, Kind.Reset, Kind.Cancel);
     if (this.has(Flag.SendInFlight)) lane.cancel(slot, Kind.Send, Kind.Cancel);
     if (this.has(Flag.PollArmed)) lane.cancel(slot, Kind.Poll, Kind.Cancel);
   }
@@ -337,6 +338,8 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
         return receiving.received(this, result, flags);
       case Kind.Readable:
         return receiving.readable(this, result);
+      case Kind.Reset:
+        return receiving.resetSeen(this, result);
       case Kind.Send:
         return sending.sent(this, result);
       case Kind.Poll:

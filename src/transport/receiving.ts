@@ -13,7 +13,8 @@
  */
 import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../sys/abi.ts";
 import { assert } from "../sys/assert.ts";
-import { EAGAIN, ECANCELED, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { EAGAIN, ECANCELED, ECONNRESET, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts";
+import { POLLERR } from "../sys/linux.ts";
 import { POLLIN } from "../sys/socket-abi.ts";
 import type { Lane } from "../reactor/lane.ts";
 import { native } from "../sys/library.ts";
@@ -67,6 +68,27 @@ export function cancel(connection: Receiving): void {
   if ((connection.bits & (Flag.ReceiveArmed | Flag.CancelInFlight)) !== Flag.ReceiveArmed) return;
   connection.bits |= Flag.CancelInFlight;
   connection.lane.cancel(connection.slot, Kind.Receive, Kind.Cancel);
+}
+
+/**
+ * Stops receiving. A reset must be seen nevertheless, as in Bun: the first hold begins to watch for
+ * it, and the watch stays.
+ */
+export function hold(connection: Receiving): void {
+  const { lane } = connection;
+  cancel(connection);
+  if ((connection.bits & Flag.ResetWatched) !== 0 || connection.isClosing) return;
+  connection.bits |= Flag.ResetWatched;
+  // The kernel reports POLLERR and POLLHUP to each poll.
+  lane.tag(lane.nextSqe().prepPollAdd(connection.fd, 0), connection.slot, Kind.Reset);
+}
+
+/** Handles the completion of the watch. While nothing holds the connection, its receive sees the reset. */
+export function resetSeen(connection: Receiving, polled: number): void {
+  connection.bits &= ~Flag.ResetWatched;
+  if (connection.isClosing) return connection.settle();
+  const isHeld = (connection.bits & (Flag.Backlogged | HELD)) !== 0;
+  if (polled > 0 && (polled & POLLERR) !== 0 && isHeld) connection.destroy(new SystemError(ECONNRESET, "recv"));
 }
 
 /** Returns whether a receive must be armed: none is in flight, and nothing forbids one. */
@@ -129,9 +151,8 @@ export function readable(connection: Receiving, polled: number): void {
   if ((connection.bits & (Flag.PeerEnded | Flag.Backlogged | HELD)) !== 0) return; // Armed again later.
   if (polled < 0) return receiveLittle(connection);
   if (intake.mayReceiveDirectly(connection)) return receiveDirectly(connection);
-  const { scratch } = connection.lane;
-  // A handler runs the event loop, and reads the memory.
-  if (!scratch.borrow()) return receiveLittle(connection);
+  const scratch = connection.lane.borrowScratch();
+  if (scratch === undefined) return receiveLittle(connection); // A handler that runs the event loop may have it.
   try {
     receiveIntoScratch(connection, scratch);
   } finally {

@@ -1251,3 +1251,25 @@ describe("a thousand connections", () => {
     if (!isBun) expect(reactorStats().staleCompletions).toBe(0);
   });
 });
+
+test("a paused socket hears of a reset", async () => {
+  const paused = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<unknown>();
+  using server = listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket) {
+        socket.pause();
+        paused.resolve();
+      },
+      close: (_, error) => closed.resolve((error as NodeJS.ErrnoException | undefined)?.code),
+    },
+  });
+  const client = await RawClient.connect(server.port);
+  await client.write("first");
+  await paused.promise;
+  await client.write("these bytes wait");
+  client.reset();
+  expect(await closed.promise).toBe("ECONNRESET");
+});

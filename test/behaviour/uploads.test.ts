@@ -3,6 +3,9 @@
  * read. A connection that receives much takes them another way than short ones.
  */
 import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "bun:test";
 import { fixture, run } from "./process.ts";
 import { RawClient } from "./raw-client.ts";
@@ -139,6 +142,28 @@ describe.each(Object.keys(readings))("a long body, read as %s", (as) => {
   });
 });
 
+test("a request is written to a file with its body", async () => {
+  const sent = bodyOf(600_000, 4);
+  const directory = mkdtempSync(join(tmpdir(), "ringloop-uploads-"));
+  const paths = [join(directory, "by Bun.write"), join(directory, "by a file")] as const;
+  try {
+    using writing = serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      async fetch(request) {
+        const [first, second] = paths;
+        const copy = request.clone();
+        return new Response(`${await Bun.write(first, request)} ${await Bun.file(second).write(copy as never)}`);
+      },
+    });
+    const answered = await fetch(writing.url, { method: "POST", body: sent });
+    expect(await answered.text()).toBe("600000 600000");
+    for (const path of paths) expect(hashOf(readFileSync(path))).toBe(hashOf(sent));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
 test("the memory of a body may go to another thread", async () => {
   const received = Promise.withResolvers<string>();
   const worker = new Worker(
@@ -198,6 +223,33 @@ describe("a body that does not become whole", () => {
       client[Symbol.dispose]();
     }
     expect(errors).toEqual(["AbortError", "AbortError"]);
+  });
+
+  test("is given up when its client breaks off, even if nobody reads it", async () => {
+    let arrived = Promise.withResolvers<void>();
+    let aborted = Promise.withResolvers<void>();
+    using waiting = serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      async fetch(request) {
+        const gone = aborted;
+        request.signal.addEventListener("abort", () => gone.resolve());
+        if (request.headers.get("read-as") === "first") await request.body!.getReader().read();
+        arrived.resolve();
+        await gone.promise;
+        return new Response();
+      },
+    });
+    for (const as of ["nothing", "first"]) {
+      arrived = Promise.withResolvers();
+      aborted = Promise.withResolvers();
+      const client = await RawClient.connect(waiting.port);
+      await client.write(post(as, `Content-Length: ${16 * MIB}`));
+      void client.write(bodyOf(16 * MIB, 1)); // More than waits anywhere.
+      await arrived.promise;
+      client.reset();
+      await aborted.promise;
+    }
   });
 
   test("may be answered early, and the next request follows its rest", async () => {

@@ -1,7 +1,7 @@
 /**
  * Replaces some of a program's globals when it serves on the ring. Response and ReadableStream
- * remember the values that they were made of. Request and fetch accept the ring's requests, where
- * native code would accept only its own.
+ * remember the values that they were made of. Request, fetch, Bun.write and Blob's `write` accept the
+ * ring's requests, where native code would accept only its own.
  *
  * Guarantees: the constructors make native objects, and `instanceof` works for native objects and
  * for the ring's. The replacement happens once for each thread, by the first `serve` or by the
@@ -30,6 +30,16 @@ function unwrappingFetch(input: Request | string | URL, init?: RequestInit): Pro
   return nativeFetch(RingRequest.unwrap(input) as string, RingRequest.unwrap(init) as RequestInit);
 }
 
+/** Replaces a function that writes a value: its argument number `at` may be a request of the ring. */
+function unwrapWritten(holder: object, at: number): void {
+  const { write } = holder as { write: (...args: unknown[]) => unknown };
+  const unwrapping = function (this: unknown, ...args: unknown[]): unknown {
+    if (args.length > at) args[at] = RingRequest.unwrap(args[at]);
+    return Reflect.apply(write, this, args);
+  };
+  Object.assign(holder, { write: Object.defineProperties(unwrapping, Object.getOwnPropertyDescriptors(write)) });
+}
+
 /**
  * Replaces the globals, once for each thread. A global that the program has replaced itself stays
  * as it is.
@@ -50,6 +60,8 @@ export function installGlobals(): void {
     nativeFetch,
     Object.defineProperties(unwrappingFetch, Object.getOwnPropertyDescriptors(nativeFetch)),
   );
+  unwrapWritten(Bun, 1);
+  unwrapWritten(Blob.prototype, 0);
 }
 
 /** Replaces a global whose present value is `native`, or an accessor of the preload. */
