@@ -94,8 +94,7 @@ export class RequestBody implements Flushable {
       this.arrived += end - start;
       this.giveFilled();
       if (this.controller) this.give(copyOf(memory, start, end));
-      if (this.controller) this.wishDirect();
-      return;
+      return this.wishDirect();
     }
     if (this.whole === null && this.isWorthBlock) this.makeWhole();
     if (this.whole !== null) {
@@ -103,7 +102,7 @@ export class RequestBody implements Flushable {
       this.arrived += end - start;
     } else this.fill(memory, start, end);
     if (this.discarding) return; // The reader has cancelled the stream meanwhile.
-    if (this.whole !== null || this.controller) this.wishDirect();
+    this.wishDirect();
     if (this.controller) return this.scheduleFlush();
     if (!this.collector && this.bufferedBytes >= BUFFERED_BYTES_MAX) this.pause();
   }
@@ -159,7 +158,8 @@ export class RequestBody implements Flushable {
 
   /** Asks to receive directly if that pays for the rest of the body. Each piece repeats the wish. */
   private wishDirect(): void {
-    const { left } = this;
+    const { left, whole, controller } = this;
+    if (whole === null && controller === undefined) return;
     if (left >= DIRECT_BYTES_MIN && left < Infinity) this.source.receiveDirectly(true);
     else if (left === 0) this.source.receiveDirectly(false);
   }

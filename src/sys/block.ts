@@ -29,9 +29,6 @@ export const BLOCK_BYTES_MIN = 262144;
 /** Largest number of bytes that an ArrayBuffer may have. */
 export const BLOCK_BYTES_MAX = 2 ** 32 - 1;
 
-/** Number of blocks of this thread that are neither freed nor full and given away. */
-let arriving = 0;
-
 export class Block {
   readonly bytes: number;
   /** Number of bytes that were written, from the start. */
@@ -43,12 +40,6 @@ export class Block {
     this.bytes = bytes;
     this.address = native().rl_block_allocate(bytes);
     if (this.address < 0) throw new SystemError(ENOMEM, "malloc");
-    arriving++;
-  }
-
-  /** Number of blocks of this thread that bytes still arrive in. */
-  static get arriving(): number {
-    return arriving;
   }
 
   /** Where the next byte belongs. */
@@ -71,17 +62,12 @@ export class Block {
   toBuffer(): Buffer {
     assert(this.room === 0, "a block that is given away is full");
     const whole = ownBlock(native(), this.address, this.bytes);
-    this.forget();
+    this.address = NaN;
     return Buffer.from(whole);
   }
 
   free(): void {
     native().rl_block_free(this.address);
-    this.forget();
-  }
-
-  private forget(): void {
-    arriving--;
     this.address = NaN;
   }
 }

@@ -21,13 +21,19 @@ export const enum Kind {
 
 /** States of a connection, in their order in time. Each comment says what may be in flight. */
 export const ConnectionState = {
-  /** A receive or a poll for it, a send, a poll. */
+  /** A receive or a poll for it, a watch for a reset, a send, a poll. */
   Open: 0,
-  /** A receive or a poll for it, a send, a poll. `finish()` was called: something follows the last queued byte. */
+  /**
+   * A receive or a poll for it, a watch for a reset, a send, a poll. `finish()` was called:
+   * something follows the last queued byte.
+   */
   Ending: 1,
-  /** A receive or a poll for it. FIN is sent. */
+  /** A receive or a poll for it, a watch for a reset. FIN is sent. */
   Ended: 2,
-  /** A receive or a poll for it. Its bytes are dropped until the peer closes or the time is over. */
+  /**
+   * A receive or a poll for it, a watch for a reset. What is received is dropped until the peer
+   * closes or the time is over.
+   */
   Lingering: 3,
   /** The close, the cancellations, and the last completions of the operations before them. */
   Closing: 4,

@@ -211,7 +211,7 @@ export class Connection extends WheelEntry implements Transport, OperationOwner,
   }
 
   /** Called by the intake. */
-  cancelReceive(): void {
+  stopReceiving(): void {
     receiving.hold(this);
   }
 

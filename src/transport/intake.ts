@@ -24,8 +24,8 @@ export interface Intake extends Transport {
   bits: number;
   /** Bytes that have arrived and that the consumer has not taken. */
   inbox: inboxes.Inbox;
-  /** Cancels the receive that is in flight. */
-  cancelReceive(): void;
+  /** Cancels the receive that is in flight, and watches for a reset. */
+  stopReceiving(): void;
   scheduleFlush(): void;
 }
 
@@ -48,7 +48,7 @@ export function arrived(intake: Intake, memory: Buffer, start: number, end: numb
   if ((intake.bits & (Flag.Offering | HELD)) === 0) return offerKept(intake);
   intake.bits |= Flag.OfferDue;
   // A cancellation that missed its receive is repeated.
-  if ((intake.bits & HELD) !== 0) intake.cancelReceive();
+  if ((intake.bits & HELD) !== 0) intake.stopReceiving();
   limitBacklog(intake);
 }
 
@@ -159,7 +159,7 @@ function limitBacklog(intake: Intake): void {
   if (isFull === ((intake.bits & Flag.Backlogged) !== 0)) return;
   if (isFull) {
     intake.bits |= Flag.Backlogged;
-    intake.cancelReceive();
+    intake.stopReceiving();
   } else {
     intake.bits &= ~Flag.Backlogged;
     intake.scheduleFlush();

@@ -64,7 +64,7 @@ function buffersOf({ bits, lane }: Receiving): BufferRing {
   return (bits & Flag.ReceivesBulk) === 0 ? lane.receiveBuffers : lane.bulkBuffers;
 }
 
-export function cancel(connection: Receiving): void {
+function cancel(connection: Receiving): void {
   if ((connection.bits & (Flag.ReceiveArmed | Flag.CancelInFlight)) !== Flag.ReceiveArmed) return;
   connection.bits |= Flag.CancelInFlight;
   connection.lane.cancel(connection.slot, Kind.Receive, Kind.Cancel);
