@@ -816,4 +816,18 @@ export const mutations: Mutation[] = [
     to: "true",
     tests: ["unit/byte-queue.test.ts"],
   },
+  {
+    what: "the completed send of an answer ends the turn",
+    file: "transport/sending.ts",
+    from: "connection.lane.notedCompletions++;",
+    to: "connection.drained();",
+    tests: ["behaviour/loop.test.ts"],
+  },
+  {
+    what: "a turn that has run a handler waits in the ring",
+    file: "reactor/turn.ts",
+    from: "const isCalm = !hasRun && ",
+    to: "const isCalm = ",
+    tests: ["behaviour/ordering.test.ts", "behaviour/loop.test.ts"],
+  },
 ];

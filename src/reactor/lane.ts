@@ -69,6 +69,11 @@ export class Lane {
   /** Number of entries that were tagged. `cqes`: number of completions that were delivered. */
   sqes = 0;
   cqes = 0;
+  /**
+   * Number of delivered completions that their owners have only noted: nothing of the program has
+   * run. The send of an answer ends so.
+   */
+  notedCompletions = 0;
   /** True once the kernel has contradicted itself. */
   isBroken = false;
   /** Faults on purpose, for tests: see faults.ts. */

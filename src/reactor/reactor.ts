@@ -132,7 +132,7 @@ export class Reactor {
     const { pendingExchanges } = this;
     if (pendingExchanges === 0 || pendingExchanges > EAGER_EXCHANGES_MAX || this.eager || isInTurn()) return;
     // An immediate that answers is usually followed by others that answer, too.
-    if (this.turn.sawTimers) return;
+    if (pendingExchanges > 1 && this.turn.sawTimers) return;
     this.eager = true;
     outside(queueMicrotask, this.submitEagerly);
   }

@@ -125,7 +125,8 @@ export class Turn {
     // A Bun that does not number its timers may have some at any time.
     const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS || !reactor.schedule.numbersTimers;
     const end = startMs + (expectsTimers ? SHORT_TURN_MS : TURN_MS);
-    let mayWait = !seesTimers;
+    // Whether anything of the program may have run.
+    let hasRun = false;
     nest.ready = this.mayRest = false;
     for (;;) {
       const own = this.ownCompletions;
@@ -138,12 +139,12 @@ export class Turn {
       reactor.flushes.flush();
       const remainingMs = end - this.look();
       if (isBusy || lane.undelivered > 0) this.busyMs = this.lookedMs;
-      const ran = this.ownCompletions !== own || programCalls() !== calls;
+      if (this.ownCompletions !== own || programCalls() !== calls) hasRun = true;
       if (nest.wokeRest) {
         nest.wokeRest = this.restPaid = false;
         this.restlessTurns = RESTLESS_TURNS;
       }
-      const isCalm = !ran && mayWait && !nest.ready;
+      const isCalm = !hasRun && !seesTimers && !nest.ready;
       if (remainingMs > 0 && this.shouldRest(expectsTimers, isCalm)) {
         reactor.submit();
         this.mayRest = true;
@@ -152,11 +153,10 @@ export class Turn {
       if (!isCalm || remainingMs <= 0) {
         reactor.submit();
         const isAnswered = openCalls() <= open && reactor.pendingExchanges === 0;
-        if (ran && isAnswered && mayWait && !nest.ready && !expectsTimers && this.lookedMs - startMs < SHORT_TURN_MS)
-          if (lane.ring.cqReady > 0) continue;
+        const mayGoOn = hasRun && isAnswered && !expectsTimers && !nest.ready;
+        if (mayGoOn && this.lookedMs - startMs < SHORT_TURN_MS && lane.ring.cqReady > 0) continue;
         return;
       }
-      mayWait = false;
       // A timer of the ring that is still armed would wake a resting reactor.
       const rests = expectsTimers && this.restPaid;
       nest.arm(rests ? undefined : expectsTimers);
@@ -164,9 +164,9 @@ export class Turn {
     }
   }
 
-  /** Number of delivered completions without those of the nest. */
+  /** Number of delivered completions that may have run something of the program. */
   private get ownCompletions(): number {
-    return this.lane.cqes - this.nest.completions;
+    return this.lane.cqes - this.lane.notedCompletions - this.nest.completions;
   }
 
   /**

@@ -229,7 +229,7 @@ export class Datagrams implements OperationOwner, Flushable {
     if (this.drainDue && this.sendsInFlight < SENDS_MAX / 2) {
       this.drainDue = false;
       this.receiver.onDrain();
-    }
+    } else if (result >= 0) this.lane.notedCompletions++;
   }
 
   // ---- receiving --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import { assert } from "../sys/assert.ts";
 import { EAGAIN, ECONNRESET, EINTR, EPIPE, SystemError } from "../sys/errno.ts";
 import { native, pointerTo } from "../sys/library.ts";
 import type { Lane } from "../reactor/lane.ts";
-import { Flag, Kind } from "./connection-state.ts";
+import { AT_DRAIN, Flag, Kind } from "./connection-state.ts";
 import { Outbox } from "./outbox.ts";
 import type { Transport } from "./transport.ts";
 
@@ -82,7 +82,8 @@ export function sent(connection: Sending, result: number): void {
   if (account(connection, queue, result)) return send(connection);
   connection.queue = null;
   Outbox.give(queue);
-  connection.drained();
+  if ((connection.bits & (Flag.DrainRequested | AT_DRAIN)) === 0) connection.lane.notedCompletions++;
+  else connection.drained();
 }
 
 /** See Transport. */

@@ -90,6 +90,34 @@ describe("a process", () => {
     await program.stop();
   });
 
+  for (const [path, what] of [
+    ["/", "one request after the other"],
+    ["/later", "from Bun's loop"],
+  ] as const)
+    // In sqpoll, how many turns pass until the SQ thread has done its work depends on the machine.
+    test.skipIf(subject !== "defer")(`that answers ${what} takes one turn for each request`, async () => {
+      await using program = Program.fixture("server.ts");
+      const { port } = await program.line();
+      using client = await RawClient.connect(port);
+      const answerTo = async (target: string): Promise<string> => {
+        await client.write(get(target));
+        return (await client.readResponse()).text;
+      };
+      const stats = async (): Promise<ReactorStats> => JSON.parse(await answerTo("/stats"));
+      const requests = 300;
+      const turnsForEach = async (): Promise<number> => {
+        const before = await stats();
+        for (let i = 0; i < requests; i++) await answerTo(path);
+        const after = await stats();
+        // A request is a receive and a send. Other completions end a turn: timers, and Bun's work.
+        const others = after.cqes - before.cqes - 2 * (requests + 1);
+        return (after.turns - before.turns - others) / requests;
+      };
+      // A turn also ends if another process has had the processor for too long.
+      const rounds = [await turnsForEach(), await turnsForEach(), await turnsForEach()];
+      expect(Math.min(...rounds)).toBeLessThan(1.1);
+    });
+
   test("that serves all it can still runs timers, fetch, files, children and Workers", async () => {
     await using program = Program.fixture("under-load.ts");
     const { port } = await program.line();
