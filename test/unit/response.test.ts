@@ -292,6 +292,53 @@ describe("takePlain", () => {
   });
 });
 
+describe("Response.json", () => {
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+  /** Returns what a program sees of the Response, or the error. */
+  const outcomeOf = async (json: typeof Response.json, value: unknown): Promise<unknown> => {
+    try {
+      const response = json(value);
+      const copy = response.clone();
+      return [Bun.inspect(response), [...response.headers], (await copy.blob()).type, await response.text()];
+    } catch (error) {
+      return `${error}`;
+    }
+  };
+  test.each<[string, unknown]>([
+    ["an object", { text: "é€", list: [1, null, undefined], date: new Date(0), none: undefined }],
+    ["a text", "a \u2028 \ud800"],
+    ["a number", Number.NaN],
+    ["null", null],
+    ["undefined", undefined],
+    ["a function", () => 1],
+    ["a symbol", Symbol("s")],
+    ["a bigint", 1n],
+    ["a bigint in an object", { a: 1n }],
+    ["a cycle", cycle],
+    ["what has no text", { toJSON: () => undefined }],
+  ])("makes of %s what Bun makes", async (_, value) => {
+    expect(await outcomeOf(Response.json, value)).toEqual(await outcomeOf(NativeResponse.json, value));
+  });
+
+  test("asks a value once, and does not use a JSON.stringify of the program's", async () => {
+    const { stringify } = JSON;
+    let calls = 0;
+    JSON.stringify = () => "replaced";
+    try {
+      expect(await Response.json({ toJSON: () => ++calls }).text()).toBe("1");
+    } finally {
+      JSON.stringify = stringify;
+    }
+    expect(calls).toBe(1);
+  });
+
+  test("gives each Response headers of its own", () => {
+    Response.json(1).headers.set("content-type", "text/changed");
+    expect(Response.json(2).headers.get("content-type")).toBe("application/json;charset=utf-8");
+  });
+});
+
 describe("a clone", () => {
   test.each([
     ["text", () => new Response("body")],

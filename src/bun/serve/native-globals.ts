@@ -33,3 +33,5 @@ export const NativeResponse = native.Response;
 export const NativeRequest = native.Request;
 export const NativeReadableStream = native.ReadableStream;
 export const nativeFetch = native.fetch;
+/** The function that a program may replace later. Native code does not use the replacement. */
+export const { stringify } = JSON;

@@ -22,7 +22,7 @@ import {
 } from "../../http/head.ts";
 import { readFields } from "./own-fields.ts";
 import { NativeReadableStream } from "./native-globals.ts";
-import { inMemory, Memory, sourceOf } from "./tracked-response.ts";
+import { inMemory, Memory, PlainJson, sourceOf } from "./tracked-response.ts";
 
 const pumps = lazily(() => require("./body-pumps.ts") as typeof import("./body-pumps.ts"));
 const filePlans = lazily(() => require("./file-plan.ts") as typeof import("./file-plan.ts"));
@@ -73,6 +73,7 @@ export function takeBody(response: Response): BodySource {
     if (taken !== undefined) return taken;
   }
   if (typeof body === "string") return { kind: "text", text: body, type: body === "" ? "" : TEXT_TYPE };
+  if (body instanceof PlainJson) return { kind: "text", text: body.text, type: "" };
   if (body instanceof NativeReadableStream)
     return takeWrapped(response, body) ?? takeStream(response, directSourceOf(body));
   if (body instanceof BodyIterable) return takeStream(response, body);

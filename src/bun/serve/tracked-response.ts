@@ -11,15 +11,12 @@
 
 import { BodyIterable, rememberIterable } from "./body-iterable.ts";
 import { fetchedBytesInMemory, isWhole } from "./fetched-response.ts";
-import { NativeReadableStream, NativeResponse } from "./native-globals.ts";
+import { NativeReadableStream, NativeResponse, stringify } from "./native-globals.ts";
 
 /** Stands for a body that native code made of a value in memory. */
 export const inMemory = Symbol("in memory");
 
-/** Stands for a body that Response.json made. */
-const jsonText = Symbol("JSON");
-
-/** The text that Response.json made. */
+/** The text that Response.json made. It gives the body no type: the Response has a header for it. */
 export class PlainJson {
   readonly text: string;
 
@@ -61,8 +58,7 @@ export class Memory extends Returned {
   }
 
   static bodyOf(response: Response): unknown {
-    const body = #body in response ? (response as Memory & Response).#body : undefined;
-    return body === jsonText ? inMemory : body;
+    return #body in response ? (response as Memory & Response).#body : undefined;
   }
 
   /**
@@ -80,9 +76,9 @@ export class Memory extends Returned {
       memory.#sent = true;
       return body;
     }
-    if (body === jsonText) {
+    if (body instanceof PlainJson) {
       memory.#sent = true;
-      return new PlainJson(Bun.peek(response.text()) as string);
+      return body;
     }
     if (!ArrayBuffer.isView(body) && !(body instanceof ArrayBuffer)) return undefined;
     memory.#sent = true;
@@ -232,15 +228,33 @@ export const TrackedResponse = function (this: unknown, body?: Bun.BodyInit | nu
   return response;
 } as unknown as typeof Response;
 
+/** The constructor copies the headers. */
+const JSON_INIT = { headers: new Headers({ "content-type": "application/json;charset=utf-8" }) };
+
+/**
+ * Returns the text of a value, or undefined if native code must decide: for a value that has no
+ * text, and for a bigint, whose error has another message there.
+ */
+function jsonOf(value: unknown): string | undefined {
+  return typeof value === "bigint" ? undefined : stringify(value);
+}
+
+/**
+ * Makes the text itself: it cannot be taken out of a native Response without a copy, which the
+ * garbage collector would count, too.
+ */
 function json(this: unknown, body?: unknown, init?: ResponseInit | number): Response {
+  const text = init === undefined ? jsonOf(body) : undefined;
+  if (text !== undefined) {
+    // This class notices when a program reads the headers.
+    const response = new PlainResponse(text, JSON_INIT);
+    new Memory(response, new PlainJson(text), true);
+    return response;
+  }
   // Without an argument, the body is empty. With undefined, native code throws an error.
   const made =
     arguments.length === 0 ? (NativeResponse as any).json() : NativeResponse.json(body, init as ResponseInit);
-  if (init !== undefined) return remember(Object.setPrototypeOf(made, RememberedResponse.prototype), inMemory, init);
-  // This class notices when a program reads the headers.
-  const response = Object.setPrototypeOf(made, PlainResponse.prototype);
-  new Memory(response, jsonText, true);
-  return response;
+  return remember(Object.setPrototypeOf(made, RememberedResponse.prototype), inMemory, init);
 }
 
 function redirect(this: unknown, url: string, init?: ResponseInit | number): Response {
