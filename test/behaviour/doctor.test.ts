@@ -92,10 +92,10 @@ describe.skipIf(isBun)("ringloop doctor", () => {
     }
   });
 
-  // For users without CAP_IPC_LOCK. Each process has its own user, so that no other ring counts,
-  // not even one of a process that has ended a moment ago.
+  // For users without CAP_IPC_LOCK. Each process has its own user, so that no other ring counts:
+  // neither one of a process that has ended a moment ago, nor one of this test in another process.
   test.skipIf(process.getuid!() !== 0)("says for how many rings the locked memory is enough", async () => {
-    let user = 54321;
+    let user = 100_000 + process.pid * 10;
     const limited = (bytes: number): string[] => {
       const unprivileged = ["setpriv", `--reuid=${user}`, `--regid=${user++}`, "--clear-groups", "--bounding-set=-all"];
       return ["prlimit", `--memlock=${bytes}:${bytes}`, ...unprivileged];
