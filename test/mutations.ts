@@ -830,4 +830,18 @@ export const mutations: Mutation[] = [
     to: "const isCalm = ",
     tests: ["behaviour/ordering.test.ts", "behaviour/loop.test.ts"],
   },
+  {
+    what: "the reactor parks before an immediate that a long function has left",
+    file: "reactor/turn.ts",
+    from: " && !this.sawOwnTimers;",
+    to: ";",
+    tests: ["behaviour/ordering.test.ts"],
+  },
+  {
+    what: "a WebSocket tells the program of a full socket only with the next message",
+    file: "bun/websocket/sending.ts",
+    from: "const isRefused = transport.queuedBytes > 0 && transport.outbox.isRefused;",
+    to: "const isRefused = false;",
+    tests: ["behaviour/websocket-api.test.ts"],
+  },
 ];

@@ -261,7 +261,7 @@ export class Reactor {
    */
   close(): void {
     if (this.closed) return;
-    this.turn.quiesce();
+    this.turn.quiesce(Infinity);
     const { inFlight } = this.lane.operations;
     if (inFlight > 0) throw new Error(`the reactor has ${inFlight} operations in flight: close their owners first`);
     this.closed = true;

@@ -74,6 +74,8 @@ export class Turn {
   private lookedMs = 0;
   private busyMs = 0;
   private timersSeenMs = -Infinity;
+  /** Whether the last turn saw that the program had made a timer or an immediate. */
+  private sawOwnTimers = false;
 
   constructor(reactor: Reactor, lane: Lane, nest: Nest, wheel: Wheel) {
     this.reactor = reactor;
@@ -82,9 +84,12 @@ export class Turn {
     this.wheel = wheel;
   }
 
-  /** Whether there was nothing to do for so long that the reactor may park. */
+  /**
+   * Whether there was nothing to do for so long that the reactor may park. After a long function of
+   * the program in Bun's loop, an immediate of that function comes first.
+   */
   get isIdle(): boolean {
-    return this.lookedMs - this.busyMs >= PARK_AFTER_MS;
+    return this.lookedMs - this.busyMs >= PARK_AFTER_MS && !this.sawOwnTimers;
   }
 
   /** Whether the program has made a timer or an immediate within TIMERS_MS. */
@@ -120,7 +125,7 @@ export class Turn {
   run(): void {
     const { nest, lane, reactor } = this;
     const startMs = performance.now();
-    const seesTimers = reactor.schedule.seesTimers();
+    const seesTimers = (this.sawOwnTimers = reactor.schedule.seesTimers());
     if (seesTimers) this.timersSeenMs = startMs;
     // A Bun that does not number its timers may have some at any time.
     const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS || !reactor.schedule.numbersTimers;
@@ -240,12 +245,15 @@ export class Turn {
   }
 
   /**
-   * Removes the nest's operations from the ring. Returns false if other completions came meanwhile.
+   * Removes the nest's operations from the ring. Returns false if other completions came meanwhile,
+   * or if it takes longer than `ms`: an SQ thread that has no processor does nothing.
    */
-  quiesce(): boolean {
+  quiesce(ms = TURN_MS): boolean {
     const { nest, reactor } = this;
     const own = this.ownCompletions;
+    const end = performance.now() + ms;
     while (nest.inFlight > 0) {
+      if (performance.now() > end) return false;
       nest.disarm();
       reactor.submit(TURN_MS * 1000);
       this.dispatch(Infinity);

@@ -6,7 +6,7 @@
 import { expect, test } from "bun:test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { join } from "node:path";
-import { Program, run } from "./process.ts";
+import { fixture, Program, run } from "./process.ts";
 import { connect, listen, serve, subject, udpSocket } from "./subject.ts";
 import { RawClient } from "./raw-client.ts";
 import { closing, frame, handshake, serveWebSocket, WebSocketClient } from "./websocket-client.ts";
@@ -397,6 +397,11 @@ test("a command that a handler sends to a database waits for nothing of the ring
   }
   const medianOf = (at: 0 | 1): number => durations.map((of) => of[at]).toSorted((a, b) => a - b)[100]!;
   expect(medianOf(0) / medianOf(1)).toBeLessThan(3);
+});
+
+test.skipIf(subject === "bun")("an immediate comes before the reactor parks, after a long function too", async () => {
+  const { stdout } = await run([process.execPath, fixture("parks-after-work.ts")]);
+  expect(JSON.parse(stdout)).toEqual(Array<number>(20).fill(0));
 });
 
 /**

@@ -479,6 +479,30 @@ describe("a client that does not read", () => {
     expect((await calls.reach(2))[1]![0]).toBe("drain");
   });
 
+  // In sqpoll the SQ thread sends: what the kernel has accepted is known later.
+  test.skipIf(subject === "sqpoll")(
+    "is told to the program with the message that the kernel does not take whole",
+    async () => {
+      const megabytes = Buffer.alloc(3 << 20, "m");
+      const sent: [number, number][] = [];
+      const opened = Promise.withResolvers<void>();
+      using server = serveWebSocket({
+        backpressureLimit: 1 << 30,
+        open(socket) {
+          while (sent.length < 100 && (sent.at(-1)?.[0] ?? 1) > 0)
+            sent.push([socket.send(megabytes), socket.getBufferedAmount()]);
+          opened.resolve();
+        },
+      });
+      using _client = await slow(server);
+      await opened.promise;
+      const [last, waiting] = sent.pop()!;
+      expect(sent).toEqual(sent.map(() => [megabytes.length, 0]));
+      expect(last).toBe(-1);
+      expect(waiting).toBeWithin(1, megabytes.length + 11);
+    },
+  );
+
   test("has a program that waits while getBufferedAmount is above 0, and drain lets it go on", async () => {
     const message = Buffer.alloc(1 << 14, "m");
     let left = 64;

@@ -26,7 +26,7 @@ export interface Sending extends Stateful {
 }
 
 /**
- * Queues a frame. Returns the bytes of its payload, -1 if too many bytes wait before it, or 0 if it
+ * Queues a frame. Returns the bytes of its payload, -1 if the client is behind, or 0 if the frame
  * was dropped.
  */
 export function queue(socket: Sending, opcode: number, payload: string | Uint8Array, compress: boolean): number {
@@ -44,9 +44,7 @@ export function queue(socket: Sending, opcode: number, payload: string | Uint8Ar
   return afterQueueing(socket, transport, waiting, length);
 }
 
-/**
- * Queues a shared frame. Returns 1, -1 if too many bytes wait before it, or 0 if it was dropped.
- */
+/** Queues a shared frame. Returns 1, -1 if the client is behind, or 0 if it was dropped. */
 export function queueShared(socket: Sending, broadcast: Broadcast): number {
   const transport = transportWithRoom(socket);
   if (transport === null) return 0;
@@ -80,13 +78,15 @@ function transportWithRoom(socket: Sending): Transport | null {
 }
 
 /**
- * Returns `sent`, or -1, which tells the program to wait for `drain`. A socket returns -1 at least
- * once before it drops a message, however large the message before was.
+ * Returns `sent`, or -1, which tells the program to wait for `drain`. As in Bun, that is so for the
+ * message of which the kernel has accepted only a part. A socket returns -1 at least once before it
+ * drops a message, however large the message before was.
  */
 function afterQueueing(socket: Sending, transport: Transport, waiting: number, sent: number): number {
   socket.bits |= Flag.Sent;
   transport.outbox.hasten();
-  if (waiting <= BEHIND_BYTES && !isBeyondLimit(socket, transport)) return sent;
+  const isRefused = transport.queuedBytes > 0 && transport.outbox.isRefused;
+  if (waiting <= BEHIND_BYTES && !isRefused && !isBeyondLimit(socket, transport)) return sent;
   transport.requestDrain();
   return -1;
 }
