@@ -833,7 +833,7 @@ export const mutations: Mutation[] = [
   {
     what: "the reactor parks before an immediate that a long function has left",
     file: "reactor/turn.ts",
-    from: " && !this.sawOwnTimers;",
+    from: " && !this.sawTimersInTurn;",
     to: ";",
     tests: ["behaviour/ordering.test.ts"],
   },

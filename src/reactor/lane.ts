@@ -71,7 +71,7 @@ export class Lane {
   cqes = 0;
   /**
    * Number of delivered completions that their owners have only noted: nothing of the program has
-   * run. The send of an answer ends so.
+   * run. The send of an answer and the nest's operations end so.
    */
   notedCompletions = 0;
   /** True once the kernel has contradicted itself. */

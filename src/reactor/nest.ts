@@ -37,8 +37,6 @@ export class Nest implements OperationOwner {
    * True when the turn must end: Bun has work, or the time is over. The turn sets it back to false.
    */
   ready = false;
-  /** Number of completions of the nest's operations. They are no work for anybody. */
-  completions = 0;
 
   private readonly lane: Lane;
   private readonly loopFd: number | undefined;
@@ -123,7 +121,7 @@ export class Nest implements OperationOwner {
   }
 
   complete(kind: number): void {
-    this.completions++;
+    this.lane.notedCompletions++;
     if (kind === Kind.Removal) {
       this.removals--;
       return;

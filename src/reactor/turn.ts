@@ -75,7 +75,7 @@ export class Turn {
   private busyMs = 0;
   private timersSeenMs = -Infinity;
   /** Whether the last turn saw that the program had made a timer or an immediate. */
-  private sawOwnTimers = false;
+  private sawTimersInTurn = false;
 
   constructor(reactor: Reactor, lane: Lane, nest: Nest, wheel: Wheel) {
     this.reactor = reactor;
@@ -89,7 +89,7 @@ export class Turn {
    * the program in Bun's loop, an immediate of that function comes first.
    */
   get isIdle(): boolean {
-    return this.lookedMs - this.busyMs >= PARK_AFTER_MS && !this.sawOwnTimers;
+    return this.lookedMs - this.busyMs >= PARK_AFTER_MS && !this.sawTimersInTurn;
   }
 
   /** Whether the program has made a timer or an immediate within TIMERS_MS. */
@@ -125,7 +125,7 @@ export class Turn {
   run(): void {
     const { nest, lane, reactor } = this;
     const startMs = performance.now();
-    const seesTimers = (this.sawOwnTimers = reactor.schedule.seesTimers());
+    const seesTimers = (this.sawTimersInTurn = reactor.schedule.seesTimers());
     if (seesTimers) this.timersSeenMs = startMs;
     // A Bun that does not number its timers may have some at any time.
     const expectsTimers = startMs - this.timersSeenMs < TIMERS_MS || !reactor.schedule.numbersTimers;
@@ -171,7 +171,7 @@ export class Turn {
 
   /** Number of delivered completions that may have run something of the program. */
   private get ownCompletions(): number {
-    return this.lane.cqes - this.lane.notedCompletions - this.nest.completions;
+    return this.lane.cqes - this.lane.notedCompletions;
   }
 
   /**
